@@ -228,7 +228,7 @@ class Checker:
         if chosen is None:
             ours = any(n.startswith(PREFIXES) and n != "gen_ai.conversation.id" for n in attrs)
             yield from self.group(
-                attrs, {"gen_ai.operation.name": "required"} if ours else {}, "span", failed
+                attrs, {"gen_ai.operation.name": "required"} if ours else {}, "span", failed=failed
             )
         else:
             rules = self.spans[chosen]
