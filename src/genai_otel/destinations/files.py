@@ -1,0 +1,331 @@
+"""Appending lines to private files: one a process, signal and hour, bounded in size.
+
+Nothing is opened before the first line. Files are created anew (``O_EXCL``, mode 0600) in a
+directory that is no symbolic link, so nobody else's file, link or pipe is ever written to. Each
+line is one ``write``; what is in a file when the process dies is complete but for the last line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import stat
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_logger = logging.getLogger("genai_otel")
+
+# traces-20261123T08-4242-9f3a.jsonl; the hour is UTC, so that names sort by age.
+FILE_NAME = re.compile(r"(traces|metrics|logs)-(\d{8}T\d{2})-\d+-[0-9a-f]{4}\.jsonl")
+_RETRY_SECONDS = 60.0
+_MAX_FILES = 4096
+_ATTEMPTS = 16
+# Absent on Windows, where neither the race nor the mode bits exist in this form.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_CREATE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+_CREATE |= getattr(os, "O_BINARY", 0)
+_HAS_DIR_FD = os.open in os.supports_dir_fd and os.unlink in os.supports_dir_fd
+
+
+class Limits(NamedTuple):
+    file_bytes: int
+    total_bytes: int
+
+
+@dataclass
+class Counters:
+    """What became of one signal's spans, metric points or log records in this process."""
+
+    written: int = 0
+    lines: int = 0
+    bytes: int = 0
+    removed_files: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class Folder:
+    """The directory, what is open in it, and whether it is in trouble."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path, self.limits = path, limits
+        self.problem: str | None = None
+        self._open_names: dict[str, str] = {}
+        self._failing: set[str] = set()
+
+    def create(self, signal: str, stamp: str) -> tuple[int, int]:
+        """A new file for ``signal``: its descriptor, and how many old files made room for it."""
+        with _directory(self.path) as place:
+            for _ in range(_ATTEMPTS):
+                name = f"{signal}-{stamp}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
+                try:
+                    descriptor = os.open(
+                        place.locate(name), _CREATE, 0o600, dir_fd=place.descriptor
+                    )
+                except FileExistsError:
+                    continue
+                self._open_names[signal] = name
+                return descriptor, self._make_room(place)
+        raise FileExistsError(f"no free file name for {signal} in {self.path}")
+
+    def make_room(self) -> int:
+        with _directory(self.path) as place:
+            return self._make_room(place)
+
+    def forget(self, signal: str) -> None:
+        self._open_names.pop(signal, None)
+
+    def _make_room(self, place: _Place) -> int:
+        """Remove the oldest files beyond the limits, but never one that is being written here."""
+        files = sorted(_files(place))
+        total, count, removed = sum(file.size for file in files), len(files), 0
+        for file in files:
+            if total <= self.limits.total_bytes and count <= _MAX_FILES:
+                break
+            if file.name not in self._open_names.values() and place.remove(file.name):
+                total, count, removed = total - file.size, count - 1, removed + 1
+        return removed
+
+    def failed(self, signal: str, error: OSError | ValueError) -> None:
+        """Warn when loss begins, not for each loss."""
+        if not self._failing:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.problem = f"telemetry is not being written to {self.path}: {reason}"
+            _logger.warning("%s; the program goes on without it", self.problem)
+        self._failing.add(signal)
+
+    def succeeded(self, signal: str) -> None:
+        self._failing.discard(signal)
+        if not self._failing and self.problem:
+            self.problem = None
+            _logger.warning("telemetry is being written to %s again", self.path)
+
+
+class Appender:
+    """Appends the lines of one signal, in whatever process it finds itself."""
+
+    def __init__(self, folder: Folder, signal: str) -> None:
+        self._folder, self._signal = folder, signal
+        self._states: dict[int, _State] = {}
+
+    def append(self, line: bytes, items: int) -> bool:
+        """Write ``line`` (it ends with a newline) as a whole, or count its ``items`` as dropped."""
+        state = self._state()
+        with state.lock:
+            reason = self._append(state, line)
+            if reason is None:
+                state.counters.written += items
+                state.counters.lines += 1
+                state.counters.bytes += len(line)
+            else:
+                state.counters.dropped[reason] += items
+        return reason is None
+
+    def drop(self, reason: str, items: int) -> None:
+        state = self._state()
+        with state.lock:
+            state.counters.dropped[reason] += items
+
+    def counters(self) -> Counters:
+        return self._state().counters
+
+    def close(self) -> None:
+        """Close the file; another line would open a new one."""
+        state = self._state()
+        with state.lock:
+            self._close(state)
+
+    def _state(self) -> _State:
+        """This process's state: a forked child has none yet, and its parent's lock may be held."""
+        pid = os.getpid()
+        state = self._states.get(pid)
+        if state is None:
+            state = self._states.setdefault(pid, _State())  # atomic, should two threads be first
+            for other in [key for key in self._states if key != pid]:
+                # Not closed: a child that has become a daemon may have given the number away.
+                self._states.pop(other, None)
+            self._folder.forget(self._signal)
+        return state
+
+    def _append(self, state: _State, line: bytes) -> str | None:
+        if len(line) > self._folder.limits.file_bytes:
+            return "too_large"
+        if time.monotonic() < state.retry_at:
+            return "directory"
+        try:
+            self._ready(state, len(line))
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            self._close(state)
+            state.retry_at = time.monotonic() + _RETRY_SECONDS
+            self._folder.failed(self._signal, error)
+            return "directory"
+        try:
+            _write(state, line)
+        except OSError as error:
+            self._folder.failed(self._signal, error)
+            return "disk"
+        self._folder.succeeded(self._signal)
+        return None
+
+    def _ready(self, state: _State, size: int) -> None:
+        """See to it that an open file of this hour has room for ``size`` bytes."""
+        stamp = time.strftime("%Y%m%dT%H", time.gmtime())
+        full = state.size + size > self._folder.limits.file_bytes
+        if state.stamp != stamp or full or not state.intact():
+            self._close(state)
+            descriptor, removed = self._folder.create(self._signal, stamp)
+            state.open(descriptor, stamp)
+            state.counters.removed_files += removed
+        elif state.since_check > self._folder.limits.total_bytes // 64:
+            state.since_check = 0
+            state.counters.removed_files += self._folder.make_room()
+
+    def _close(self, state: _State) -> None:
+        state.close()
+        self._folder.forget(self._signal)
+
+
+class _State:
+    """One process's open file."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.counters = Counters()
+        self.retry_at = 0.0
+        self.open(-1, "")
+
+    def open(self, descriptor: int, stamp: str) -> None:
+        self.descriptor, self.stamp = descriptor, stamp
+        self.size = self.since_check = 0
+        self.torn = False
+        self._identity = _identity(descriptor)
+
+    def intact(self) -> bool:
+        """Whether the descriptor is still our file's, and the file still in its directory.
+
+        Hosts close all descriptors when they become daemons, after which the number may be
+        anybody's; and people remove the directory under a running program.
+        """
+        identity = _identity(self.descriptor)
+        if identity is None or identity != self._identity:
+            self.descriptor = -1
+            return False
+        return os.fstat(self.descriptor).st_nlink > 0
+
+    def close(self) -> None:
+        if self.descriptor >= 0 and _identity(self.descriptor) == self._identity:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+
+class _File(NamedTuple):
+    stamp: str
+    modified: int
+    name: str
+    size: int
+
+
+class _Place(NamedTuple):
+    """An opened directory; where the system cannot open files relative to one, its path."""
+
+    path: Path
+    descriptor: int | None
+
+    def locate(self, name: str) -> str:
+        return name if self.descriptor is not None else str(self.path / name)
+
+    def remove(self, name: str) -> bool:
+        try:
+            os.unlink(self.locate(name), dir_fd=self.descriptor)
+        except OSError:  # another process was faster, or the system keeps open files
+            return False
+        return True
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[_Place]:
+    made = _make_directory(path)
+    if not _HAS_DIR_FD:
+        if path.is_symlink():
+            raise NotADirectoryError(f"{path} is a symbolic link")
+        place = _Place(path, None)
+        _ignore_in_git(place, made=made)
+        yield place
+        return
+    descriptor = os.open(path, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW)
+    try:
+        place = _Place(path, descriptor)
+        _ignore_in_git(place, made=made)
+        yield place
+    finally:
+        os.close(descriptor)
+
+
+def _make_directory(path: Path) -> bool:
+    """Whether it had to be made. One that was there keeps its mode: it is somebody's choice."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _ignore_in_git(place: _Place, *, made: bool) -> None:
+    """Prompts are not for repositories. Only in a directory of our making: ``*`` hides all."""
+    if not made:
+        return
+    try:
+        descriptor = os.open(place.locate(".gitignore"), _CREATE, 0o600, dir_fd=place.descriptor)
+    except FileExistsError:
+        return
+    try:
+        os.write(descriptor, b"*\n")
+    finally:
+        os.close(descriptor)
+
+
+def _files(place: _Place) -> Iterator[_File]:
+    target: Any = place.path if place.descriptor is None else place.descriptor
+    with os.scandir(target) as entries:
+        for entry in entries:
+            match = FILE_NAME.fullmatch(entry.name)
+            if match is None:
+                continue
+            try:
+                known = entry.stat(follow_symlinks=False)
+            except OSError:  # removed meanwhile
+                continue
+            if stat.S_ISREG(known.st_mode):
+                yield _File(match[2], known.st_mtime_ns, entry.name, known.st_size)
+
+
+def _write(state: _State, line: bytes) -> None:
+    data = b"\n" + line if state.torn else line  # a torn line must not swallow this one
+    state.torn = True
+    written = os.write(state.descriptor, data)
+    state.size += written
+    state.since_check += written
+    if written < len(data):
+        raise OSError("the line was written in part only")
+    state.torn = False
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    if descriptor < 0:
+        return None
+    try:
+        known = os.fstat(descriptor)
+    except OSError:
+        return None
+    return known.st_dev, known.st_ino
