@@ -1,0 +1,24 @@
+"""All endpoints of all wire formats: a further format adds its rows here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.provider import openai_wire
+
+if TYPE_CHECKING:
+    import re
+
+    from tests.provider.wire import Endpoint
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (*openai_wire.ENDPOINTS,)
+BY_NAME: Final = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+
+def find(method: str, path: str) -> tuple[Endpoint, re.Match[str]] | None:
+    """Return the endpoint that serves a path, without its query, and how it matched."""
+    for endpoint in ENDPOINTS:
+        match = endpoint.path.fullmatch(path)
+        if match and endpoint.method == method:
+            return endpoint, match
+    return None
