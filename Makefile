@@ -102,7 +102,7 @@ demo: $(VENV)/.has-cli $(VENV)/.has-model ## a real local model, a small assista
 	@$(PY) scripts/demo.py
 
 bench: $(VENV)/.has-dev ## what a recorded call costs, beside the bare client and other libraries
-	$(PY) bench/run.py
+	@$(PY) -m bench $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(if $(REUSE),--reuse)
 
 build: $(VENV)/.has-dev ## wheel and source distribution, in dist/
 	$(VENV)/bin/uv build --quiet --out-dir dist || $(PY) -m pip wheel --no-deps -w dist .

@@ -1,0 +1,1 @@
+"""What runs inside a peer's environment: workloads, switches and counters."""

@@ -1,0 +1,151 @@
+"""Starts the workers and gathers what they measured."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .environments import ROOT, build_library
+
+if TYPE_CHECKING:
+    from .environments import Environments
+    from .harness.contract import Peer
+
+CALLS = ("chat_short", "chat_large")
+STREAMS = ("stream_20", "stream_200", "async_stream_20", "async_stream_200")
+EVERYTHING = (*CALLS, *STREAMS, "embeddings", "async_64")
+GROWTH_CALLS = 50_000
+HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to configure the peers for a count of instructions."""
+
+    name: str
+    workloads: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def applies(self, peer: Peer) -> bool:
+        return {
+            "content": True,
+            "no content": peer.content_switch,
+            "sampled out": peer.opentelemetry,
+            "metrics": peer.metrics,
+        }[self.name]
+
+
+CONTENT = Variant("content", EVERYTHING)
+QUICK = Variant("content", (*CALLS, *STREAMS))
+VARIANTS = (
+    CONTENT,
+    Variant("no content", CALLS, ("--content", "off")),
+    Variant("sampled out", CALLS, (), (("OTEL_TRACES_SAMPLER", "always_off"),)),
+    Variant("metrics", ("chat_short", "stream_20", "stream_200"), ("--metrics",)),
+)
+
+
+class Laboratory:
+    """Runs one task of one peer at a time, each in a process of its own."""
+
+    def __init__(self, environments: Environments, folder: Path) -> None:
+        self._environments, self._folder = environments, folder
+
+    def instructions(self, name: str, variant: Variant, repeats: int) -> dict[str, Any] | None:
+        """Instructions per call of each workload, bare and added."""
+        library = build_library(self._folder)
+        variables = {**dict(variant.variables), "BENCH_CALLGRIND_LIB": str(library)}
+        arguments = ["--workloads", ",".join(variant.workloads), *variant.arguments]
+        arguments += ["--repeats", str(repeats)]
+        with tempfile.TemporaryDirectory() as dumps:
+            counted = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
+            counted.append(f"--callgrind-out-file={dumps}/callgrind.out")
+            recorded = self.worker(
+                name, "instructions", *arguments, prefix=counted, variables=variables
+            )
+            counts = _counts(Path(dumps))
+        if recorded is None:
+            return None
+        return {work: {**_added(counts[work]), **recorded[work]} for work in recorded}
+
+    def fresh(self, names: list[str], rounds: int) -> dict[str, list[Any]]:
+        """Fresh processes, alternating between the peers; the first round compiles bytecode."""
+        values: dict[str, list[Any]] = {n: [] for n in names}
+        for number in range(rounds + 1):
+            for name in names:
+                value = self.worker(name, "fresh")
+                if number and value is not None:
+                    values[name].append(value)
+        return values
+
+    def growth(self, name: str) -> list[dict[str, int]] | None:
+        points: list[dict[str, int]] | None
+        points = self.worker(name, "growth", "--calls", str(GROWTH_CALLS))
+        return points
+
+    def worker(
+        self,
+        name: str,
+        task: str,
+        *arguments: str,
+        prefix: list[str] | None = None,
+        variables: dict[str, str] | None = None,
+        otlp: bool = False,
+    ) -> Any:
+        """The worker's answer; None, and its last words on stderr, when it failed."""
+        python = self._environments.python(name, otlp=otlp)
+        command = [*(prefix or []), python, "-m", "bench.harness.worker", task]
+        done = subprocess.run(
+            [*command, "--peer", name, *arguments],
+            cwd=ROOT,
+            env={**self._environments.variables(), **(variables or {})},
+            capture_output=True,
+            text=True,
+            timeout=HOUR,
+            check=False,
+        )
+        try:
+            return json.loads(done.stdout.strip().splitlines()[-1])
+        except (IndexError, ValueError):
+            tail = (done.stderr or done.stdout)[-1500:]
+            say(f"{name}: {task} failed ({done.returncode}):\n{tail}")
+            return None
+
+
+def say(text: str) -> None:
+    """Progress, apart from the table on stdout."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+def _counts(folder: Path) -> dict[str, dict[str, dict[int, float]]]:
+    """Reads callgrind's dumps: instructions per call by workload, mode and repeat."""
+    out: dict[str, dict[str, dict[int, float]]] = {}
+    for path in folder.glob("callgrind.out*"):
+        text = path.read_text(errors="replace")
+        label = re.search(r"bench:(\w+):(\w+):(\d+):(\d+)", text)
+        total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
+        if label and total:
+            work, mode, repeat, calls = label.groups()
+            modes = out.setdefault(work, {"bare": {}, "traced": {}})
+            modes[mode][int(repeat)] = int(total.group(1)) / int(calls)
+    return out
+
+
+def _added(modes: dict[str, dict[int, float]]) -> dict[str, Any]:
+    bare, traced = modes["bare"], modes["traced"]
+    each = sorted(traced[repeat] - bare[repeat] for repeat in bare)
+    return {
+        "bare": statistics.median(bare.values()),
+        "added": statistics.median(each),
+        "each": each,
+    }
