@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from tests.provider import Failure, Provider, Reply, Scenario, Usage, truth
+from tests.provider import Failure, Provider, Replay, Reply, Scenario, Usage, truth
 from tests.provider.openai_clients import client_of, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ASK: list[Any] = [{"role": "user", "content": "Good morning?"}]
 
@@ -76,14 +77,23 @@ def test_connections_are_kept(client: openai.OpenAI, provider: Provider) -> None
 
 
 def test_a_test_may_bring_its_own_scenario(client: openai.OpenAI, provider: Provider) -> None:
-    own = Scenario(replies=(Reply("My own words."),), usage=Usage(1, 3), ending="cut")
+    own = Scenario(replies=(Reply("My own words."),), usage=Usage(1, 3))
     provider.add("mine", own)
-    provider.add("mine-whole", Scenario(replies=(Reply("My own words."),), usage=Usage(1, 3)))
     provider.add("mine-fails", Scenario((), Usage(0, 0), failure=Failure(418, "teapot")))
-    reply = client.chat.completions.create(model="mine-whole", messages=ASK)
-    assert reply.choices[0].message.content == truth(own, stream=True).text
+    reply = client.chat.completions.create(model="mine", messages=ASK)
+    known = truth(own, model="mine")
+    assert (reply.id, reply.model) == (known.response_id, known.response_model)
+    assert reply.choices[0].message.content == known.text == "My own words."
     with pytest.raises(openai.APIStatusError, match="418"):
         client.chat.completions.create(model="mine-fails", messages=ASK)
+
+
+def test_comments_keep_streams_alive(client: openai.OpenAI) -> None:
+    ask = client.chat.completions.with_streaming_response.create
+    with ask(model="comments", messages=ASK, stream=True) as response:
+        lines = list(response.iter_lines())
+    comments = [line for line in lines if line.startswith(":")]
+    assert len(comments) == truth("comments", stream=True).chunks
 
 
 def test_unknown_models_act_as_ok(client: openai.OpenAI) -> None:
@@ -141,6 +151,22 @@ def test_recorded_answers(client: openai.OpenAI, lenient: openai.OpenAI) -> None
     assert client.embeddings.create(
         model="replay-smollm2", input="no vectors were recorded", encoding_format="float"
     ).data
+
+
+def test_replay_keeps_the_order_of_each_endpoint(tmp_path: Path) -> None:
+    def reply(text: str) -> Any:
+        return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
+
+    entries = [{"endpoint": "chat", "response": reply(text)} for text in ("first", "second")]
+    entries.append({"endpoint": "chat", "chunks": [{"choices": []}], "pause": 0.001})
+    (tmp_path / "answers.json").write_text(json.dumps(entries))
+    with (
+        Provider(replay=Replay(tmp_path / "answers.json")) as provider,
+        client_of(provider, _strict_response_validation=False) as client,
+    ):
+        asked = [client.chat.completions.create(model="replay-x", messages=ASK) for _ in range(3)]
+        assert list(client.chat.completions.create(model="replay-x", messages=ASK, stream=True))
+    assert [r.choices[0].message.content for r in asked] == ["first", "second", "first"]
 
 
 def test_chunked_uploads_and_unknown_paths(provider: Provider) -> None:

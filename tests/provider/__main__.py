@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import threading
 from pathlib import Path
 
 from tests.provider.replay import RECORDED, Replay
@@ -13,15 +14,16 @@ from tests.provider.server import Provider
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.provider", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument(
-        "--replay", type=Path, default=RECORDED, help="answers of `replay-*` models"
-    )
+    parser.add_argument("--replay", type=Path, default=RECORDED, help="answers for `replay-*`")
     arguments = parser.parse_args()
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with Provider(arguments.port, replay=Replay(arguments.replay)) as provider:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Provider(arguments.port, replay=Replay(arguments.replay), keep=100) as provider:
         print(f"READY {provider.base_url}", flush=True)
-        signal.sigwait(signals)
+        while not stop.wait(0.5):  # an endless wait could not be interrupted everywhere
+            pass
 
 
-main()
+if __name__ == "__main__":
+    main()

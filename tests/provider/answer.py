@@ -98,10 +98,11 @@ def _stopping(frames: Iterator[Frame], scenario: Scenario) -> Iterator[Frame]:
 
 def stream_parts(frames: Iterator[Frame], endpoint: Endpoint, scenario: Scenario) -> Iterator[Part]:
     """Yield the encoded frames; what ends a stream properly travels with the last one."""
+    start = b": still working\n\n" if scenario.comments else b""
     end = endpoint.end if scenario.ending == "done" else b""
     for frame, last in marking_last(frames):
         pause = frame.piece.pause if frame.piece else 0.0
-        yield Part(endpoint.encode(frame) + (end if last else b""), pause)
+        yield Part(start + endpoint.encode(frame) + (end if last else b""), pause)
 
 
 def marking_last(items: Iterable[_Item]) -> Iterator[tuple[_Item, bool]]:

@@ -74,6 +74,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "reasoning": replace(
         _OK, replies=_says(GREETING, reasoning=REASONING), usage=Usage(12, 40, reasoning=32)
     ),
+    "reasoning-field": replace(  # as OpenRouter, Groq and newer vLLM name it
+        _OK,
+        replies=_says(GREETING, reasoning=REASONING),
+        usage=Usage(12, 40, reasoning=32),
+        flavour="reasoning-field",
+    ),
     "refusal": replace(_OK, replies=_says(refusal="I'm sorry, I cannot assist with that request.")),
     "filtered": replace(
         _OK, replies=_says("The first step is", finish="content_filter"), flavour="filtered"
@@ -88,6 +94,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         _OK, replies=_says(" ".join(f"w{n}" for n in range(200))), usage=Usage(12, 200)
     ),
     "gzip": replace(_OK, gzip=True),
+    "comments": replace(_OK, comments=True),
     # Well-formed answers that take their time.
     "slow": replace(
         _OK, replies=_says(" ".join(f"w{n}" for n in range(40))), usage=Usage(12, 40), pause=0.005

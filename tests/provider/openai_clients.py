@@ -60,5 +60,5 @@ def drained(stream: Iterable[Any]) -> tuple[list[Any], Exception | None]:
 
 def has_token(chunk: Any) -> bool:
     deltas = [choice.delta for choice in chunk.choices]
-    keys = ("content", "reasoning_content", "refusal", "tool_calls")
+    keys = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls")
     return any(getattr(delta, key, None) for delta in deltas for key in keys)

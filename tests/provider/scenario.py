@@ -114,6 +114,8 @@ class Scenario:
     echo: bool = False
     """The reply is the prompt."""
     gzip: bool = False
+    comments: bool = False
+    """Streams are kept alive with comments, as gateways do."""
     strict: bool = True
     """Whether the official client's strict validation accepts what is sent."""
     source: Literal["from the docs", "recorded"] = "from the docs"

@@ -8,6 +8,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -41,13 +42,13 @@ class _ClientLeftError(ConnectionError):
 class Provider:
     """A provider on loopback: `with Provider() as provider: OpenAI(base_url=provider.base_url)`."""
 
-    def __init__(self, port: int = 0, *, replay: Replay | None = None) -> None:
+    def __init__(self, port: int = 0, *, replay: Replay | None = None, keep: int = 10_000) -> None:
         self._server = _Server(self, port)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._replay = replay or Replay()
-        self._requests: list[Request] = []
-        self._usage: list[UsageEntry] = []
+        self._requests: deque[Request] = deque(maxlen=keep)
+        self._usage: deque[UsageEntry] = deque(maxlen=keep)
         self._count = 0
         self._attempts: dict[tuple[str, bytes], int] = {}
         self._added: dict[str, Scenario] = {}
@@ -66,7 +67,7 @@ class Provider:
 
     @property
     def requests(self) -> list[Request]:
-        """The requests received since the last `clear`, a copy."""
+        """The requests received since the last `clear` (the last `keep` of them), a copy."""
         with self._lock:
             return list(self._requests)
 

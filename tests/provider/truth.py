@@ -63,6 +63,7 @@ def truth(
     scenario: str | Scenario,
     endpoint: str = "chat",
     *,
+    model: str | None = None,
     stream: bool = False,
     include_usage: bool = False,
     prompt: str = "",
@@ -71,11 +72,11 @@ def truth(
 ) -> Truth:
     """Return what a request to this endpoint with this model is answered.
 
-    `prompt` matters where it is echoed, `tools_done` where tools are called, `retried` where only
-    the first attempt fails.
+    A scenario of a test's own goes by the `model` under which it was added. `prompt` matters where
+    it is echoed, `tools_done` where tools are called, `retried` where only the first attempt fails.
     """
-    name = scenario if isinstance(scenario, str) else "custom"
     row = named(scenario) if isinstance(scenario, str) else scenario
+    name = model or (scenario if isinstance(scenario, str) else "")
     if tools_done and row.then:
         row = SCENARIOS[row.then]
     row, spot = row.answering(prompt), BY_NAME[endpoint]
@@ -83,9 +84,9 @@ def truth(
     if row.failure and not (row.failure.once and retried):
         return _refused(row.failure, prompt, streamed=streamed)
     ask = Ask(name, endpoint, stream, include_usage, prompt, tools_done)
-    response_id, model = spot.identity(ask, row)
+    response_id, response_model = spot.identity(ask, row)
     known = Truth(
-        response_id=response_id, response_model=model, strict=row.strict, source=row.source
+        response_id=response_id, response_model=response_model, strict=row.strict, source=row.source
     )
     return _streamed(known, ask, row, spot) if streamed else _whole(known, row, spot)
 

@@ -66,7 +66,11 @@ def _call(call: ToolCall) -> Json:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _message(reply: Reply) -> Json:
+def _reasoning_key(scenario: Scenario) -> str:
+    return "reasoning" if scenario.flavour == "reasoning-field" else "reasoning_content"
+
+
+def _message(reply: Reply, scenario: Scenario) -> Json:
     said = reply.text or not (reply.calls or reply.refusal)
     message: Json = {
         "role": "assistant",
@@ -77,14 +81,14 @@ def _message(reply: Reply) -> Json:
     if reply.calls:
         message["tool_calls"] = [_call(call) for call in reply.calls]
     if reply.reasoning:
-        message["reasoning_content"] = reply.reasoning
+        message[_reasoning_key(scenario)] = reply.reasoning
     return message
 
 
 def _choice(index: int, reply: Reply, scenario: Scenario) -> Json:
     choice: Json = {
         "index": index,
-        "message": _message(reply),
+        "message": _message(reply, scenario),
         "logprobs": None,
         "finish_reason": reply.finish,
     }
@@ -139,7 +143,6 @@ def _opening_call(piece: Piece) -> Json:
 
 _DELTAS: dict[str, Callable[[Piece], Json]] = {
     "text": lambda piece: {"content": piece.value},
-    "reasoning": lambda piece: {"reasoning_content": piece.value},
     "refusal": lambda piece: {"refusal": piece.value},
     "call": lambda piece: {"tool_calls": [_opening_call(piece)]},
     "arguments": lambda piece: {
@@ -170,9 +173,15 @@ _EXTRA_SECOND: dict[str, Json] = {
 }
 
 
-def _role(reply: Reply) -> Json:
+def _delta(piece: Piece, scenario: Scenario) -> Json:
+    if piece.kind == "reasoning":
+        return {_reasoning_key(scenario): piece.value}
+    return _DELTAS[piece.kind](piece)
+
+
+def _role(reply: Reply, scenario: Scenario) -> Json:
     if reply.reasoning:
-        return {"role": "assistant", "content": None, "reasoning_content": ""}
+        return {"role": "assistant", "content": None, _reasoning_key(scenario): ""}
     return {"role": "assistant", "content": None if reply.calls else "", "refusal": None}
 
 
@@ -219,10 +228,10 @@ def frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
     chunks = _Chunks(ask, scenario)
     yield from chunks.extra(_EXTRA_FIRST)
     for index, reply in enumerate(scenario.replies):
-        yield chunks.choice(index, _role(reply))
+        yield chunks.choice(index, _role(reply, scenario))
     yield from chunks.extra(_EXTRA_SECOND)
     for piece in scenario.pieces():
-        yield chunks.choice(piece.choice, _DELTAS[piece.kind](piece), piece=piece)
+        yield chunks.choice(piece.choice, _delta(piece, scenario), piece=piece)
     for index, reply in enumerate(scenario.replies):
         yield chunks.choice(index, {}, reply.finish)
     if ask.include_usage and scenario.report != "never":
