@@ -207,10 +207,11 @@ REFUSED = [name for name in SCENARIOS if truth(name, retried=False).http_status 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(client: openai.OpenAI, provider: Provider, name: str, stream: bool) -> None:
-    known = truth(name, prompt="Good morning?", retried=False)
+    known = truth(name, prompt="Good morning?", key="sk-loopback", retried=False)
     with pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model=name, messages=ASK, stream=stream)
     assert known.http_status == caught.value.status_code
+    assert (known.error_message or "") in caught.value.response.text
     assert type(caught.value) is REFUSALS[caught.value.status_code]
     assert (caught.value.code, caught.value.type or "") == (
         known.error_code,

@@ -1,7 +1,8 @@
 """The scenarios by name: the model that a request names selects how it is answered.
 
-Everything here is written from the providers' documentation, except the rows whose source says
-"recorded". `truth.truth` turns a row into the facts which a test can hold a span against.
+Everything here is from the docs: written after the providers' documentation, which the wire files
+name. What was recorded from a real server lies under `recorded/` and answers models `replay-*`.
+`truth.truth` turns a row into the facts which a test can hold a span against.
 """
 
 from __future__ import annotations

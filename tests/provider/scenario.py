@@ -84,6 +84,10 @@ class Failure:
     plain: bool = False
     """The body is the page of a proxy, not the provider's JSON."""
 
+    def told(self, prompt: str, key: str) -> str:
+        """Return the message, with what it quotes of the request."""
+        return self.message.replace("{prompt}", prompt).replace("{key}", key)
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -118,7 +122,6 @@ class Scenario:
     """Streams are kept alive with comments, as gateways do."""
     strict: bool = True
     """Whether the official client's strict validation accepts what is sent."""
-    source: Literal["from the docs", "recorded"] = "from the docs"
 
     def answering(self, prompt: str) -> Scenario:
         """Return the scenario with the prompt filled in where it echoes it."""

@@ -56,7 +56,6 @@ class Truth:
     error_type: str | None = None
     error_message: str | None = None
     strict: bool = True
-    source: str = "from the docs"
 
 
 def truth(
@@ -67,13 +66,15 @@ def truth(
     stream: bool = False,
     include_usage: bool = False,
     prompt: str = "",
+    key: str = "",
     tools_done: bool = False,
     retried: bool = True,
 ) -> Truth:
     """Return what a request to this endpoint with this model is answered.
 
-    A scenario of a test's own goes by the `model` under which it was added. `prompt` matters where
-    it is echoed, `tools_done` where tools are called, `retried` where only the first attempt fails.
+    A scenario of a test's own goes by the `model` under which it was added. `prompt` and `key`
+    matter where they are quoted, `tools_done` where tools are called, `retried` where only the
+    first attempt fails.
     """
     row = named(scenario) if isinstance(scenario, str) else scenario
     name = model or (scenario if isinstance(scenario, str) else "")
@@ -82,23 +83,21 @@ def truth(
     row, spot = row.answering(prompt), BY_NAME[endpoint]
     streamed = stream and spot.frames is not None
     if row.failure and not (row.failure.once and retried):
-        return _refused(row.failure, prompt, streamed=streamed)
+        return _refused(row.failure, row.failure.told(prompt, key), streamed=streamed)
     ask = Ask(name, endpoint, stream, include_usage, prompt, tools_done)
     response_id, response_model = spot.identity(ask, row)
-    known = Truth(
-        response_id=response_id, response_model=response_model, strict=row.strict, source=row.source
-    )
+    known = Truth(response_id=response_id, response_model=response_model, strict=row.strict)
     return _streamed(known, ask, row, spot) if streamed else _whole(known, row, spot)
 
 
-def _refused(failure: Failure, prompt: str, *, streamed: bool) -> Truth:
+def _refused(failure: Failure, message: str, *, streamed: bool) -> Truth:
     return Truth(
         chunks=0 if streamed and failure.status == HTTPStatus.OK else None,
         completed=bool(failure.status),
         http_status=failure.status or None,
         error_code=failure.code,
         error_type=failure.type or None,
-        error_message=failure.message.replace("{prompt}", prompt) or None,
+        error_message=message or None,
         strict=False,
     )
 
@@ -128,7 +127,7 @@ def _streamed(known: Truth, ask: Ask, row: Scenario, endpoint: Endpoint) -> Trut
     usages = [frame.usage for frame in items if frame.usage]
     at = next((at for at, frame in enumerate(items) if frame.piece), None)
     known = replace(
-        known if items else Truth(strict=known.strict, source=known.source),
+        known if items else Truth(strict=known.strict),
         usage=usages[-1] if usages else None,
         chunks=len(items),
         first_token=at,

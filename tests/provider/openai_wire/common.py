@@ -116,7 +116,7 @@ def damage(body: Json, scenario: Scenario, main: str) -> Json:
 
 
 def error(failure: Failure, ask: Ask) -> Json:
-    message = failure.message.format(prompt=ask.prompt, key=ask.key)
+    message = failure.told(ask.prompt, ask.key)
     return {
         "error": {"message": message, "type": failure.type, "param": None, "code": failure.code}
     }
