@@ -1,0 +1,95 @@
+"""Write the parts of README and docs that are tables of the code: libraries and settings.
+
+python scripts/generate_docs.py            write them
+python scripts/generate_docs.py --check    exit 1 if a page is not what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genai_otel._settings import Settings
+from genai_otel.adapters.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def libraries() -> str:
+    rows = (
+        (f"[{entry.name}]({entry.docs})", f"`{entry.distribution}{entry.versions}`", entry.kind)
+        for entry in CATALOGUE
+    )
+    return table(("library", "distribution and versions", "kind"), rows)
+
+
+def settings() -> str:
+    return table(("field", "variable", "default", "what it does"), _settings_rows())
+
+
+def _settings_rows() -> Iterator[tuple[str, str, str, str]]:
+    for each in fields(Settings):
+        variables = each.metadata["variable"].split(" or ")
+        default = "" if each.default in (MISSING, None, ()) else f"`{_shown(each.default)}`"
+        yield (
+            f"`{each.name}`",
+            ", ".join(f"`{variable}`" for variable in variables),
+            default,
+            each.metadata["sentence"],
+        )
+
+
+def _shown(default: object) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+# Each page, and what stands between <!-- NAME --> and <!-- /NAME --> in it.
+PAGES = {
+    "README.md": {"libraries": libraries},
+    "docs/configuration.md": {"settings": settings},
+}
+
+
+def renewed(page: str, text: str) -> str:
+    for name, write in PAGES[page].items():
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = between.subn(lambda m, w=write: f"{m[1]}{w()}\n{m[2]}", text)
+        if count != 1:
+            sys.exit(f"{page}: {count} places marked <!-- {name} -->, should be one")
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="only tell whether they are current")
+    check = parser.parse_args().check
+    stale = []
+    for page in PAGES:
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = renewed(page, before)
+        if before != after:
+            stale.append(page)
+            if not check:
+                path.write_text(after, encoding="utf-8")
+    if check and stale:
+        print(f"stale: {', '.join(stale)}; run {Path(__file__).name}", file=sys.stderr)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
