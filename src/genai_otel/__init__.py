@@ -1,0 +1,76 @@
+"""Observability for generative-AI applications: ``import genai_otel; genai_otel.instrument()``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+    from ._setup import Status, flush, instrument, shutdown, status, uninstrument
+    from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
+    from .destinations.destination import Destination
+    from .record import Operation, Verdict
+    from .recorder import current, scope, suppress
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Destination": ".destinations.destination",
+    "Operation": ".record",
+    "Settings": "._settings",
+    "Status": "._setup",
+    "Verdict": ".record",
+    "agent": ".api.decorators",
+    "current": ".recorder",
+    "flush": "._setup",
+    "guardrail": ".api.decorators",
+    "instrument": "._setup",
+    "operation": ".api.decorators",
+    "retriever": ".api.decorators",
+    "scope": ".recorder",
+    "shutdown": "._setup",
+    "status": "._setup",
+    "step": ".api.decorators",
+    "suppress": ".recorder",
+    "tool": ".api.decorators",
+    "uninstrument": "._setup",
+    "workflow": ".api.decorators",
+}
+
+__all__ = [
+    "Destination",
+    "Operation",
+    "Settings",
+    "Status",
+    "Verdict",
+    "agent",
+    "current",
+    "flush",
+    "guardrail",
+    "instrument",
+    "operation",
+    "retriever",
+    "scope",
+    "shutdown",
+    "status",
+    "step",
+    "suppress",
+    "tool",
+    "uninstrument",
+    "workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name's home when it is first asked for: importing us costs next to nothing."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

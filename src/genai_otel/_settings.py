@@ -1,0 +1,147 @@
+"""Settings: the only reader of the environment.
+
+What ``instrument()`` is given wins over a ``Settings`` object, that over the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+logger = logging.getLogger("genai_otel")
+
+CONTENT_MODES = ("full", "none")
+THREAD_MODES = ("threads", "off")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_STANDARD_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_STANDARD_MODES = {
+    "no_content": "none",
+    "span_only": "full",
+    "span_and_event": "full",
+    "event_only": "none",
+    "true": "full",
+    "false": "none",
+}
+_OTLP_VARIABLES = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)
+
+
+def _setting(default: Any, variable: str, sentence: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "sentence": sentence})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set; each field names its variable and says what it does."""
+
+    disabled: bool = _setting(
+        default=False, variable="GENAI_OTEL_DISABLED", sentence="Makes everything a no-op."
+    )
+    strict: bool = _setting(
+        default=False,
+        variable="GENAI_OTEL_STRICT",
+        sentence="Raises our own errors instead of containing them; for our test suite.",
+    )
+    service_name: str | None = _setting(
+        default=None,
+        variable="GENAI_OTEL_SERVICE_NAME",
+        sentence="The service's name; otherwise OTEL_SERVICE_NAME.",
+    )
+    environment: str | None = _setting(
+        default=None,
+        variable="GENAI_OTEL_ENVIRONMENT",
+        sentence="The deployment's name, such as production.",
+    )
+    destinations: tuple[str, ...] = _setting(
+        default=(),
+        variable="GENAI_OTEL_DESTINATIONS",
+        sentence="Where telemetry goes: local, otlp, console; several with commas.",
+    )
+    content: str | None = _setting(
+        default=None,
+        variable="GENAI_OTEL_CONTENT",
+        sentence="full or none: whether prompts and replies are recorded; by default in the "
+        "local store and nowhere else.",
+    )
+    directory: str = _setting(
+        default=".genai_otel",
+        variable="GENAI_OTEL_DIRECTORY",
+        sentence="The local store's directory.",
+    )
+    libraries: tuple[str, ...] = _setting(
+        default=("auto",),
+        variable="GENAI_OTEL_LIBRARIES",
+        sentence="The libraries to instrument; auto is all that are supported.",
+    )
+    exclude: tuple[str, ...] = _setting(
+        default=(), variable="GENAI_OTEL_EXCLUDE", sentence="Libraries to leave alone."
+    )
+    thread_context: str = _setting(
+        default="threads",
+        variable="GENAI_OTEL_THREAD_CONTEXT",
+        sentence="threads: a thread started inside an operation belongs to it; off: it does not.",
+    )
+    otlp_in_environment: bool = _setting(
+        default=False,
+        variable=" or ".join(_OTLP_VARIABLES),
+        sentence="Whether a standard OTLP endpoint is set: then telemetry goes there by default.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.content is not None:
+            one_of("content mode", self.content, CONTENT_MODES)
+        one_of("thread context", self.thread_context, THREAD_MODES)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings of the environment; raises ``ValueError`` on a value that none accepts."""
+        environ = os.environ if environ is None else environ
+        found: dict[str, Any] = {
+            "otlp_in_environment": any(environ.get(name) for name in _OTLP_VARIABLES)
+        }
+        for each in fields(cls):
+            raw = environ.get(each.metadata["variable"], "").strip()
+            if raw:
+                found[each.name] = _converted(each.default, raw)
+        if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            found["disabled"] = True
+        standard = environ.get(_STANDARD_CONTENT, "").strip()
+        if standard and "content" not in found:
+            found["content"] = _standard_content(standard)
+        return cls(**found)
+
+
+def _converted(default: Any, raw: str) -> Any:
+    if isinstance(default, bool):
+        return raw.lower() in _TRUE
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return raw
+
+
+def _standard_content(raw: str) -> str:
+    """The convention's variable; a value it does not know means no content, as it demands."""
+    mode = _STANDARD_MODES.get(raw.lower())
+    if mode is None or raw.lower() in ("true", "false", "event_only"):
+        taken = mode or "none"
+        logger.warning("genai_otel: %s=%s is taken as content=%r", _STANDARD_CONTENT, raw, taken)
+    return mode or "none"
+
+
+def one_of(what: str, given: str, accepted: Iterable[str]) -> None:
+    """Raises ``ValueError`` if ``given`` is not accepted; the nearest match comes first."""
+    names = list(accepted)
+    if given in names:
+        return
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(names)}")

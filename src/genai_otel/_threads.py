@@ -1,0 +1,60 @@
+"""Threads started inside an operation or a scope belong to it.
+
+Python's threads begin with an empty context. ``Thread.start`` is given a stand-in that hands over
+OpenTelemetry's context, and nothing else, if there is anything of ours in it; otherwise the thread
+starts untouched. A pool's worker outlives the task that happened to start it, so pools are left
+alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import wraps
+from typing import Any
+
+from .engine.safety import contained
+from .recorder import context
+
+_POOL_MODULE = "concurrent.futures.thread"
+_placed: list[tuple[Any, Any]] = []
+
+
+def install() -> None:
+    """Puts the stand-in in place of ``Thread.start``."""
+    if _placed:
+        return
+    original = threading.Thread.start
+
+    @wraps(original)
+    def start(thread: threading.Thread) -> None:
+        contained(_hand_over, thread)
+        original(thread)
+
+    threading.Thread.start = start  # type: ignore[method-assign, assignment]
+    _placed.append((original, start))
+
+
+def remove() -> None:
+    """Puts the original back, unless somebody has wrapped ours: then it becomes inert."""
+    if not _placed:
+        return
+    original, stand_in = _placed.pop()
+    if vars(threading.Thread).get("start") is stand_in:
+        threading.Thread.start = original  # type: ignore[method-assign]
+
+
+def _hand_over(thread: threading.Thread) -> None:
+    target = getattr(thread, "_target", None)
+    if not _placed or getattr(target, "__module__", None) == _POOL_MODULE:
+        return
+    inherited = context.inheritable()
+    if inherited is None:
+        return
+    run = thread.run
+
+    def run_inside() -> None:
+        del thread.run  # type: ignore[method-assign]  # from here on the instance is as it was
+        contained(context.attach, inherited)
+        run()
+
+    thread.run = run_inside

@@ -1,0 +1,33 @@
+"""The table of supported libraries: what README, docs, status and conformance are made from."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from genai_otel.engine.adapter import Adapter
+
+
+class Entry(NamedTuple):
+    """One library. ``module`` is its top-level module, ``versions`` what the suite runs with."""
+
+    name: str
+    distribution: str
+    module: str
+    versions: str
+    kind: str
+    docs: str
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    Entry("openai", "openai", "openai", ">=1.40,<4", "model client", "docs/openai.md"),
+)
+
+NAMES = tuple(entry.name for entry in CATALOGUE)
+
+
+def load(name: str) -> Adapter:
+    """The adapter of that library; the library itself is not touched."""
+    adapter: Adapter = import_module(f"{__package__}.{name}").ADAPTER
+    return adapter

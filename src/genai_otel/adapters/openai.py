@@ -1,0 +1,214 @@
+"""OpenAI: chat completions, responses, completions, embeddings, images, audio, moderations.
+
+Also Azure OpenAI, and every server that speaks the same API under another base URL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.stainless import stainless
+from genai_otel.engine.read import Json, integer, mapping, mappings, string
+from genai_otel.record import Kind, Verdict, media, text
+
+from . import _openai_wire as wire
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_HOSTS = {
+    "openai.com": "openai",
+    "openai.azure.com": "azure.ai.openai",
+    "cognitiveservices.azure.com": "azure.ai.openai",
+    "services.ai.azure.com": "azure.ai.inference",
+    "models.ai.azure.com": "azure.ai.inference",
+    "amazonaws.com": "aws.bedrock",
+    "anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "aiplatform.googleapis.com": "gcp.vertex_ai",
+    "deepseek.com": "deepseek",
+    "openrouter.ai": "openrouter",
+    "x.ai": "x_ai",
+    "perplexity.ai": "perplexity",
+    "mistral.ai": "mistral_ai",
+    "together.xyz": "together",
+    "together.ai": "together",
+    "groq.com": "groq",
+    "fireworks.ai": "fireworks",
+    "cerebras.ai": "cerebras",
+    "cohere.ai": "cohere",
+    "cohere.com": "cohere",
+    "moonshot.ai": "moonshot_ai",
+    "moonshot.cn": "moonshot_ai",
+    "huggingface.co": "huggingface",
+    "nvidia.com": "nvidia",
+    "sambanova.ai": "sambanova",
+    "nebius.com": "nebius",
+    "deepinfra.com": "deepinfra",
+    "aliyuncs.com": "alibaba_cloud",
+}
+"""Ends of host names -> who serves there, in the convention's words where it has any."""
+_LOCAL_PORTS = {11434: "ollama", 8000: "vllm", 1234: "lm_studio"}
+"""Well-known ports of local model servers."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def provider(client: Any, host: str, port: int | None) -> str:
+    """Who serves ``client``'s calls; ``openai`` where the host tells nothing."""
+    if any(base.__name__ == "BaseAzureClient" for base in type(client).__mro__):
+        return "azure.ai.openai"
+    if host in _LOOPBACK:
+        return _LOCAL_PORTS.get(port or 0, "openai")
+    labels = host.split(".")
+    ends = (".".join(labels[start:]) for start in range(len(labels)))
+    return next((_HOSTS[end] for end in ends if end in _HOSTS), "openai")
+
+
+def _completion_content(body: Json, op: Operation) -> None:
+    prompt = body.get("prompt")
+    given = prompt if type(prompt) is list else [prompt]
+    op.input = [_said(words) for words in given if type(words) is str]
+
+
+def _said(words: str) -> Any:
+    return {"role": "user", "parts": [text(words)]}
+
+
+def _embedding_content(body: Json, op: Operation) -> None:
+    given = body.get("input")
+    if type(given) is str or (type(given) is list and given and type(given[0]) is str):
+        op.arguments = given
+
+
+def _vectors(reply: Json, op: Operation) -> None:
+    """Never the vectors: their length only, which base64 tells as well (4 bytes a number)."""
+    op.response_model = string(reply, "model")
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    first = next(iter(mappings(reply, "data")), {})
+    vector = first.get("embedding")
+    if type(vector) is list:
+        op.dimensions = len(vector)
+    elif type(vector) is str:
+        op.dimensions = (len(vector) * 3 // 4 - vector[-2:].count("=")) // 4
+
+
+def _ask_image(body: Json, op: Operation) -> None:
+    wire.ask(body, op)
+    op.output_type = "image"
+
+
+def _prompt_content(body: Json, op: Operation) -> None:
+    words = string(body, "prompt") or string(body, "input")
+    if words is not None:
+        op.input = [_said(words)]
+
+
+def _images(reply: Json, op: Operation) -> None:
+    wire.count(mapping(reply, "usage"), op)
+    if op.capture:
+        sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
+        parts: list[Any] = [media("image", source) for source in sources]
+        op.output = [{"role": "assistant", "parts": parts}]
+
+
+def _ask_speech(body: Json, op: Operation) -> None:
+    wire.ask(body, op)
+    op.output_type = "speech"
+
+
+def _ask_transcript(body: Json, op: Operation) -> None:
+    wire.ask(body, op)
+    op.output_type = "text"
+
+
+def _transcript(reply: Json, op: Operation) -> None:
+    wire.count(mapping(reply, "usage"), op)
+    words = string(reply, "text")
+    if op.capture and words is not None:
+        op.output = [{"role": "assistant", "parts": [text(words)]}]
+
+
+class _MediaEvents:
+    """Streams of speech, transcripts and images: text in deltas, usage in the last event."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._pieces: list[str] = []
+
+    def add(self, event: Json) -> bool:
+        if event.get("usage"):
+            wire.count(mapping(event, "usage"), self._op)
+        if self._op.capture and "text" in (string(event, "type") or ""):
+            self._pieces.append(string(event, "delta") or "")
+        return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
+
+    def close(self) -> None:
+        words = "".join(self._pieces)
+        if words:
+            self._op.output = [{"role": "assistant", "parts": [text(words)]}]
+
+
+def _ask_moderation(body: Json, op: Operation) -> None:
+    op.name = "moderation"
+    op.model = string(body, "model")
+
+
+def _moderation_content(body: Json, op: Operation) -> None:
+    op.arguments = body.get("input")
+
+
+def _moderated(reply: Json, op: Operation) -> None:
+    """Flagged is a flag: whether that means deny is the application's to say."""
+    op.response_id, op.response_model = string(reply, "id"), string(reply, "model")
+    results = mappings(reply, "results")
+    flagged = any(result.get("flagged") is True for result in results)
+    scores = {
+        name: score
+        for result in results
+        for name, score in mapping(result, "category_scores").items()
+        if type(score) is float
+    }
+    category = max(scores, key=lambda name: scores[name], default=None)
+    score = None if category is None else scores[category]
+    op.verdict = Verdict(
+        "flag" if flagged else "allow", score, category=category if flagged else None
+    )
+
+
+ROUTES = {
+    "/chat/completions": Reader(
+        Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks
+    ),
+    "/responses": Reader(
+        Kind.CHAT,
+        wire.ask_response,
+        wire.answer_response,
+        wire.response_content,
+        wire.ResponseEvents,
+    ),
+    "/completions": Reader(
+        Kind.COMPLETION, wire.ask, wire.answer_chat, _completion_content, wire.ChatChunks
+    ),
+    "/embeddings": Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
+    "/images/generations": Reader(
+        Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
+    ),
+    "/images/edits": Reader(Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents),
+    "/audio/speech": Reader(
+        Kind.GENERATION, _ask_speech, wire.answer, _prompt_content, _MediaEvents
+    ),
+    "/audio/transcriptions": Reader(
+        Kind.GENERATION, _ask_transcript, _transcript, None, _MediaEvents
+    ),
+    "/audio/translations": Reader(Kind.GENERATION, _ask_transcript, _transcript),
+    "/moderations": Reader(Kind.GUARDRAIL, _ask_moderation, _moderated, _moderation_content),
+}
+
+ADAPTER = Adapter(
+    name="openai",
+    distribution="openai",
+    oldest="1.40",
+    untested="4",
+    patches=stainless("openai", ROUTES, provider),
+)

@@ -1,0 +1,287 @@
+"""Recording by hand: decorators for one's own steps, and the same as a context manager."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from genai_otel.engine.adapter import Reader
+from genai_otel.engine.observe import Observer
+from genai_otel.engine.safety import FAULTS, Guard, contained
+from genai_otel.engine.wrap import wrap, wrap_async
+from genai_otel.record import Kind, Operation, Verdict, snapshot
+
+from ._generators import wrap_async_generator, wrap_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from genai_otel.engine.observe import Active, Call
+    from genai_otel.record import Document
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+_DOCUMENTS = 100
+
+
+class _Recorder:
+    """The recorder of the moment: decorators are older than ``instrument()`` and outlive it."""
+
+    def start(self, op: Operation) -> Active | None:
+        from genai_otel._setup import active_recorder
+
+        recorder = active_recorder()
+        return None if recorder is None else recorder.start(op)
+
+
+_OBSERVER = Observer(_Recorder(), Guard("decorators"))
+
+
+class _Subject:
+    """A decorated function: how its calls are named and its arguments told."""
+
+    def __init__(self, function: Any, name: str | None) -> None:
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.first_line = (inspect.getdoc(function) or "").partition("\n")[0]
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        self._parameters = code.co_varnames[: code.co_argcount] if code is not None else ()
+
+    def arguments(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
+        """Arguments by name, without binding a signature; ``self`` and ``cls`` are left out."""
+        args, kwargs = given
+        names = self._parameters
+        named = {
+            names[i] if i < len(names) else f"arg{i}": value
+            for i, value in enumerate(args)
+            if i > 0 or not names or names[0] not in ("self", "cls")
+        }
+        return {**named, **kwargs}
+
+
+def _observed(kind: Kind, function: Any, subject: _Subject, reader: Reader) -> Any:
+    """``function`` with each call recorded, whatever sort of function it is."""
+
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        op = Operation(kind, name=subject.name)
+        return contained(_OBSERVER.open, reader, op, (args, kwargs))
+
+    if inspect.isasyncgenfunction(function):
+        return wrap_async_generator(function, begin)
+    if inspect.isgeneratorfunction(function):
+        return wrap_generator(function, begin)
+    make = wrap_async if inspect.iscoroutinefunction(function) else wrap
+    return make(function, begin, _settle)
+
+
+def _settle(call: Call, result: Any) -> None:
+    call.reply(result)
+    call.finish()
+
+
+def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
+    """Bare or with arguments; ``more`` changes how calls are read."""
+
+    def decorate(function: Any) -> Any:
+        if isinstance(function, staticmethod | classmethod):
+            return type(function)(decorate(function.__func__))
+        subject = _Subject(function, name)
+        reader = Reader(kind, _nothing, _result, content=partial(_arguments, subject))
+        return _observed(kind, function, subject, reader if more is None else more(subject, reader))
+
+    return decorate if function is None else decorate(function)
+
+
+def _nothing(_given: Any, _op: Operation) -> None:
+    """A function's request has no facts but its content."""
+
+
+def _arguments(subject: _Subject, given: Any, op: Operation) -> None:
+    op.arguments = snapshot(subject.arguments(given)) or None
+
+
+def _result(result: Any, op: Operation) -> None:
+    if op.capture:
+        op.result = snapshot(result)
+
+
+# ------------------------------------------------------------------------------ decorators
+
+
+@overload
+def workflow(function: Function, /) -> Function: ...
+@overload
+def workflow(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def workflow(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Records each call as a workflow: what a user asked for, from beginning to end."""
+    return _decorate(Kind.WORKFLOW, function, name)
+
+
+@overload
+def agent(function: Function, /) -> Function: ...
+@overload
+def agent(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def agent(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Records each call as an agent's turn."""
+    return _decorate(Kind.AGENT, function, name)
+
+
+@overload
+def step(function: Function, /) -> Function: ...
+@overload
+def step(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def step(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Records each call as a step of a workflow."""
+    return _decorate(Kind.STEP, function, name)
+
+
+@overload
+def tool(function: Function, /) -> Function: ...
+@overload
+def tool(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def tool(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Records each call as a tool's execution; the docstring's first line describes the tool."""
+    return _decorate(Kind.TOOL, function, name, _tool_reader)
+
+
+def _tool_reader(subject: _Subject, reader: Reader) -> Reader:
+    def describe(_given: Any, op: Operation) -> None:
+        op.params = {"description": subject.first_line or None}
+
+    return Reader(reader.kind, describe, reader.response, content=reader.content)
+
+
+@overload
+def retriever(function: Function, /) -> Function: ...
+@overload
+def retriever(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Records each call as a retrieval; ``name`` is the data source.
+
+    The query is the first text among the arguments. The result, a list, is read as documents:
+    texts, dicts or objects with ``id``, ``score`` and ``content`` (or ``text``, ``page_content``),
+    or pairs of one of these and its score.
+    """
+    return _decorate(Kind.RETRIEVAL, function, name, _retrieval_reader)
+
+
+def _retrieval_reader(subject: _Subject, reader: Reader) -> Reader:
+    def query(given: Any, op: Operation) -> None:
+        texts = (v for v in subject.arguments(given).values() if isinstance(v, str))
+        op.query = next(texts, None)
+
+    return Reader(reader.kind, _nothing, _documents, content=query)
+
+
+def _documents(result: Any, op: Operation) -> None:
+    if op.capture and type(result) in (list, tuple):
+        found = [_document(item, rank) for rank, item in enumerate(result[:_DOCUMENTS])]
+        op.documents = found
+
+
+def _document(item: Any, rank: int) -> Document:
+    """One result; without an id of its own its rank serves, without a score there is none."""
+    plain = snapshot(item, depth=4, nodes=200)
+    score = None
+    if type(plain) is list and len(plain) == 2:  # noqa: PLR2004 - a document and its score
+        plain, score = plain
+    fields = plain if type(plain) is dict else {"content": plain}
+    score = fields.get("score", score)
+    content = fields.get("content") or fields.get("text") or fields.get("page_content")
+    document: Document = {"id": str(fields.get("id", rank))}
+    if isinstance(score, int | float):
+        document["score"] = float(score)
+    if content is not None:
+        document["content"] = content if type(content) is str else str(content)
+    if type(fields.get("metadata")) is dict:
+        document["metadata"] = fields["metadata"]
+    return document
+
+
+@overload
+def guardrail(function: Function, /) -> Function: ...
+@overload
+def guardrail(
+    *,
+    name: str | None = None,
+    layer: str | None = None,
+    phase: str | None = None,
+    threshold: float | None = None,
+) -> Callable[[Function], Function]: ...
+def guardrail(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    layer: str | None = None,
+    phase: str | None = None,
+    threshold: float | None = None,
+) -> Any:
+    """Records each call as a guardrail's decision; a deny is not an error.
+
+    The function returns a truth value (true allows), a ``Verdict``, or a score, which denies from
+    ``threshold`` on; without a threshold a score is recorded and nothing is concluded. ``layer``
+    and ``phase`` (``pre`` or ``post``) say where it stands. The result is passed on unchanged.
+    """
+
+    def judge(_subject: _Subject, reader: Reader) -> Reader:
+        places = {"guardrail_layer": layer, "guardrail_phase": phase}
+        details = {key: value for key, value in places.items() if value is not None}
+
+        def place(_given: Any, op: Operation) -> None:
+            op.details = dict(details)
+
+        def decide(result: Any, op: Operation) -> None:
+            op.verdict = _verdict(result, threshold)
+
+        return Reader(reader.kind, place, decide, content=reader.content)
+
+    return _decorate(Kind.GUARDRAIL, function, name, judge)
+
+
+def _verdict(result: Any, threshold: float | None) -> Verdict | None:
+    if isinstance(result, Verdict):
+        return result
+    if type(result) is bool:
+        return Verdict("allow" if result else "deny")
+    if type(result) in (int, float):
+        if threshold is None:
+            return Verdict(None, float(result))
+        return Verdict("deny" if result >= threshold else "allow", float(result))
+    return None
+
+
+# ------------------------------------------------------------------------- context manager
+
+
+@contextmanager
+def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
+    """Records what happens inside; yields the Operation to be filled with what is known.
+
+    ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
+    ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``.
+    """
+    op = Operation(_kind(kind), name=name)
+    run = contained(_OBSERVER.recorder.start, op)
+    if run is None:
+        yield op
+        return
+    contained(run.enter)
+    try:
+        yield op
+    except BaseException as error:
+        contained(run.leave)
+        contained(run.finish, error)
+        raise
+    contained(run.leave)
+    contained(run.finish)
+
+
+def _kind(kind: Kind | str) -> Kind:
+    """An unknown word is a step: a misspelling must not stop a program that runs."""
+    try:
+        return Kind(kind)
+    except ValueError as error:
+        FAULTS.note("operation", error)
+        return Kind.STEP

@@ -1,0 +1,1 @@
+"""A patched call becomes an Operation."""

@@ -1,0 +1,71 @@
+"""How a library declares itself: which calls, read by which pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.record import Kind, Operation
+
+    from .observe import Observer
+
+
+class Accumulator(Protocol):
+    """Folds a stream's chunks into an Operation; keeps text, never chunks."""
+
+    def __init__(self, op: Operation) -> None: ...
+
+    def add(self, chunk: Any) -> bool:
+        """Takes one chunk; whether it carried anything generated (a token)."""
+        ...
+
+    def close(self) -> None:
+        """Writes what was gathered into the Operation; the stream may have been cut."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one endpoint's request and reply are read.
+
+    ``request`` takes what samplers and metrics need, ``content`` what was said; the second is
+    asked only if somebody wants to know. ``response`` reads a whole reply, ``stream`` its pieces.
+    """
+
+    kind: Kind
+    request: Callable[[Any, Operation], None]
+    response: Callable[[Any, Operation], None]
+    content: Callable[[Any, Operation], None] | None = None
+    stream: type[Accumulator] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One attribute to replace: ``module:Class.method``, and what makes its stand-in."""
+
+    target: str
+    stand_in: Callable[[Callable[..., Any], Observer], Callable[..., Any]]
+
+    @property
+    def module(self) -> str:
+        """Where the attribute is defined; nothing is imported to look at it."""
+        return self.target.partition(":")[0]
+
+    @property
+    def path(self) -> list[str]:
+        """The names that lead from the module to the attribute."""
+        return self.target.partition(":")[2].split(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One library. Versions: from ``oldest`` on; ``untested`` is the first that was not tried."""
+
+    name: str
+    distribution: str
+    oldest: str
+    untested: str
+    patches: tuple[Patch, ...]

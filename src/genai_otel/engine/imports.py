@@ -1,0 +1,157 @@
+"""Puts stand-ins in place when a library arrives, and the very originals back.
+
+Nothing is imported to be patched: a hook of wrapt's waits for each module, in either order.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wrapt
+
+from .observe import Observer
+from .safety import FAULTS, Guard
+
+if TYPE_CHECKING:
+    from .adapter import Adapter, Patch
+    from .observe import Recorder
+
+_HOOKED: set[str] = set()
+_LOCK = threading.RLock()
+
+
+class _Placed(NamedTuple):
+    """One replaced attribute. ``inherited``: it was not the owner's own before."""
+
+    owner: Any
+    name: str
+    original: Any
+    stand_in: Any
+    inherited: bool
+
+    def undo(self) -> None:
+        """Restores the original, unless somebody has wrapped ours: then it stays, inert."""
+        if vars(self.owner).get(self.name) is not self.stand_in:
+            return
+        if self.inherited:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.original)
+
+
+class Installation:
+    """One adapter in this process: waiting, active, or skipped and why."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.guard = Guard(adapter.name)
+        self.guard.enabled = False
+        self.version: str | None = None
+        self.note = ""
+        self._placed: list[_Placed] = []
+        self._done: set[str] = set()
+        self._observer: Observer | None = None
+
+    @property
+    def state(self) -> str:
+        """``active``, ``waiting`` for its library to be imported, ``skipped`` or ``broken``."""
+        if self.guard.broken:
+            return "broken"
+        if self._placed:
+            return "active"
+        return "skipped" if self.note else "waiting"
+
+    def install(self, recorder: Recorder) -> None:
+        """Patches what is imported already and waits for the rest."""
+        with _LOCK:
+            self.guard.enabled, self.guard.broken = True, False
+            self._observer = Observer(recorder, self.guard)
+            for module in {patch.module for patch in self.adapter.patches}:
+                _WAITING.setdefault(module, []).append(self)
+                if module in sys.modules:
+                    self.arrived(module)
+                elif module not in _HOOKED:
+                    _HOOKED.add(module)
+                    wrapt.register_post_import_hook(_arrived, module)
+
+    def remove(self) -> None:
+        """Takes everything back that is still ours; what others wrapped becomes inert."""
+        with _LOCK:
+            self.guard.enabled = False
+            for waiting in _WAITING.values():
+                if self in waiting:
+                    waiting.remove(self)
+            while self._placed:
+                self._placed.pop().undo()
+            self._done.clear()
+            self.note = ""
+
+    def arrived(self, module: str) -> None:
+        """The module is loaded: puts the stand-ins in place, all of them or none."""
+        if module in self._done or self._observer is None or not self._suits():
+            return
+        self._done.add(module)
+        for patch in self.adapter.patches:
+            if patch.module == module:
+                self._place(patch, self._observer)
+
+    def _suits(self) -> bool:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            self.version = version(self.adapter.distribution)
+        except PackageNotFoundError:
+            self.note = f"distribution {self.adapter.distribution} has no metadata"
+            return False
+        if _numbers(self.version) < _numbers(self.adapter.oldest):
+            self.note = f"version {self.version} is older than {self.adapter.oldest}"
+            return False
+        if _numbers(self.version) >= _numbers(self.adapter.untested):
+            self.note = f"version {self.version} is newer than what was tested"
+        return True
+
+    def _place(self, patch: Patch, observer: Observer) -> None:
+        try:
+            *path, name = patch.path
+            owner: Any = sys.modules[patch.module]
+            for step in path:
+                owner = getattr(owner, step)
+            original = getattr(owner, name)
+            inherited = name not in vars(owner)
+            stand_in = patch.stand_in(original, observer)
+            setattr(owner, name, stand_in)
+        except Exception as error:  # noqa: BLE001 - a client we do not know must still load
+            self.note = f"{patch.target} is not there: {type(error).__name__}"
+            self.guard.enabled = False
+            while self._placed:
+                self._placed.pop().undo()
+            return
+        self._placed.append(_Placed(owner, name, original, stand_in, inherited))
+
+
+_WAITING: dict[str, list[Installation]] = {}
+
+
+def _arrived(module: Any) -> None:
+    """Called by the import system; nothing may escape into the host's import."""
+    for installation in list(_WAITING.get(module.__name__, ())):
+        try:
+            with _LOCK:
+                installation.arrived(module.__name__)
+        except Exception as error:  # noqa: BLE001 - see safety
+            FAULTS.note(f"{installation.adapter.name}.arrived", error)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """A version's leading numbers, enough to compare releases."""
+    numbers: list[int] = []
+    for part in text.split("."):
+        digits = "".join(c for c in part if c.isdigit())
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)

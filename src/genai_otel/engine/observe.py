@@ -1,0 +1,275 @@
+"""One call being watched, from its opening to its single end."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from itertools import count
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
+
+from .safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.record import Operation
+
+    from .adapter import Accumulator, Reader
+    from .safety import Guard
+
+MAX_OPEN_STREAMS = 10_000
+"""Streams watched at once; beyond that the oldest is ended as left early."""
+
+
+class Active(Protocol):
+    """What the recorder hands out for a started Operation."""
+
+    wanted: bool
+    """Whether anybody will look at the facts: a recorded span or a meter."""
+
+    def opened(self) -> None:
+        """The request is read: what the host may change from now on is copied."""
+
+    def enter(self) -> None:
+        """Makes the operation the current one, for this synchronous stretch of code."""
+
+    def leave(self) -> None:
+        """Undoes ``enter``."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Ends the operation; called once."""
+
+
+class Recorder(Protocol):
+    """Starts Operations; the engine knows nothing else of what becomes of them."""
+
+    def start(self, op: Operation) -> Active | None:
+        """Begins to record ``op``, or ``None`` where nothing shall be recorded."""
+
+
+class Observer:
+    """Opens the calls of one adapter; what stand-ins get to work with."""
+
+    __slots__ = ("guard", "recorder")
+
+    def __init__(self, recorder: Recorder, guard: Guard) -> None:
+        self.recorder, self.guard = recorder, guard
+
+    def open(
+        self, reader: Reader, op: Operation, request: Any, make: type[Call] | None = None
+    ) -> Call | None:
+        """Starts the Operation of one call; ``None`` means: straight through."""
+        guard = self.guard
+        guard.run(reader.request, request, op)
+        op.timing.started = perf_counter_ns()
+        active = self.recorder.start(op)
+        if active is None:
+            return None
+        if op.capture and reader.content is not None:
+            guard.run(reader.content, request, op)
+        contained(active.opened)
+        return (make or Call)(op, reader, active, guard)
+
+
+class Call:
+    """One watched call. Every method contains its own errors.
+
+    ``asked`` is when the reader of a stream last asked for a chunk, ``source`` what its chunks come
+    from, ``holder`` and ``watcher`` weak references to what the host holds and to the generator
+    that it reads through.
+    """
+
+    __slots__ = (
+        "_active",
+        "_ended",
+        "_fold",
+        "_guard",
+        "_reader",
+        "asked",
+        "holder",
+        "key",
+        "op",
+        "replied",
+        "source",
+        "watcher",
+    )
+
+    def __init__(self, op: Operation, reader: Reader, active: Active, guard: Guard) -> None:
+        self.op = op
+        self.replied = False
+        self.source: Any = None
+        self.holder: Any = None
+        self.watcher: Any = None
+        self.key = -1
+        self._ended = False
+        self.asked = op.timing.started
+        self._reader, self._active, self._guard = reader, active, guard
+        self._fold: Accumulator | None = None
+
+    def enter(self) -> None:
+        """Our context for the frame of the real call, and only for it."""
+        contained(self._active.enter)
+
+    def leave(self) -> None:
+        """Undoes ``enter``; in the same frame, so the context is the same."""
+        contained(self._active.leave)
+
+    def reply(self, data: Any) -> None:
+        """Takes the facts of a whole reply."""
+        self.replied = True
+        if self._active.wanted:
+            self._guard.run(self._reader.response, data, self.op)
+
+    def chunk(self, data: Any) -> None:
+        """Takes one chunk of a stream as it arrives."""
+        now = perf_counter_ns()
+        timing = self.op.timing
+        timing.waited += now - self.asked
+        timing.chunks += 1
+        if timing.first_chunk is None:
+            timing.first_chunk = now
+        try:
+            fold = self._fold
+            if fold is None:
+                fold = self._fold = self._begin_fold()
+            if not fold.add(data):
+                return
+        except Exception as error:  # noqa: BLE001 - the stream must go on; see safety
+            self._guard.note("add", error)
+            return
+        timing.last_token = now
+        timing.waited_at_last_token = timing.waited
+        if timing.first_token is None:
+            timing.first_token = now
+            timing.waited_at_first_token = timing.waited
+
+    def _begin_fold(self) -> Accumulator:
+        if self._reader.stream is None or not self._active.wanted:
+            return _Nothing(self.op)
+        return self._reader.stream(self.op)
+
+    def reading(self) -> bool:
+        """Whether the stream's generator is running: then that one sees how the stream ends."""
+        watcher = self.watcher() if self.watcher is not None else None
+        if watcher is None:
+            return False
+        return bool(getattr(watcher, "gi_running", False) or getattr(watcher, "ag_running", False))
+
+    def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None:
+        """Lets the family tell what kind of result came back; a failure there ends the call."""
+        try:
+            settle(self, result)
+        except Exception as error:  # noqa: BLE001 - see safety
+            self.finish()
+            self._guard.note("returned", error)
+
+    def finish(self, error: BaseException | None = None, *, completed: bool | None = True) -> None:
+        """Ends the Operation; a second end is none."""
+        if self._ended:
+            return
+        self._ended = True
+        timing = self.op.timing
+        timing.ended = perf_counter_ns()
+        if self._fold is not None:
+            self._guard.run(self._fold.close)
+        if self.op.stream and error is None:
+            self.op.completed = completed
+        contained(self._active.finish, error)
+
+
+class _Nothing:
+    """Folds a stream that nobody wants to know of."""
+
+    __slots__ = ()
+
+    def __init__(self, op: Operation) -> None: ...
+
+    def add(self, _chunk: Any) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+class OpenStreams:
+    """The streams whose end has not come. Being taken out of here is what ends one: once.
+
+    A key stands for a call wherever the call must not be kept alive; it is never used again.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        self._keys = count()
+        self._left: deque[int] = deque()
+        self._collecting = False
+        self.by_source: dict[int, Call] = {}
+        """Open calls by the ``id`` of what their chunks come from."""
+
+    def add(self, call: Call, source: Any) -> None:
+        """Begins to watch ``call``, whose chunks come from ``source``."""
+        self.settle()
+        if self._on_gc not in gc.callbacks:
+            gc.callbacks.append(self._on_gc)
+        call.key = next(self._keys)
+        call.source = source  # kept, so that its id stays its own
+        self._calls[call.key] = self.by_source[id(source)] = call
+        if len(self._calls) > MAX_OPEN_STREAMS:
+            self.end(next(iter(self._calls)), completed=False)
+
+    def get(self, key: int) -> Call | None:
+        """The open call of that key."""
+        return self._calls.get(key)
+
+    def end(
+        self, key: int, error: BaseException | None = None, *, completed: bool | None = True
+    ) -> None:
+        """Ends the call, if this is its first end."""
+        call = self._calls.pop(key, None)
+        if call is None:
+            return
+        self.by_source.pop(id(call.source), None)
+        call.source = call.holder = None
+        call.finish(error, completed=completed)
+
+    def leave(self, key: int) -> None:
+        """Ends a call whose stream was dropped.
+
+        The collector may run in the middle of anything, with locks of the SDK's held by this very
+        thread; then the end waits for the next call, flush or shutdown.
+        """
+        if self._collecting:
+            self._left.append(key)
+        else:
+            self.end(key, completed=False)
+
+    def hold(self, call: Call, holder: Any) -> None:
+        """Ends the call when ``holder``, what the host was given, is no more."""
+        key = call.key
+        call.holder = ref(holder, lambda _: self.leave(key))
+
+    def settle(self) -> None:
+        """Ends what the garbage collector found."""
+        while self._left:
+            self.end(self._left.popleft(), completed=False)
+
+    def end_all(self) -> None:
+        """Ends every stream that is still open, as left early."""
+        self.settle()
+        for key in list(self._calls):
+            self.end(key, completed=False)
+
+    def forget(self) -> None:
+        """Drops all without ending it: in a forked child the calls belong to the parent."""
+        self._calls.clear()
+        self.by_source.clear()
+        self._left.clear()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def _on_gc(self, phase: str, _info: dict[str, int]) -> None:
+        self._collecting = phase == "start"
+
+
+OPEN = OpenStreams()

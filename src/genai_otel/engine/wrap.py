@@ -1,0 +1,62 @@
+"""The one wrapper around a call, in its two colours."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .observe import Call
+
+    Begin = Callable[[tuple[Any, ...], dict[str, Any]], Call | None]
+    Settle = Callable[[Call, Any], None]
+
+
+def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
+    """``original``, observed: ``begin`` opens a call, ``settle`` is given what came back.
+
+    Both contain their errors. The host's call is the one unguarded line; its result and its
+    exception pass as they are.
+    """
+
+    @wraps(original)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        call = begin(args, kwargs)
+        if call is None:
+            return original(*args, **kwargs)
+        call.enter()
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            call.leave()
+            call.finish(error)
+            raise
+        call.leave()
+        call.returned(settle, result)
+        return result
+
+    return observed
+
+
+def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
+    """The same for a coroutine function."""
+
+    @wraps(original)
+    async def observed(*args: Any, **kwargs: Any) -> Any:
+        call = begin(args, kwargs)
+        if call is None:
+            return await original(*args, **kwargs)
+        call.enter()
+        try:
+            result = await original(*args, **kwargs)
+        except BaseException as error:
+            call.leave()
+            call.finish(error)
+            raise
+        call.leave()
+        call.returned(settle, result)
+        return result
+
+    return observed

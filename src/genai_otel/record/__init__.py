@@ -1,0 +1,45 @@
+"""What happened, in neutral words; the standard library only."""
+
+from .content import (
+    Document,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    media,
+    media_id,
+    reasoning,
+    text,
+    tool_call,
+    tool_result,
+)
+from .operation import Failure, Kind, Operation, Scalar, Timing, Usage, Verdict
+from .snapshot import snapshot
+
+__all__ = [
+    "Document",
+    "Failure",
+    "Kind",
+    "Media",
+    "Message",
+    "Operation",
+    "Part",
+    "Reasoning",
+    "Scalar",
+    "Text",
+    "Timing",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "Verdict",
+    "media",
+    "media_id",
+    "reasoning",
+    "snapshot",
+    "text",
+    "tool_call",
+    "tool_result",
+]

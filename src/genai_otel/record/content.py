@@ -1,0 +1,119 @@
+"""What was said: messages and their parts, in the shapes of the standard's message schema.
+
+They are plain dicts, so that a record is encoded by one call and costs next to nothing to build.
+The shapes are those of ``semconv/input_messages.schema.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Text(TypedDict):
+    """Plain text to or from a model."""
+
+    type: Literal["text"]
+    content: str
+
+
+class Reasoning(TypedDict):
+    """What a model let be seen of its reasoning."""
+
+    type: Literal["reasoning"]
+    content: str
+
+
+class ToolCall(TypedDict):
+    """A model asks for a tool; ``arguments`` as an object where they could be parsed."""
+
+    type: Literal["tool_call"]
+    id: NotRequired[str | None]
+    name: str
+    arguments: NotRequired[Any]
+
+
+class ToolResult(TypedDict):
+    """What a tool answered."""
+
+    type: Literal["tool_call_response"]
+    id: NotRequired[str | None]
+    response: Any
+
+
+class Media(TypedDict):
+    """Something that is not text: never its bytes, only what tells it apart from others."""
+
+    type: Literal["media"]
+    modality: str
+    mime_type: NotRequired[str]
+    size: NotRequired[int]
+    sha256: NotRequired[str]
+    uri: NotRequired[str]
+    id: NotRequired[str]
+
+
+Part = Text | Reasoning | ToolCall | ToolResult | Media
+
+
+class Message(TypedDict):
+    """One turn. ``finish_reason`` belongs to output messages."""
+
+    role: str
+    parts: list[Part]
+    finish_reason: NotRequired[str]
+
+
+class Document(TypedDict):
+    """A document that a retrieval found."""
+
+    id: str
+    score: NotRequired[float]
+    content: NotRequired[str]
+    metadata: NotRequired[dict[str, Any]]
+
+
+def text(content: str) -> Text:
+    """A text part."""
+    return {"type": "text", "content": content}
+
+
+def reasoning(content: str) -> Reasoning:
+    """A reasoning part."""
+    return {"type": "reasoning", "content": content}
+
+
+def tool_call(call_id: str | None, name: str, arguments: Any) -> ToolCall:
+    """A tool call part; give ``arguments`` parsed where that is possible."""
+    return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
+
+
+def tool_result(call_id: str | None, response: Any) -> ToolResult:
+    """A tool's answer."""
+    return {"type": "tool_call_response", "id": call_id, "response": response}
+
+
+def media(modality: str, source: str, mime_type: str | None = None) -> Media:
+    """Media given by address, by ``data:`` address or as base64 text.
+
+    Bytes are told by their length and the start of their SHA-256 over the base64 text, which is
+    there already: decoding megabytes on the caller's thread would be noticed.
+    """
+    part: Media = {"type": "media", "modality": modality}
+    if source.startswith("data:"):
+        head, _, source = source[5:].partition(",")
+        mime_type = head.partition(";")[0] or mime_type
+    elif "://" in source[:16]:
+        part["uri"] = source.partition("?")[0]
+        source = ""
+    if mime_type:
+        part["mime_type"] = mime_type
+    if source:
+        part["size"] = len(source) * 3 // 4
+        part["sha256"] = hashlib.sha256(source.encode("ascii", "replace")).hexdigest()[:16]
+    return part
+
+
+def media_id(modality: str, file_id: str) -> Media:
+    """Media that the provider keeps under an id."""
+    return {"type": "media", "modality": modality, "id": file_id}

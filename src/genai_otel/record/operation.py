@@ -1,0 +1,167 @@
+"""What happened, in neutral words: the one record that everything else is derived from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .content import Document, Message, Part
+
+Scalar = str | bool | int | float
+"""A value that any backend can show as it is."""
+
+
+class Kind(StrEnum):
+    """What sort of thing happened; the words users give to ``operation``."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    GENERATION = "generation"  # images, speech, transcriptions: media in or out
+    EMBEDDINGS = "embeddings"
+    RETRIEVAL = "retrieval"
+    RERANK = "rerank"
+    TOOL = "tool"
+    AGENT = "agent"
+    WORKFLOW = "workflow"
+    STEP = "step"
+    GUARDRAIL = "guardrail"
+    EVALUATION = "evaluation"
+
+
+@dataclass(slots=True, eq=False)
+class Usage:
+    """Tokens as the provider counted them; ``None`` is unknown, never 0.
+
+    ``input`` includes what was read from and written to a cache, ``output`` includes reasoning.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Timing:
+    """Readings of one monotonic clock, in nanoseconds; ``None`` where nothing was observed.
+
+    A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
+    ``waited`` is the time the stream made its reader wait, the reader's own time left out.
+    """
+
+    started: int = 0
+    ended: int | None = None
+    first_chunk: int | None = None
+    first_token: int | None = None
+    last_token: int | None = None
+    waited: int = 0
+    waited_at_first_token: int = 0
+    waited_at_last_token: int = 0
+    chunks: int = 0
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the call to its end."""
+        return self._since_start(self.ended)
+
+    @property
+    def time_to_first_chunk(self) -> float | None:
+        """Seconds from the call to the first chunk of a stream."""
+        return self._since_start(self.first_chunk)
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds from the call to the first generated token of a stream."""
+        return self._since_start(self.first_token)
+
+    @property
+    def time_per_output_chunk(self) -> float | None:
+        """Seconds that the reader waited for a chunk after the first, on average."""
+        if self.first_chunk is None or self.chunks < 2:  # noqa: PLR2004 - one chunk, no interval
+            return None
+        return (self.waited - (self.first_chunk - self.started)) / (self.chunks - 1) / 1e9
+
+    def time_per_output_token(self, tokens: int | None) -> float | None:
+        """Seconds a token after the first, without the reader's own time; needs two tokens."""
+        if self.first_token is None or self.last_token == self.first_token:
+            return None
+        if tokens is None or tokens < 2:  # noqa: PLR2004 - with one token there is no interval
+            return None
+        return (self.waited_at_last_token - self.waited_at_first_token) / (tokens - 1) / 1e9
+
+    def _since_start(self, reading: int | None) -> float | None:
+        return None if reading is None else (reading - self.started) / 1e9
+
+
+@dataclass(slots=True, eq=False)
+class Failure:
+    """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it."""
+
+    type: str
+    message: str | None = None
+    stacktrace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a guardrail decided.
+
+    ``action`` is one of ``allow``, ``deny``, ``modify``, ``flag``, ``error``, or ``None`` where
+    there is a score and nobody has said what it means; ``score`` is the guardrail's own number,
+    whatever its scale; ``reason`` is content and ``category`` is not. Raises ``ValueError`` on
+    another action.
+    """
+
+    action: str | None
+    score: float | None = None
+    reason: str | None = None
+    category: str | None = None
+
+    ACTIONS = ("allow", "deny", "modify", "flag", "error")
+
+    def __post_init__(self) -> None:
+        if self.action is not None and self.action not in self.ACTIONS:
+            accepted = ", ".join(self.ACTIONS)
+            raise ValueError(f"unknown verdict {self.action!r}: accepted are {accepted}")
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One thing that happened. Fields that nobody knows stay ``None``.
+
+    ``capture`` says whether content is wanted; readers of content ask it first.
+    """
+
+    kind: Kind
+    name: str | None = None
+    capture: bool = False
+    provider: str | None = None
+    model: str | None = None
+    host: str | None = None
+    port: int | None = None
+    params: Mapping[str, Any] | None = None
+    stream: bool = False
+    output_type: str | None = None
+    system: Sequence[Part] | None = None
+    input: Sequence[Message] | None = None
+    tools: Sequence[Mapping[str, Any]] | None = None
+    query: str | None = None
+    arguments: Any = None
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reasons: Sequence[str] | None = None
+    output: Sequence[Message] | None = None
+    documents: Sequence[Document] | None = None
+    dimensions: int | None = None
+    result: Any = None
+    details: dict[str, Scalar] | None = None
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+    completed: bool | None = None
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing = field(default_factory=Timing)

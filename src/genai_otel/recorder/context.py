@@ -1,0 +1,139 @@
+"""Ambient facts: what everything inside inherits, across tasks, generators and threads."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from genai_otel import _names as names
+from genai_otel.record import snapshot
+
+from .semconv import utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
+OPERATION_KEY = otel_context.create_key("genai_otel-operation")
+AMBIENT_KEY = otel_context.create_key("genai_otel-ambient")
+SUPPRESS_KEY = otel_context.create_key("genai_otel-suppress")
+_FOREIGN_SUPPRESS_KEYS = tuple(
+    key
+    for key in (
+        getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None),
+        "suppress_instrumentation",
+    )
+    if key
+)
+
+
+def suppressed(context: Context) -> bool:
+    """Whether nothing shall be recorded here: our switch, or any of OpenTelemetry's."""
+    if not context:
+        return False
+    return SUPPRESS_KEY in context or any(context.get(key) for key in _FOREIGN_SUPPRESS_KEYS)
+
+
+def attach(context: Context) -> Token[Context]:
+    """Makes ``context`` the current one."""
+    return otel_context.attach(context)
+
+
+def detach(token: Token[Context]) -> None:
+    """Undoes ``attach``; silent where the code moved to another context in between.
+
+    OpenTelemetry's own ``detach`` logs an error with a stack trace then, once for each request.
+    """
+    try:
+        token.var.reset(token)
+    except (ValueError, RuntimeError):  # another context, or reset already
+        return
+
+
+def inheritable() -> Context | None:
+    """The current context, if there is anything of ours in it that a thread should inherit."""
+    context = otel_context.get_current()
+    ours = (OPERATION_KEY, AMBIENT_KEY, SUPPRESS_KEY)
+    return context if any(key in context for key in ours) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """The facts in force; ``attributes`` are ready for spans."""
+
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def within(self, tags: Sequence[object], attributes: Mapping[str, Any]) -> Ambient:
+        """These facts and more; the inner ones win."""
+        plain = (_plain(tag) for tag in tags)
+        merged = tuple(dict.fromkeys((*self.tags, *(tag for tag in plain if tag))))
+        found = {**self.attributes, **attributes}
+        if merged:
+            found[names.GENAI_OTEL_TAGS] = merged
+        return replace(self, tags=merged, attributes=found)
+
+
+_NONE = Ambient()
+
+
+def ambient(context: Context) -> Mapping[str, Any]:
+    """The ambient attributes of ``context``."""
+    found: Any = context.get(AMBIENT_KEY)
+    return _NONE.attributes if found is None else found.attributes
+
+
+@contextmanager
+def scope(
+    *,
+    session_id: object = None,
+    user_id: object = None,
+    tags: Sequence[object] = (),
+    metadata: Mapping[str, object] | None = None,
+) -> Iterator[None]:
+    """Gives everything inside a session, a user, tags and metadata.
+
+    Scopes nest: tags add up, of all else the inner value wins. What is inside inherits: tasks,
+    generators and threads started there. ``session_id`` is also the conversation's id. Numbers and
+    UUIDs are told as text.
+    """
+    given = {
+        names.SESSION_ID: session_id,
+        names.GEN_AI_CONVERSATION_ID: session_id,
+        names.USER_ID: user_id,
+        **{f"{names.GENAI_OTEL_METADATA}.{key}": value for key, value in (metadata or {}).items()},
+    }
+    attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}
+    tags = [tags] if isinstance(tags, str) else tags
+    current = otel_context.get_current()
+    outer: Any = current.get(AMBIENT_KEY, _NONE)
+    inner = outer.within(tags, attributes)
+    token = attach(otel_context.set_value(AMBIENT_KEY, inner, current))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def _plain(value: object) -> str | None:
+    """Ids, numbers and truth values as text; of anything else no code is run, its type is told."""
+    if value is None:
+        return None
+    if type(value).__module__ == "uuid":
+        return str(value)
+    return utf8(str(snapshot(value)))
+
+
+@contextmanager
+def suppress() -> Iterator[None]:
+    """Records nothing of what happens inside."""
+    token = attach(otel_context.set_value(SUPPRESS_KEY, "yes"))
+    try:
+        yield
+    finally:
+        detach(token)

@@ -1,0 +1,48 @@
+"""Exceptions to facts, without running code of the host's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genai_otel.record import Failure
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_FRAMES = 32
+_MESSAGE = 4_096
+_CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit"})
+_SLOT = type(object.__str__)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether the host gave up waiting (asyncio, trio, a closed generator), which is no error."""
+    return type(error).__name__ in _CANCELLED
+
+
+def failure(error: BaseException, *, capture: bool) -> Failure:
+    """What to tell of ``error``; its text only if content is captured, since it may quote it."""
+    cls = type(error)
+    name = (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )
+    if not capture:
+        return Failure(name)
+    return Failure(name, _message(error), _stacktrace(error.__traceback__, name))
+
+
+def _message(error: BaseException) -> str:
+    """The exception's text; a ``__str__`` written in Python is not run, its arguments are taken."""
+    if type(type(error).__str__) is _SLOT:
+        return str(error)[:_MESSAGE]
+    return ", ".join(arg for arg in error.args if type(arg) is str)[:_MESSAGE]
+
+
+def _stacktrace(traceback: TracebackType | None, name: str) -> str:
+    """Places only: source lines would have to be read from disk and may hold literals."""
+    lines = ["Traceback (most recent call last):"]
+    while traceback is not None and len(lines) <= _FRAMES:
+        code = traceback.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {traceback.tb_lineno}, in {code.co_name}')
+        traceback = traceback.tb_next
+    return "\n".join([*lines, name])

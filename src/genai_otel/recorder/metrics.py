@@ -1,0 +1,132 @@
+"""All instruments, and the one function that feeds them from the record.
+
+From the record and not from spans, so that sampling changes nothing. Dimensions are a closed list;
+never a user, a session or a conversation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _names as names
+from genai_otel.record import Kind
+
+from .ownership import MODEL_KINDS
+from .semconv import opening, utf8
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Counter, Histogram, Meter
+
+    from genai_otel.record import Operation
+
+    Dimensions = dict[str, Any]
+
+_MODELS_TOLD_APART = 500
+_OTHER = "other"
+
+
+class Instruments:
+    """The instruments of one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._models: set[str] = set()
+        self._duration = self._histogram(names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION)
+        self._tokens = self._histogram(names.METRIC_GEN_AI_CLIENT_TOKEN_USAGE)
+        self._first_chunk = self._histogram(
+            names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK
+        )
+        self._chunk = self._histogram(names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK)
+        self._first_token = self._histogram(names.METRIC_GENAI_OTEL_CLIENT_TIME_TO_FIRST_TOKEN)
+        self._token = self._histogram(names.METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN)
+        self._durations = {
+            Kind.TOOL: self._histogram(names.METRIC_GEN_AI_EXECUTE_TOOL_DURATION),
+            Kind.AGENT: self._histogram(names.METRIC_GEN_AI_INVOKE_AGENT_DURATION),
+            Kind.WORKFLOW: self._histogram(names.METRIC_GEN_AI_INVOKE_WORKFLOW_DURATION),
+            Kind.GUARDRAIL: self._histogram(names.METRIC_GENAI_OTEL_GUARDRAIL_DURATION),
+            Kind.RETRIEVAL: self._duration,
+        }
+        self._invocations = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS)
+        self._denied = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_DENIED)
+        self._errors = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_ERRORS)
+
+    def _histogram(self, name: str) -> Histogram:
+        row = names.METRICS[name]
+        return self._meter.create_histogram(
+            name, row.unit, row.description, explicit_bucket_boundaries_advisory=row.buckets
+        )
+
+    def _counter(self, name: str) -> Counter:
+        row = names.METRICS[name]
+        return self._meter.create_counter(name, row.unit, row.description)
+
+    def record(self, op: Operation, context: Context) -> None:
+        """Measures a finished operation; ``context`` ties the points to its span."""
+        if op.kind in MODEL_KINDS:
+            self._model_call(op, context)
+        elif op.kind in self._durations:
+            self._own_step(op, context)
+
+    def _model_call(self, op: Operation, context: Context) -> None:
+        common = self._dimensions(op)
+        self._time(self._duration, op.timing.duration, _with_error(common, op), context)
+        for kind, count in (("input", op.usage.input), ("output", op.usage.output)):
+            if count is not None:
+                dimensions = {**common, names.GEN_AI_TOKEN_TYPE: kind}
+                self._tokens.record(count, dimensions, context)
+        if op.stream:
+            timing = op.timing
+            self._time(self._first_chunk, timing.time_to_first_chunk, common, context)
+            self._time(self._chunk, timing.time_per_output_chunk, common, context)
+            self._time(self._first_token, timing.time_to_first_token, common, context)
+            pace = timing.time_per_output_token(op.usage.output)
+            self._time(self._token, pace, common, context)
+
+    def _own_step(self, op: Operation, context: Context) -> None:
+        dimensions = opening(op)
+        if op.kind is not Kind.RETRIEVAL:
+            del dimensions[names.GEN_AI_OPERATION_NAME]
+        if op.kind is Kind.GUARDRAIL:
+            self._guardrail(op, dimensions, context)
+        self._time(
+            self._durations[op.kind], op.timing.duration, _with_error(dimensions, op), context
+        )
+
+    def _guardrail(self, op: Operation, dimensions: Dimensions, context: Context) -> None:
+        """A deny is not an error; a guardrail that fails judges nothing."""
+        if op.verdict is not None and op.verdict.action is not None:
+            dimensions[names.GEN_AI_GUARDRAIL_RESULT_TYPE] = op.verdict.action
+        self._invocations.add(1, dimensions, context)
+        if op.failure is not None or (op.verdict is not None and op.verdict.action == "error"):
+            self._errors.add(1, dimensions, context)
+        elif op.verdict is not None and op.verdict.action == "deny":
+            self._denied.add(1, dimensions, context)
+
+    def _dimensions(self, op: Operation) -> Dimensions:
+        found = opening(op)
+        if op.model is not None:
+            found[names.GEN_AI_REQUEST_MODEL] = self._model(op.model)
+        if op.response_model is not None:
+            found[names.GEN_AI_RESPONSE_MODEL] = self._model(op.response_model)
+        return found
+
+    def _model(self, model: str) -> str:
+        """The model's name; those beyond the first few hundred share one series."""
+        if model in self._models:
+            return model
+        if len(self._models) >= _MODELS_TOLD_APART:
+            return _OTHER
+        self._models.add(model)
+        return utf8(model)
+
+    @staticmethod
+    def _time(
+        histogram: Histogram, seconds: float | None, dimensions: Dimensions, context: Context
+    ) -> None:
+        if seconds is not None:
+            histogram.record(seconds, dimensions, context)
+
+
+def _with_error(dimensions: Dimensions, op: Operation) -> Dimensions:
+    return {**dimensions, names.ERROR_TYPE: op.failure.type} if op.failure else dimensions

@@ -1,0 +1,219 @@
+"""Starts and finishes Operations: the only handle on tracer and meter."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
+
+from genai_otel import _names as names
+
+from .context import OPERATION_KEY, ambient, attach, detach, suppressed
+from .failures import failure, is_cancellation
+from .ownership import absorb, same_call
+from .semconv import opening, outcome, request, span_kind, span_name, utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+    from genai_otel.record import Operation
+
+    from .metrics import Instruments
+
+
+class Recorder:
+    """What becomes of Operations in this process.
+
+    ``tracer`` is asked at each start, so that a provider which the host sets later is adopted.
+    """
+
+    __slots__ = ("_content", "_instruments", "_tracer")
+
+    def __init__(
+        self, tracer: Callable[[], Tracer], instruments: Instruments | None, *, content: bool
+    ) -> None:
+        self._tracer, self._instruments, self._content = tracer, instruments, content
+
+    def start(self, op: Operation) -> Recording | Joined | None:
+        """Begins to record ``op``; ``None`` where recording is suppressed.
+
+        Sets ``op.capture``; the operation's start is ``op.timing.started`` if that is set.
+        """
+        context = otel_context.get_current()
+        if suppressed(context):
+            return None
+        if not op.timing.started:
+            op.timing.started = perf_counter_ns()
+        owner: Any = context.get(OPERATION_KEY)
+        if isinstance(owner, Recording) and owner.takes(op):
+            return Joined(owner, op, self)
+        return self.open(op, context)
+
+    def open(self, op: Operation, context: Context) -> Recording:
+        """A span of its own for ``op``, under whatever is current in ``context``."""
+        attributes = {**ambient(context), **opening(op)}
+        started = time_ns() - (perf_counter_ns() - op.timing.started)
+        span = self._tracer().start_span(
+            span_name(op), context, span_kind(op), attributes, start_time=started
+        )
+        recorded = span.is_recording()
+        op.capture = recorded and self._content
+        return Recording(op, span, context, started, self._instruments)
+
+
+class Recording:
+    """A started operation with a span of its own."""
+
+    __slots__ = (
+        "_context",
+        "_encoded",
+        "_found",
+        "_instruments",
+        "_span",
+        "_started",
+        "_token",
+        "ended",
+        "joined",
+        "op",
+        "wanted",
+    )
+
+    def __init__(
+        self,
+        op: Operation,
+        span: Span,
+        context: Context,
+        started: int,
+        instruments: Instruments | None,
+    ) -> None:
+        self.op = op
+        self.ended = False
+        self.joined: Operation | None = None
+        self.wanted = instruments is not None or span.is_recording()
+        self._span, self._started, self._instruments = span, started, instruments
+        self._context = set_span_in_context(span, context)
+        self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
+        self._token: Token[Context] | None = None
+        self._found: dict[str, Any] = {}
+        self._encoded = False
+
+    @property
+    def context(self) -> Context:
+        """Where children of this operation begin."""
+        return self._context
+
+    def takes(self, op: Operation) -> bool:
+        """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""
+        if self.ended or self.joined is not None or not same_call(self.op, op):
+            return False
+        self.joined = op
+        return True
+
+    def opened(self) -> None:
+        """Encodes the request while it is as it was sent."""
+        if self._span.is_recording():
+            self._encoded = True
+            request(self.op, self._found)
+
+    def enter(self) -> None:
+        """Makes this the current operation, and its span the current span."""
+        self._token = attach(self._context)
+
+    def leave(self) -> None:
+        """Undoes ``enter``."""
+        if self._token is not None:
+            detach(self._token)
+            self._token = None
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Ends the span and measures the operation."""
+        op = self.op
+        self.ended = True
+        if op.timing.ended is None:
+            op.timing.ended = perf_counter_ns()
+        if error is not None:
+            _fail(op, error)
+        if self._span.is_recording():
+            self._write(op)
+        if self._instruments is not None:
+            self._instruments.record(op, self._context)
+
+    def _write(self, op: Operation) -> None:
+        """The span ends whatever an odd value does to its attributes."""
+        try:
+            if self.joined is not None or not self._encoded:  # facts were added on the way
+                self._found.update(opening(op))
+                request(op, self._found)
+                self._span.update_name(span_name(op))
+            outcome(op, self._found)
+        finally:
+            self._span.set_attributes(self._found)
+            if op.failure is not None:
+                _tell_failure(self._span, op)
+            ended = op.timing.ended or op.timing.started
+            self._span.end(self._started + ended - op.timing.started)
+
+
+class Joined:
+    """The same call seen by a lower layer: adds its facts to the owner's."""
+
+    __slots__ = ("_owner", "_recorder", "op", "wanted")
+
+    def __init__(self, owner: Recording, op: Operation, recorder: Recorder) -> None:
+        op.capture = owner.op.capture
+        self.op, self._owner, self._recorder = op, owner, recorder
+        self.wanted = owner.wanted
+
+    def opened(self) -> None:
+        """The owner has encoded its own request."""
+
+    def enter(self) -> None:
+        """The owner is current already."""
+
+    def leave(self) -> None:
+        """Nothing to undo."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
+        if self._owner.ended:  # it could not wait for this stream: better a span of its own
+            late = self._recorder.open(self.op, self._owner.context)
+            late.opened()
+            late.finish(error)
+        elif error is not None:
+            self._owner.joined = None
+        else:
+            absorb(self._owner.op, self.op)
+
+
+def _fail(op: Operation, error: BaseException) -> None:
+    if is_cancellation(error):
+        op.completed = False
+    else:
+        op.failure = failure(error, capture=op.capture)
+
+
+def _tell_failure(span: Span, op: Operation) -> None:
+    """Status and event; text only if content is captured."""
+    told = op.failure
+    if told is None:
+        return
+    attributes = {names.EXCEPTION_TYPE: told.type}
+    description = None
+    if told.message is not None:
+        description = attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)
+    if told.stacktrace is not None:
+        attributes[names.EXCEPTION_STACKTRACE] = utf8(told.stacktrace)
+    span.add_event("exception", attributes)
+    span.set_status(Status(StatusCode.ERROR, description))
+
+
+def current() -> Operation | None:
+    """The operation that this code runs in, to be filled with what only the application knows."""
+    owner: Any = otel_context.get_current().get(OPERATION_KEY)
+    return owner.op if isinstance(owner, Recording) else None
