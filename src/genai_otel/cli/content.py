@@ -1,0 +1,113 @@
+"""What a span says in words: messages, tool calls, documents, a step's input and output."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _names as names
+
+from .text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from genai_otel.destinations.decoding import StoredSpan
+
+Passage = tuple[str, str]
+
+_KEPT_MESSAGES = 6
+_VALUES = (
+    (names.GEN_AI_TOOL_CALL_ARGUMENTS, "arguments"),
+    (names.GEN_AI_TOOL_CALL_RESULT, "result"),
+    (names.GEN_AI_RETRIEVAL_QUERY_TEXT, "query"),
+    (names.GENAI_OTEL_INPUT, "input"),
+    (names.GENAI_OTEL_OUTPUT, "output"),
+)
+
+
+def passages(span: StoredSpan) -> Iterator[Passage]:
+    """Label and text, in the order in which they were said; nothing here is clean or short yet."""
+    facts = span.attributes
+    instructions = _parsed(facts.get(names.GEN_AI_SYSTEM_INSTRUCTIONS))
+    if isinstance(instructions, list):
+        yield from (("system", _part(part)) for part in instructions)
+    yield from _messages(facts.get(names.GEN_AI_INPUT_MESSAGES))
+    for name, label in _VALUES:
+        if name in facts:
+            yield label, _as_text(facts[name])
+    yield from _documents(facts.get(names.GEN_AI_RETRIEVAL_DOCUMENTS))
+    yield from _messages(facts.get(names.GEN_AI_OUTPUT_MESSAGES))
+    for event in span.events:
+        kind = event.attributes.get(names.EXCEPTION_TYPE)
+        if kind is not None:
+            yield _label(kind), _as_text(event.attributes.get(names.EXCEPTION_MESSAGE, ""))
+
+
+def _messages(value: Any) -> Iterator[Passage]:
+    """The first, which often instructs, and the last ones."""
+    messages = _parsed(value)
+    if not isinstance(messages, list):
+        return
+    left_out = len(messages) - _KEPT_MESSAGES
+    for index, message in enumerate(messages):
+        if left_out > 0 and index == 1:
+            yield "…", f"{left_out:,} more message(s)"
+        if index == 0 or index > left_out:
+            yield from _message(message)
+
+
+def _message(message: Any) -> Iterator[Passage]:
+    if not isinstance(message, dict):
+        return
+    parts = message.get("parts")
+    for part in parts if isinstance(parts, list) else []:
+        yield _label(message.get("role")), _part(part)
+
+
+def _part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return _as_text(part)
+    kind = part.get("type")
+    if kind == "text":
+        return _as_text(part.get("content"))
+    if kind == "reasoning":
+        return f"(thinking) {_as_text(part.get('content'))}"
+    if kind == "tool_call":
+        return f"calls {_as_text(part.get('name'))}({_as_text(part.get('arguments'))})"
+    if kind == "tool_call_response":
+        return f"tool answered {_as_text(part.get('response', part.get('result')))}"
+    return _as_text(part)
+
+
+def _documents(value: Any) -> Iterator[Passage]:
+    documents = _parsed(value)
+    for document in documents if isinstance(documents, list) else []:
+        if isinstance(document, dict):
+            name = document.get("id", "?")
+            score = document.get("score")
+            label = f"document {name}" if score is None else f"document {name} ({score})"
+            yield _label(label), _as_text(document.get("content", ""))
+
+
+def _label(value: Any) -> str:
+    return one_line(str(value))[:60] or "?"
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except (ValueError, RecursionError):
+        return "?"
+
+
+def _parsed(value: Any) -> Any:
+    """Structured content is a JSON string on spans, and a plain value with some writers."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,67 @@
+"""Stored values as text for a terminal.
+
+Names and content come from models, tools and strangers: nothing of it may steer the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+# CSI, OSC and the other string sequences, two-byte escapes; each also in its one-byte (C1) form.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+)
+_BIDI = (0x61C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS = {
+    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *_BIDI)),
+    ord("\t"): "    ",
+    ord("\n"): "\n",
+    0x2028: "\n",
+    0x2029: "\n",
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+}
+_SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
+
+
+def clean(text: str) -> str:
+    """``text`` without escape sequences and control characters, but with its lines."""
+    return _ESCAPES.sub("", text.replace("\r\n", "\n")).translate(_CONTROLS)
+
+
+def one_line(text: str) -> str:
+    return " ".join(clean(text).split())
+
+
+def shortened(text: str, limit: int) -> str:
+    """Head and tail, and how much lies between."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit * 3 // 4, limit // 4
+    return f"{text[:head]} […{len(text) - head - tail:,} characters…] {text[-tail:]}"
+
+
+def duration(nanoseconds: float) -> str:
+    """With about three digits, which is what a reader compares."""
+    for unit, name in ((_SECOND, "s"), (_SECOND // 1000, "ms")):
+        if unit <= nanoseconds < _MINUTE:
+            return f"{_three_digits(nanoseconds / unit)} {name}"
+    if nanoseconds < _MINUTE:
+        return f"{nanoseconds / 1000:.0f} us"
+    minutes, rest = divmod(round(nanoseconds / _SECOND), 60)
+    return f"{minutes:,} min {rest:02} s"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
+
+
+def local_time(nanoseconds: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(nanoseconds / _SECOND, tz=UTC).astimezone()
+    except (OverflowError, OSError, ValueError):  # a file may hold any number
+        return "-"
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
