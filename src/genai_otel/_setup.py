@@ -263,7 +263,7 @@ def instrument(
 
     Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
     to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
-    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list of them.
+    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list.
     ``content`` is ``"full"`` or ``"none"``. Called again with the same arguments it does nothing,
     with others it sets up anew.
 

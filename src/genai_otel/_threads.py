@@ -53,8 +53,8 @@ def _hand_over(thread: threading.Thread) -> None:
     run = thread.run
 
     def run_inside() -> None:
-        del thread.run  # type: ignore[method-assign]  # from here on the instance is as it was
+        del thread.run  # from here on the instance is as it was
         contained(context.attach, inherited)
         run()
 
-    thread.run = run_inside
+    thread.run = run_inside  # type: ignore[method-assign]
