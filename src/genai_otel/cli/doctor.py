@@ -1,12 +1,59 @@
-"""``genai-otel doctor``."""
+"""``genai-otel doctor``: what is active, what is skipped and why, and where telemetry goes.
+
+Plain text and no extras: it must work where little else does.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from .text import one_line
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
+
+    from .findings import Line
+
+_MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=None)
+    parser.epilog = "Exits with 1 if something is wrong; such lines are marked with !."
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    problems = 0
+    for title, lines in _sections():
+        shown = list(lines)
+        problems += sum(line.mark == "problem" for line in shown)
+        if shown:
+            _print(title, shown)
+    print(f"{problems} problem(s)" if problems else "all is well")  # noqa: T201
+    return 1 if problems else 0
+
+
+def _sections() -> Iterable[tuple[str, Iterable[Line]]]:
+    from genai_otel._settings import Settings
+
+    from . import findings
+
+    yield "Versions", findings.versions()
+    yield "Installation", findings.foreign_files()
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        yield "Settings", [findings.Line("problem", f"the environment: {error}")]
+        settings = Settings()
+    yield "Switched off", findings.switches(settings, os.environ)
+    yield "Libraries", findings.libraries(settings)
+    yield "Telemetry goes to", findings.destinations(settings, os.environ)
+    yield "Content", findings.content(settings, os.environ)
+
+
+def _print(title: str, lines: Iterable[Line]) -> None:
+    print(title)  # noqa: T201
+    for line in lines:
+        print(f"{_MARKS[line.mark]} {one_line(line.text)}")  # noqa: T201

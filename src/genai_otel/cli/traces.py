@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from genai_otel.destinations.reading import StoreReader
     from genai_otel.destinations.traces import TraceSummary
 
-_DIRECTORY = ".genai_otel"
 _LIMIT = 20
 _SHORTEST_ID = 8
 _HEADS = (
@@ -60,7 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     # Suppressed defaults: else those of the action would undo what stood before it.
     quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
-    parser.add_argument("--dir", help=f"store or file to read ({_DIRECTORY})", **quiet)
+    parser.add_argument(
+        "--dir", help="store or file to read (the one that programs started here write to)", **quiet
+    )
     parser.add_argument("--json", action="store_true", help="for programs", **quiet)
 
 
@@ -115,13 +116,22 @@ def show_one(options: argparse.Namespace) -> int:
 def _reader(place: str | None) -> StoreReader:
     from genai_otel.destinations.reading import StoreReader
 
-    path = Path(place or _DIRECTORY)
+    path = Path(place or _default_directory()).expanduser()
     if not path.exists():
         raise Refusal(
             f"there is no store at {one_line(str(path))}: run a program with"
             " genai_otel.instrument() or `genai-otel run` here, or name one with --dir"
         )
     return StoreReader(path)
+
+
+def _default_directory() -> str:
+    from genai_otel._settings import Settings
+
+    try:
+        return Settings.from_environment().directory
+    except ValueError as error:
+        raise Refusal(f"{error}; or name a store with --dir") from None
 
 
 def _find(reader: StoreReader, wanted: str) -> str:

@@ -90,14 +90,15 @@ class Installation:
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
-        if module in self._done or self._observer is None or not self._suits():
+        if module in self._done or self._observer is None or not self.suits():
             return
         self._done.add(module)
         for patch in self.adapter.patches:
             if patch.module == module:
                 self._place(patch, self._observer)
 
-    def _suits(self) -> bool:
+    def suits(self) -> bool:
+        """Whether the library's installed version will do; sets ``version`` and ``note``."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:

@@ -1,0 +1,227 @@
+"""What ``doctor`` looks at: the installation and the environment. Nothing is instrumented."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+import genai_otel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from genai_otel._settings import Settings
+
+_OURS = "genai-otel"
+_SHOWN = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "wrapt")
+_SWITCHES = ("GENAI_OTEL_DISABLED", "OTEL_SDK_DISABLED")
+_CONTENT = ("GENAI_OTEL_CONTENT", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT")
+_ENDPOINTS = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)
+_HEADERS = (
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+)
+_MEND = "pip uninstall genai-otel-instrument && pip install --force-reinstall genai-otel"
+
+
+class Line(NamedTuple):
+    """``mark`` is ``problem`` for what needs doing something about, else ``ok`` or ``note``."""
+
+    mark: str
+    text: str
+
+
+def versions() -> Iterator[Line]:
+    yield Line("ok", f"{_OURS} {genai_otel.__version__}, in {_package_directory()}")
+    yield Line("ok", f"Python {platform.python_version()}, {sys.executable}")
+    for name in _SHOWN:
+        version = _version(name)
+        if version is None:
+            yield Line("problem", f"{name} is not installed: pip install {name}")
+        else:
+            yield Line("ok", f"{name} {version}")
+    if _version("rich") is None:
+        yield Line("note", '`genai-otel traces` needs rich: pip install "genai-otel[cli]"')
+
+
+def libraries(settings: Settings) -> Iterator[Line]:
+    from genai_otel.adapters import catalogue
+    from genai_otel.engine.imports import Installation
+
+    accepted = (*catalogue.NAMES, "auto")
+    yield from _unknown("library", (*settings.libraries, *settings.exclude), accepted)
+    for entry in catalogue.CATALOGUE:
+        installation = Installation(catalogue.load(entry.name))
+        suits = installation.suits()
+        head = f"{entry.name}: {entry.distribution}"
+        if installation.version is None:
+            yield Line("note", f"{head} is not installed (supported: {entry.versions})")
+            continue
+        head += f" {installation.version} (supported: {entry.versions})"
+        if entry.name in settings.exclude or not {"auto", entry.name} & {*settings.libraries}:
+            yield Line("note", f"{head}, excluded by the settings")
+        elif suits:
+            yield Line("ok", f"{head}, instrumented{_in_brackets(installation.note)}")
+        else:
+            yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
+
+
+def _in_brackets(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _unknown(what: str, names: Iterable[str], accepted: Iterable[str]) -> Iterator[Line]:
+    from genai_otel._settings import one_of
+
+    for name in names:
+        try:
+            one_of(what, name, accepted)
+        except ValueError as error:
+            yield Line("problem", str(error))
+
+
+def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
+    from genai_otel.destinations.destination import PRESETS
+
+    yield from _unknown("destination", settings.destinations, PRESETS)
+    default = ("otlp",) if settings.otlp_in_environment else ("local",)
+    for name in settings.destinations or default:
+        if name == "local":
+            yield _store(Path(settings.directory).expanduser().absolute())
+        elif name == "otlp":
+            yield from _otlp(environ)
+        elif name in PRESETS:
+            yield Line("ok", name)
+    yield Line("note", "a program with a TracerProvider of its own is joined: it decides instead")
+
+
+def _store(directory: Path) -> Line:
+    where = f"local store {directory}"
+    if directory.is_symlink():
+        return Line("problem", f"{where} is a symbolic link, which is not followed")
+    if directory.exists() and not directory.is_dir():
+        return Line("problem", f"{where} is not a directory")
+    nearest = next(place for place in (directory, *directory.parents) if place.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return Line("problem", f"{where} cannot be written")
+    if not directory.exists():
+        return Line("ok", f"{where} (made when the first span ends)")
+    sizes = [file.stat().st_size for file in directory.glob("*.jsonl")]
+    return Line("ok", f"{where} ({len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB)")
+
+
+def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:
+    found = False
+    for variable in _ENDPOINTS:
+        if environ.get(variable):
+            found = True
+            yield _endpoint(variable, environ[variable])
+    if not found:
+        yield Line("note", "no OTLP endpoint is set: the SDK's default is http://localhost:4318")
+    for variable in _HEADERS:
+        if environ.get(variable):
+            yield Line("ok", f"{variable} is set (not shown)")
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") != "http/protobuf":
+        yield Line("note", "OTEL_EXPORTER_OTLP_PROTOCOL is not obeyed: we send http/protobuf")
+
+
+def _endpoint(variable: str, endpoint: str) -> Line:
+    """Without user, password and query, in which keys travel."""
+    try:
+        url = urlsplit(endpoint)
+        port = f":{url.port}" if url.port else ""
+    except ValueError:
+        return Line("problem", f"{variable} is no address")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        return Line("problem", f"{variable} is no http or https address")
+    return Line("ok", f"{variable}: {url.scheme}://{url.hostname}{port}{url.path}")
+
+
+def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
+    variable = next((name for name in _CONTENT if environ.get(name, "").strip()), None)
+    if settings.content is None:
+        yield Line("ok", "full in the local store, none anywhere else (the default)")
+    else:
+        yield Line("ok", f"{settings.content} everywhere ({variable} says so)")
+
+
+def switches(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
+    if settings.disabled:
+        which = [name for name in _SWITCHES if environ.get(name, "").strip()]
+        yield Line("problem", f"nothing is recorded: {' and '.join(which)} is set")
+
+
+def foreign_files() -> Iterator[Line]:
+    """Another distribution ships our import name; with both installed, files are a mixture."""
+    for name in sorted(_owners() - {_OURS}):
+        yield Line("problem", f"{name} is installed too, and ships the same import name: {_MEND}")
+    changed = list(_changed_files())
+    if changed:
+        some = ", ".join(changed[:3])
+        yield Line("problem", f"{len(changed)} file(s) of ours were replaced ({some}): {_MEND}")
+    strange = list(_strange_files())
+    if strange:
+        some = ", ".join(strange[:3])
+        yield Line("problem", f"{len(strange)} file(s) are not ours ({some}): {_MEND}")
+
+
+def _owners() -> set[str]:
+    owners = metadata.packages_distributions().get("genai_otel", [])
+    return {name.lower().replace("_", "-") for name in owners}
+
+
+def _recorded() -> list[metadata.PackagePath]:
+    """Our files as installed; none of a development installation, which has its files elsewhere."""
+    try:
+        files = metadata.files(_OURS) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [file for file in files if file.parts[0] == "genai_otel" and file.suffix == ".py"]
+
+
+def _changed_files() -> Iterator[str]:
+    for file in _recorded():
+        try:
+            actual = Path(str(file.locate())).read_bytes()
+        except OSError:
+            yield f"{file} is missing"
+            continue
+        if file.hash is not None and file.hash.value != _digest(actual, file.hash.mode):
+            yield str(file)
+
+
+def _digest(data: bytes, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, data).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def _strange_files() -> Iterator[str]:
+    known = {Path(str(file.locate())).resolve() for file in _recorded()}
+    if not known:
+        return
+    for file in sorted(_package_directory().rglob("*.py")):
+        if file.resolve() not in known:
+            yield str(file.relative_to(_package_directory().parent))
+
+
+def _package_directory() -> Path:
+    return Path(genai_otel.__file__).parent
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
