@@ -71,9 +71,18 @@ USUAL_QUESTIONS = (
 
 @dataclass(frozen=True)
 class Leaflet:
-    title: str
+    id: str
     text: str
     vector: Vector
+
+
+@dataclass(frozen=True)
+class Found:
+    """A leaflet as a search gives it; the retriever's span tells its id, score and text."""
+
+    id: str
+    score: float
+    text: str
 
 
 class Assistant:
@@ -87,14 +96,15 @@ class Assistant:
     @genai_otel.step(name="read the leaflets")
     def read(self, folder: Path) -> int:
         """Embed all leaflets, and some questions, in one request."""
-        texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))]
+        files = sorted(folder.glob("*.md"))
+        texts = [file.read_text(encoding="utf-8") for file in files]
         vectors = self.embed([*texts, *USUAL_QUESTIONS])
         leaflets, questions = vectors[: len(texts)], vectors[len(texts) :]
         usual = mean(leaflets)
         self.usual_question = mean(questions)
-        for text, vector in zip(texts, leaflets, strict=True):
-            title, _, body = text.partition("\n")
-            self.leaflets.append(Leaflet(title.strip("# "), body.strip(), centred(vector, usual)))
+        for file, text, vector in zip(files, texts, leaflets, strict=True):
+            body = text.partition("\n")[2].strip()
+            self.leaflets.append(Leaflet(file.stem, body, centred(vector, usual)))
         return len(self.leaflets)
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
@@ -103,20 +113,20 @@ class Assistant:
 
     @genai_otel.workflow(name="help a traveller")
     def help(self, question: str, station: str, now: str) -> str:
-        leaflets = self.find(question)
-        answer = "".join(show(self.answer(question, leaflets[0])))
+        best, *_ = self.find(question)
+        answer = "".join(show(self.answer(question, best)))
         train = self.next_train(station, now)
         return f"{answer}\n{self.farewell(station, train)}"
 
     @genai_otel.retriever(name="leaflets")
-    def find(self, question: str, count: int = 2) -> list[Leaflet]:
+    def find(self, question: str, count: int = 2) -> list[Found]:
         """The leaflets that are nearest in meaning."""
         [vector] = self.embed([question])
         wanted = centred(vector, self.usual_question)
-        ranked = sorted(self.leaflets, key=lambda leaflet: -likeness(wanted, leaflet.vector))
-        return ranked[:count]
+        found = [Found(x.id, likeness(wanted, x.vector), x.text) for x in self.leaflets]
+        return sorted(found, key=lambda each: -each.score)[:count]
 
-    def answer(self, question: str, leaflet: Leaflet) -> Iterator[str]:
+    def answer(self, question: str, leaflet: Found) -> Iterator[str]:
         """Text as the model writes it."""
         ask = f"Leaflet: {leaflet.text}\nQuestion: {question}"
         stream = self.client.chat.completions.create(

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "examples" / "recorded_answers.json"
 COMMAND = Path(sys.executable).with_name("genai-otel")
 START_LIMIT = 120.0
+STORE = Path(os.environ.get("GENAI_OTEL_DIRECTORY", ROOT / ".genai_otel"))
 CONFIGURATION = ("GENAI_OTEL_", "OTEL_")
 
 
@@ -116,7 +117,12 @@ def replay() -> Iterator[Server]:
 def assist(server: Server, question: list[str]) -> None:
     """Run the assistant as a user would, with nothing in its environment but the server."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURATION)}
-    environment = {**kept, "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "not-needed"}
+    environment = {
+        **kept,
+        "OPENAI_BASE_URL": server.base_url,
+        "OPENAI_API_KEY": "not-needed",
+        "GENAI_OTEL_DIRECTORY": str(STORE),
+    }
     models = ["--model", server.model, "--embedding-model", server.model]
     command = [sys.executable, str(ROOT / "examples" / "assistant.py"), *models, *question]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
@@ -128,14 +134,15 @@ def demonstrate(server: Server, question: list[str]) -> None:
     assist(server, question)
     print(f"({time.monotonic() - began:.1f} s)")
     heading("What it did", "genai-otel traces show last")
-    subprocess.run([str(COMMAND), "traces", "show", "last"], cwd=ROOT, check=True)
+    show = [str(COMMAND), "traces", "show", "last", "--dir", str(STORE)]
+    subprocess.run(show, cwd=ROOT, check=True)
 
 
 def further() -> None:
     shown = COMMAND.relative_to(ROOT) if COMMAND.is_relative_to(ROOT) else COMMAND
     heading("Where it lies, and how to look further")
     print(
-        f"""The trace is in {ROOT / ".genai_otel"}, as OTLP-JSON lines that only you can read.
+        f"""The trace is in {STORE}, as OTLP-JSON lines that only you can read.
 
   {shown} traces                        all traces, newest first
   {shown} traces show last --content    the same tree, with prompts and answers
