@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,8 @@ def assist(server: Server, question: list[str]) -> None:
     }
     models = ["--model", server.model, "--embedding-model", server.model]
     command = [sys.executable, str(ROOT / "examples" / "assistant.py"), *models, *question]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    # In a process group of its own: Ctrl-C comes to us, and we end it.
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, process_group=0)
 
 
 def demonstrate(server: Server, question: list[str]) -> None:
@@ -161,7 +163,12 @@ def progress(text: str) -> None:
     print(text, end="", flush=True)
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
+    signal.signal(signal.SIGTERM, _stop)
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("question", nargs="*", help="another question, in quotes")
     parser.add_argument("--replay", action="store_true", help="recorded answers, not a model")

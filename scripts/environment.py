@@ -61,7 +61,7 @@ class Environment:
             self.python = folder / "Scripts" / "python.exe"
 
     def works(self) -> bool:
-        return self.python.exists() and run([str(self.python), "-c", ""], quiet=True) == 0
+        return self.python.exists() and run([str(self.python), "-c", "import pip"], quiet=True) == 0
 
     def create(self) -> None:
         if self.works():
@@ -124,4 +124,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped; the next run takes up from here")
