@@ -7,7 +7,6 @@ python scripts/generate_docs.py --check    exit 1 if a page is not what would be
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -66,10 +65,11 @@ PAGES = {
 
 def renewed(page: str, text: str) -> str:
     for name, write in PAGES[page].items():
-        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = between.subn(lambda m, w=write: f"{m[1]}{w()}\n{m[2]}", text)
-        if count != 1:
-            sys.exit(f"{page}: {count} places marked <!-- {name} -->, should be one")
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        if not begin or not end:
+            sys.exit(f"{page}: nothing stands between <!-- {name} --> and <!-- /{name} -->")
+        text = f"{before}{begin}{write()}\n{end}{after}"
     return text
 
 

@@ -62,6 +62,7 @@ def environment(provider: Provider) -> dict[str, str]:
     return {**kept, **own, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "src")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_a_python_block_runs_as_it_stands(block: Block, provider: Provider, tmp_path: Path) -> None:
     script = tmp_path / "block.py"
