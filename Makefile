@@ -104,9 +104,10 @@ demo: $(VENV)/.has-cli $(VENV)/.has-model ## a real local model, a small assista
 bench: $(VENV)/.has-dev ## what a recorded call costs, beside the bare client and other libraries
 	@$(PY) -m bench $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(if $(REUSE),--reuse)
 
-build: $(VENV)/.has-dev ## wheel and source distribution, in dist/
-	$(VENV)/bin/uv build --quiet --out-dir dist || $(PY) -m pip wheel --no-deps -w dist .
-	@ls dist
+build: $(VENV)/.has-dev ## wheel and source distribution, in dist/; the wheel is tried out
+	rm -rf dist
+	$(VENV)/bin/uv build --quiet --out-dir dist
+	$(VENV)/bin/uv run --quiet --isolated --no-project --with dist/*.whl genai-otel doctor
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) .venvs .make dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
