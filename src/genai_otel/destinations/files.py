@@ -98,15 +98,18 @@ class Folder:
 
     def failed(self, signal: str, error: OSError | ValueError) -> None:
         """Warn when loss begins, not for each loss."""
-        if not self._failing:
+        first = not self._failing
+        self._failing.add(signal)
+        if first:
             reason = getattr(error, "strerror", None) or str(error)
             self.problem = f"telemetry is not being written to {self.path}: {reason}"
             _logger.warning("%s; the program goes on without it", self.problem)
-        self._failing.add(signal)
 
     def succeeded(self, signal: str) -> None:
+        if not self._failing:
+            return
         self._failing.discard(signal)
-        if not self._failing and self.problem:
+        if not self._failing:
             self.problem = None
             _logger.warning("telemetry is being written to %s again", self.path)
 
@@ -122,14 +125,19 @@ class Appender:
         """Write ``line`` (it ends with a newline) as a whole, or count its ``items`` as dropped."""
         state = self._state()
         with state.lock:
-            reason = self._append(state, line)
-            if reason is None:
+            loss = self._append(state, line)
+            if loss is None:
                 state.counters.written += items
                 state.counters.lines += 1
                 state.counters.bytes += len(line)
             else:
-                state.counters.dropped[reason] += items
-        return reason is None
+                state.counters.dropped[loss.reason] += items
+        # Without the lock: a host's log handler may bring the warning back here as a record.
+        if loss is None:
+            self._folder.succeeded(self._signal)
+        elif loss.error is not None:
+            self._folder.failed(self._signal, loss.error)
+        return loss is None
 
     def drop(self, reason: str, items: int) -> None:
         state = self._state()
@@ -157,24 +165,21 @@ class Appender:
             self._folder.forget(self._signal)
         return state
 
-    def _append(self, state: _State, line: bytes) -> str | None:
+    def _append(self, state: _State, line: bytes) -> _Loss | None:
         if len(line) > self._folder.limits.file_bytes:
-            return "too_large"
+            return _Loss("too_large")
         if time.monotonic() < state.retry_at:
-            return "directory"
+            return _Loss("directory")
         try:
             self._ready(state, len(line))
         except (OSError, ValueError) as error:  # ValueError: a path with a NUL
             self._close(state)
             state.retry_at = time.monotonic() + _RETRY_SECONDS
-            self._folder.failed(self._signal, error)
-            return "directory"
+            return _Loss("directory", error)
         try:
             _write(state, line)
         except OSError as error:
-            self._folder.failed(self._signal, error)
-            return "disk"
-        self._folder.succeeded(self._signal)
+            return _Loss("disk", error)
         return None
 
     def _ready(self, state: _State, size: int) -> None:
@@ -193,6 +198,11 @@ class Appender:
     def _close(self, state: _State) -> None:
         state.close()
         self._folder.forget(self._signal)
+
+
+class _Loss(NamedTuple):
+    reason: str
+    error: OSError | ValueError | None = None
 
 
 class _State:
@@ -312,13 +322,12 @@ def _files(place: _Place) -> Iterator[_File]:
 
 def _write(state: _State, line: bytes) -> None:
     data = b"\n" + line if state.torn else line  # a torn line must not swallow this one
-    state.torn = True
     written = os.write(state.descriptor, data)
     state.size += written
     state.since_check += written
-    if written < len(data):
+    state.torn = written < len(data)
+    if state.torn:
         raise OSError("the line was written in part only")
-    state.torn = False
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
