@@ -209,7 +209,8 @@ class _State:
     """One process's open file."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: garbage collection may end a span, and so export it, at any line of ours.
+        self.lock = threading.RLock()
         self.counters = Counters()
         self.retry_at = 0.0
         self.open(-1, "")

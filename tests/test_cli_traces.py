@@ -1,0 +1,394 @@
+"""``genai-otel traces`` through real processes, pipes and a pseudo-terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from genai_otel.cli.text import clean, duration, local_time, one_line, shortened
+from genai_otel.cli.tree import render_tree
+from genai_otel.destinations.reading import StoreReader
+from tests.stored import SOURCES, chat, messages, run_cli, run_python, tracing, write_assistant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+NASTY = (
+    "a\x1b[31mred\x1b[0m\x1b]0;title\x07b\x9b2Jc\x00\x08\x7f\x85\u202ed\u2066e\ud800f"
+    "\x1b]8;;http://evil\x1b\\link\x1bP1;2|x\x1b\\\rg\nh"
+)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def trace_id(work: Path) -> str:
+    return write_assistant(work / ".genai_otel")
+
+
+# ------------------------------------------------------------------------------------ the list
+
+
+def test_the_list_is_newest_first(work: Path) -> None:
+    old = write_assistant(work / ".genai_otel", "shop")
+    new = write_assistant(work / ".genai_otel", "office")
+    for arguments in (("traces",), ("traces", "list"), ("traces", "--limit", "2", "list")):
+        head, first, second = run_cli(*arguments, cwd=work).stdout.splitlines()
+        assert head.split() == [
+            "started", "trace", "name", "service", "spans", "models", "tokens", "duration", "status"
+        ]  # fmt: skip
+        assert new[:8] in first
+        assert old[:8] in second
+        for fact in ("office", "invoke_workflow answer", "gpt-5-2026-08-01", "2,403 → 190"):
+            assert fact in first
+        assert first.endswith("1 failed")
+
+
+def test_the_list_may_be_limited_and_says_so(work: Path) -> None:
+    for _ in range(3):
+        write_assistant(work / "store")
+    done = run_cli("traces", "list", "--dir", "store", "--limit", "1", cwd=work)
+    assert len(done.stdout.splitlines()) == 2
+    assert "2 older traces not shown" in done.stderr
+    assert "at least 1" in run_cli("traces", "--limit", "0", cwd=work, code=2).stderr
+
+
+def test_the_list_as_json(work: Path, trace_id: str) -> None:
+    (summary,) = json.loads(run_cli("traces", "--json", cwd=work).stdout)
+    assert summary["trace_id"] == trace_id
+    assert (summary["spans"], summary["input_tokens"], summary["status"]) == (7, 2403, "ok")
+
+
+def test_the_store_is_the_one_that_the_settings_name(work: Path) -> None:
+    trace_id = write_assistant(work / "elsewhere")
+    env = {"GENAI_OTEL_DIRECTORY": "elsewhere"}
+    assert trace_id[:8] in run_cli("traces", cwd=work, env=env).stdout
+    wrong = {"GENAI_OTEL_CONTENT": "sometimes"}
+    assert "content mode" in run_cli("traces", cwd=work, env=wrong, code=2).stderr
+
+
+def test_no_store_and_an_empty_one(work: Path) -> None:
+    missing = run_cli("traces", cwd=work, code=2)
+    assert "there is no store" in missing.stderr
+    (work / ".genai_otel").mkdir()
+    empty = run_cli("traces", cwd=work)
+    assert (empty.stdout, empty.stderr) == ("", "note: no traces yet\n")
+    assert "no traces yet" in run_cli("traces", "show", cwd=work, code=2).stderr
+
+
+def test_damage_is_noted_beside_the_answer(work: Path, trace_id: str) -> None:
+    (file,) = (work / ".genai_otel").glob("*.jsonl")
+    with file.open("ab") as stream:
+        stream.write(b"rubbish\n" + file.read_bytes()[:100])
+    done = run_cli("traces", cwd=work)
+    assert trace_id[:8] in done.stdout
+    assert "1 line(s)" in done.stderr
+    assert "1 incomplete last line(s)" in done.stderr
+
+
+# ------------------------------------------------------------------------------------ the tree
+
+CALL = ["gpt-5 → gpt-5-2026-08-01", "1,200 → 95 [128]", "212 ms", "10.4 ms"]
+TREE = [
+    ["model", "tokens [cached]", "first token", "per token", "status"],
+    ["invoke_workflow answer", "ok"],
+    ["├── retrieval handbook", "ok"],
+    ["│   └── embeddings minilm", "minilm", "3", "ok"],
+    ["├── chat gpt-5", *CALL, "ok"],
+    ["├── execute_tool track", "error: TimeoutError"],
+    ["├── apply_guardrail tone", "deny: rude"],
+    ["└── chat gpt-5", *CALL, "left early"],
+]
+
+
+def cells(tree: list[str]) -> list[list[str]]:
+    """By line, without the durations, which no two runs have in common."""
+    split = [re.split(r"(?<=[^│\s])\s{2,}", line.strip()) for line in tree]
+    head, *rows = split
+    return [head[1:], *([row[0], *row[2:]] for row in rows)]
+
+
+@pytest.mark.parametrize("which", ["last", "whole", "prefix"])
+def test_a_trace_as_a_tree(work: Path, trace_id: str, which: str) -> None:
+    wanted = {"last": "last", "whole": trace_id.upper(), "prefix": trace_id[:6]}[which]
+    headline, *tree = run_cli("traces", "show", wanted, cwd=work).stdout.splitlines()
+    assert headline.startswith(f"trace {trace_id}  20")
+    assert headline.endswith("2,403 → 190 tokens")
+    assert "shop  7 spans" in headline
+    assert cells(tree) == TREE
+
+
+def test_unknown_and_ambiguous_ids_are_told(work: Path, trace_id: str) -> None:
+    ids = [trace_id, *(write_assistant(work / ".genai_otel") for _ in range(16))]
+    shared = next(first for first in "0123456789abcdef" if sum(i[0] == first for i in ids) > 1)
+    ambiguous = run_cli("traces", "show", shared, cwd=work, code=2)
+    assert re.search(rf"\d+ traces begin with '{shared}': {shared}[0-9a-f]{{7}}", ambiguous.stderr)
+    assert "no trace begins with 'nix'" in run_cli("traces", "show", "nix", cwd=work, code=2).stderr
+    assert "begin with ''" in run_cli("traces", "show", "", cwd=work, code=2).stderr
+
+
+def test_cost_has_a_column_when_somebody_knows_it(work: Path) -> None:
+    with tracing(work) as tracer:
+        tracer.start_span("chat gpt-5", attributes=chat(gen_ai__usage__cost=0.001234)).end()
+    tree = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
+    assert "cost" in tree
+    assert "0.001234" in tree
+
+
+def test_content_stands_below_its_span_and_is_shortened(work: Path, trace_id: str) -> None:
+    with tracing(work / ".genai_otel") as tracer:
+        long = "word " * 1000
+        facts = chat(
+            gen_ai__input__messages=messages("user", long), gen_ai__system_instructions="["
+        )
+        with tracer.start_as_current_span("chat gpt-5", attributes=facts) as span:
+            span.record_exception(ValueError("bad luck"))
+    shown = run_cli("traces", "show", "--content", cwd=work).stdout
+    assert "user: word word" in shown
+    assert "characters…]" in shown
+    assert len(shown) < 2000
+    assert "assistant: In the post office" in shown
+    assert "ValueError: bad luck" in shown
+    tree = run_cli("traces", "show", trace_id, "--content", cwd=work).stdout
+    for text in (
+        "query: parcel",
+        "document returns.md (0.83): Parcels wait ten days.",
+        "user: Where",
+    ):
+        assert text in tree
+
+
+def test_content_of_every_shape_is_shown(work: Path) -> None:
+    parts = [
+        {"type": "reasoning", "content": "hm"},
+        {"type": "tool_call", "name": "track", "arguments": {"id": 7}},
+        {"type": "tool_call_response", "response": "there"},
+        {"type": "uri", "uri": "https://example.org/a.png", "mime_type": "image/png"},
+        "bare",
+    ]
+    facts = {
+        "gen_ai.system_instructions": json.dumps([{"type": "text", "content": "be kind"}]),
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": parts}, 7, {"role": "x"}]),
+        "gen_ai.output.messages": "not json",
+        "gen_ai.tool.call.result": [1, 2],
+        "genai_otel.output": '{"answer": 42}',
+    }
+    with tracing(work) as tracer:
+        tracer.start_span("chat", attributes=facts).end()
+    shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work).stdout
+    for text in (
+        "system: be kind", "user: (thinking) hm", 'user: calls track({"id": 7})',
+        "user: tool answered there", "example.org/a.png", "user: bare", "result: [1, 2]",
+        'output: {"answer": 42}',
+    ):  # fmt: skip
+        assert text in shown
+
+
+def test_of_many_messages_the_first_and_the_last_are_shown(work: Path) -> None:
+    said = [{"role": "user", "parts": [{"type": "text", "content": f"no {n}"}]} for n in range(30)]
+    with tracing(work) as tracer:
+        facts = {"gen_ai.input.messages": json.dumps(said)}
+        tracer.start_span("chat", attributes=facts).end()
+    shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work).stdout
+    assert re.findall(r"no (\d+)", shown) == ["0", "25", "26", "27", "28", "29"]
+    assert "24 more message(s)" in shown
+
+
+def test_a_trace_as_json(work: Path) -> None:
+    with tracing(work) as tracer:
+        facts = {"nan": float("nan"), "raw": b"\xff", "list": [1, 2], "text": NASTY}
+        tracer.start_span("odd", attributes=facts).end()
+    text = run_cli("traces", "show", "--json", "--dir", str(work), cwd=work).stdout
+    (span,) = json.loads(text)["spans"]
+    assert span["attributes"]["nan"] == "NaN"
+    assert span["attributes"]["raw"] == "/w=="
+    assert span["attributes"]["list"] == [1, 2]
+    assert not CONTROLS.search(text.replace("\n", "").replace("\x7f", ""))
+
+
+# ------------------------------------------------------------------------------ where it is shown
+
+
+def test_nothing_in_a_store_steers_the_terminal(work: Path) -> None:
+    store = work / "store"
+    names = (
+        *("gen_ai.request.model", "gen_ai.response.model", "error.type", "genai_otel.input"),
+        *("gen_ai.guardrail.result.type", "gen_ai.guardrail.result.reason"),
+    )
+    facts: dict[str, Any] = dict.fromkeys(names, NASTY)
+    facts["gen_ai.input.messages"] = json.dumps(
+        [{"role": NASTY, "parts": [{"type": "text", "content": NASTY}]}]
+    )
+    facts["gen_ai.retrieval.documents"] = json.dumps([{"id": NASTY, "content": NASTY}])
+    with (
+        tracing(store, NASTY) as tracer,
+        tracer.start_as_current_span(NASTY, attributes=facts) as span,
+    ):
+        span.record_exception(ValueError(NASTY), {"exception.type": NASTY})
+    for arguments in (("list",), ("show",), ("show", "--content")):
+        done = run_cli("traces", *arguments, "--dir", "store", cwd=work)
+        assert "red" in done.stdout
+        assert not CONTROLS.search(done.stdout.replace("\n", "")), done.stdout
+    wrong = run_cli("traces", "show", "\x1b[31m", "--dir", "store", cwd=work, code=2)
+    assert not CONTROLS.search(wrong.stderr.replace("\n", ""))
+
+
+def test_a_pipe_gets_no_color_and_whole_lines(work: Path) -> None:
+    with tracing(work / ".genai_otel") as tracer:
+        tracer.start_span("n" * 90, attributes=chat("m" * 80)).end()
+    env = {"COLUMNS": "40", "TERM": "xterm-256color"}
+    tree = run_cli("traces", "show", cwd=work, env=env).stdout
+    assert "\x1b" not in tree
+    assert "n" * 90 in tree
+    assert "1,200 → 95 [128]" in tree
+
+
+def in_terminal(width: int, *arguments: str, cwd: Path, **env: str) -> str:
+    """What the command shows on a terminal of that width."""
+    import fcntl
+    import pty
+    import struct
+    import subprocess
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    command = [sys.executable, "-m", "genai_otel.cli", *arguments]
+    known = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES, "TERM": "xterm-256color"} | env
+    process = subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, cwd=cwd, env=known
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65_536)
+        except OSError:  # Linux says so when the last writer is gone
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(leader)
+    assert process.wait() == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize("width", [40, 60, 100, 140])
+@pytest.mark.usefixtures("trace_id")
+def test_no_terminal_is_too_narrow_for_the_numbers(work: Path, width: int) -> None:
+    shown = in_terminal(width, "traces", "show", cwd=work, NO_COLOR="1")
+    assert max(map(len, shown.splitlines())) <= width
+    for number in ("1,200 → 95 [128]", "212 ms", "10.4 ms"):
+        assert number in shown
+    assert ("├── chat gpt-5\n" in shown) == (width < 90)  # stacked where columns do not fit
+    listed = in_terminal(width, "traces", cwd=work, NO_COLOR="1")
+    assert max(map(len, listed.splitlines())) <= width
+    assert "2,403 → 190" in listed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX")
+@pytest.mark.usefixtures("trace_id")
+def test_a_terminal_gets_color(work: Path) -> None:
+    assert "\x1b[" in in_terminal(120, "traces", "show", cwd=work)
+    assert "\x1b[" not in in_terminal(120, "traces", "show", cwd=work, TERM="dumb")
+
+
+@pytest.mark.usefixtures("trace_id")
+def test_a_reader_that_has_seen_enough_may_leave(work: Path) -> None:
+    code = (
+        "import subprocess, sys\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'genai_otel.cli', 'traces', 'show', '--json'],"
+        " stdout=subprocess.PIPE, stderr=subprocess.PIPE)\n"
+        "p.stdout.close()\n"
+        "print(p.stderr.read().decode())\n"
+    )
+    assert run_python("-c", code, cwd=work).stdout.strip() == ""
+
+
+def test_an_old_encoding_costs_characters_not_the_answer(work: Path, trace_id: str) -> None:
+    done = run_cli("traces", "show", cwd=work, env={"PYTHONIOENCODING": "ascii"})
+    assert trace_id in done.stdout
+    assert "???" in done.stdout
+
+
+def test_the_tree_as_a_function(work: Path, trace_id: str) -> None:
+    trace = StoreReader(work / ".genai_otel").trace(trace_id)
+    plain, colored = render_tree(trace, color=False), render_tree(trace, color=True)
+    assert "\x1b" not in plain
+    assert "\x1b[" in colored
+    assert clean(colored).replace(" ", "") == plain.replace(" ", "")
+
+
+def test_an_unfinished_trace_is_shown_with_what_there_is(work: Path) -> None:
+    with tracing(work / "store") as tracer:
+        root = tracer.start_as_current_span("running")
+        with root:
+            tracer.start_span("done").end()
+            shown = run_cli("traces", "show", "--dir", "store", cwd=work).stdout
+    assert "done (parent not stored)" in shown
+
+
+# ------------------------------------------------------------------------------- the command
+
+
+def test_without_rich_it_says_how_to_get_it_before_anything_else(work: Path) -> None:
+    code = (
+        "import sys; sys.modules['rich'] = None\n"
+        "from genai_otel.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    for arguments in (["traces"], ["traces", "show"]):
+        done = run_python("-c", code, *arguments, "--dir", "nowhere", cwd=work, code=2)
+        assert done.stderr == 'genai-otel: this needs rich: pip install "genai-otel[cli]"\n'
+    write_assistant(work / "store")
+    done = run_python("-c", code, "traces", "--json", "--dir", "store", cwd=work)
+    assert len(json.loads(done.stdout)) == 1
+
+
+def test_help_and_version(work: Path) -> None:
+    for arguments in ((), ("--help",)):
+        text = run_cli(*arguments, cwd=work).stdout
+        assert all(command in text for command in ("traces", "doctor", "run", "examples"))
+    assert run_cli("--version", cwd=work).stdout.startswith("genai-otel ")
+    assert "--content" in run_cli("traces", "show", "--help", cwd=work).stdout
+    assert "invalid choice" in run_cli("trace", cwd=work, code=2).stderr
+
+
+def test_the_command_is_light(work: Path) -> None:
+    code = "import genai_otel.cli, sys; print(*sorted(sys.modules))"
+    loaded = run_python("-c", code, cwd=work).stdout.split()
+    heavy = ("rich", "pydantic", "pydantic_core", "opentelemetry.sdk", "wrapt", "openai")
+    assert [name for name in heavy if name in loaded] == []
+
+
+# ------------------------------------------------------------------------------------- words
+
+
+def test_control_characters_and_escapes_are_taken_out() -> None:
+    assert one_line(NASTY) == "aredbcde\ufffdflinkg h"
+    assert clean("a\r\nb\tc\u2028d") == "a\nb    c\nd"
+    assert clean("\x1b]0;never ended") == "0;never ended"
+    assert clean("\x1b[" * 100_000) is not None  # and soon
+
+
+def test_figures_have_about_three_digits() -> None:
+    shown = {0: "0 us", 412_345: "412 us", 4_234_567: "4.23 ms", 41_234_567: "41.2 ms"}
+    shown |= {412_345_678: "412 ms", 2_310_000_000: "2.31 s", 41_230_000_000: "41.2 s"}
+    shown |= {185_000_000_000: "3 min 05 s", 59_999_999_999: "60.0 s"}
+    assert {value: duration(value) for value in shown} == shown
+
+
+def test_absurd_times_and_long_texts() -> None:
+    assert local_time(10**40) == "-"
+    assert shortened("short", 10) == "short"
+    assert shortened("abcdefghij" * 10, 20) == "abcdefghijabcde […80 characters…] fghij"
