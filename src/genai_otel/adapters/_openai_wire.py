@@ -7,13 +7,13 @@ stand: ``reasoning_content`` (DeepSeek, vLLM), ``reasoning`` (OpenRouter), ``x_g
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.read import (
     Json,
-    as_json,
+    fields,
     integer,
-    listed,
     mapping,
     mappings,
     parsed,
@@ -52,8 +52,9 @@ def ask(body: Json, op: Operation) -> None:
         detail(op, "requested_tier", tier)
 
 
-def answer(reply: Json, op: Operation) -> None:
+def answer(reply: Any, op: Operation) -> None:
     """What every reply has."""
+    reply = fields(reply)
     op.response_id = string(reply, "id")
     op.response_model = string(reply, "model")
     for name in ("service_tier", "system_fingerprint"):
@@ -64,7 +65,9 @@ def answer(reply: Json, op: Operation) -> None:
 
 def detail(op: Operation, name: str, value: str) -> None:
     """Notes a fact that only this API has."""
-    op.details = {**(op.details or {}), name: value}
+    if op.details is None:
+        op.details = {}
+    op.details[name] = value
 
 
 # --------------------------------------------------------------------------- chat completions
@@ -84,17 +87,19 @@ def chat_content(body: Json, op: Operation) -> None:
 def definitions(body: Json) -> list[Json]:
     """The offered tools, a function's own fields lifted out of their wrapping."""
     return [
-        {"type": string(tool, "type") or "function", "name": "", **tool, **as_json(inner)}
-        if type(inner := tool.get("function")) is not dict
-        else {"type": "function", "name": "", **inner}
+        {"type": "function", "name": "", **(mapping(tool, "function") or tool)}
         for tool in mappings(body, "tools")
     ]
 
 
 def _turn(message: Json) -> Message:
+    role = message.get("role", "user")
+    content = message.get("content")
+    if len(message) == 2 and type(content) is str and type(role) is str:  # noqa: PLR2004 - as most
+        return {"role": role, "parts": [text(content)]}
     role = string(message, "role") or "user"
     if role == "tool":
-        answered = tool_result(string(message, "tool_call_id"), _plain(message.get("content")))
+        answered = tool_result(string(message, "tool_call_id"), _plain(content))
         return {"role": role, "parts": [answered]}
     return {"role": role, "parts": _message_parts(message)}
 
@@ -108,12 +113,13 @@ def _message_parts(message: Json) -> list[Part]:
     content = message.get("content")
     if type(content) is str:
         parts.append(text(content))
-    elif type(content) is list:
-        parts.extend(_part(item) for item in content if type(item) is dict)
+    elif content is not None:
+        parts.extend(_part(item) for item in mappings(message, "content"))
     refusal = string(message, "refusal")
     if refusal:
         parts.append(text(refusal))
-    parts.extend(_call(call) for call in mappings(message, "tool_calls"))
+    if message.get("tool_calls"):
+        parts.extend(_call(call) for call in mappings(message, "tool_calls"))
     return parts
 
 
@@ -129,10 +135,9 @@ def _part(item: Json) -> Part:
     words = string(item, "text") or string(item, "refusal")
     if words is not None:
         return text(words)
-    url = item.get("image_url")
     if "image" in kind:
-        address = string(url, "url") if type(url) is dict else url
-        return _by_id_or_address(item, "image", address)
+        url = mapping(item, "image_url")
+        return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
     if "audio" in kind:
         audio = mapping(item, "input_audio")
         form = string(audio, "format")
@@ -154,12 +159,12 @@ def _by_id_or_address(item: Json, modality: str, address: Any) -> Part:
 def _plain(content: Any) -> Any:
     """A tool's answer: text, or its pieces joined."""
     if type(content) is list:
-        pieces = (string(item, "text") for item in content if type(item) is dict)
-        return "".join(piece for piece in pieces if piece)
+        return "".join(string(fields(item), "text") or "" for item in content)
     return content
 
 
-def answer_chat(reply: Json, op: Operation) -> None:
+def answer_chat(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
     answer(reply, op)
     choices = mappings(reply, "choices")
     reasons = [string(choice, "finish_reason") for choice in choices]
@@ -209,43 +214,66 @@ class ChatChunks:
         self._op = op
         self._head: Json = {}
         self._choices: dict[int, _ChoiceSoFar] = {}
+        self._last: Any = None
+        self._append: Any = None
 
-    def add(self, chunk: Json) -> bool:
-        if len(chunk) != 0 and not self._head.get("id"):
-            self._note_head(chunk)
-        usage = chunk.get("usage") or chunk.get("x_groq")
-        if usage:
-            self._note_usage(chunk)
+    def quick(self, chunk: Any) -> bool | None:
+        """A piece of text for the one choice, as almost all chunks are.
+
+        What may stand beside it at the end, finish reason and usage, is read when the next chunk of
+        another form comes, or the end.
+        """
+        (choice,) = chunk.choices
+        delta = choice.delta
+        content = delta.content
+        if not content or delta.tool_calls is not None:
+            return None
+        self._append(content)
+        self._last = chunk
+        return True
+
+    def add(self, chunk: Any) -> bool:
+        self._settle_last()
+        chunk = fields(chunk)
+        self._note_head(chunk)
         generated = False
-        for choice in chunk.get("choices") or ():
-            index = choice.get("index", 0)
-            so_far = self._choices.get(index)
-            if so_far is None:
-                so_far = self._choices[index] = _ChoiceSoFar(self._op.capture)
-            reason = choice.get("finish_reason")
-            if reason:
-                so_far.finish_reason = reason
-            delta = choice.get("delta")
-            if type(delta) is dict:
-                generated = so_far.add(delta) or generated
-            elif choice.get("text"):
-                generated = so_far.add({"content": choice["text"]}) or generated
+        for choice in mappings(chunk, "choices"):
+            so_far = self._so_far(choice)
+            so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
+            delta = mapping(choice, "delta") or {"content": choice.get("text")}
+            generated = so_far.add(delta) or generated
+        self._append = self._quick_append()
         return generated
 
-    def _note_head(self, chunk: Json) -> None:
-        for name in ("id", "model", "service_tier", "system_fingerprint"):
-            if chunk.get(name):
-                self._head[name] = chunk[name]
+    def _so_far(self, choice: Json) -> _ChoiceSoFar:
+        return self._choices.setdefault(integer(choice, "index") or 0, _ChoiceSoFar(self._op))
 
-    def _note_usage(self, chunk: Json) -> None:
+    def _quick_append(self) -> Any:
+        """Where quick text goes; nowhere if there are several choices or more than plain text."""
+        if len(self._choices) != 1:
+            return None
+        (so_far,) = self._choices.values()
+        return so_far.quick_append()
+
+    def _settle_last(self) -> None:
+        last, self._last = fields(self._last), None
+        if last:
+            self._note_head(last)
+            for choice in mappings(last, "choices"):
+                so_far = self._so_far(choice)
+                so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
+
+    def _note_head(self, chunk: Json) -> None:
         """The newest count replaces the one before: some servers send a running total."""
+        head = self._head
+        for name in ("id", "model", "service_tier", "system_fingerprint"):
+            head[name] = chunk.get(name) or head.get(name)
         usage = mapping(chunk, "usage") or mapping(mapping(chunk, "x_groq"), "usage")
-        self._head["usage"] = {**mapping(self._head, "usage"), **usage}
-        tier = string(chunk, "service_tier")
-        if tier is not None:
-            self._head["service_tier"] = tier
+        if usage:
+            head["usage"] = {**head.get("usage", {}), **usage}
 
     def close(self) -> None:
+        self._settle_last()
         choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
 
@@ -253,44 +281,42 @@ class ChatChunks:
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_content", "_keep", "_reasoning", "_refusal", "finish_reason")
+    __slots__ = ("_calls", "_content", "_keep", "_plain", "_reasoning", "_refusal", "finish_reason")
 
-    def __init__(self, keep: bool) -> None:  # noqa: FBT001 - a flag of one private class
-        self._keep = keep
+    def __init__(self, op: Operation) -> None:
+        self._keep = op.capture
+        self._plain = True
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._calls: dict[Any, Json] = {}
+        self._calls: dict[int, Json] = {}
         self.finish_reason: str | None = None
+
+    def quick_append(self) -> Any:
+        """Takes text that comes alone; ``None`` once this stream has shown more than text."""
+        if not self._plain:
+            return None
+        return self._content.append if self._keep else bool
 
     def add(self, delta: Json) -> bool:
         """Takes one delta; whether it held anything generated."""
-        content = delta.get("content")
-        if content:
-            if self._keep:
-                self._content.append(content)
-            if len(delta) == 1:
-                return True
-        return self._rest(delta) or bool(content)
-
-    def _rest(self, delta: Json) -> bool:
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        refusal = delta.get("refusal")
-        calls = delta.get("tool_calls")
-        spoken = delta.get("audio")
+        content = string(delta, "content")
+        thought = string(delta, "reasoning_content") or string(delta, "reasoning")
+        refusal = string(delta, "refusal")
+        calls = mappings(delta, "tool_calls")
+        spoken = mapping(delta, "audio")
         if self._keep:
-            if type(thought) is str:
-                self._reasoning.append(thought)
-            if type(refusal) is str:
-                self._refusal.append(refusal)
-            if type(spoken) is dict:
-                self._content.append(string(spoken, "transcript") or "")
-            for call in calls or ():
+            self._content.append(content or string(spoken, "transcript") or "")
+            self._reasoning.append(thought or "")
+            self._refusal.append(refusal or "")
+            for call in calls:
                 self._add_call(call)
-        return bool(thought or refusal or calls or spoken)
+        more = bool(thought or refusal or calls or spoken)
+        self._plain = self._plain and not more
+        return more or bool(content)
 
     def _add_call(self, call: Json) -> None:
-        so_far = self._calls.setdefault(call.get("index", 0), {"pieces": []})
+        so_far = self._calls.setdefault(integer(call, "index") or 0, {"pieces": []})
         function = mapping(call, "function")
         so_far["id"] = string(call, "id") or so_far.get("id")
         so_far["name"] = string(function, "name") or so_far.get("name")
@@ -307,7 +333,7 @@ class _ChoiceSoFar:
         ]
         message = {
             "role": "assistant",
-            "content": "".join(self._content) if self._content else None,
+            "content": "".join(self._content) or None,
             "reasoning_content": "".join(self._reasoning),
             "refusal": "".join(self._refusal),
             "tool_calls": calls,
@@ -338,7 +364,7 @@ def response_content(body: Json, op: Operation) -> None:
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = [_item_turn(item) for item in listed(body, "input") if type(item) is dict]
+        op.input = [_item_turn(item) for item in mappings(body, "input")]
     op.tools = definitions(body)
 
 
@@ -367,7 +393,8 @@ def _item_parts(item: Json) -> list[Part]:
     return [{"type": "media", "modality": kind}]
 
 
-def answer_response(reply: Json, op: Operation) -> None:
+def answer_response(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
     answer(reply, op)
     items = mappings(reply, "output")
     op.finish_reasons = _response_reasons(reply, items)
@@ -400,20 +427,27 @@ class ResponseEvents:
         self._op = op
         self._reply: Json = {}
         self._final = False
-        self._pieces: dict[str, list[str]] = {}
+        self._pieces: dict[str, Any] = {}
 
-    def add(self, event: Json) -> bool:
-        kind = event["type"]
+    def quick(self, event: Any) -> bool | None:
+        """A piece of text, as most events are; an error, and so ``add``, for all others."""
+        self._pieces[event.type].append(event.delta)
+        return True
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        kind = string(event, "type") or ""
         if kind.endswith(".delta"):
-            piece = event.get("delta")
-            if self._op.capture and type(piece) is str:
-                self._pieces.setdefault(kind, []).append(piece)
+            piece = string(event, "delta") or ""
+            kept: Any = [] if self._op.capture else deque(maxlen=0)
+            self._pieces.setdefault(kind, kept).append(piece)
             return bool(piece)
-        reply = event.get("response")
-        if type(reply) is dict:
-            self._reply = reply
+        if "response" in event:
+            self._reply = mapping(event, "response")
             self._final = kind in ("response.completed", "response.incomplete", "response.failed")
-        return False
+        return kind == "response.output_item.added" and "call" in (
+            string(mapping(event, "item"), "type") or ""
+        )
 
     def close(self) -> None:
         answer_response(self._reply, self._op)
@@ -423,6 +457,7 @@ class ResponseEvents:
     def _so_far(self) -> list[Part]:
         parts: list[Part] = []
         for kind, pieces in self._pieces.items():
-            words = "".join(pieces)
-            parts.append(reasoning(words) if "reasoning" in kind else text(words))
+            if "arguments" not in kind:
+                words = "".join(pieces)
+                parts.append(reasoning(words) if "reasoning" in kind else text(words))
         return parts

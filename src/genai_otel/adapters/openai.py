@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.stainless import stainless
-from genai_otel.engine.read import Json, integer, mapping, mappings, string
+from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, string
 from genai_otel.record import Kind, Verdict, media, text
 
 from . import _openai_wire as wire
@@ -81,12 +81,12 @@ def _embedding_content(body: Json, op: Operation) -> None:
         op.arguments = given
 
 
-def _vectors(reply: Json, op: Operation) -> None:
+def _vectors(reply: Any, op: Operation) -> None:
     """Never the vectors: their length only, which base64 tells as well (4 bytes a number)."""
+    reply = fields(reply)
     op.response_model = string(reply, "model")
     op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
-    first = next(iter(mappings(reply, "data")), {})
-    vector = first.get("embedding")
+    vector = first(reply, "data").get("embedding")
     if type(vector) is list:
         op.dimensions = len(vector)
     elif type(vector) is str:
@@ -104,7 +104,8 @@ def _prompt_content(body: Json, op: Operation) -> None:
         op.input = [_said(words)]
 
 
-def _images(reply: Json, op: Operation) -> None:
+def _images(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
     wire.count(mapping(reply, "usage"), op)
     if op.capture:
         sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
@@ -122,7 +123,8 @@ def _ask_transcript(body: Json, op: Operation) -> None:
     op.output_type = "text"
 
 
-def _transcript(reply: Json, op: Operation) -> None:
+def _transcript(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
     wire.count(mapping(reply, "usage"), op)
     words = string(reply, "text")
     if op.capture and words is not None:
@@ -136,7 +138,11 @@ class _MediaEvents:
         self._op = op
         self._pieces: list[str] = []
 
-    def add(self, event: Json) -> bool:
+    def quick(self, _event: Any) -> None:
+        """There is no common form."""
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
         if event.get("usage"):
             wire.count(mapping(event, "usage"), self._op)
         if self._op.capture and "text" in (string(event, "type") or ""):
@@ -158,8 +164,9 @@ def _moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
 
-def _moderated(reply: Json, op: Operation) -> None:
+def _moderated(reply: Any, op: Operation) -> None:
     """Flagged is a flag: whether that means deny is the application's to say."""
+    reply = fields(reply)
     op.response_id, op.response_model = string(reply, "id"), string(reply, "model")
     results = mappings(reply, "results")
     flagged = any(result.get("flagged") is True for result in results)

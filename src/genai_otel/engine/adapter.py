@@ -18,6 +18,10 @@ class Accumulator(Protocol):
 
     def __init__(self, op: Operation) -> None: ...
 
+    def quick(self, chunk: Any) -> bool | None:
+        """Takes a chunk of the common form; ``None``, or any error, sends it to ``add`` instead."""
+        ...
+
     def add(self, chunk: Any) -> bool:
         """Takes one chunk; whether it carried anything generated (a token)."""
         ...

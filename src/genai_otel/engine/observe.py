@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from itertools import count
-from time import perf_counter_ns
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -57,28 +57,26 @@ class Observer:
     def __init__(self, recorder: Recorder, guard: Guard) -> None:
         self.recorder, self.guard = recorder, guard
 
-    def open(
-        self, reader: Reader, op: Operation, request: Any, make: type[Call] | None = None
-    ) -> Call | None:
+    def open(self, reader: Reader, op: Operation, request: Any) -> Call | None:
         """Starts the Operation of one call; ``None`` means: straight through."""
         guard = self.guard
         guard.run(reader.request, request, op)
-        op.timing.started = perf_counter_ns()
+        op.timing.started = op.timing.asked = perf_counter()
         active = self.recorder.start(op)
         if active is None:
             return None
         if op.capture and reader.content is not None:
             guard.run(reader.content, request, op)
         contained(active.opened)
-        return (make or Call)(op, reader, active, guard)
+        return Call(op, reader, active, guard)
 
 
 class Call:
     """One watched call. Every method contains its own errors.
 
     ``asked`` is when the reader of a stream last asked for a chunk, ``source`` what its chunks come
-    from, ``holder`` and ``watcher`` weak references to what the host holds and to the generator
-    that it reads through.
+    from, ``release`` takes back what was put there, ``holder`` and ``watcher`` are weak references
+    to what the host holds and to the generator that it reads through.
     """
 
     __slots__ = (
@@ -87,24 +85,22 @@ class Call:
         "_fold",
         "_guard",
         "_reader",
-        "asked",
         "holder",
         "key",
         "op",
-        "replied",
+        "release",
         "source",
         "watcher",
     )
 
     def __init__(self, op: Operation, reader: Reader, active: Active, guard: Guard) -> None:
         self.op = op
-        self.replied = False
         self.source: Any = None
+        self.release: Callable[[], None] | None = None
         self.holder: Any = None
         self.watcher: Any = None
         self.key = -1
         self._ended = False
-        self.asked = op.timing.started
         self._reader, self._active, self._guard = reader, active, guard
         self._fold: Accumulator | None = None
 
@@ -118,37 +114,19 @@ class Call:
 
     def reply(self, data: Any) -> None:
         """Takes the facts of a whole reply."""
-        self.replied = True
         if self._active.wanted:
             self._guard.run(self._reader.response, data, self.op)
 
-    def chunk(self, data: Any) -> None:
-        """Takes one chunk of a stream as it arrives."""
-        now = perf_counter_ns()
-        timing = self.op.timing
-        timing.waited += now - self.asked
-        timing.chunks += 1
-        if timing.first_chunk is None:
-            timing.first_chunk = now
-        try:
-            fold = self._fold
-            if fold is None:
-                fold = self._fold = self._begin_fold()
-            if not fold.add(data):
-                return
-        except Exception as error:  # noqa: BLE001 - the stream must go on; see safety
-            self._guard.note("add", error)
-            return
-        timing.last_token = now
-        timing.waited_at_last_token = timing.waited
-        if timing.first_token is None:
-            timing.first_token = now
-            timing.waited_at_first_token = timing.waited
+    def fold(self) -> Accumulator:
+        """What the chunks of this call's stream are given to."""
+        if self._fold is None:
+            make = self._reader.stream if self._active.wanted else None
+            self._fold = (make or _Nothing)(self.op)
+        return self._fold
 
-    def _begin_fold(self) -> Accumulator:
-        if self._reader.stream is None or not self._active.wanted:
-            return _Nothing(self.op)
-        return self._reader.stream(self.op)
+    def look(self, chunk: Any) -> bool:
+        """Takes a chunk that is not of the common form; whether it held a token."""
+        return bool(self._guard.run(self.fold().add, chunk))
 
     def reading(self) -> bool:
         """Whether the stream's generator is running: then that one sees how the stream ends."""
@@ -171,7 +149,7 @@ class Call:
             return
         self._ended = True
         timing = self.op.timing
-        timing.ended = perf_counter_ns()
+        timing.ended = perf_counter()
         if self._fold is not None:
             self._guard.run(self._fold.close)
         if self.op.stream and error is None:
@@ -185,6 +163,9 @@ class _Nothing:
     __slots__ = ()
 
     def __init__(self, op: Operation) -> None: ...
+
+    def quick(self, _chunk: Any) -> bool:
+        return False
 
     def add(self, _chunk: Any) -> bool:
         return False
@@ -228,8 +209,7 @@ class OpenStreams:
         call = self._calls.pop(key, None)
         if call is None:
             return
-        self.by_source.pop(id(call.source), None)
-        call.source = call.holder = None
+        self._let_go(call)
         call.finish(error, completed=completed)
 
     def leave(self, key: int) -> None:
@@ -240,8 +220,18 @@ class OpenStreams:
         """
         if self._collecting:
             self._left.append(key)
+            call = self._calls.get(key)
+            if call is not None:
+                self._let_go(call)
         else:
             self.end(key, completed=False)
+
+    def _let_go(self, call: Call) -> None:
+        """Keeps nothing of the host's alive."""
+        self.by_source.pop(id(call.source), None)
+        if call.release is not None:
+            contained(call.release)
+        call.source = call.release = call.holder = None
 
     def hold(self, call: Call, holder: Any) -> None:
         """Ends the call when ``holder``, what the host was given, is no more."""

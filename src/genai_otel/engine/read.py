@@ -1,7 +1,7 @@
-"""Reading foreign JSON: each function takes one field, or says that it is not there.
+"""Reading foreign values: each function takes one field, or says that it is not there.
 
-A value of another type than expected counts as missing, so that it costs one field and not the
-record. Sources are plain dicts, as JSON decoders make them.
+Sources are what a client decoded: plain dicts, or the models it made of them. A value of another
+type than expected counts as missing, so that it costs one field and not the record.
 """
 
 from __future__ import annotations
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _NOTHING: Json = {}
+_PLAIN = frozenset({str, int, float, bool, bytes, list, tuple, type(None)})
+
+
+def fields(value: Any) -> Json:
+    """The fields of an object: a dict's, or a model's with those that its class does not know."""
+    kind = type(value)
+    if kind is dict:
+        return value  # type: ignore[no-any-return]
+    if kind in _PLAIN:
+        return _NOTHING
+    own: Json = getattr(value, "__dict__", _NOTHING)
+    extra = getattr(value, "__pydantic_extra__", None)
+    return {**own, **extra} if extra else own
 
 
 def string(source: Json, key: str) -> str | None:
@@ -30,28 +43,29 @@ def integer(source: Json, key: str) -> int | None:
 
 
 def mapping(source: Json, key: str) -> Json:
-    """An object, empty where there is none."""
+    """An object's fields, none where there is no object."""
     value = source.get(key)
-    return value if type(value) is dict else _NOTHING
+    return _NOTHING if value is None else fields(value)
 
 
 def mappings(source: Json, key: str) -> list[Json]:
-    """The objects of a list."""
-    return [item for item in listed(source, key) if type(item) is dict]
-
-
-def listed(source: Json, key: str) -> list[Any]:
-    """A list, empty where there is none."""
+    """The fields of each object in a list."""
     value = source.get(key)
-    return value if type(value) is list else []
+    return [fields(item) for item in value] if type(value) is list else []
+
+
+def first(source: Json, key: str) -> Json:
+    """The fields of a list's first object, the others untouched."""
+    value = source.get(key)
+    return fields(value[0]) if type(value) is list and value else _NOTHING
 
 
 def pick(source: Json, names: Mapping[str, str]) -> Json:
     """The given fields that are there, under their neutral names."""
     return {
-        neutral: source[theirs]
-        for theirs, neutral in names.items()
-        if source.get(theirs) is not None
+        names[key]: value
+        for key, value in source.items()
+        if key in names and value is not None
     }
 
 
@@ -63,8 +77,3 @@ def parsed(arguments: Any) -> Any:
         return json.loads(arguments)
     except (ValueError, RecursionError):
         return arguments
-
-
-def as_json(value: Any) -> Json:
-    """The value itself if it is an object, else nothing."""
-    return value if type(value) is dict else _NOTHING

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial, wraps
-from time import perf_counter_ns
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .observe import OPEN
@@ -20,11 +20,27 @@ if TYPE_CHECKING:
 
 
 def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
-    """``inner``, whose end, whatever it is, ends the call."""
+    """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
+    clock, timing, quick = perf_counter, call.op.timing, call.fold().quick
     try:
         for chunk in inner:
+            now = clock()
+            timing.waited += now - timing.asked
+            timing.chunks += 1
+            if timing.first_chunk is None:
+                timing.first_chunk = now
+            try:
+                token = quick(chunk)
+            except Exception:  # noqa: BLE001 - not of the common form
+                token = None
+            if token is None:
+                token = call.look(chunk)
+            if token:
+                timing.last_token, timing.waited_at_last_token = now, timing.waited
+                if timing.first_token is None:
+                    timing.first_token, timing.waited_at_first_token = now, timing.waited
             yield chunk
-            call.asked = perf_counter_ns()
+            timing.asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
         raise
@@ -36,10 +52,26 @@ def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
 
 async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
     """The same for an asynchronous iterator; nothing of ours is awaited."""
+    clock, timing, quick = perf_counter, call.op.timing, call.fold().quick
     try:
         async for chunk in inner:
+            now = clock()
+            timing.waited += now - timing.asked
+            timing.chunks += 1
+            if timing.first_chunk is None:
+                timing.first_chunk = now
+            try:
+                token = quick(chunk)
+            except Exception:  # noqa: BLE001 - not of the common form
+                token = None
+            if token is None:
+                token = call.look(chunk)
+            if token:
+                timing.last_token, timing.waited_at_last_token = now, timing.waited
+                if timing.first_token is None:
+                    timing.first_token, timing.waited_at_first_token = now, timing.waited
             yield chunk
-            call.asked = perf_counter_ns()
+            timing.asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
         raise
@@ -49,21 +81,34 @@ async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[
     contained(OPEN.end, call.key)
 
 
-def after_close(holder: Any, then: Callable[[], None]) -> None:
+def after_close(holder: Any, then: Callable[[], None]) -> Callable[[], None]:
     """Calls ``then`` once after ``holder`` was closed, by ``close`` or ``aclose``.
 
-    The stand-ins lie on the instance, and go when they have done their work.
+    The stand-ins lie on the instance, and go when they have done their work, or when what is
+    returned here is called: they hold ``holder``, which would otherwise live on.
     """
+    placed: dict[str, Any] = {}
+    release = partial(_let_go, holder, placed)
     for method in ("close", "aclose"):
         original = getattr(holder, method, None)
         if original is not None:
             make = _then_async if _is_async(original) else _then
-            setattr(holder, method, make(original, partial(_let_go, holder, then)))
+            placed[method] = make(original, partial(_finally, release, then))
+            setattr(holder, method, placed[method])
+    return release
 
 
-def _let_go(holder: Any, then: Callable[[], None]) -> None:
-    vars(holder).pop("close", None)
-    vars(holder).pop("aclose", None)
+def _let_go(holder: Any, placed: dict[str, Any]) -> None:
+    """Takes back what is still ours; what others have put over it stays."""
+    fields = vars(holder)
+    for method, stand_in in placed.items():
+        if fields.get(method) is stand_in:
+            del fields[method]
+    placed.clear()
+
+
+def _finally(release: Callable[[], None], then: Callable[[], None]) -> None:
+    release()
     then()
 
 

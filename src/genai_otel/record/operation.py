@@ -48,20 +48,22 @@ class Usage:
 
 @dataclass(slots=True, eq=False)
 class Timing:
-    """Readings of one monotonic clock, in nanoseconds; ``None`` where nothing was observed.
+    """Readings of one monotonic clock, in seconds; ``None`` where nothing was observed.
 
     A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
-    ``waited`` is the time the stream made its reader wait, the reader's own time left out.
+    ``asked`` is when the stream's reader last asked for a chunk; ``waited`` is how long the stream
+    made it wait in all, so that the reader's own time is left out.
     """
 
-    started: int = 0
-    ended: int | None = None
-    first_chunk: int | None = None
-    first_token: int | None = None
-    last_token: int | None = None
-    waited: int = 0
-    waited_at_first_token: int = 0
-    waited_at_last_token: int = 0
+    started: float = 0.0
+    ended: float | None = None
+    first_chunk: float | None = None
+    first_token: float | None = None
+    last_token: float | None = None
+    asked: float = 0.0
+    waited: float = 0.0
+    waited_at_first_token: float = 0.0
+    waited_at_last_token: float = 0.0
     chunks: int = 0
 
     @property
@@ -84,7 +86,7 @@ class Timing:
         """Seconds that the reader waited for a chunk after the first, on average."""
         if self.first_chunk is None or self.chunks < 2:  # noqa: PLR2004 - one chunk, no interval
             return None
-        return (self.waited - (self.first_chunk - self.started)) / (self.chunks - 1) / 1e9
+        return (self.waited - (self.first_chunk - self.started)) / (self.chunks - 1)
 
     def time_per_output_token(self, tokens: int | None) -> float | None:
         """Seconds a token after the first, without the reader's own time; needs two tokens."""
@@ -92,10 +94,10 @@ class Timing:
             return None
         if tokens is None or tokens < 2:  # noqa: PLR2004 - with one token there is no interval
             return None
-        return (self.waited_at_last_token - self.waited_at_first_token) / (tokens - 1) / 1e9
+        return (self.waited_at_last_token - self.waited_at_first_token) / (tokens - 1)
 
-    def _since_start(self, reading: int | None) -> float | None:
-        return None if reading is None else (reading - self.started) / 1e9
+    def _since_start(self, reading: float | None) -> float | None:
+        return None if reading is None else reading - self.started
 
 
 @dataclass(slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter_ns, time_ns
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -49,7 +49,7 @@ class Recorder:
         if suppressed(context):
             return None
         if not op.timing.started:
-            op.timing.started = perf_counter_ns()
+            op.timing.started = perf_counter()
         owner: Any = context.get(OPERATION_KEY)
         if isinstance(owner, Recording) and owner.takes(op):
             return Joined(owner, op, self)
@@ -58,7 +58,7 @@ class Recorder:
     def open(self, op: Operation, context: Context) -> Recording:
         """A span of its own for ``op``, under whatever is current in ``context``."""
         attributes = {**ambient(context), **opening(op)}
-        started = time_ns() - (perf_counter_ns() - op.timing.started)
+        started = time_ns() - int((perf_counter() - op.timing.started) * 1e9)
         span = self._tracer().start_span(
             span_name(op), context, span_kind(op), attributes, start_time=started
         )
@@ -136,7 +136,7 @@ class Recording:
         op = self.op
         self.ended = True
         if op.timing.ended is None:
-            op.timing.ended = perf_counter_ns()
+            op.timing.ended = perf_counter()
         if error is not None:
             _fail(op, error)
         if self._span.is_recording():
@@ -157,7 +157,7 @@ class Recording:
             if op.failure is not None:
                 _tell_failure(self._span, op)
             ended = op.timing.ended or op.timing.started
-            self._span.end(self._started + ended - op.timing.started)
+            self._span.end(self._started + int((ended - op.timing.started) * 1e9))
 
 
 class Joined:
