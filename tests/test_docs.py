@@ -104,6 +104,15 @@ def test_every_page_is_in_the_index() -> None:
     assert {name for name in pages if f"({name})" not in index} == set()
 
 
+def test_every_named_test_exists() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/.]+)(?:::(\w+))?`", text)
+    assert named
+    for path, test in named:
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), test
+
+
 def test_generated_parts_are_current() -> None:
     for script in ("generate_docs.py", "generate_names.py"):
         command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
