@@ -119,7 +119,7 @@ def _store(directory: Path) -> Line:
     if not directory.exists():
         return Line("ok", f"{where} (made when the first span ends)")
     sizes = [file.stat().st_size for file in directory.glob("*.jsonl")]
-    return Line("ok", f"{where} ({len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB)")
+    return Line("ok", f"{where} ({len(sizes):,} file(s), {sum(sizes) / 1e6:,.1f} MB)")
 
 
 def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:

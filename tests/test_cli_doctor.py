@@ -1,0 +1,231 @@
+"""``genai-otel doctor``: it says what is the matter, and never shows a secret."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from genai_otel._settings import Settings
+from genai_otel.cli import findings
+from tests.stored import SOURCES, run_cli, run_python, write_assistant
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+
+
+def doctor(cwd: Path, code: int = 0, **env: str) -> str:
+    done: subprocess.CompletedProcess[str] = run_cli("doctor", cwd=cwd, env=env, code=code)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def installed(directory: Path, name: str, version: str, **files: str) -> str:
+    """A distribution's metadata in a directory of its own, for PYTHONPATH."""
+    info = directory / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    for file, text in files.items():
+        (info / file.replace("__", ".")).write_text(text)
+    return str(directory)
+
+
+def paths(*directories: str) -> str:
+    return os.pathsep.join([*directories, SOURCES])
+
+
+# ------------------------------------------------------------------------------- all is well
+
+
+def test_a_sound_environment(tmp_path: Path) -> None:
+    text = doctor(tmp_path)
+    for fact in (
+        "Python 3.",
+        sys.executable,
+        "opentelemetry-sdk 1.",
+        f"local store {tmp_path / '.genai_otel'} (made when the first span ends)",
+        "full in the local store, none anywhere else (the default)",
+    ):
+        assert fact in text
+    assert text.endswith("all is well\n")
+    assert not (tmp_path / ".genai_otel").exists()
+
+
+def test_a_store_that_is_there_is_measured(tmp_path: Path) -> None:
+    write_assistant(tmp_path / "elsewhere")
+    text = doctor(tmp_path, GENAI_OTEL_DIRECTORY="elsewhere")
+    assert f"local store {tmp_path / 'elsewhere'} (1 file(s), 0.0 MB)" in text
+
+
+def test_every_library_of_the_catalogue_is_told(tmp_path: Path) -> None:
+    from genai_otel.adapters.catalogue import CATALOGUE
+
+    text = doctor(tmp_path)
+    for entry in CATALOGUE:
+        assert f"{entry.name}: {entry.distribution}" in text
+        assert entry.versions in text
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "said"),
+    [
+        ("0.27.0", 1, "! openai: openai 0.27.0 (supported: >=1.40,<4), skipped (version 0.27.0"),
+        ("1.99.0", 0, "  openai: openai 1.99.0 (supported: >=1.40,<4), instrumented\n"),
+        ("97.0.0", 0, "  openai: openai 97.0.0 (supported: >=1.40,<4), instrumented (version"),
+    ],
+)
+def test_versions_are_judged_as_instrument_judges_them(
+    tmp_path: Path, version: str, code: int, said: str
+) -> None:
+    env = {"PYTHONPATH": paths(installed(tmp_path / "site", "openai", version))}
+    assert said in doctor(tmp_path, code, **env)
+
+
+def test_a_library_that_is_not_installed_or_not_wanted(tmp_path: Path) -> None:
+    code = (
+        "import importlib.metadata as m, sys\n"
+        "old = m.version\n"
+        "def version(name):\n"
+        "    if name in ('openai', 'rich'): raise m.PackageNotFoundError(name)\n"
+        "    return old(name)\n"
+        "m.version = version\n"
+        "from genai_otel.cli import main\n"
+        "sys.exit(main(['doctor']))\n"
+    )
+    text = run_python("-c", code, cwd=tmp_path).stdout
+    assert "- openai: openai is not installed (supported: >=1.40,<4)" in text
+    assert 'needs rich: pip install "genai-otel[cli]"' in text
+    assert "excluded by the settings" in doctor(tmp_path, GENAI_OTEL_EXCLUDE="openai")
+    unknown = doctor(tmp_path, 1, GENAI_OTEL_LIBRARIES="opnai")
+    assert "! unknown library 'opnai': did you mean 'openai'?" in unknown
+
+
+# -------------------------------------------------------------------------------- where it goes
+
+
+def test_an_endpoint_is_shown_without_its_secrets(tmp_path: Path) -> None:
+    text = doctor(
+        tmp_path,
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://user:hunter2@collector.example:4318/v1?key=hunter2",
+        OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2",
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+    )
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example:4318/v1\n" in text
+    assert "OTEL_EXPORTER_OTLP_HEADERS is set (not shown)" in text
+    assert "we send http/protobuf" in text
+    assert "local store /" not in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("endpoint", ["collector:4318", "http://[", "ftp://a", "http://a:99999"])
+def test_an_endpoint_that_is_none(tmp_path: Path, endpoint: str) -> None:
+    text = doctor(tmp_path, 1, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    assert "! OTEL_EXPORTER_OTLP_ENDPOINT is no" in text
+
+
+def test_destinations_that_were_chosen(tmp_path: Path) -> None:
+    text = doctor(tmp_path, GENAI_OTEL_DESTINATIONS="local,otlp,console")
+    assert "local store" in text
+    assert "http://localhost:4318" in text
+    assert "\n  console\n" in text
+    wrong = doctor(tmp_path, 1, GENAI_OTEL_DESTINATIONS="locl")
+    assert "! unknown destination 'locl': did you mean 'local'?" in wrong
+
+
+def test_a_store_that_cannot_be(tmp_path: Path) -> None:
+    place = tmp_path / ".genai_otel"
+    place.write_text("in the way")
+    assert "is not a directory" in doctor(tmp_path, 1)
+    place.unlink()
+    place.symlink_to(tmp_path / "elsewhere")
+    assert "is a symbolic link" in doctor(tmp_path, 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place nobody may write to")
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings.os, "access", lambda *_: False)  # root may write anywhere
+    (line, *_) = findings.destinations(Settings(directory=str(tmp_path / "a" / "b")), {})
+    assert (line.mark, line.text.endswith("cannot be written")) == ("problem", True)
+
+
+# --------------------------------------------------------------------------- content, switches
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"GENAI_OTEL_CONTENT": "none"}, "none everywhere (GENAI_OTEL_CONTENT says so)"),
+        (
+            {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"},
+            "full everywhere (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so)",
+        ),
+    ],
+)
+def test_who_decided_about_content(tmp_path: Path, env: Mapping[str, str], said: str) -> None:
+    assert said in doctor(tmp_path, **env)
+
+
+@pytest.mark.parametrize("switch", ["GENAI_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
+def test_being_switched_off_is_a_finding(tmp_path: Path, switch: str) -> None:
+    assert f"! nothing is recorded: {switch} is set" in doctor(tmp_path, 1, **{switch: "true"})
+
+
+def test_a_setting_that_is_not_accepted(tmp_path: Path) -> None:
+    text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful")
+    assert "! the environment: unknown content mode 'ful': did you mean 'full'?" in text
+    assert "Libraries" in text
+
+
+# ------------------------------------------------------------------------------- foreign files
+
+
+def test_the_other_distribution_with_our_name_is_found(tmp_path: Path) -> None:
+    site = installed(
+        tmp_path / "site", "genai-otel-instrument", "1.2.3", top_level__txt="genai_otel\n"
+    )
+    text = doctor(tmp_path, 1, PYTHONPATH=paths(site))
+    assert "! genai-otel-instrument is installed too, and ships the same import name" in text
+    assert "pip uninstall genai-otel-instrument" in text
+
+
+def record(package: Path, root: Path) -> str:
+    return "".join(
+        f"{file.relative_to(root)},sha256={digest(file)},{file.stat().st_size}\n"
+        for file in sorted(package.rglob("*.py"))
+    )
+
+
+def digest(file: Path) -> str:
+    raw = hashlib.sha256(file.read_bytes()).digest()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def test_files_that_another_installation_has_replaced_or_left(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    package = site / "genai_otel"
+    skip: Any = shutil.ignore_patterns("__pycache__", ".*")
+    shutil.copytree(Path(SOURCES) / "genai_otel", package, ignore=skip)
+    installed(site, "genai-otel", "0.1.0", RECORD=record(package, site))
+    env = {"PYTHONPATH": str(site)}
+    code = "import sys; from genai_otel.cli import main; sys.exit(main(['doctor']))"
+    assert "Installation" not in run_python("-P", "-c", code, cwd=tmp_path, env=env).stdout
+    with (package / "record" / "content.py").open("a") as stream:
+        stream.write("# theirs\n")
+    (package / "adapters" / "catalogue.py").touch()
+    (package / "evaluator.py").write_text("# theirs\n")
+    text = run_python("-P", "-c", code, cwd=tmp_path, env=env, code=1).stdout
+    assert "! 1 file(s) of ours were replaced (genai_otel/record/content.py)" in text
+    assert "! 1 file(s) are not ours (genai_otel/evaluator.py)" in text
+
+
+def test_a_missing_part_of_opentelemetry_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "_version", lambda name: None)
+    problems = [line.text for line in findings.versions() if line.mark == "problem"]
+    assert problems[0] == "opentelemetry-api is not installed: pip install opentelemetry-api"
