@@ -471,8 +471,8 @@ def test_what_lies_under_a_name_of_ours_is_not_written_to(
     victim = tmp_path / "victim"
     victim.write_text("precious")
     directory.mkdir(parents=True)
-    names = iter(["0000", "0000", "1111"])
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: next(names))
+    names = iter([b"\0\0", b"\0\0", b"\x11\x11"])
+    monkeypatch.setattr(files.os, "urandom", lambda _: next(names))
     hour = time.struct_time((2026, 11, 23, 8, 0, 0, 0, 327, 0))
     monkeypatch.setattr(files.time, "gmtime", lambda: hour)
     planted = directory / f"traces-20261123T08-{os.getpid()}-0000.jsonl"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import stat
 import threading
 import time
@@ -67,7 +66,7 @@ class Folder:
         """A new file for ``signal``: its descriptor, and how many old files made room for it."""
         with _directory(self.path) as place:
             for _ in range(_ATTEMPTS):
-                name = f"{signal}-{stamp}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
+                name = f"{signal}-{stamp}-{os.getpid()}-{os.urandom(2).hex()}.jsonl"
                 try:
                     descriptor = os.open(
                         place.locate(name), _CREATE, 0o600, dir_fd=place.descriptor

@@ -10,7 +10,7 @@ No value makes these functions raise: what OTLP cannot say becomes the nearest t
 
 from __future__ import annotations
 
-import base64
+import binascii
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -308,7 +308,7 @@ def _any_value(value: Any, path: tuple[int, ...]) -> Json:  # noqa: PLR0911 - on
     if value is None:
         return {}
     if isinstance(value, bytes | bytearray | memoryview):
-        return {"bytesValue": base64.b64encode(value).decode("ascii")}
+        return {"bytesValue": binascii.b2a_base64(value, newline=False).decode("ascii")}
     if isinstance(value, Mapping | Sequence):
         return _container(value, path)
     return {"stringValue": _type_name(value)}
