@@ -17,13 +17,13 @@ from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
 from .engine.safety import FAULTS, contained
-from .recorder import Instruments, Recorder
+from .recorder import Instruments, Recorder, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Tracer, TracerProvider
+    from opentelemetry.trace import TracerProvider
 
     from .destinations.destination import Outlet
 
@@ -81,7 +81,7 @@ class Runtime:
         self._flushers: list[Any] = []
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
-        self._tracer: Tracer | None = None
+        self._source: Source | None = None
         self._projections: list[Any] = []
 
     # ------------------------------------------------------------------------- setting up
@@ -95,7 +95,7 @@ class Runtime:
         self.content = self._wants_content()
         self._take_tracer(host if host is not None else self._own_provider())
         instruments = self._instruments(given["meter_provider"])
-        recorder = Recorder(self._current_tracer, instruments, content=self.content)
+        recorder = Recorder(self._current_source, instruments, content=self.content)
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
                 installation = Installation(catalogue.load(entry.name))
@@ -149,7 +149,7 @@ class Runtime:
             if not hasattr(provider, "add_span_processor"):
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
                 break
-            projection = Projection(each)
+            projection = Projection(each, recorded=self.content)
             processor = BatchSpanProcessor(projection)
             provider.add_span_processor(processor)
             self._projections.append(projection)
@@ -157,16 +157,18 @@ class Runtime:
             self._closers.append(processor.shutdown)
         from . import __version__
 
-        self._tracer = provider.get_tracer("genai_otel", __version__)
+        tracer = provider.get_tracer("genai_otel", __version__)
+        self._source = Source(tracer, early=self._joined or _looks_early(provider))
 
-    def _current_tracer(self) -> Tracer:
-        """The tracer; another one if the host has set its provider since."""
+    def _current_source(self) -> Source:
+        """Where spans come from; somewhere else if the host has set its provider since."""
         if _host_provider() is not self._host and self.arguments["tracer_provider"] is None:
             with _LOCK:
                 if _host_provider() is not self._host:
+                    self._joined = True
                     self._take_tracer(_host_provider())
-        assert self._tracer is not None  # noqa: S101 - start() sets it before anything records
-        return self._tracer
+        assert self._source is not None  # noqa: S101 - start() sets it before anything records
+        return self._source
 
     def _instruments(self, given: MeterProvider | None) -> Instruments | None:
         from . import __version__
@@ -425,6 +427,12 @@ def _host_provider() -> Any:
     instead, and where that is gone, nobody's.
     """
     return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def _looks_early(provider: Any) -> bool:
+    """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
+    sampler = getattr(provider, "sampler", None)
+    return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
 
 
 def _host_meter_provider() -> Any:

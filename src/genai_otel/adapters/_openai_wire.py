@@ -43,9 +43,13 @@ _PARAMS = {
 _OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
 
 
+def model(body: Json) -> str | None:
+    """The model asked for."""
+    return string(body, "model")
+
+
 def ask(body: Json, op: Operation) -> None:
     """What every request has."""
-    op.model = string(body, "model")
     op.params = pick(body, _PARAMS)
     tier = string(body, "service_tier")
     if tier is not None and tier != "auto":
@@ -84,8 +88,10 @@ def chat_content(body: Json, op: Operation) -> None:
     op.tools = definitions(body)
 
 
-def definitions(body: Json) -> list[Json]:
+def definitions(body: Json) -> list[Json] | None:
     """The offered tools, a function's own fields lifted out of their wrapping."""
+    if "tools" not in body:
+        return None
     return [
         {"type": "function", "name": "", **(mapping(tool, "function") or tool)}
         for tool in mappings(body, "tools")
@@ -190,21 +196,19 @@ def _choice(choice: Json) -> Message:
     return turn
 
 
+_PROMPT = ("prompt_tokens", "completion_tokens")
+_INPUT = ("input_tokens", "output_tokens")
+
+
 def count(usage: Json, op: Operation) -> None:
     """Both spellings of usage; cached tokens are part of the input, reasoning of the output."""
+    sent, made = _PROMPT if "prompt_tokens" in usage else _INPUT
     ledger = op.usage
-    ledger.input = _either(usage, "prompt_tokens", "input_tokens")
-    ledger.output = _either(usage, "completion_tokens", "output_tokens")
-    given = mapping(usage, "prompt_tokens_details") or mapping(usage, "input_tokens_details")
-    ledger.cache_read = _either(given, "cached_tokens", "cached_tokens")
-    ledger.cache_write = integer(given, "cache_write_tokens")
-    made = mapping(usage, "completion_tokens_details") or mapping(usage, "output_tokens_details")
-    ledger.reasoning = integer(made, "reasoning_tokens")
-
-
-def _either(usage: Json, one: str, other: str) -> int | None:
-    found = integer(usage, one)
-    return integer(usage, other) if found is None else found
+    ledger.input, ledger.output = integer(usage, sent), integer(usage, made)
+    details = mapping(usage, f"{sent}_details")
+    ledger.cache_read = integer(details, "cached_tokens")
+    ledger.cache_write = integer(details, "cache_write_tokens")
+    ledger.reasoning = integer(mapping(usage, f"{made}_details"), "reasoning_tokens")
 
 
 class ChatChunks:

@@ -155,11 +155,6 @@ class _MediaEvents:
             self._op.output = [{"role": "assistant", "parts": [text(words)]}]
 
 
-def _ask_moderation(body: Json, op: Operation) -> None:
-    op.name = "moderation"
-    op.model = string(body, "model")
-
-
 def _moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
@@ -183,33 +178,39 @@ def _moderated(reply: Any, op: Operation) -> None:
     )
 
 
+def _reader(kind: Kind, *functions: Any, name: str | None = None) -> Reader:
+    return Reader(kind, *functions, model=wire.model, name=name)
+
+
 ROUTES = {
-    "/chat/completions": Reader(
+    "/chat/completions": _reader(
         Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks
     ),
-    "/responses": Reader(
+    "/responses": _reader(
         Kind.CHAT,
         wire.ask_response,
         wire.answer_response,
         wire.response_content,
         wire.ResponseEvents,
     ),
-    "/completions": Reader(
+    "/completions": _reader(
         Kind.COMPLETION, wire.ask, wire.answer_chat, _completion_content, wire.ChatChunks
     ),
-    "/embeddings": Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
-    "/images/generations": Reader(
+    "/embeddings": _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
+    "/images/generations": _reader(
         Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
     ),
-    "/images/edits": Reader(Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents),
-    "/audio/speech": Reader(
+    "/images/edits": _reader(Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents),
+    "/audio/speech": _reader(
         Kind.GENERATION, _ask_speech, wire.answer, _prompt_content, _MediaEvents
     ),
-    "/audio/transcriptions": Reader(
+    "/audio/transcriptions": _reader(
         Kind.GENERATION, _ask_transcript, _transcript, None, _MediaEvents
     ),
-    "/audio/translations": Reader(Kind.GENERATION, _ask_transcript, _transcript),
-    "/moderations": Reader(Kind.GUARDRAIL, _ask_moderation, _moderated, _moderation_content),
+    "/audio/translations": _reader(Kind.GENERATION, _ask_transcript, _transcript),
+    "/moderations": _reader(
+        Kind.GUARDRAIL, wire.ask, _moderated, _moderation_content, name="moderation"
+    ),
 }
 
 ADAPTER = Adapter(

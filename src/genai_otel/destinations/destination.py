@@ -146,10 +146,13 @@ PRESETS: dict[str, Callable[[Destination, bool, str], Outlet]] = {
 
 
 class Projection(SpanExporter):
-    """Gives an exporter our spans and no others, without content where it shall not see any."""
+    """Gives an exporter our spans and no others, without content where it shall not see any.
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._exporter, self._content = outlet.spans, outlet.content
+    ``recorded``: whether there is any content on the spans of this process.
+    """
+
+    def __init__(self, outlet: Outlet, *, recorded: bool) -> None:
+        self._exporter, self._content = outlet.spans, outlet.content or not recorded
         self._closed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

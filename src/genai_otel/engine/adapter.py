@@ -35,8 +35,10 @@ class Accumulator(Protocol):
 class Reader:
     """How one endpoint's request and reply are read.
 
-    ``request`` takes what samplers and metrics need, ``content`` what was said; the second is
-    asked only if somebody wants to know. ``response`` reads a whole reply, ``stream`` its pieces.
+    ``model`` is asked first, since samplers decide by it. The rest is asked only if somebody will
+    look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
+    ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
+    where it has one that is always the same.
     """
 
     kind: Kind
@@ -44,6 +46,8 @@ class Reader:
     response: Callable[[Any, Operation], None]
     content: Callable[[Any, Operation], None] | None = None
     stream: type[Accumulator] | None = None
+    model: Callable[[Any], str | None] | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

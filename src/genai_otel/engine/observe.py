@@ -60,14 +60,17 @@ class Observer:
     def open(self, reader: Reader, op: Operation, request: Any) -> Call | None:
         """Starts the Operation of one call; ``None`` means: straight through."""
         guard = self.guard
-        guard.run(reader.request, request, op)
+        if reader.model is not None:
+            op.model = guard.run(reader.model, request)
         op.timing.started = op.timing.asked = perf_counter()
         active = self.recorder.start(op)
         if active is None:
             return None
-        if op.capture and reader.content is not None:
-            guard.run(reader.content, request, op)
-        contained(active.opened)
+        if active.wanted:
+            guard.run(reader.request, request, op)
+            if op.capture and reader.content is not None:
+                guard.run(reader.content, request, op)
+            contained(active.opened)
         return Call(op, reader, active, guard)
 
 
@@ -106,11 +109,17 @@ class Call:
 
     def enter(self) -> None:
         """Our context for the frame of the real call, and only for it."""
-        contained(self._active.enter)
+        try:
+            self._active.enter()
+        except Exception as error:  # noqa: BLE001 - see safety
+            self._guard.note("enter", error)
 
     def leave(self) -> None:
         """Undoes ``enter``; in the same frame, so the context is the same."""
-        contained(self._active.leave)
+        try:
+            self._active.leave()
+        except Exception as error:  # noqa: BLE001 - see safety
+            self._guard.note("leave", error)
 
     def reply(self, data: Any) -> None:
         """Takes the facts of a whole reply."""
@@ -137,6 +146,8 @@ class Call:
 
     def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None:
         """Lets the family tell what kind of result came back; a failure there ends the call."""
+        if not self._active.wanted:  # not even a stream is touched
+            return
         try:
             settle(self, result)
         except Exception as error:  # noqa: BLE001 - see safety
@@ -145,7 +156,7 @@ class Call:
 
     def finish(self, error: BaseException | None = None, *, completed: bool | None = True) -> None:
         """Ends the Operation; a second end is none."""
-        if self._ended:
+        if self._ended or not self._active.wanted:
             return
         self._ended = True
         timing = self.op.timing
@@ -245,6 +256,9 @@ class OpenStreams:
 
     def end_all(self) -> None:
         """Ends every stream that is still open, as left early."""
+        if self._on_gc in gc.callbacks:
+            gc.callbacks.remove(self._on_gc)
+        self._collecting = False
         self.settle()
         for key in list(self._calls):
             self.end(key, completed=False)

@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _NOTHING: Json = {}
-_PLAIN = frozenset({str, int, float, bool, bytes, list, tuple, type(None)})
 
 
 def fields(value: Any) -> Json:
     """The fields of an object: a dict's, or a model's with those that its class does not know."""
-    kind = type(value)
-    if kind is dict:
-        return value  # type: ignore[no-any-return]
-    if kind in _PLAIN:
+    if type(value) is dict:
+        return value
+    try:
+        own: Json = value.__dict__
+    except AttributeError:  # text, a number, a list
         return _NOTHING
-    own: Json = getattr(value, "__dict__", _NOTHING)
-    extra = getattr(value, "__pydantic_extra__", None)
+    try:
+        extra = value.__pydantic_extra__
+    except AttributeError:
+        return own
     return {**own, **extra} if extra else own
 
 

@@ -2,12 +2,13 @@
 
 from .context import scope, suppress
 from .metrics import Instruments
-from .recorder import Recorder, Recording, current
+from .recorder import Recorder, Recording, Source, current
 
 __all__ = [
     "Instruments",
     "Recorder",
     "Recording",
+    "Source",
     "current",
     "scope",
     "suppress",

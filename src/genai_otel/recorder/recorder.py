@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from time import perf_counter, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 
 from genai_otel import _names as names
 
@@ -20,25 +20,36 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Span
 
     from genai_otel.record import Operation
 
     from .metrics import Instruments
 
 
+class Source(NamedTuple):
+    """Where spans come from. ``early``: somebody may look at their attributes as they start.
+
+    A sampler or a processor of the host's may; where there is none, all attributes are written at
+    once, at the end, which costs the SDK much less.
+    """
+
+    tracer: Tracer
+    early: bool
+
+
 class Recorder:
     """What becomes of Operations in this process.
 
-    ``tracer`` is asked at each start, so that a provider which the host sets later is adopted.
+    ``source`` is asked at each start, so that a provider which the host sets later is adopted.
     """
 
-    __slots__ = ("_content", "_instruments", "_tracer")
+    __slots__ = ("_content", "_instruments", "_source")
 
     def __init__(
-        self, tracer: Callable[[], Tracer], instruments: Instruments | None, *, content: bool
+        self, source: Callable[[], Source], instruments: Instruments | None, *, content: bool
     ) -> None:
-        self._tracer, self._instruments, self._content = tracer, instruments, content
+        self._source, self._instruments, self._content = source, instruments, content
 
     def start(self, op: Operation) -> Recording | Joined | None:
         """Begins to record ``op``; ``None`` where recording is suppressed.
@@ -57,14 +68,24 @@ class Recorder:
 
     def open(self, op: Operation, context: Context) -> Recording:
         """A span of its own for ``op``, under whatever is current in ``context``."""
-        attributes = {**ambient(context), **opening(op)}
+        attributes = opening(op)
+        facts = ambient(context)
+        if facts:
+            attributes.update(facts)
         started = time_ns() - int((perf_counter() - op.timing.started) * 1e9)
-        span = self._tracer().start_span(
-            span_name(op), context, span_kind(op), attributes, start_time=started
+        tracer, early = self._source()
+        span = tracer.start_span(
+            span_name(op),
+            context,
+            span_kind(op),
+            attributes if early else None,
+            start_time=started,
         )
-        recorded = span.is_recording()
-        op.capture = recorded and self._content
-        return Recording(op, span, context, started, self._instruments)
+        recording = Recording(op, span, context, started, self._instruments)
+        if not early:
+            recording.found = attributes
+        op.capture = recording.recorded and self._content
+        return recording
 
 
 class Recording:
@@ -73,14 +94,15 @@ class Recording:
     __slots__ = (
         "_context",
         "_encoded",
-        "_found",
         "_instruments",
         "_span",
         "_started",
         "_token",
         "ended",
+        "found",
         "joined",
         "op",
+        "recorded",
         "wanted",
     )
 
@@ -95,12 +117,14 @@ class Recording:
         self.op = op
         self.ended = False
         self.joined: Operation | None = None
-        self.wanted = instruments is not None or span.is_recording()
+        self.recorded = span.is_recording()
+        self.wanted = self.recorded or instruments is not None
         self._span, self._started, self._instruments = span, started, instruments
         self._context = set_span_in_context(span, context)
-        self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
+        if self.wanted:
+            self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
         self._token: Token[Context] | None = None
-        self._found: dict[str, Any] = {}
+        self.found: dict[str, Any] = {}
         self._encoded = False
 
     @property
@@ -117,9 +141,9 @@ class Recording:
 
     def opened(self) -> None:
         """Encodes the request while it is as it was sent."""
-        if self._span.is_recording():
+        if self.recorded:
             self._encoded = True
-            request(self.op, self._found)
+            request(self.op, self.found)
 
     def enter(self) -> None:
         """Makes this the current operation, and its span the current span."""
@@ -139,7 +163,7 @@ class Recording:
             op.timing.ended = perf_counter()
         if error is not None:
             _fail(op, error)
-        if self._span.is_recording():
+        if self.recorded:
             self._write(op)
         if self._instruments is not None:
             self._instruments.record(op, self._context)
@@ -148,12 +172,12 @@ class Recording:
         """The span ends whatever an odd value does to its attributes."""
         try:
             if self.joined is not None or not self._encoded:  # facts were added on the way
-                self._found.update(opening(op))
-                request(op, self._found)
+                self.found.update(opening(op))
+                request(op, self.found)
                 self._span.update_name(span_name(op))
-            outcome(op, self._found)
+            outcome(op, self.found)
         finally:
-            self._span.set_attributes(self._found)
+            self._span.set_attributes(self.found)
             if op.failure is not None:
                 _tell_failure(self._span, op)
             ended = op.timing.ended or op.timing.started

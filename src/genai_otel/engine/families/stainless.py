@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.observe import OPEN
@@ -49,22 +49,34 @@ def stainless(package: str, routes: Mapping[str, Reader], provider: Provider) ->
     )
 
 
+_SERVERS_KEPT = 1_000
+
+
 class _Servers:
-    """Host, port and provider of each client, worked out once."""
+    """Host, port and provider of each client, worked out once.
+
+    Known by the identity of the client's URL object, which is kept so that it stays its own.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._known: WeakKeyDictionary[Any, tuple[Any, str, int | None, str]]
-        self._known = WeakKeyDictionary()
+        self._known: dict[tuple[type, int], tuple[str, int | None, str, Any]] = {}
 
     def describe(self, client: Any, op: Operation) -> None:
-        url = client.base_url
-        known = self._known.get(client)
-        if known is None or known[0] is not url:
-            host = url.host
-            port = url.port or {"https": 443, "http": 80}.get(url.scheme)
-            known = self._known[client] = (url, host, port, self._provider(client, host, port))
-        _, op.host, op.port, op.provider = known
+        url = client._base_url  # noqa: SLF001 - the property works it out anew at each call
+        known = self._known.get((type(client), id(url)))
+        if known is None:
+            known = self._learn(client, url)
+        op.host, op.port, op.provider, _ = known
+
+    def _learn(self, client: Any, url: Any) -> tuple[str, int | None, str, Any]:
+        if len(self._known) >= _SERVERS_KEPT:
+            self._known.clear()
+        host = url.host
+        port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+        known = (host, port, self._provider(client, host, port), url)
+        self._known[type(client), id(url)] = known
+        return known
 
 
 class _Begin:
@@ -86,7 +98,7 @@ class _Begin:
         reader = self._route(options.url)
         if reader is None or options.method.lower() != "post":
             return None
-        op = Operation(reader.kind)
+        op = Operation(reader.kind, name=reader.name)
         op.stream = kwargs.get("stream") is True
         self._observer.guard.run(self._servers.describe, args[0], op)
         return self._observer.open(reader, op, fields(options.json_data))
