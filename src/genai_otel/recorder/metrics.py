@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MODELS_TOLD_APART = 500
 _OTHER = "other"
+_UNNAMED_ERROR = "_OTHER"
 
 
 class Instruments:
@@ -84,24 +85,28 @@ class Instruments:
             self._time(self._token, pace, common, context)
 
     def _own_step(self, op: Operation, context: Context) -> None:
-        dimensions = opening(op)
-        if op.kind is not Kind.RETRIEVAL:
-            del dimensions[names.GEN_AI_OPERATION_NAME]
         if op.kind is Kind.GUARDRAIL:
-            self._guardrail(op, dimensions, context)
+            dimensions = self._guardrail(op, context)
+        else:
+            dimensions = opening(op)
+            if op.kind is not Kind.RETRIEVAL:
+                del dimensions[names.GEN_AI_OPERATION_NAME]
         self._time(
             self._durations[op.kind], op.timing.duration, _with_error(dimensions, op), context
         )
 
-    def _guardrail(self, op: Operation, dimensions: Dimensions, context: Context) -> None:
-        """A deny is not an error; a guardrail that fails judges nothing."""
-        if op.verdict is not None and op.verdict.action is not None:
-            dimensions[names.GEN_AI_GUARDRAIL_RESULT_TYPE] = op.verdict.action
-        self._invocations.add(1, dimensions, context)
-        if op.failure is not None or (op.verdict is not None and op.verdict.action == "error"):
-            self._errors.add(1, dimensions, context)
-        elif op.verdict is not None and op.verdict.action == "deny":
-            self._denied.add(1, dimensions, context)
+    def _guardrail(self, op: Operation, context: Context) -> Dimensions:
+        """Counts a judgement: a deny is not an error, and a guardrail that fails judges nothing."""
+        common = {names.GEN_AI_GUARDRAIL_COMPONENT_NAME: utf8(op.name or "guardrail")}
+        action = op.verdict.action if op.verdict is not None else None
+        judged = {**common, names.GEN_AI_GUARDRAIL_RESULT_TYPE: action} if action else common
+        self._invocations.add(1, judged, context)
+        if op.failure is not None or action == "error":
+            failed = op.failure.type if op.failure is not None else _UNNAMED_ERROR
+            self._errors.add(1, {**common, names.ERROR_TYPE: failed}, context)
+        elif action == "deny":
+            self._denied.add(1, judged, context)
+        return judged
 
     def _dimensions(self, op: Operation) -> Dimensions:
         found = opening(op)
