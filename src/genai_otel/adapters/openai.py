@@ -5,6 +5,7 @@ Also Azure OpenAI, and every server that speaks the same API under another base 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Adapter, Reader
@@ -178,8 +179,7 @@ def _moderated(reply: Any, op: Operation) -> None:
     )
 
 
-def _reader(kind: Kind, *functions: Any, name: str | None = None) -> Reader:
-    return Reader(kind, *functions, model=wire.model, name=name)
+_reader = partial(Reader, model=wire.model)
 
 
 ROUTES = {

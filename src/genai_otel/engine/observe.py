@@ -66,11 +66,12 @@ class Observer:
         active = self.recorder.start(op)
         if active is None:
             return None
-        if active.wanted:
-            guard.run(reader.request, request, op)
-            if op.capture and reader.content is not None:
-                guard.run(reader.content, request, op)
-            contained(active.opened)
+        if not active.wanted:
+            return Unwatched(op, reader, active, guard)
+        guard.run(reader.request, request, op)
+        if op.capture and reader.content is not None:
+            guard.run(reader.content, request, op)
+        contained(active.opened)
         return Call(op, reader, active, guard)
 
 
@@ -123,14 +124,12 @@ class Call:
 
     def reply(self, data: Any) -> None:
         """Takes the facts of a whole reply."""
-        if self._active.wanted:
-            self._guard.run(self._reader.response, data, self.op)
+        self._guard.run(self._reader.response, data, self.op)
 
     def fold(self) -> Accumulator:
         """What the chunks of this call's stream are given to."""
         if self._fold is None:
-            make = self._reader.stream if self._active.wanted else None
-            self._fold = (make or _Nothing)(self.op)
+            self._fold = (self._reader.stream or _Nothing)(self.op)
         return self._fold
 
     def look(self, chunk: Any) -> bool:
@@ -146,8 +145,6 @@ class Call:
 
     def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None:
         """Lets the family tell what kind of result came back; a failure there ends the call."""
-        if not self._active.wanted:  # not even a stream is touched
-            return
         try:
             settle(self, result)
         except Exception as error:  # noqa: BLE001 - see safety
@@ -156,7 +153,7 @@ class Call:
 
     def finish(self, error: BaseException | None = None, *, completed: bool | None = True) -> None:
         """Ends the Operation; a second end is none."""
-        if self._ended or not self._active.wanted:
+        if self._ended:
             return
         self._ended = True
         timing = self.op.timing
@@ -168,8 +165,25 @@ class Call:
         contained(self._active.finish, error)
 
 
+class Unwatched(Call):
+    """A call that is not recorded: it only hands on that what is inside is not either."""
+
+    __slots__ = ()
+
+    def __init__(self, op: Operation, _reader: Reader, active: Active, guard: Guard) -> None:
+        self.op, self._active, self._guard = op, active, guard
+
+    def reply(self, data: Any) -> None: ...
+
+    def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None: ...
+
+    def finish(
+        self, error: BaseException | None = None, *, completed: bool | None = True
+    ) -> None: ...
+
+
 class _Nothing:
-    """Folds a stream that nobody wants to know of."""
+    """Folds a stream of a kind that nothing can be read from."""
 
     __slots__ = ()
 

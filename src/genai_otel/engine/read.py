@@ -65,9 +65,7 @@ def first(source: Json, key: str) -> Json:
 def pick(source: Json, names: Mapping[str, str]) -> Json:
     """The given fields that are there, under their neutral names."""
     return {
-        names[key]: value
-        for key, value in source.items()
-        if key in names and value is not None
+        names[key]: value for key, value in source.items() if key in names and value is not None
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,10 @@ class Kind(StrEnum):
     EVALUATION = "evaluation"
 
 
-@dataclass(slots=True, eq=False)
+# Usage, Timing and Operation are plain classes whose defaults stand on the class: making one costs
+# a tenth of assigning forty defaults, and one is made for every call, recorded or not.
+
+
 class Usage:
     """Tokens as the provider counted them; ``None`` is unknown, never 0.
 
@@ -46,7 +49,6 @@ class Usage:
     reasoning: int | None = None
 
 
-@dataclass(slots=True, eq=False)
 class Timing:
     """Readings of one monotonic clock, in seconds; ``None`` where nothing was observed.
 
@@ -132,15 +134,12 @@ class Verdict:
             raise ValueError(f"unknown verdict {self.action!r}: accepted are {accepted}")
 
 
-@dataclass(slots=True, eq=False)
 class Operation:
     """One thing that happened. Fields that nobody knows stay ``None``.
 
     ``capture`` says whether content is wanted; readers of content ask it first.
     """
 
-    kind: Kind
-    name: str | None = None
     capture: bool = False
     provider: str | None = None
     model: str | None = None
@@ -165,5 +164,11 @@ class Operation:
     verdict: Verdict | None = None
     failure: Failure | None = None
     completed: bool | None = None
-    usage: Usage = field(default_factory=Usage)
-    timing: Timing = field(default_factory=Timing)
+
+    def __init__(self, kind: Kind, name: str | None = None) -> None:
+        self.kind, self.name = kind, name
+        self.usage, self.timing = Usage(), Timing()
+
+    def __repr__(self) -> str:
+        """Without content: it may end up in a log."""
+        return f"Operation({self.kind.value!r}, {self.name!r}, model={self.model!r})"

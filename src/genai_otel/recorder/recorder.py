@@ -66,25 +66,19 @@ class Recorder:
             return Joined(owner, op, self)
         return self.open(op, context)
 
-    def open(self, op: Operation, context: Context) -> Recording:
-        """A span of its own for ``op``, under whatever is current in ``context``."""
-        attributes = opening(op)
-        facts = ambient(context)
-        if facts:
-            attributes.update(facts)
-        started = time_ns() - int((perf_counter() - op.timing.started) * 1e9)
+    def open(self, op: Operation, context: Context, *, late: bool = False) -> Recording:
+        """A span of its own for ``op``, under whatever is current in ``context``.
+
+        ``late``: the operation began a while ago, at ``op.timing.started``.
+        """
+        started = time_ns() - int((perf_counter() - op.timing.started) * 1e9) if late else time_ns()
         tracer, early = self._source()
-        span = tracer.start_span(
-            span_name(op),
-            context,
-            span_kind(op),
-            attributes if early else None,
-            start_time=started,
-        )
+        seen = {**ambient(context), **opening(op)} if early else None
+        span = tracer.start_span(span_name(op), context, span_kind(op), seen, start_time=started)
         recording = Recording(op, span, context, started, self._instruments)
-        if not early:
-            recording.found = attributes
-        op.capture = recording.recorded and self._content
+        if recording.recorded:
+            op.capture = self._content
+            recording.found = {**ambient(context), **opening(op)} if seen is None else {}
         return recording
 
 
@@ -206,7 +200,7 @@ class Joined:
     def finish(self, error: BaseException | None = None) -> None:
         """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
         if self._owner.ended:  # it could not wait for this stream: better a span of its own
-            late = self._recorder.open(self.op, self._owner.context)
+            late = self._recorder.open(self.op, self._owner.context, late=True)
             late.opened()
             late.finish(error)
         elif error is not None:

@@ -307,7 +307,7 @@ def to_json(value: Any) -> str:
 
 @cache
 def _dump() -> Callable[..., bytes]:
-    """pydantic's serialiser: many times faster than ``json``, and loaded when first needed."""
+    """The serialiser of pydantic: many times faster than ``json``, and loaded when first needed."""
     from pydantic_core import to_json as dump
 
     return dump
