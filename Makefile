@@ -43,12 +43,15 @@ python:
 $(VENV)/.has-%: pyproject.toml $(ENVIRONMENT) | python
 	@$(PYTHON) $(ENVIRONMENT) $(VENV) $*
 
-define client_environment
+define client
+.PHONY: conformance-$(1)
 .venvs/$(1)/.has-$(1): pyproject.toml $(ENVIRONMENT) | python
 	@$$(PYTHON) $(ENVIRONMENT) .venvs/$(1) $(1)
+conformance-$(1): .venvs/$(1)/.has-$(1)
+	@echo "==> conformance with $(1)"
+	.venvs/$(1)/bin/python -m pytest -q tests/conformance
 endef
-$(foreach client,$(CLIENTS),$(eval $(call client_environment,$(client))))
-.SECONDARY:
+$(foreach name,$(CLIENTS),$(eval $(call client,$(name))))
 
 install: $(VENV)/.has-dev ## the development environment
 
@@ -91,10 +94,6 @@ suite: $(VENV)/.has-dev $(VENV)/.has-model
 
 conformance: $(VENV)/.has-dev ## the conformance table, newest clients
 	$(PY) -m pytest -q tests/conformance
-
-conformance-%: .venvs/%/.has-%
-	@echo "==> conformance with $*"
-	.venvs/$*/bin/python -m pytest -q tests/conformance
 
 # ---------------------------------------------------------------------------- the rest
 
