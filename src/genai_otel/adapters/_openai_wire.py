@@ -20,7 +20,16 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
-from genai_otel.record import Message, media, media_id, reasoning, text, tool_call, tool_result
+from genai_otel.record import (
+    Failure,
+    Message,
+    media,
+    media_id,
+    reasoning,
+    text,
+    tool_call,
+    tool_result,
+)
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
@@ -65,6 +74,16 @@ def answer(reply: Any, op: Operation) -> None:
         value = string(reply, name)
         if value is not None:
             detail(op, name, value)
+    if reply.get("error"):
+        _refused(mapping(reply, "error"), op)
+
+
+def _refused(error: Json, op: Operation) -> None:
+    """An error inside an answer that came as if all were well, as gateways and streams have it."""
+    code = error.get("code")
+    kind = code if type(code) in (str, int) else string(error, "type")
+    message = string(error, "message") if op.capture else None
+    op.failure = Failure(str(kind or "error"), message)
 
 
 def detail(op: Operation, name: str, value: str) -> None:
@@ -131,6 +150,9 @@ def _message_parts(message: Json) -> list[Part]:
 
 def _call(call: Json) -> Part:
     function = mapping(call, "function") or mapping(call, "custom")
+    if not function:  # of a kind that we do not know
+        kind = string(call, "type") or ""
+        return tool_call(string(call, "id"), kind, call.get(kind))
     arguments = parsed(function.get("arguments", function.get("input")))
     return tool_call(string(call, "id"), string(function, "name") or "", arguments)
 
@@ -425,13 +447,14 @@ def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
 
 
 class ResponseEvents:
-    """Keeps the newest whole response of the events, and the text until it comes."""
+    """Keeps the newest whole response of the events, and what was made until it comes."""
 
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._reply: Json = {}
-        self._final = False
+        self._whole = False
         self._pieces: dict[str, Any] = {}
+        self._calls: dict[Any, tuple[Json, Any]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -443,25 +466,47 @@ class ResponseEvents:
         kind = string(event, "type") or ""
         if kind.endswith(".delta"):
             piece = string(event, "delta") or ""
-            kept: Any = [] if self._op.capture else deque(maxlen=0)
-            self._pieces.setdefault(kind, kept).append(piece)
+            self._pieces_of(kind, event).append(piece)
             return bool(piece)
-        if "response" in event:
+        if kind == "response.output_item.added":
+            return self._opens_call(event)
+        if kind == "error":
+            self._reply = {**self._reply, "error": event}
+        elif "response" in event:
             self._reply = mapping(event, "response")
-            self._final = kind in ("response.completed", "response.incomplete", "response.failed")
-        return kind == "response.output_item.added" and "call" in (
-            string(mapping(event, "item"), "type") or ""
-        )
+            self._whole = bool(self._reply.get("output"))
+        return False
+
+    def _pieces_of(self, kind: str, event: Json) -> Any:
+        """Where a piece belongs: to a tool call, or to the text of its kind."""
+        if "_call" in kind:
+            _, pieces = self._calls.get(event.get("output_index"), ({}, deque(maxlen=0)))
+            return pieces
+        told = any(word in kind for word in ("text", "refusal", "transcript"))
+        return self._pieces.setdefault(kind, self._kept() if told else deque(maxlen=0))
+
+    def _kept(self) -> Any:
+        return [] if self._op.capture else deque(maxlen=0)
+
+    def _opens_call(self, event: Json) -> bool:
+        item = mapping(event, "item")
+        if "call" not in (string(item, "type") or ""):
+            return False
+        self._calls[event.get("output_index")] = (item, self._kept())
+        return True
 
     def close(self) -> None:
         answer_response(self._reply, self._op)
-        if self._op.capture and not self._final:
-            self._op.output = [{"role": "assistant", "parts": self._so_far()}]
+        if self._op.output and not self._whole:
+            self._op.output[0]["parts"] = self._so_far()
 
     def _so_far(self) -> list[Part]:
         parts: list[Part] = []
         for kind, pieces in self._pieces.items():
-            if "arguments" not in kind:
-                words = "".join(pieces)
+            words = "".join(pieces)
+            if words:
                 parts.append(reasoning(words) if "reasoning" in kind else text(words))
+        for item, pieces in self._calls.values():
+            given = "".join(pieces)
+            parts.extend(_item_parts({**item, "arguments": given, "input": given}))
         return parts

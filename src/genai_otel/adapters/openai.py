@@ -85,7 +85,7 @@ def _embedding_content(body: Json, op: Operation) -> None:
 def _vectors(reply: Any, op: Operation) -> None:
     """Never the vectors: their length only, which base64 tells as well (4 bytes a number)."""
     reply = fields(reply)
-    op.response_model = string(reply, "model")
+    wire.answer(reply, op)
     op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
     vector = first(reply, "data").get("embedding")
     if type(vector) is list:
@@ -107,6 +107,7 @@ def _prompt_content(body: Json, op: Operation) -> None:
 
 def _images(reply: Any, op: Operation) -> None:
     reply = fields(reply)
+    wire.answer(reply, op)
     wire.count(mapping(reply, "usage"), op)
     if op.capture:
         sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
@@ -125,9 +126,11 @@ def _ask_transcript(body: Json, op: Operation) -> None:
 
 
 def _transcript(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    wire.count(mapping(reply, "usage"), op)
-    words = string(reply, "text")
+    """JSON, or nothing but the text where that was asked for."""
+    found = fields(reply)
+    wire.answer(found, op)
+    wire.count(mapping(found, "usage"), op)
+    words = reply if type(reply) is str else string(found, "text")
     if op.capture and words is not None:
         op.output = [{"role": "assistant", "parts": [text(words)]}]
 
@@ -163,8 +166,10 @@ def _moderation_content(body: Json, op: Operation) -> None:
 def _moderated(reply: Any, op: Operation) -> None:
     """Flagged is a flag: whether that means deny is the application's to say."""
     reply = fields(reply)
-    op.response_id, op.response_model = string(reply, "id"), string(reply, "model")
+    wire.answer(reply, op)
     results = mappings(reply, "results")
+    if not results:
+        return
     flagged = any(result.get("flagged") is True for result in results)
     scores = {
         name: score

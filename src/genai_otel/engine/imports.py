@@ -102,7 +102,7 @@ class Installation:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            self.version = version(self.adapter.distribution)
+            self.version = self.version or version(self.adapter.distribution)
         except PackageNotFoundError:
             self.note = f"distribution {self.adapter.distribution} has no metadata"
             return False

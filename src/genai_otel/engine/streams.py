@@ -14,7 +14,7 @@ from .observe import OPEN
 from .safety import contained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from .observe import Call
 
@@ -81,21 +81,25 @@ async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[
     contained(OPEN.end, call.key)
 
 
-def after_close(holder: Any, then: Callable[[], None]) -> Callable[[], None]:
-    """Calls ``then`` once after ``holder`` was closed, by ``close`` or ``aclose``.
+def around(
+    holder: Any,
+    methods: Sequence[str],
+    before: Callable[[], None] | None,
+    after: Callable[[BaseException | None], None],
+) -> Callable[[], None]:
+    """Calls ``before`` and, with what was raised, ``after`` around these methods of ``holder``.
 
-    The stand-ins lie on the instance, and go when they have done their work, or when what is
-    returned here is called: they hold ``holder``, which would otherwise live on.
+    The stand-ins lie on the instance, until what is returned here is called: they hold ``holder``,
+    which would otherwise live on.
     """
     placed: dict[str, Any] = {}
-    release = partial(_let_go, holder, placed)
-    for method in ("close", "aclose"):
+    for method in methods:
         original = getattr(holder, method, None)
         if original is not None:
-            make = _then_async if _is_async(original) else _then
-            placed[method] = make(original, partial(_finally, release, then))
+            make = _around_async if _is_async(original) else _around
+            placed[method] = make(original, before, after)
             setattr(holder, method, placed[method])
-    return release
+    return partial(_let_go, holder, placed)
 
 
 def _let_go(holder: Any, placed: dict[str, Any]) -> None:
@@ -107,33 +111,38 @@ def _let_go(holder: Any, placed: dict[str, Any]) -> None:
     placed.clear()
 
 
-def _finally(release: Callable[[], None], then: Callable[[], None]) -> None:
-    release()
-    then()
-
-
 def _is_async(method: Any) -> bool:
     code = getattr(method, "__code__", None)
     return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
-def _then(original: Any, then: Callable[[], None]) -> Callable[..., Any]:
+def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original)
-    def call_then(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            contained(before)
         try:
-            return original(*args, **kwargs)
-        finally:
-            contained(then)
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            contained(after, error)
+            raise
+        contained(after, None)
+        return result
 
-    return call_then
+    return call
 
 
-def _then_async(original: Any, then: Callable[[], None]) -> Callable[..., Any]:
+def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original)
-    async def call_then(*args: Any, **kwargs: Any) -> Any:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            contained(before)
         try:
-            return await original(*args, **kwargs)
-        finally:
-            contained(then)
+            result = await original(*args, **kwargs)
+        except BaseException as error:
+            contained(after, error)
+            raise
+        contained(after, None)
+        return result
 
-    return call_then
+    return call

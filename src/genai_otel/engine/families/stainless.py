@@ -18,7 +18,7 @@ from weakref import ref
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.observe import OPEN
 from genai_otel.engine.read import fields, parsed
-from genai_otel.engine.streams import after_close, watched, watched_async
+from genai_otel.engine.streams import around, watched, watched_async
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
@@ -153,26 +153,60 @@ def _settle_raw(call: Call, raw: Any) -> None:
 def _read_body(call: Call, response: Any) -> None:
     """A whole reply that the client has read but not decoded; never one that it has not read."""
     body = getattr(response, "_content", None)
-    if type(body) is bytes and "json" in response.headers.get("content-type", ""):
-        call.reply(parsed(body.decode(errors="replace")))
+    kind = response.headers.get("content-type", "")
+    if type(body) is bytes and ("json" in kind or kind.startswith("text/")):
+        words = body.decode(errors="replace")
+        call.reply(parsed(words) if "json" in kind else words)
 
 
 def _watch(call: Call, response: Any) -> None:
     """From here on the response's end is the call's, unless a stream is tied to it."""
     OPEN.add(call, response)
-    call.release = after_close(response, partial(_closed, call.key))
+    if call.op.stream:
+        call.release = around(response, ("close", "aclose"), None, partial(_closed, call.key))
+    else:
+        call.release = _Body(call.key).watch(response)
 
 
-def _closed(key: int) -> None:
+def _closed(key: int, _error: BaseException | None) -> None:
     """The response was closed; while its stream is being read, that one knows better why.
 
     Of bytes that the host read by itself nobody knows whether they were all.
     """
     call = OPEN.get(key)
     if call is not None and not call.reading():
-        if not call.op.stream:
-            _read_body(call, call.source)
-        OPEN.end(key, completed=None if call.watcher is None else False)
+        unknown = call.watcher is None and call.source.is_stream_consumed
+        OPEN.end(key, completed=None if unknown else False)
+
+
+class _Body:
+    """A whole reply whose body was left to the host: seen when the host reads it, never before."""
+
+    __slots__ = ("_key", "_reading")
+
+    def __init__(self, key: int) -> None:
+        self._key, self._reading = key, False
+
+    def watch(self, response: Any) -> Callable[[], None]:
+        """Ends the call when the body was read or given up; what takes this back."""
+        reading = around(response, ("read", "aread"), self._begun, self._read)
+        closing = around(response, ("close", "aclose"), None, self._closed)
+        return lambda: (reading(), closing())[0]
+
+    def _begun(self) -> None:
+        self._reading = True
+
+    def _read(self, error: BaseException | None) -> None:
+        call = OPEN.get(self._key)
+        if call is not None:
+            if error is None:
+                _read_body(call, call.source)
+            OPEN.end(self._key, error)
+
+    def _closed(self, _error: BaseException | None) -> None:
+        """The end of a body closes its response, before ``read`` has returned."""
+        if not self._reading:
+            OPEN.end(self._key)
 
 
 def _tie(stream: Any, call: Call) -> None:
