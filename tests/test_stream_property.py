@@ -1,0 +1,307 @@
+"""However a stream is cut, and wherever its reader leaves it: one span, its text what was given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import genai_otel
+from tests.provider import Reply, Scenario, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from genai_otel.testing import Capture
+    from tests.provider import Provider
+
+MODEL = "property"
+ASK: list[Any] = [{"role": "user", "content": "Tell me."}]
+
+# ------------------------------------------------------------------------- what a model may say
+
+TEXTS = st.text(max_size=60)
+ARGUMENTS = st.dictionaries(st.text(max_size=5), st.integers() | TEXTS, max_size=3).map(json.dumps)
+CALLS = st.lists(
+    st.builds(ToolCall, st.text("abc", min_size=1), st.just("f"), ARGUMENTS), max_size=3
+)
+REPLIES = st.builds(
+    Reply, text=TEXTS, reasoning=TEXTS, refusal=TEXTS, calls=CALLS.map(tuple)
+)  # fmt: skip
+# Where the wire breaks: not at all, cut after so many pieces or frames, or an error event there.
+ENDINGS = st.just(("done", None)) | st.tuples(
+    st.sampled_from(["cut", "error"]),
+    st.tuples(st.sampled_from(["pieces", "frames"]), st.integers(0, 12)),
+)
+SCENARIOS = st.builds(
+    lambda ending, **more: Scenario(ending=ending[0], stop=ending[1], **more),
+    ending=ENDINGS,
+    replies=st.lists(REPLIES, min_size=1, max_size=2).map(tuple),
+    usage=st.just(Usage(12, 8)),
+    report=st.sampled_from(["asked", "always", "never", "null"]),
+    split=st.none() | st.integers(1, 9),
+    shuffled=st.booleans(),
+    comments=st.booleans(),
+)  # fmt: skip
+
+
+@dataclass
+class Given:
+    """What the reader was given, and how it came to an end."""
+
+    chunks: list[Any] = field(default_factory=list)
+    exhausted: bool = False
+    failure: str | None = None
+
+    def take(self, chunk: Any) -> None:
+        self.chunks.append(chunk.model_copy(deep=True))
+
+    def messages(self) -> list[list[tuple[str, Any]]]:
+        """The parts of each choice, in the order in which a span tells them."""
+        choices: dict[int, dict[str, Any]] = {}
+        for choice in (choice for chunk in self.chunks for choice in chunk.choices or ()):
+            so_far = choices.setdefault(choice.index, {"calls": {}})
+            for name in ("reasoning_content", "content", "refusal"):
+                so_far[name] = so_far.get(name, "") + (getattr(choice.delta, name, None) or "")
+            for call in choice.delta.tool_calls or ():
+                kept = so_far["calls"].setdefault(call.index, [call.id, ""])
+                kept[1] += call.function.arguments or ""
+        return [_parts(so_far) for _, so_far in sorted(choices.items())]
+
+    def has_ended(self) -> bool:
+        """Whether each choice has given its reason to finish."""
+        reasons = [c.finish_reason for chunk in self.chunks for c in chunk.choices or ()]
+        return any(reasons)
+
+
+def _parts(so_far: dict[str, Any]) -> list[tuple[str, Any]]:
+    told = [("reasoning", so_far["reasoning_content"]), ("text", so_far["content"])]
+    told.append(("text", so_far["refusal"]))
+    calls = [("tool_call", (kept[0], kept[1])) for _, kept in sorted(so_far["calls"].items())]
+    return [part for part in told if part[1]] + calls
+
+
+def _told(span: Any) -> list[list[tuple[str, Any]]]:
+    messages = json.loads(span.attributes.get("gen_ai.output.messages", "[]"))
+    return [[_part(part) for part in message["parts"] if _is_said(part)] for message in messages]
+
+
+def _is_said(part: Any) -> bool:
+    return part["type"] == "tool_call" or bool(part["content"])
+
+
+def _part(part: Any) -> tuple[str, Any]:
+    if part["type"] != "tool_call":
+        return part["type"], part["content"]
+    given = part["arguments"]
+    return "tool_call", (part["id"], given if isinstance(given, str) else json.dumps(given))
+
+
+# ----------------------------------------------------------------------------- ways to leave it
+
+
+class Enough(Exception):
+    pass
+
+
+def _exhaust(stream: Any, given: Given, count: int) -> None:
+    for chunk in stream:
+        given.take(chunk)
+    given.exhausted = True
+
+
+def _some(stream: Any, given: Given, count: int) -> None:
+    for _ in range(count):
+        chunk = next(stream, None)
+        if chunk is None:
+            given.exhausted = True
+            return
+        given.take(chunk)
+
+
+def _close(stream: Any, given: Given, count: int) -> None:
+    _some(stream, given, count)
+    stream.close()
+
+
+def _leave_with(stream: Any, given: Given, count: int) -> None:
+    with stream:
+        _some(stream, given, count)
+
+
+def _raise_inside(stream: Any, given: Given, count: int) -> None:
+    with contextlib.suppress(Enough), stream:
+        _some(stream, given, count)
+        raise Enough
+
+
+def _drop(stream: Any, given: Given, count: int) -> None:
+    if not count:
+        return
+    for chunk in stream:
+        given.take(chunk)
+        if len(given.chunks) == count:
+            return
+    given.exhausted = True
+
+
+def _drop_in_a_cycle(stream: Any, given: Given, count: int) -> None:
+    _some(stream, given, count)
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+
+
+SYNC: list[Callable[[Any, Given, int], None]] = [
+    _exhaust, _close, _leave_with, _raise_inside, _drop, _drop_in_a_cycle,
+]  # fmt: skip
+
+
+async def _aexhaust(stream: Any, given: Given, count: int) -> None:
+    async for chunk in stream:
+        given.take(chunk)
+    given.exhausted = True
+
+
+async def _asome(stream: Any, given: Given, count: int) -> None:
+    for _ in range(count):
+        chunk = await anext(stream, None)
+        if chunk is None:
+            given.exhausted = True
+            return
+        given.take(chunk)
+
+
+async def _aclose(stream: Any, given: Given, count: int) -> None:
+    await _asome(stream, given, count)
+    await stream.close()
+
+
+async def _aleave_with(stream: Any, given: Given, count: int) -> None:
+    async with stream:
+        await _asome(stream, given, count)
+
+
+async def _araise_inside(stream: Any, given: Given, count: int) -> None:
+    with contextlib.suppress(Enough):
+        async with stream:
+            await _asome(stream, given, count)
+            raise Enough
+
+
+async def _adrop(stream: Any, given: Given, count: int) -> None:
+    await _asome(stream, given, count)
+
+
+async def _acancel(stream: Any, given: Given, count: int) -> None:
+    """The reader's task is cancelled; where that meets it is the loop's business."""
+
+    async def read() -> None:
+        async for chunk in stream:
+            given.take(chunk)
+            if len(given.chunks) >= count:
+                task.cancel()
+        given.exhausted = True
+
+    task = asyncio.create_task(read())
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+ASYNC: list[Callable[[Any, Given, int], Coroutine[Any, Any, None]]] = [
+    _aexhaust, _aclose, _aleave_with, _araise_inside, _adrop, _acancel,
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------- the property
+
+
+class Readers:
+    """One client of each colour, and a loop, for all examples."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        options: Any = {"api_key": "sk", "base_url": provider.base_url, "max_retries": 0}
+        self.client = openai.OpenAI(**options)
+        self.aclient = openai.AsyncOpenAI(**options)
+        self.runner = asyncio.Runner()
+
+    def read(self, leave: Any, count: int, *, usage: bool) -> Given:
+        given = Given()
+        options: Any = {"stream_options": {"include_usage": True}} if usage else {}
+        with contextlib.suppress(openai.APIError):
+            try:
+                if leave in SYNC:
+                    create = self.client.chat.completions.create
+                    leave(create(model=MODEL, messages=ASK, stream=True, **options), given, count)
+                else:
+                    self.runner.run(self._aread(leave, given, count, options))
+            except openai.APIError as error:
+                given.failure = type(error).__qualname__
+                raise
+        return given
+
+    async def _aread(self, leave: Any, given: Given, count: int, options: Any) -> None:
+        create = self.aclient.chat.completions.create
+        await leave(await create(model=MODEL, messages=ASK, stream=True, **options), given, count)
+
+    def close(self) -> None:
+        self.client.close()
+        self.runner.run(self.aclient.close())
+        self.runner.close()
+
+
+@pytest.fixture
+def readers(provider: Provider) -> Iterator[Readers]:
+    readers = Readers(provider)
+    yield readers
+    readers.close()
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    scenario=SCENARIOS,
+    leave=st.sampled_from([*SYNC, *ASYNC]),
+    count=st.integers(0, 25),
+    usage=st.booleans(),
+)
+def test_one_span_says_what_was_given(
+    readers: Readers,
+    genai_otel_capture: Capture,
+    scenario: Scenario,
+    leave: Any,
+    count: int,
+    usage: bool,
+) -> None:
+    genai_otel_capture.clear()
+    readers.provider.add(MODEL, scenario)
+    seen = readers.read(leave, count, usage=usage)
+    if genai_otel.status().open_streams:  # nobody closed it: it ends with its last holder
+        gc.collect()
+    span = genai_otel_capture.span()
+    assert genai_otel.status().open_streams == 0
+    assert _told(span) == seen.messages()
+    _assert_ending(span.attributes, span.status.is_ok, seen)
+
+
+def _assert_ending(told: Any, fine: bool, seen: Given) -> None:
+    assert told.get("error.type", "").rpartition(".")[2] == (seen.failure or "")
+    assert fine is (seen.failure is None)
+    completed = told.get("genai_otel.response.completed", True)
+    if seen.exhausted:
+        assert completed
+    elif seen.failure is None and not seen.has_ended():
+        assert not completed
+    assert told.get("genai_otel.response.chunks", 0) == len(seen.chunks)
+    usages = [chunk.usage for chunk in seen.chunks if chunk.usage]
+    expected = usages[-1].completion_tokens if usages else None
+    assert told.get("gen_ai.usage.output_tokens") == expected
