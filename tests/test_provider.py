@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from tests.provider import SCENARIOS, truth
+from tests.provider.fixtures import NEVER_DONE
 from tests.provider.openai_clients import (
     calls_of,
     client_of,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ASK: list[Any] = [{"role": "user", "content": "Good morning?"}]
 TOOL_RESULT: list[Any] = [*ASK, {"role": "tool", "tool_call_id": "call_time", "content": "noon"}]
 
-WITH_REPLY = [name for name, row in SCENARIOS.items() if not row.failure and name != "endless"]
+WITH_REPLY = [n for n, row in SCENARIOS.items() if not row.failure and n not in NEVER_DONE]
 STRICT = [name for name in WITH_REPLY if SCENARIOS[name].strict]
 WHOLE = [name for name in STRICT if SCENARIOS[name].ending == "done"]
 FINAL = [name for name in WHOLE if name not in {"length", "filtered"}]  # the helpers refuse these

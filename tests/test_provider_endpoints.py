@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from tests.provider import SCENARIOS, ToolCall, Usage, truth
+from tests.provider.fixtures import NEVER_DONE
 from tests.provider.openai_clients import client_of
 from tests.provider.openai_wire.media import PNG, SOUND
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.provider import Provider, Truth
 
-WITH_REPLY = [name for name, row in SCENARIOS.items() if not row.failure and name != "endless"]
+WITH_REPLY = [n for n, row in SCENARIOS.items() if not row.failure and n not in NEVER_DONE]
 WHOLE = [n for n in WITH_REPLY if SCENARIOS[n].strict and SCENARIOS[n].ending == "done"]
 FILE = ("sound.wav", b"RIFF....WAVE")
 

@@ -107,6 +107,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         turn_pause=0.06,
         usage=Usage(12, 16, reasoning=8),
     ),
+    "stalls": replace(_OK, stall=(5, HANG_SECONDS)),
     "endless": replace(
         _OK,
         replies=_says(" ".join(["again"] * int(HANG_SECONDS / ENDLESS_PAUSE))),
@@ -176,6 +177,9 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "hang": replace(_OK, failure=replace(_SILENCE, pause=HANG_SECONDS)),
     "cut-headers": replace(_OK, failure=_SILENCE),
 }
+
+NEVER_DONE: Final = frozenset({"endless", "stalls"})
+"""Their replies take longer than anybody waits."""
 
 _STOPPED = re.compile(r"(?P<ending>cut|error)-after-(?P<frames>\d+)")
 

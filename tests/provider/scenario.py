@@ -109,6 +109,8 @@ class Scenario:
     """Seconds before every streamed piece."""
     turn_pause: float = 0.0
     """Seconds before the first streamed piece of each kind."""
+    stall: tuple[int, float] | None = None
+    """After so many streamed pieces, so many seconds of silence."""
     ending: Literal["done", "cut", "error", "failed"] = "done"
     stop: tuple[Literal["pieces", "frames"], int] | None = None
     """Where a stream stops that does not reach its end."""
@@ -131,10 +133,11 @@ class Scenario:
         """Yield the generated output as it is streamed; several choices take turns."""
         each = [self._pieces(choice, reply) for choice, reply in enumerate(self.replies)]
         kinds: set[Kind] = set()
-        for piece in _taking_turns(each):
+        for at, piece in enumerate(_taking_turns(each)):
             turn = self.turn_pause if piece.kind not in kinds else 0.0
             kinds.add(piece.kind)
-            yield replace(piece, pause=self.pause + turn)
+            stall = self.stall[1] if self.stall and at == self.stall[0] else 0.0
+            yield replace(piece, pause=self.pause + turn + stall)
 
     def _pieces(self, choice: int, reply: Reply) -> Iterator[Piece]:
         told: tuple[tuple[Kind, str], ...] = (
