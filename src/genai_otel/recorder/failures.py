@@ -13,6 +13,8 @@ _FRAMES = 32
 _MESSAGE = 4_096
 _CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit"})
 _SLOT = type(object.__str__)
+_arguments = BaseException.args.__get__  # type: ignore[attr-defined]
+_PLAIN = (str, int, float, bool, bytes, type(None))
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -32,10 +34,21 @@ def failure(error: BaseException, *, capture: bool) -> Failure:
 
 
 def _message(error: BaseException) -> str:
-    """The exception's text; a ``__str__`` written in Python is not run, its arguments are taken."""
-    if type(type(error).__str__) is _SLOT:
+    """The exception's text, or its arguments that are text where making it would run other code.
+
+    A ``__str__`` written in Python is not run, and one of Python's own only over plain arguments,
+    since it runs theirs.
+    """
+    told = _arguments(error)
+    if _is_builtin(type(error)) and all(type(argument) in _PLAIN for argument in told):
         return str(error)[:_MESSAGE]
-    return ", ".join(arg for arg in error.args if type(arg) is str)[:_MESSAGE]
+    return ", ".join(argument for argument in told if type(argument) is str)[:_MESSAGE]
+
+
+def _is_builtin(cls: type[BaseException]) -> bool:
+    """Whether ``str`` of such an exception is made by one of Python's own classes."""
+    owner = next(base for base in cls.__mro__ if "__str__" in vars(base))
+    return owner.__module__ == "builtins" and type(vars(owner)["__str__"]) is _SLOT
 
 
 def _stacktrace(traceback: TracebackType | None, name: str) -> str:

@@ -66,6 +66,11 @@ class Recorder:
             return Joined(owner, op, self)
         return self.open(op, context)
 
+    @staticmethod
+    def current() -> Operation | None:
+        """The operation in whose frame this code runs."""
+        return current()
+
     def open(self, op: Operation, context: Context, *, late: bool = False) -> Recording:
         """A span of its own for ``op``, under whatever is current in ``context``.
 
@@ -171,11 +176,13 @@ class Recording:
                 self._span.update_name(span_name(op))
             outcome(op, self.found)
         finally:
-            self._span.set_attributes(self.found)
-            if op.failure is not None:
-                _tell_failure(self._span, op)
-            ended = op.timing.ended or op.timing.started
-            self._span.end(self._started + int((ended - op.timing.started) * 1e9))
+            try:
+                self._span.set_attributes(self.found)
+                if op.failure is not None:
+                    _tell_failure(self._span, op)
+            finally:
+                ended = op.timing.ended or op.timing.started
+                self._span.end(self._started + int((ended - op.timing.started) * 1e9))
 
 
 class Joined:
