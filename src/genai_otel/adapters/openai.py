@@ -66,6 +66,13 @@ def provider(client: Any, host: str, port: int | None) -> str:
     return next((_HOSTS[end] for end in ends if end in _HOSTS), "openai")
 
 
+def _headers(headers: Any, op: Operation) -> None:
+    """``openai-processing-ms``: what the call took inside the provider."""
+    told = headers.get("openai-processing-ms")
+    if type(told) is str and told.isdigit():
+        op.timing.server = int(told) / 1000
+
+
 def _completion_content(body: Json, op: Operation) -> None:
     prompt = body.get("prompt")
     given = prompt if type(prompt) is list else [prompt]
@@ -223,5 +230,5 @@ ADAPTER = Adapter(
     distribution="openai",
     oldest="1.40",
     untested="4",
-    patches=stainless("openai", ROUTES, provider),
+    patches=stainless("openai", ROUTES, provider, _headers),
 )

@@ -35,6 +35,11 @@ class _Recorder:
         recorder = active_recorder()
         return None if recorder is None else recorder.start(op)
 
+    def current(self) -> Operation | None:
+        from genai_otel.recorder import current
+
+        return current()
+
 
 _OBSERVER = Observer(_Recorder(), Guard("decorators"))
 

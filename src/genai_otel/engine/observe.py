@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .adapter import Accumulator, Reader
     from .safety import Guard
 
+WAITS_KEPT = 4_096
 MAX_OPEN_STREAMS = 10_000
 """Streams watched at once; beyond that the oldest is ended as left early."""
 
@@ -47,6 +48,9 @@ class Recorder(Protocol):
 
     def start(self, op: Operation) -> Active | None:
         """Begins to record ``op``, or ``None`` where nothing shall be recorded."""
+
+    def current(self) -> Operation | None:
+        """The operation in whose frame this code runs."""
 
 
 class Observer:
@@ -131,6 +135,12 @@ class Call:
         if self._fold is None:
             self._fold = (self._reader.stream or _Nothing)(self.op)
         return self._fold
+
+    def waits(self) -> Callable[[float], None]:
+        """Keeps how long each chunk was waited for, the newest few thousand of them."""
+        kept: deque[float] = deque(maxlen=WAITS_KEPT)
+        self.op.timing.waits = kept
+        return kept.append
 
     def look(self, chunk: Any) -> bool:
         """Takes a chunk that is not of the common form; whether it held a token."""

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
     """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
-    clock, timing, quick = perf_counter, call.op.timing, call.fold().quick
+    clock, timing, quick, keep = perf_counter, call.op.timing, call.fold().quick, call.waits()
     try:
         for chunk in inner:
             now = clock()
-            timing.waited += now - timing.asked
+            wait = now - timing.asked
+            keep(wait)
+            timing.waited += wait
             timing.chunks += 1
             if timing.first_chunk is None:
                 timing.first_chunk = now
@@ -52,11 +54,13 @@ def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
 
 async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
     """The same for an asynchronous iterator; nothing of ours is awaited."""
-    clock, timing, quick = perf_counter, call.op.timing, call.fold().quick
+    clock, timing, quick, keep = perf_counter, call.op.timing, call.fold().quick, call.waits()
     try:
         async for chunk in inner:
             now = clock()
-            timing.waited += now - timing.asked
+            wait = now - timing.asked
+            keep(wait)
+            timing.waited += wait
             timing.chunks += 1
             if timing.first_chunk is None:
                 timing.first_chunk = now

@@ -16,7 +16,7 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .operation import Failure, Kind, Operation, Scalar, Timing, Usage, Verdict
+from .operation import Failure, Kind, Operation, Refusal, Scalar, Timing, Usage, Verdict
 from .snapshot import snapshot
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Operation",
     "Part",
     "Reasoning",
+    "Refusal",
     "Scalar",
     "Text",
     "Timing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,9 @@ class Kind(StrEnum):
     EVALUATION = "evaluation"
 
 
+_STALL = 1.0
+_STALL_TIMES = 10
+
 # Usage, Timing and Operation are plain classes whose defaults stand on the class: making one costs
 # a tenth of assigning forty defaults, and one is made for every call, recorded or not.
 
@@ -49,12 +52,23 @@ class Usage:
     reasoning: int | None = None
 
 
+class Gaps(NamedTuple):
+    """Waits between chunks, in seconds; a stall is a second at least, and ten times the median."""
+
+    p50: float
+    p95: float
+    max: float
+    stalls: int
+
+
 class Timing:
     """Readings of one monotonic clock, in seconds; ``None`` where nothing was observed.
 
     A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
     ``asked`` is when the stream's reader last asked for a chunk; ``waited`` is how long the stream
-    made it wait in all, so that the reader's own time is left out.
+    made it wait in all, so that the reader's own time is left out; ``waits`` are the newest few
+    thousand of these waits. ``attempts`` and ``backoff`` (slept between them) are the client's own
+    retries; ``server`` is the processing time that the provider told.
     """
 
     started: float = 0.0
@@ -67,6 +81,10 @@ class Timing:
     waited_at_first_token: float = 0.0
     waited_at_last_token: float = 0.0
     chunks: int = 0
+    waits: Sequence[float] = ()
+    attempts: int = 1
+    backoff: float = 0.0
+    server: float | None = None
 
     @property
     def duration(self) -> float | None:
@@ -90,6 +108,28 @@ class Timing:
             return None
         return (self.waited - (self.first_chunk - self.started)) / (self.chunks - 1)
 
+    @property
+    def consumer_time(self) -> float | None:
+        """Seconds that the stream's reader took for itself, from the first chunk to the end."""
+        if self.first_chunk is None or self.ended is None:
+            return None
+        return max(0.0, self.ended - self.started - self.waited)
+
+    def gaps(self) -> Gaps | None:
+        """How evenly the chunks came, from the waits between them."""
+        waits = list(self.waits)[1:] if len(self.waits) == self.chunks else list(self.waits)
+        if not waits:
+            return None
+        waits.sort()
+        middle = waits[len(waits) // 2]
+        stall = max(_STALL, _STALL_TIMES * middle)
+        return Gaps(
+            middle,
+            waits[min(len(waits) - 1, len(waits) * 95 // 100)],
+            waits[-1],
+            sum(wait >= stall for wait in waits),
+        )
+
     def time_per_output_token(self, tokens: int | None) -> float | None:
         """Seconds a token after the first, without the reader's own time; needs two tokens."""
         if self.first_token is None or self.last_token == self.first_token:
@@ -109,6 +149,10 @@ class Failure:
     type: str
     message: str | None = None
     stacktrace: str | None = None
+
+
+class Refusal(Exception):
+    """Raised by us for the host to see, because it asked for it: the call is not made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,7 @@ def outcome(op: Operation, found: Attributes) -> None:
     """Adds what came back, how long it took and how it ended."""
     _response(op, found)
     _usage(op.usage, found)
+    _attempts(op.timing, found)
     if op.stream:
         _timing(op.timing, op.usage.output, found)
     if op.completed is False:
@@ -222,6 +223,14 @@ def _usage(usage: Usage, found: Attributes) -> None:
         found[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning
 
 
+def _attempts(timing: Timing, found: Attributes) -> None:
+    if timing.attempts > 1:
+        found[names.GENAI_OTEL_RESPONSE_ATTEMPTS] = timing.attempts
+        found[names.GENAI_OTEL_RESPONSE_BACKOFF] = timing.backoff
+    if timing.server is not None:
+        found[names.GENAI_OTEL_RESPONSE_SERVER_TIME] = timing.server
+
+
 def _timing(timing: Timing, output_tokens: int | None, found: Attributes) -> None:
     if timing.first_chunk is not None:
         found[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = timing.time_to_first_chunk
@@ -231,6 +240,14 @@ def _timing(timing: Timing, output_tokens: int | None, found: Attributes) -> Non
     pace = timing.time_per_output_token(output_tokens)
     if pace is not None:
         found[names.GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN] = pace
+    if timing.consumer_time is not None:
+        found[names.GENAI_OTEL_RESPONSE_CONSUMER_TIME] = timing.consumer_time
+    gaps = timing.gaps()
+    if gaps is not None:
+        found[names.GENAI_OTEL_RESPONSE_CHUNK_GAP_P50] = gaps.p50
+        found[names.GENAI_OTEL_RESPONSE_CHUNK_GAP_P95] = gaps.p95
+        found[names.GENAI_OTEL_RESPONSE_CHUNK_GAP_MAX] = gaps.max
+        found[names.GENAI_OTEL_RESPONSE_STALLS] = gaps.stalls
 
 
 _DETAILS = {

@@ -12,6 +12,7 @@ how the clients' own helpers leave), or the host dropping it.
 from __future__ import annotations
 
 from functools import partial, wraps
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -31,8 +32,13 @@ if TYPE_CHECKING:
     Provider = Callable[[Any, str, int | None], str]
     """Who serves: told from the client object and the host and port it talks to."""
 
+    Headers = Callable[[Any, Operation], None]
+    """Takes what a provider tells in its answer's headers."""
 
-def stainless(package: str, routes: Mapping[str, Reader], provider: Provider) -> tuple[Patch, ...]:
+
+def stainless(
+    package: str, routes: Mapping[str, Reader], provider: Provider, headers: Headers | None = None
+) -> tuple[Patch, ...]:
     """The patches of one such client. ``routes``: the path after the base URL -> its reader."""
     base, streaming = f"{package}._base_client", f"{package}._streaming"
     servers = _Servers(provider)
@@ -46,6 +52,13 @@ def stainless(package: str, routes: Mapping[str, Reader], provider: Provider) ->
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
+        Patch(f"{base}:SyncAPIClient._sleep_for_retry", _retrying),
+        Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _retrying_async),
+        *(
+            Patch(f"{base}:{cls}._process_response", partial(make, headers))
+            for cls, make in (("SyncAPIClient", _receiving), ("AsyncAPIClient", _receiving_async))
+            if headers is not None
+        ),
     )
 
 
@@ -109,6 +122,66 @@ class _Begin:
             path = url.partition("?")[0]
             return next((r for end, r in self._routes.items() if path.endswith(end)), None)
         return reader
+
+
+def _retrying(original: Any, observer: Observer) -> Any:
+    """``_sleep_for_retry``: an attempt failed, and the client waits before the next one."""
+
+    @wraps(original)
+    def sleep(*args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            observer.guard.run(_slept, observer, began)
+
+    return sleep
+
+
+def _retrying_async(original: Any, observer: Observer) -> Any:
+    @wraps(original)
+    async def sleep(*args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            observer.guard.run(_slept, observer, began)
+
+    return sleep
+
+
+def _slept(observer: Observer, began: float) -> None:
+    op = observer.recorder.current()
+    if op is not None and op.host is not None:
+        op.timing.attempts += 1
+        op.timing.backoff += perf_counter() - began
+
+
+def _receiving(headers: Headers, original: Any, observer: Observer) -> Any:
+    """``_process_response``, which has the answer that all the attempts came to."""
+
+    @wraps(original)
+    def process(*args: Any, **kwargs: Any) -> Any:
+        observer.guard.run(_received, headers, observer, kwargs)
+        return original(*args, **kwargs)
+
+    return process
+
+
+def _receiving_async(headers: Headers, original: Any, observer: Observer) -> Any:
+    @wraps(original)
+    async def process(*args: Any, **kwargs: Any) -> Any:
+        observer.guard.run(_received, headers, observer, kwargs)
+        return await original(*args, **kwargs)
+
+    return process
+
+
+def _received(headers: Headers, observer: Observer, kwargs: dict[str, Any]) -> None:
+    op = observer.recorder.current()
+    response = kwargs.get("response")
+    if op is not None and op.host is not None and response is not None:
+        headers(response.headers, op)
 
 
 def _adopting(original: Any, observer: Observer) -> Any:
