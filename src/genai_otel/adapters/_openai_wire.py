@@ -452,7 +452,6 @@ class ResponseEvents:
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._reply: Json = {}
-        self._whole = False
         self._pieces: dict[str, Any] = {}
         self._calls: dict[Any, tuple[Json, Any]] = {}
 
@@ -474,7 +473,6 @@ class ResponseEvents:
             self._reply = {**self._reply, "error": event}
         elif "response" in event:
             self._reply = mapping(event, "response")
-            self._whole = bool(self._reply.get("output"))
         return False
 
     def _pieces_of(self, kind: str, event: Json) -> Any:
@@ -497,7 +495,7 @@ class ResponseEvents:
 
     def close(self) -> None:
         answer_response(self._reply, self._op)
-        if self._op.output and not self._whole:
+        if self._op.output and not self._op.output[0]["parts"]:
             self._op.output[0]["parts"] = self._so_far()
 
     def _so_far(self) -> list[Part]:

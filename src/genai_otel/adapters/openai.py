@@ -191,7 +191,12 @@ def _moderated(reply: Any, op: Operation) -> None:
     )
 
 
-_reader = partial(Reader, model=wire.model)
+def _held(error: BaseException) -> Any:
+    """``LengthFinishReasonError`` keeps the completion that was cut too short to be parsed."""
+    return getattr(error, "completion", None)
+
+
+_reader = partial(Reader, model=wire.model, held=_held)
 
 
 ROUTES = {

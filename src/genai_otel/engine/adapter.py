@@ -38,7 +38,8 @@ class Reader:
     ``model`` is asked first, since samplers decide by it. The rest is asked only if somebody will
     look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
     ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
-    where it has one that is always the same.
+    where it has one that is always the same. ``held`` finds the reply in an error which the client
+    raised although it had one.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Reader:
     stream: type[Accumulator] | None = None
     model: Callable[[Any], str | None] | None = None
     name: str | None = None
+    held: Callable[[BaseException], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

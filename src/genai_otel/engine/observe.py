@@ -161,6 +161,14 @@ class Call:
             self.finish()
             self._guard.note("returned", error)
 
+    def failed(self, error: BaseException) -> None:
+        """Ends the Operation of a call that raised; some errors hold the reply that they refuse."""
+        if self._reader.held is not None:
+            reply = self._guard.run(self._reader.held, error)
+            if reply is not None:
+                self.reply(reply)
+        self.finish(error)
+
     def finish(self, error: BaseException | None = None, *, completed: bool | None = True) -> None:
         """Ends the Operation; a second end is none."""
         if self._ended:

@@ -31,7 +31,7 @@ def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable
             result = original(*args, **kwargs)
         except BaseException as error:
             call.leave()
-            call.finish(error)
+            call.failed(error)
             raise
         call.leave()
         call.returned(settle, result)
@@ -53,7 +53,7 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
             result = await original(*args, **kwargs)
         except BaseException as error:
             call.leave()
-            call.finish(error)
+            call.failed(error)
             raise
         call.leave()
         call.returned(settle, result)
