@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.safety import contained
 from genai_otel.record import snapshot
 
 if TYPE_CHECKING:
@@ -53,19 +54,16 @@ def wrap_generator(original: Callable[..., Any], begin: Begin) -> Callable[..., 
 
     @wraps(original)
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        generator = original(*args, **kwargs)  # first: it may not take these arguments
         steps = _Steps(begin(args, kwargs))
-        generator = original(*args, **kwargs)
         step, sent = generator.send, None
         try:
             while True:
                 with steps:
                     item = step(sent)
-                steps.add(item)
+                contained(steps.add, item)
                 try:
                     step, sent = generator.send, (yield item)
-                except GeneratorExit:
-                    generator.close()
-                    raise
                 except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
                     step, sent = generator.throw, thrown
         except StopIteration as stop:
@@ -83,19 +81,16 @@ def wrap_async_generator(original: Callable[..., Any], begin: Begin) -> Callable
 
     @wraps(original)
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        generator = original(*args, **kwargs)  # first: it may not take these arguments
         steps = _Steps(begin(args, kwargs))
-        generator = original(*args, **kwargs)
         step, sent = generator.asend, None
         try:
             while True:
                 with steps:
                     item = await step(sent)
-                steps.add(item)
+                contained(steps.add, item)
                 try:
                     step, sent = generator.asend, (yield item)
-                except GeneratorExit:
-                    await generator.aclose()
-                    raise
                 except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
                     step, sent = generator.athrow, thrown
         except StopAsyncIteration:
