@@ -106,18 +106,35 @@ def scope(
         names.SESSION_ID: session_id,
         names.GEN_AI_CONVERSATION_ID: session_id,
         names.USER_ID: user_id,
-        **{f"{names.GENAI_OTEL_METADATA}.{key}": value for key, value in (metadata or {}).items()},
+        **{f"{names.GENAI_OTEL_METADATA}.{_plain(key)}": v for key, v in _fields(metadata)},
     }
     attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}
-    tags = [tags] if isinstance(tags, str) else tags
     current = otel_context.get_current()
     outer: Any = current.get(AMBIENT_KEY, _NONE)
-    inner = outer.within(tags, attributes)
+    inner = outer.within(_listed(tags), attributes)
     token = attach(otel_context.set_value(AMBIENT_KEY, inner, current))
     try:
         yield
     finally:
         detach(token)
+
+
+def _listed(tags: Any) -> list[object]:
+    """The tags; what is no collection is one tag. A scope must not stop a program."""
+    if tags is None or issubclass(type(tags), str):
+        return [tags]
+    try:
+        return list(tags)
+    except Exception:  # noqa: BLE001 - as said
+        return [tags]
+
+
+def _fields(metadata: Any) -> list[tuple[object, object]]:
+    """The entries of a mapping; of anything else none."""
+    try:
+        return list(metadata.items())
+    except Exception:  # noqa: BLE001 - None, most of all
+        return []
 
 
 def _plain(value: object) -> str | None:
