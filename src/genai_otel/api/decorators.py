@@ -11,7 +11,7 @@ from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
 from genai_otel.engine.safety import FAULTS, Guard, contained
 from genai_otel.engine.wrap import wrap, wrap_async
-from genai_otel.record import Kind, Operation, Verdict, snapshot
+from genai_otel.record import HandMade, Kind, Verdict, snapshot, take
 
 from ._generators import wrap_async_generator, wrap_generator
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from genai_otel.engine.observe import Active, Call
-    from genai_otel.record import Document
+    from genai_otel.record import Document, Operation
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -69,7 +69,7 @@ def _observed(kind: Kind, function: Any, subject: _Subject, reader: Reader) -> A
     """``function`` with each call recorded, whatever sort of function it is."""
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        op = Operation(kind, name=subject.name)
+        op = HandMade(kind, name=subject.name)
         return contained(_OBSERVER.open, reader, op, (args, kwargs))
 
     if inspect.isasyncgenfunction(function):
@@ -103,12 +103,14 @@ def _nothing(_given: Any, _op: Operation) -> None:
 
 
 def _arguments(subject: _Subject, given: Any, op: Operation) -> None:
-    op.arguments = snapshot(subject.arguments(given)) or None
+    arguments = subject.arguments(given)
+    if arguments:
+        take(op, "arguments", arguments)
 
 
 def _result(result: Any, op: Operation) -> None:
-    if op.capture:
-        op.result = snapshot(result)
+    if op.capture and op.result is None:
+        take(op, "result", result)
 
 
 # ------------------------------------------------------------------------------ decorators
@@ -173,16 +175,16 @@ def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
 
 def _retrieval_reader(subject: _Subject, reader: Reader) -> Reader:
     def query(given: Any, op: Operation) -> None:
-        texts = (v for v in subject.arguments(given).values() if isinstance(v, str))
+        given = subject.arguments(given).values()
+        texts = (value for value in given if issubclass(type(value), str))
         op.query = next(texts, None)
 
     return Reader(reader.kind, _nothing, _documents, content=query)
 
 
 def _documents(result: Any, op: Operation) -> None:
-    if op.capture and type(result) in (list, tuple):
-        found = [_document(item, rank) for rank, item in enumerate(result[:_DOCUMENTS])]
-        op.documents = found
+    if op.capture and op.documents is None and type(result) in (list, tuple):
+        op.documents = [_document(item, rank) for rank, item in enumerate(result[:_DOCUMENTS])]
 
 
 def _document(item: Any, rank: int) -> Document:
@@ -238,7 +240,8 @@ def guardrail(
             op.details = dict(details)
 
         def decide(result: Any, op: Operation) -> None:
-            op.verdict = _verdict(result, threshold)
+            if op.verdict is None:
+                op.verdict = _verdict(result, threshold)
 
         return Reader(reader.kind, place, decide, content=reader.content)
 
@@ -246,7 +249,7 @@ def guardrail(
 
 
 def _verdict(result: Any, threshold: float | None) -> Verdict | None:
-    if isinstance(result, Verdict):
+    if type(result) is Verdict:
         return result
     if type(result) is bool:
         return Verdict("allow" if result else "deny")
@@ -267,7 +270,7 @@ def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
     ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``.
     """
-    op = Operation(_kind(kind), name=name)
+    op = HandMade(_kind(kind), name=name)
     run = contained(_OBSERVER.recorder.start, op)
     if run is None:
         yield op

@@ -1,5 +1,6 @@
 """What happened, in neutral words; the standard library only."""
 
+from .by_hand import HandMade, take
 from .content import (
     Document,
     Media,
@@ -22,6 +23,7 @@ from .snapshot import snapshot
 __all__ = [
     "Document",
     "Failure",
+    "HandMade",
     "Kind",
     "Media",
     "Message",
@@ -40,6 +42,7 @@ __all__ = [
     "media_id",
     "reasoning",
     "snapshot",
+    "take",
     "text",
     "tool_call",
     "tool_result",

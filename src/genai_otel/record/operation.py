@@ -184,6 +184,8 @@ class Operation:
     ``capture`` says whether content is wanted; readers of content ask it first.
     """
 
+    by_hand = False
+    """Whether the application fills it, until the very end."""
     capture: bool = False
     provider: str | None = None
     model: str | None = None
@@ -212,6 +214,9 @@ class Operation:
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         self.kind, self.name = kind, name
         self.usage, self.timing = Usage(), Timing()
+
+    def settle(self) -> None:
+        """Brings every field into its type; nothing to do where an adapter has filled them."""
 
     def __repr__(self) -> str:
         """Without content: it may end up in a log."""

@@ -139,8 +139,8 @@ class Recording:
         return True
 
     def opened(self) -> None:
-        """Encodes the request while it is as it was sent."""
-        if self.recorded:
+        """Encodes the request while it is as it was sent; what is made by hand may yet change."""
+        if self.recorded and not self.op.by_hand:
             self._encoded = True
             request(self.op, self.found)
 
@@ -158,6 +158,7 @@ class Recording:
         """Ends the span and measures the operation."""
         op = self.op
         self.ended = True
+        op.settle()
         if op.timing.ended is None:
             op.timing.ended = perf_counter()
         if error is not None:

@@ -1,0 +1,125 @@
+"""Operations that the application fills: every field may hold anything at all.
+
+Adapters write what they have read from JSON, type by type. An application writes what it has:
+numbers of numpy, enums, generators, half a mistake. Before such an Operation is encoded each field
+is brought into its type, or counts as unknown, without running code of the value's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .content import text
+from .operation import Failure, Kind, Operation, Timing, Usage, Verdict
+from .snapshot import snapshot
+
+_WORDS = ("name", "provider", "model", "host", "output_type", "query", "response_id")
+_CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
+_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+class HandMade(Operation):
+    """An Operation in the application's hands."""
+
+    by_hand = True
+
+    def __init__(self, kind: Kind, name: str | None = None) -> None:
+        super().__init__(kind, _words(name))
+        self.taken: dict[str, Any] = {}
+
+    def settle(self) -> None:
+        if type(self.kind) is not Kind:
+            self.kind = _kind(self.kind)
+        for name in (*_WORDS, "response_model"):
+            setattr(self, name, _words(getattr(self, name)))
+        for name in _CONTENT:
+            value = getattr(self, name)
+            if value is not None and value is not self.taken.get(name):
+                setattr(self, name, snapshot(value))
+        self.port, self.dimensions = _count(self.port), _count(self.dimensions)
+        self.finish_reasons = _reasons(self.finish_reasons)
+        self.input, self.output = _said(self.input, "user"), _said(self.output, "assistant")
+        self.system = _parts(self.system)
+        self.params, self.details = _fields(self.params), _fields(self.details)
+        self.stream, self.completed = self.stream is True, _truth(self.completed)
+        self._settle_values()
+
+    def _settle_values(self) -> None:
+        """The fields that are objects of ours."""
+        if type(self.usage) is not Usage:
+            self.usage = Usage()
+        if type(self.timing) is not Timing:
+            self.timing = Timing()
+        for name in _COUNTS:
+            setattr(self.usage, name, _count(getattr(self.usage, name)))
+        if type(self.failure) is not Failure:
+            self.failure = None
+        self.verdict = _verdict(self.verdict)
+
+
+def take(op: Operation, name: str, value: Any) -> None:
+    """Sets a field to a snapshot of ``value``, which is not made again when ``op`` is settled."""
+    plain = snapshot(value)
+    setattr(op, name, plain)
+    if isinstance(op, HandMade):
+        op.taken[name] = plain
+
+
+def _kind(value: Any) -> Kind:
+    try:
+        return Kind(_words(value) or "")
+    except ValueError:
+        return Kind.STEP
+
+
+def _words(value: Any) -> str | None:
+    """Text; numbers and enums as they are written."""
+    return value if value is None or type(value) is str else str(snapshot(value))
+
+
+def _count(value: Any) -> int | None:
+    """A whole number that is not negative, whatever integer type of Python's it has."""
+    if value is None or type(value) is bool:
+        return None
+    plain = snapshot(value)
+    if type(plain) is float and plain.is_integer():
+        plain = int(plain)
+    return plain if type(plain) is int and plain >= 0 else None
+
+
+def _truth(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
+def _fields(value: Any) -> Any:
+    plain = snapshot(value)
+    return plain if type(plain) is dict else None
+
+
+def _reasons(value: Any) -> list[str] | None:
+    plain = snapshot(value)
+    if type(plain) is str:
+        return [plain]
+    return [str(reason) for reason in plain] if type(plain) is list else None
+
+
+def _parts(plain: Any) -> Any:
+    return [text(plain)] if type(plain) is str else plain
+
+
+def _said(plain: Any, role: str) -> Any:
+    """Messages; a mere text is one."""
+    if type(plain) is str:
+        return [{"role": role, "parts": _parts(plain)}]
+    if type(plain) is list:
+        return [message for message in plain if type(message) is dict] or None
+    return None
+
+
+def _verdict(value: Any) -> Verdict | None:
+    if type(value) is not Verdict:
+        return None
+    score = snapshot(value.score)
+    known = type(score) in (int, float)
+    return value if known else replace(value, score=None)
