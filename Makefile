@@ -104,6 +104,7 @@ bench: $(VENV)/.has-dev ## what a recorded call costs, beside the bare client an
 	@$(PY) -m bench $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(if $(REUSE),--reuse)
 
 build: $(VENV)/.has-dev ## wheel and source distribution, in dist/; the wheel is tried out
+	@test -x $(VENV)/bin/uv || { echo "make build needs uv, which pip could not install here"; exit 1; }
 	rm -rf dist
 	$(VENV)/bin/uv build --quiet --out-dir dist
 	$(VENV)/bin/uv run --quiet --isolated --no-project --with dist/*.whl genai-otel doctor
