@@ -52,6 +52,7 @@ class Installation:
         self.note = ""
         self._placed: list[_Placed] = []
         self._done: set[str] = set()
+        self._failed = False
         self._observer: Observer | None = None
 
     @property
@@ -67,6 +68,7 @@ class Installation:
         """Patches what is imported already and waits for the rest."""
         with _LOCK:
             self.guard.enabled, self.guard.broken = True, False
+            self.note, self._failed = "", False
             self._observer = Observer(recorder, self.guard)
             for module in {patch.module for patch in self.adapter.patches}:
                 _WAITING.setdefault(module, []).append(self)
@@ -86,15 +88,15 @@ class Installation:
             while self._placed:
                 self._placed.pop().undo()
             self._done.clear()
-            self.note = ""
+            self.note = "uninstrumented"
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
-        if module in self._done or self._observer is None or not self.suits():
+        if module in self._done or self._failed or self._observer is None or not self.suits():
             return
         self._done.add(module)
         for patch in self.adapter.patches:
-            if patch.module == module:
+            if patch.module == module and not self._failed:
                 self._place(patch, self._observer)
 
     def suits(self) -> bool:
@@ -125,7 +127,7 @@ class Installation:
             setattr(owner, name, stand_in)
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
             self.note = f"{patch.target} is not there: {type(error).__name__}"
-            self.guard.enabled = False
+            self.guard.enabled, self._failed = False, True
             while self._placed:
                 self._placed.pop().undo()
             return
