@@ -15,7 +15,7 @@ from typing import Any
 from .engine.safety import contained
 from .recorder import context
 
-_POOL_MODULE = "concurrent.futures.thread"
+_POOLS = frozenset({"concurrent.futures.thread", "multiprocessing.pool"})
 _placed: list[tuple[Any, Any]] = []
 
 
@@ -27,7 +27,8 @@ def install() -> None:
 
     @wraps(original)
     def start(thread: threading.Thread) -> None:
-        contained(_hand_over, thread)
+        if any(each is start for _, each in _placed):
+            contained(_hand_over, thread)
         original(thread)
 
     threading.Thread.start = start  # type: ignore[method-assign, assignment]
@@ -45,7 +46,7 @@ def remove() -> None:
 
 def _hand_over(thread: threading.Thread) -> None:
     target = getattr(thread, "_target", None)
-    if not _placed or getattr(target, "__module__", None) == _POOL_MODULE:
+    if getattr(target, "__module__", None) in _POOLS:
         return
     inherited = context.inheritable()
     if inherited is None:
