@@ -112,12 +112,19 @@ class Settings:
             raw = environ.get(each.metadata["variable"], "").strip()
             if raw:
                 found[each.name] = _converted(each.default, raw)
-        if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        if switched_off(environ):
             found["disabled"] = True
         standard = environ.get(_STANDARD_CONTENT, "").strip()
         if standard and "content" not in found:
             found["content"] = _standard_content(standard)
         return cls(**found)
+
+
+def switched_off(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment turns everything off, whatever else it or the code says."""
+    environ = os.environ if environ is None else environ
+    ours = environ.get("GENAI_OTEL_DISABLED", "").strip().lower() in _TRUE
+    return ours or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _converted(default: Any, raw: str) -> Any:

@@ -7,12 +7,13 @@ import logging
 import os
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
 from . import _threads
-from ._settings import Settings, one_of
+from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
@@ -82,20 +83,25 @@ class Runtime:
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
         self._source: Source | None = None
-        self._projections: list[Any] = []
+        self._recorder: Recorder | None = None
 
     # ------------------------------------------------------------------------- setting up
+
+    def choose(self) -> None:
+        """Where telemetry goes; raises ``ValueError`` on what is not accepted."""
+        host = self.arguments["tracer_provider"] or _host_provider()
+        self._joined = host is not None
+        self.outlets = self._make_outlets(self.arguments["destinations"])
+        self.content = self._wants_content()
 
     def start(self) -> None:
         """Providers first, then libraries: nothing is recorded halfway."""
         given = self.arguments
         host = given["tracer_provider"] or _host_provider()
-        self._joined = host is not None
-        self.outlets = self._make_outlets(given["destinations"])
-        self.content = self._wants_content()
         self._take_tracer(host if host is not None else self._own_provider())
         instruments = self._instruments(given["meter_provider"])
         recorder = Recorder(self._current_source, instruments, content=self.content)
+        self._recorder = recorder
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
                 installation = Installation(catalogue.load(entry.name))
@@ -143,18 +149,20 @@ class Runtime:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         from .destinations.destination import Projection
+        from .destinations.seat import seat_on
 
         self._host = _host_provider()
-        for each in self.outlets:
-            if not hasattr(provider, "add_span_processor"):
+        if not hasattr(provider, "add_span_processor"):
+            if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
-                break
-            projection = Projection(each, recorded=self.content)
-            processor = BatchSpanProcessor(projection)
-            provider.add_span_processor(processor)
-            self._projections.append(projection)
-            self._flushers.append(processor)
-            self._closers.append(processor.shutdown)
+        elif self.outlets:
+            projections = [Projection(each, recorded=self.content) for each in self.outlets]
+            processors = [BatchSpanProcessor(each) for each in projections]
+            seat = seat_on(provider)
+            seat.take(processors)
+            self._flushers.extend(processors)
+            self._closers.extend(each.shutdown for each in processors)
+            self._closers.append(partial(seat.leave, processors))
         from . import __version__
 
         tracer = provider.get_tracer("genai_otel", __version__)
@@ -164,11 +172,33 @@ class Runtime:
         """Where spans come from; somewhere else if the host has set its provider since."""
         if _host_provider() is not self._host and self.arguments["tracer_provider"] is None:
             with _LOCK:
-                if _host_provider() is not self._host:
-                    self._joined = True
-                    self._take_tracer(_host_provider())
+                host = _host_provider()
+                if host is not self._host and host is not None:
+                    self._adopt(host)
         assert self._source is not None  # noqa: S101 - start() sets it before anything records
         return self._source
+
+    def _adopt(self, host: Any) -> None:
+        """Joins a provider that the host has set after us.
+
+        Others may listen there, so it is told no more than if it had been there from the start.
+        """
+        self._joined = True
+        if self.content and not self._asked_for_content():
+            self.content = False
+            if self._recorder is not None:
+                self._recorder.leave_content_out()
+            logger.warning(
+                "genai_otel: the process has a tracer provider now; content, which would go there"
+                " too, is not recorded any more unless content='full' is asked for"
+            )
+        self._take_tracer(host)
+
+    def _asked_for_content(self) -> bool:
+        given = self._chosen(self.arguments["destinations"])
+        return self.settings.content == "full" or any(
+            getattr(each, "content", None) == "full" for each in given
+        )
 
     def _instruments(self, given: MeterProvider | None) -> Instruments | None:
         from . import __version__
@@ -282,6 +312,8 @@ def instrument(
         "meter_provider": meter_provider,
         "settings": settings,
     }
+    if switched_off():
+        return
     with _LOCK:
         if _RUNTIME is not None and _RUNTIME.arguments == arguments:
             _reinstall(_RUNTIME)
@@ -289,9 +321,11 @@ def instrument(
         chosen = _settle(arguments)
         if chosen.disabled:
             return
+        runtime = Runtime(chosen, arguments)
+        runtime.choose()  # raises while what was set up before still runs
         shutdown()
         FAULTS.strict = chosen.strict
-        _begin(Runtime(chosen, arguments))
+        _begin(runtime)
 
 
 def _begin(runtime: Runtime) -> None:
@@ -299,7 +333,7 @@ def _begin(runtime: Runtime) -> None:
     _once_per_process()
     try:
         runtime.start()
-    except ValueError:
+    except Exception:
         runtime.shutdown(1.0)
         raise
     _RUNTIME = runtime

@@ -51,6 +51,10 @@ class Recorder:
     ) -> None:
         self._source, self._instruments, self._content = source, instruments, content
 
+    def leave_content_out(self) -> None:
+        """From now on nothing that was said is recorded."""
+        self._content = False
+
     def start(self, op: Operation) -> Recording | Joined | None:
         """Begins to record ``op``; ``None`` where recording is suppressed.
 
