@@ -96,7 +96,8 @@ def _held(results: Results, peer: str) -> float | None:
     if not points:
         return None
     first, last = points[0], points[-1]
-    return float(last["rss_kb"] - first["rss_kb"]) * 1024 / (last["calls"] - first["calls"])
+    gained = float(last["rss_kb"] - first["rss_kb"]) * 1024
+    return gained / float(last["calls"] - first["calls"])
 
 
 def _objects(results: Results, peer: str) -> float | None:

@@ -35,7 +35,7 @@ class _Spans:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         self._tracer, self._content, self._client = tracer, content, SpanKind.CLIENT
-        self._failed = lambda error: Status(StatusCode.ERROR, str(error))
+        self._failed: Any = lambda error: Status(StatusCode.ERROR, str(error))
 
     def begin(self, operation: str, kwargs: dict[str, Any]) -> Any:
         model = kwargs["model"]

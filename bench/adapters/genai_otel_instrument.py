@@ -40,8 +40,10 @@ def _given(exporter: Any) -> type:
 def setup(exporters: Exporters, options: Options) -> Session:
     from opentelemetry import trace
 
-    import genai_otel
+    import genai_otel as distribution  # the other one of that name
     from genai_otel import auto_instrument
+
+    genai_otel: Any = distribution
 
     if options.endpoint is None:
         auto_instrument.OTLPSpanExporter = _given(exporters.spans)
