@@ -1,0 +1,1 @@
+"""What is added to the facts of a call: its cost, its budget."""

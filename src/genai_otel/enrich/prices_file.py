@@ -1,0 +1,286 @@
+"""Prices that a person gives: a dict, or a TOML or JSON file. See docs/cost.md for the format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from fnmatch import translate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .rates import TOKENS, UNITS, Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+FOREVER = (-math.inf, math.inf)
+_WILD = re.compile(r"[*?]")
+_CURRENCY = re.compile("[A-Z]{3}")
+_PRICES = (*TOKENS, *UNITS, "above")
+_CONDITIONS = ("provider", "region", "tier", "from", "until", "currency")
+_ANSWERS = ("same_as", "factor", "free")
+_KEYS = frozenset((*_PRICES, *_CONDITIONS, *_ANSWERS))
+_TOP = frozenset(("models", "billers", "currency"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One answer to "what does this model cost", and when it holds."""
+
+    model: str
+    rates: Rates | None = None
+    same_as: str | None = None
+    factor: float = 1.0
+    provider: str | None = None
+    region: str | None = None
+    tier: str | None = None
+    currency: str = "USD"
+    window: tuple[float, float] = FOREVER
+    general: bool = False
+    """From a table of list prices, not about this person's own deployments."""
+
+    @property
+    def free(self) -> bool:
+        return self.rates is None and self.same_as is None
+
+    def holds(self, moment: float) -> bool:
+        return self.window[0] <= moment < self.window[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that one dict or file says, ready for look-up."""
+
+    name: str
+    digest: str
+    exact: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    patterns: tuple[tuple[re.Pattern[str], tuple[Entry, ...]], ...] = ()
+    billers: tuple[tuple[re.Pattern[str], str], ...] = ()
+
+    def entries(self, *models: str) -> Iterator[Entry]:
+        """What is said of the first of these names, an exact name before any pattern."""
+        names = [model.strip().lower() for model in models]
+        for name in names:
+            yield from self.exact.get(name, ())
+        for name in names:
+            for pattern, entries in self.patterns:
+                if pattern.fullmatch(name):
+                    yield from entries
+
+    def all(self) -> Iterator[Entry]:
+        for entries in (*self.exact.values(), *(entries for _, entries in self.patterns)):
+            yield from entries
+
+
+def read_prices(source: Mapping[str, Any] | str | Path) -> Book:
+    """Raises ``ValueError`` that names the file, the line or key, and what is accepted."""
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        return _book(_parsed(path), str(path))
+    return _book(source, "prices")
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+    try:
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # both parsers tell the line
+        kind = "TOML" if path.suffix == ".toml" else "JSON (name a TOML file .toml)"
+        raise ValueError(f"{path}: is no {kind}: {error}") from None
+
+
+def _book(data: Any, name: str) -> Book:
+    from .litellm_file import is_litellm, litellm_entries
+
+    if not isinstance(data, dict):
+        raise ValueError(f"{name}: must hold models, billers or currency")  # noqa: TRY004 - a wrong value
+    said = json.dumps(data, sort_keys=True, default=str).encode()
+    digest = hashlib.sha256(said).hexdigest()[:8]
+    if is_litellm(data):
+        return Book(name, digest, _grouped(litellm_entries(data, name)))
+    _refuse_unknown(data, _TOP, name)
+    currency = _currency(data.get("currency", "USD"), f"{name}: currency")
+    models = _table(data.get("models", {}), f"{name}: models")
+    grouped = _grouped(_entries(models, currency, name))
+    patterns = [key for key in grouped if _WILD.search(key)]
+    book = Book(
+        name,
+        digest,
+        {key: entries for key, entries in grouped.items() if key not in patterns},
+        tuple((re.compile(translate(key)), grouped[key]) for key in patterns),
+        tuple(_billers(_table(data.get("billers", {}), f"{name}: billers"), name)),
+    )
+    _refuse_circles(book)
+    return book
+
+
+def _grouped(entries: Iterator[Entry]) -> dict[str, tuple[Entry, ...]]:
+    grouped: dict[str, list[Entry]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.model.strip().lower(), []).append(entry)
+    return {model: tuple(several) for model, several in grouped.items()}
+
+
+def _entries(models: Mapping[str, Any], currency: str, name: str) -> Iterator[Entry]:
+    for model, said in models.items():
+        several = said if isinstance(said, list) else [said]
+        for number, each in enumerate(several, 1):
+            count = f" (number {number})" if len(several) > 1 else ""
+            yield _entry(model, each, currency, f'{name}: models."{model}"{count}')
+
+
+def _entry(model: str, said: Any, currency: str, place: str) -> Entry:
+    said = _table(said, place)
+    _refuse_unknown(said, _KEYS, place)
+    window = _window(said, place)
+    entry = Entry(
+        model,
+        provider=_text(said, "provider", place),
+        region=_text(said, "region", place),
+        tier=_text(said, "tier", place),
+        currency=_currency(said.get("currency", currency), f"{place}: currency"),
+        window=window,
+    )
+    priced = [key for key in _PRICES if key in said]
+    same_as = _text(said, "same_as", place)
+    if [bool(priced), same_as is not None, "free" in said].count(True) != 1:
+        raise ValueError(f"{place}: give one of prices, same_as and free = true")
+    if "factor" in said and same_as is None:
+        raise ValueError(f"{place}: factor needs same_as")
+    if same_as is not None:
+        factor = _number(said["factor"], f"{place}: factor") if "factor" in said else 1.0
+        return replace(entry, same_as=same_as, factor=factor)
+    if not priced:
+        if said["free"] is not True:
+            raise ValueError(f"{place}: free must be true; leave it out otherwise")
+        return entry
+    return replace(entry, rates=_rates(said, place))
+
+
+def _rates(said: Mapping[str, Any], place: str) -> Rates:
+    tokens = {key: _number(said[key], f"{place}: {key}") for key in TOKENS if key in said}
+    units = {key: _number(said[key], f"{place}: {key}") for key in UNITS if key in said}
+    if not any(tokens.values()) and not any(units.values()):
+        raise ValueError(f"{place}: all prices are 0; if it costs nothing, say free = true")
+    return Rates(tokens=tokens, steps=_steps(said, tokens, place), **units)
+
+
+def _steps(
+    said: Mapping[str, Any], tokens: Mapping[str, float], place: str
+) -> dict[str, tuple[tuple[int, float], ...]]:
+    above = said.get("above", [])
+    if not isinstance(above, list):
+        raise ValueError(f"{place}: above must be a list of tables")  # noqa: TRY004 - a wrong value
+    steps: dict[str, list[tuple[int, float]]] = {}
+    for number, each in enumerate(above, 1):
+        where = f"{place}: above (number {number})"
+        _refuse_unknown(_table(each, where), frozenset(("tokens", *TOKENS)), where)
+        limit = each.get("tokens")
+        if type(limit) is not int or limit < 0:
+            raise ValueError(f"{where}: tokens must be a whole number, not {limit!r}")
+        for key in TOKENS:
+            if key in each and key not in tokens:
+                raise ValueError(f"{where}: {key} has no price below {limit}")
+            if key in each:
+                steps.setdefault(key, []).append((limit, _number(each[key], f"{where}: {key}")))
+    return {key: tuple(sorted(pairs, reverse=True)) for key, pairs in steps.items()}
+
+
+def _window(said: Mapping[str, Any], place: str) -> tuple[float, float]:
+    since = _moment(said["from"], f"{place}: from") if "from" in said else -math.inf
+    until = _moment(said["until"], f"{place}: until") if "until" in said else math.inf
+    if since >= until:
+        raise ValueError(f"{place}: from must be before until")
+    return since, until
+
+
+def _moment(value: Any, place: str) -> float:
+    """Seconds since 1970 of a date or time; UTC where it does not say."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{place}: {value!r} is no date such as 2026-01-31") from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time(), UTC)
+    if not isinstance(value, datetime):
+        raise ValueError(f"{place}: {value!r} is no date such as 2026-01-31")  # noqa: TRY004 - a wrong value
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+
+
+def _billers(said: Mapping[str, Any], name: str) -> Iterator[tuple[re.Pattern[str], str]]:
+    for host, biller in said.items():
+        if not isinstance(biller, str) or not biller:
+            raise ValueError(f'{name}: billers."{host}" must be the name of a provider')
+        yield re.compile(translate(host.lower())), biller
+
+
+def _refuse_circles(book: Book) -> None:
+    for entry in book.all():
+        seen, current = [entry.model], entry
+        while current.same_as is not None:
+            followed = next((e for e in book.entries(current.same_as) if e.same_as), None)
+            if followed is None:
+                break
+            current = followed
+            if current.model in seen:
+                circle = " -> ".join([*seen, current.model])
+                raise ValueError(f"{book.name}: same_as goes in a circle: {circle}")
+            seen.append(current.model)
+
+
+def _refuse_unknown(said: Mapping[str, Any], accepted: frozenset[str], place: str) -> None:
+    for key in said:
+        if key not in accepted:
+            raise ValueError(f"{place}: unknown key {key!r}; accepted are {_listed(accepted)}")
+
+
+def _listed(accepted: frozenset[str]) -> str:
+    return ", ".join(sorted(accepted))
+
+
+def _table(value: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{place}: must be a table, not {value!r}")  # noqa: TRY004 - a wrong value
+    return value
+
+
+def _text(said: Mapping[str, Any], key: str, place: str) -> str | None:
+    value = said.get(key)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ValueError(f"{place}: {key} must be text, not {value!r}")
+    return value
+
+
+def _number(value: Any, place: str) -> float:
+    sane = isinstance(value, int | float) and not isinstance(value, bool)
+    if not sane or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{place}: must be a number that is not negative, not {value!r}")
+    return float(value)
+
+
+def _currency(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+        raise ValueError(f"{place}: must be three capital letters such as EUR, not {value!r}")
+    return value
+
+
+def matches(pattern: str | None, value: str | None) -> bool:
+    """Whether a condition holds; one that was not given always does."""
+    if pattern is None:
+        return True
+    return value is not None and _compiled(pattern)(value.lower()) is not None
+
+
+def _compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(translate(pattern.lower())).match

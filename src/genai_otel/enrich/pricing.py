@@ -1,0 +1,218 @@
+"""What a call cost, or why nobody can say. See docs/cost.md.
+
+genai-prices is imported by ``PriceBook.load()``, on a thread of its own; its updater stays off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .bundled import Bundled
+from .prices_file import Book, read_prices
+from .rates import charge
+from .resolution import Call, Quote, Resolved, Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from genai_otel.record import Usage
+
+    from .resolution import Override
+
+logger = logging.getLogger("genai_otel")
+
+Source: TypeAlias = "Mapping[str, Any] | str | Path | Override"
+_MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Money for one call, or the reason why there is none: an unknown cost is never 0.
+
+    ``status`` is ``priced``, ``free`` (somebody said so), ``estimated_usage`` (priced, but the
+    tokens are an estimate), ``no_usage`` (the provider did not count), ``unknown_model``,
+    ``unknown_biller`` (the host is nobody's that we know), ``unknown_price`` (of this model, but
+    not for this tier, time, or for what ``missing`` names), ``override_failed`` or ``not_ready``.
+    """
+
+    status: str
+    amount: float | None = None
+    currency: str = "USD"
+    version: str | None = None
+    input: float | None = None
+    output: float | None = None
+    missing: tuple[str, ...] = ()
+
+
+class PriceBook:
+    """Prices by model, provider and time: what the user gave first, then the bundled table.
+
+    ``overrides`` is a dict, the path of a TOML or JSON file, a function
+    ``(provider, model, usage, at) -> amount or None``, or a sequence of these, asked in order.
+    Raises ``ValueError`` on prices that cannot be read.
+    """
+
+    def __init__(self, overrides: Source | Sequence[Source] = (), *, bundled: bool = True) -> None:
+        one = isinstance(overrides, str | Mapping) or not isinstance(overrides, Sequence)
+        sources: Sequence[Any] = [overrides] if one else overrides  # type: ignore[assignment]
+        self._sources: list[Book | Override] = [
+            source if callable(source) else read_prices(source) for source in sources
+        ]
+        self._resolver = Resolver(self._sources, None, ready=not bundled)
+        self._lock = threading.Lock()
+        self._known: dict[Call, Resolved] = {}
+        self._said: set[int] = set()
+        self.problem: str | None = None
+        self.version = self._version()
+
+    def load(self) -> None:
+        """Imports the bundled table: half a second, so never on the way of a call.
+
+        Does not raise: without the table all but overrides is unknown, and ``problem`` says why.
+        """
+        with self._lock:
+            if self.ready:
+                return
+            bundled = None
+            try:
+                bundled = Bundled()
+            except Exception as error:  # noqa: BLE001 - whatever an older or broken table raises
+                self.problem = f"genai-prices cannot be used: {type(error).__name__}: {error}"
+                logger.warning("genai_otel: %s", self.problem)
+            self._resolver = Resolver(self._sources, bundled, ready=True)
+            self.version = self._version()
+            self._known = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the bundled table is there, or was tried, or was never wanted."""
+        return self._resolver.ready
+
+    def price(
+        self,
+        usage: Usage,
+        *,
+        provider: str | None,
+        model: str | None,
+        at: datetime | float,
+        request_model: str | None = None,
+        host: str | None = None,
+        tier: str | None = None,
+        batch: bool = False,
+        region: str | None = None,
+        images: int | None = None,
+        seconds: float | None = None,
+    ) -> Cost:
+        """What ``usage`` cost at the request's time. Never raises for a bad payload.
+
+        ``model`` is what answered (``request_model`` what was asked for, where that differs);
+        ``images`` and ``seconds`` are what was made or heard, for models that are priced by these.
+        """
+        call = Call(provider, model, request_model, host, tier, batch, region)
+        resolved = self._known.get(call) or self._resolve(call)
+        moment = at.timestamp() if isinstance(at, datetime) else at
+        for step in resolved.steps:
+            if isinstance(step, Quote):
+                if step.window[0] <= moment < step.window[1]:
+                    return self._charged(step, usage, moment, images, seconds)
+            else:
+                answer = self._asked(step, call, usage, moment)
+                if answer is not None:
+                    return answer
+        return Cost(resolved.otherwise, version=self.version)
+
+    def quotes(self, call: Call) -> tuple[list[Quote], str]:
+        """The quotes for such calls in the order asked, and the status where none holds."""
+        resolved = self._resolve(call)
+        return [step for step in resolved.steps if isinstance(step, Quote)], resolved.otherwise
+
+    def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
+        """(biller, id) of the models that the bundled table knows."""
+        bundled = self._resolver.bundled
+        yield from () if bundled is None else bundled.ids(biller)
+
+    def _charged(
+        self,
+        quote: Quote,
+        usage: Usage,
+        moment: float,
+        images: int | None,
+        seconds: float | None,
+    ) -> Cost:
+        if quote.prices is None:
+            return Cost("free", 0.0, quote.currency, self.version, 0.0, 0.0)
+        rates = quote.at(moment)
+        if rates is None:
+            return Cost("unknown_price", version=self.version)
+        money = charge(rates, usage, images=images, seconds=seconds)
+        if not money.counted:
+            return Cost("no_usage", version=self.version)
+        amount = money.total * quote.factor
+        if money.missing or not math.isfinite(amount):
+            return Cost("unknown_price", version=self.version, missing=money.missing)
+        return Cost(
+            "priced" if usage.estimated is None else "estimated_usage",
+            amount,
+            quote.currency,
+            self.version,
+            money.input * quote.factor,
+            money.output * quote.factor,
+        )
+
+    def _asked(self, function: Override, call: Call, usage: Usage, moment: float) -> Cost | None:
+        """The answer of a user's function; what it raises is not the caller's business."""
+        at = datetime.fromtimestamp(moment, tz=UTC)
+        try:
+            amount = function(call.provider, call.model or call.request_model, usage, at)
+            if amount is None:
+                return None
+            value = float(amount)
+        except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+            return self._failed(function, type(error).__name__)
+        if not math.isfinite(value) or value < 0:
+            return self._failed(function, "an amount that is no price")
+        status = "priced" if usage.estimated is None else "estimated_usage"
+        return Cost(status, value, version=self.version)
+
+    def _failed(self, function: Override, what: str) -> Cost:
+        if id(function) not in self._said:
+            self._said.add(id(function))
+            logger.warning("genai_otel: the function for prices failed: %s", what)
+        return Cost("override_failed", version=self.version)
+
+    def _resolve(self, call: Call) -> Resolved:
+        resolver = self._resolver
+        resolved = resolver.resolve(call)
+        if resolver.ready:
+            self._remember(call, resolved)
+        return resolved
+
+    def _remember(self, call: Call, resolved: Resolved) -> None:
+        """Bounded, because the names of models may come from strangers."""
+        with self._lock:
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[call] = resolved
+
+    def _version(self) -> str:
+        """The table's release and newest price, and a hash of what the user gave."""
+        bundled = self._resolver.bundled
+        parts = [] if bundled is None else [bundled.version]
+        if self._sources:
+            said = [s.digest if isinstance(s, Book) else _name_of(s) for s in self._sources]
+            digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:8]
+            parts.append(f"overrides {digest}")
+        return "; ".join(parts) or "none"
+
+
+def _name_of(function: Override) -> str:
+    kind = function if hasattr(function, "__qualname__") else type(function)
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,191 @@
+"""Prices of one model at one time, and what some usage costs by them. Pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from genai_otel.record import Usage
+
+MILLION = 1_000_000
+_CACHE_PARTS = ("cache_read", "cache_write", "cache_write_1h")
+_MEDIA_PARTS = (("audio_input", "cached_audio"), ("image_input", "cached_image"))
+INPUT_PARTS = (*_CACHE_PARTS, *(name for pair in _MEDIA_PARTS for name in pair))
+OUTPUT_PARTS = ("reasoning", "audio_output", "image_output")
+TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)
+"""The buckets that have a price per million tokens."""
+UNITS = ("per_request", "per_image", "per_second", "per_web_search", "per_search_unit")
+"""What else may have a price."""
+
+Steps = tuple[tuple[int, float], ...]
+"""(beyond so many input tokens, price per million for the whole request), the highest first."""
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices per million tokens by bucket, and prices by unit.
+
+    Where a price depends on the length of the input, ``steps`` has it: beyond a threshold the
+    price there holds for all tokens of the request, as providers bill it.
+    """
+
+    tokens: Mapping[str, float] = field(default_factory=lambda: _EMPTY)
+    steps: Mapping[str, Steps] = field(default_factory=lambda: _EMPTY)
+    per_request: float | None = None
+    per_image: float | None = None
+    per_second: float | None = None
+    per_web_search: float | None = None
+    per_search_unit: float | None = None
+    least_seconds: float = 0.0
+
+    @property
+    def empty(self) -> bool:
+        """No price at all, which is something else than a price of 0."""
+        return not self.tokens and all(getattr(self, unit) is None for unit in UNITS)
+
+    def of(self, bucket: str, context: int) -> float | None:
+        """The price per million in a request with ``context`` input tokens.
+
+        A part without a price costs what the whole costs, unless that cannot be: an hour's cache
+        write never costs what a short one does, nor cached audio what cached text does.
+        """
+        if bucket not in self.tokens:
+            parent = _PARENTS.get(bucket)
+            doubt = _DOUBTS.get(bucket)
+            if parent is None or doubt in self.tokens:
+                return None
+            return self.of(parent, context)
+        for beyond, price in self.steps.get(bucket, ()):
+            if context > beyond:
+                return price
+        return self.tokens[bucket]
+
+
+_PARENTS = {
+    **dict.fromkeys(INPUT_PARTS, "input"),
+    **dict.fromkeys(OUTPUT_PARTS, "output"),
+    "cached_audio": "cache_read",
+    "cached_image": "cache_read",
+}
+_DOUBTS = {
+    "cache_write_1h": "cache_write",
+    "cached_audio": "audio_input",
+    "cached_image": "image_input",
+}
+
+
+class Charge(NamedTuple):
+    """Money, or why there is none: ``missing`` names what was used and has no price."""
+
+    input: float = 0.0
+    output: float = 0.0
+    total: float = 0.0
+    missing: tuple[str, ...] = ()
+    counted: bool = True  # False: nobody says what was used
+
+
+NOT_COUNTED = Charge(counted=False)
+
+
+def charge(
+    rates: Rates, usage: Usage, *, images: int | None = None, seconds: float | None = None
+) -> Charge:
+    """What ``usage`` costs. Counts that cannot be are dropped, and the rest is kept."""
+    known = vars(usage)
+    units = _units(rates, known, images, seconds)
+    if units is None:
+        return NOT_COUNTED
+    if not rates.tokens:
+        return Charge(total=units)
+    sent, made = _count(known.get("input")), _count(known.get("output"))
+    if sent is None or (made is None and rates.tokens.get("output")):
+        return NOT_COUNTED
+    missing: list[str] = []
+    incoming = _priced(rates, _input_pieces(known, sent), sent, missing)
+    outgoing = _priced(rates, _output_pieces(known, made or 0), sent, missing)
+    if known.get("web_searches") and rates.per_web_search is None:
+        missing.append("web_searches")
+    total = (incoming + outgoing) / MILLION + units
+    return Charge(incoming / MILLION, outgoing / MILLION, total, tuple(missing))
+
+
+def _priced(
+    rates: Rates, pieces: Sequence[tuple[str, int]], context: int, missing: list[str]
+) -> float:
+    """The pieces' price in millionths; what has none is added to ``missing``."""
+    amount = 0.0
+    for bucket, count in pieces:
+        price = rates.of(bucket, context)
+        if price is None:
+            missing.append(bucket)
+        else:
+            amount += count * price
+    return amount
+
+
+def _input_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]:
+    """Pieces that do not overlap and add up to ``rest``.
+
+    Cached audio is in ``cache_read`` and in ``audio_input``: it is taken out of both. Of audio of
+    which nobody says how much was cached, what the cache leaves is fresh.
+    """
+    pieces = []
+    for name in _CACHE_PARTS:
+        size = _count(known.get(name))
+        if size and size <= rest:  # else it contradicts the total
+            rest -= size
+            pieces.append((name, size))
+    for name, cached_name in _MEDIA_PARTS:
+        size = _count(known.get(name))
+        if size:
+            cached = _count(known.get(cached_name)) or 0
+            if cached and pieces and pieces[0][0] == "cache_read" and pieces[0][1] >= cached:
+                pieces[0] = ("cache_read", pieces[0][1] - cached)
+                pieces.append((cached_name, cached))
+                size = max(size - cached, 0)
+            size = min(size, rest)
+            rest -= size
+            pieces.append((name, size))
+    pieces.append(("input", rest))
+    return [piece for piece in pieces if piece[1]]
+
+
+def _output_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]:
+    pieces = []
+    for name in OUTPUT_PARTS:
+        size = _count(known.get(name))
+        if size and size <= rest:
+            rest -= size
+            pieces.append((name, size))
+    if rest:
+        pieces.append(("output", rest))
+    return pieces
+
+
+def _units(
+    rates: Rates, known: Mapping[str, Any], images: int | None, seconds: float | None
+) -> float | None:
+    """What is not priced by tokens; ``None`` where the only price is of something uncounted."""
+    total = rates.per_request or 0.0
+    if seconds is not None:
+        seconds = max(seconds, rates.least_seconds)
+    counts = (
+        (rates.per_image, images),
+        (rates.per_second, seconds),
+        (rates.per_search_unit, _count(known.get("search_units"))),
+    )
+    for price, count in counts:
+        if price is not None and count is not None and count >= 0:
+            total += price * count
+        elif price is not None and not rates.tokens:
+            return None
+    return total + (rates.per_web_search or 0.0) * (_count(known.get("web_searches")) or 0)
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None

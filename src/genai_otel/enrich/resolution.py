@@ -1,0 +1,180 @@
+"""Which prices are asked for a call: the user's, in their order, then the bundled table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from .billers import biller_of_host, biller_of_provider, region_of_host
+from .bundled import Bundled, Schedule, is_dated, is_standard
+from .prices_file import FOREVER, Book, Entry, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from genai_otel.record import Usage
+
+    from .rates import Rates
+
+Override: TypeAlias = 'Callable[[str | None, str | None, "Usage", datetime], float | None]'
+"""A user's function: (provider, model, usage, time) -> an amount in USD, or ``None``."""
+_DEEPEST = 8
+
+
+class Call(NamedTuple):
+    """All that decides which prices are asked, but for the time."""
+
+    provider: str | None
+    model: str | None
+    request_model: str | None = None
+    host: str | None = None
+    tier: str | None = None
+    batch: bool = False
+    region: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """What the caller asked for, then what answered: a map of deployments has the former."""
+        return [name for name in (self.request_model, self.model) if name]
+
+    @property
+    def answered(self) -> str | None:
+        """The name that a table of list prices is asked for."""
+        return self.model or self.request_model
+
+    @property
+    def kind(self) -> str | None:
+        """The tier in the words of an override; ``None`` for standard requests."""
+        if self.batch:
+            return "batch"
+        return None if self.tier is None or is_standard(self.tier) else self.tier.lower()
+
+
+class Quote(NamedTuple):
+    """Prices that may hold, and where they are from; without prices it is free."""
+
+    matched: str
+    prices: Schedule | Rates | None
+    window: tuple[float, float] = FOREVER
+    factor: float = 1.0
+    currency: str = "USD"
+
+    def at(self, moment: float) -> Rates | None:
+        return self.prices.at(moment) if isinstance(self.prices, Schedule) else self.prices
+
+
+class Resolved(NamedTuple):
+    """The quotes and functions to ask, in their order; ``otherwise`` is the status of none."""
+
+    steps: tuple[Quote | Override, ...]
+    otherwise: str
+
+
+class Resolver:
+    """Looks calls up; everything it knows is fixed when it is made."""
+
+    def __init__(
+        self, sources: Sequence[Book | Override], bundled: Bundled | None, *, ready: bool
+    ) -> None:
+        self.bundled, self.ready = bundled, ready
+        self._sources = sources
+        self._books = [source for source in sources if isinstance(source, Book)]
+
+    def resolve(self, call: Call) -> Resolved:
+        if call.region is None and call.host:
+            call = call._replace(region=region_of_host(call.host))
+        biller = self._biller(call)
+        steps = tuple(self._overrides(call, biller))
+        if not self.ready:
+            return Resolved(steps, "not_ready")
+        if biller is None:
+            return Resolved(steps, "unknown_biller")
+        quote, otherwise = self._listed(call.answered, call, biller, mapped=False)
+        return Resolved(steps if quote is None else (*steps, quote), otherwise)
+
+    def _biller(self, call: Call) -> str | None:
+        """Who bills. A host that nobody is known to serve is a server of somebody's own."""
+        if not call.host:
+            return self._named_biller(call.provider)
+        host = call.host.lower()
+        for book in self._books:
+            for pattern, name in book.billers:
+                if pattern.fullmatch(host):
+                    return self._named_biller(name)
+        return biller_of_host(host) or (self.bundled and self.bundled.biller(host)) or None
+
+    def _named_biller(self, name: str | None) -> str | None:
+        known = biller_of_provider(name)
+        if known is None and name and self.bundled and self.bundled.knows(name.lower()):
+            return name.lower()
+        return known
+
+    def _overrides(self, call: Call, biller: str | None) -> Iterator[Quote | Override]:
+        for source in self._sources:
+            if not isinstance(source, Book):
+                yield source
+                continue
+            for entry in source.entries(*call.names):
+                if self._applies(entry, call, biller):
+                    quote = self._quote(entry, call, biller)
+                    if quote is not None:
+                        yield quote
+
+    def _applies(self, entry: Entry, call: Call, biller: str | None) -> bool:
+        if not matches(entry.region, call.region):
+            return False
+        if entry.rates is not None and entry.tier is None and call.kind is not None:
+            return False  # a price that says nothing of tiers is the standard one
+        if entry.tier is not None and not matches(entry.tier, call.kind or "standard"):
+            return False
+        if not entry.general:
+            return matches(entry.provider, call.provider) or matches(entry.provider, biller)
+        name = (call.answered or "").strip().lower()
+        if biller == "azure" and not is_dated(name):
+            return False
+        return entry.provider == biller and entry.model.lower() == name
+
+    def _quote(self, entry: Entry, call: Call, biller: str | None) -> Quote | None:
+        place = Quote(entry.model, entry.rates, entry.window, entry.factor, entry.currency)
+        if entry.same_as is None:
+            return place
+        target = self._target(entry.same_as, call, biller, _DEEPEST)
+        if target is None:
+            return None
+        return target._replace(
+            window=(
+                max(entry.window[0], target.window[0]),
+                min(entry.window[1], target.window[1]),
+            ),
+            factor=entry.factor * target.factor,
+        )
+
+    def _target(self, name: str, call: Call, biller: str | None, depth: int) -> Quote | None:
+        """What ``same_as`` means: an entry of the user's, else a model of the bundled table."""
+        for book in self._books:
+            for entry in book.entries(name):
+                again = call._replace(model=name, request_model=None)
+                if depth and not entry.general and self._applies(entry, again, biller):
+                    if entry.same_as is None:
+                        return Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
+                    found = self._target(entry.same_as, call, biller, depth - 1)
+                    if found is not None:
+                        return found._replace(factor=found.factor * entry.factor)
+        prefix, _, rest = name.partition("/")
+        named = self._named_biller(prefix) if rest else None
+        if named is not None:
+            biller, name = named, rest
+        biller = biller or self._named_biller(call.provider)
+        return self._listed(name, call, biller, mapped=True)[0] if biller else None
+
+    def _listed(
+        self, name: str | None, call: Call, biller: str, *, mapped: bool
+    ) -> tuple[Quote | None, str]:
+        """The bundled table's quote; and the status where there is none, or none holds."""
+        if self.bundled is None or name is None:
+            return None, "unknown_model"
+        model = self.bundled.find(biller, name, region=call.region, mapped=mapped)
+        if model is None:
+            return None, "unknown_model"
+        schedule = model.schedule(call.tier, batch=call.batch)
+        return Quote(model.id, schedule) if schedule else None, "unknown_price"
