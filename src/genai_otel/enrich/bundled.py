@@ -37,6 +37,7 @@ _KEYS = {
 }
 _STANDARD = frozenset(("default", "standard", "auto", "on_demand", "on-demand", "standard_only"))
 _HOUR = 3600
+_LEAST_SECONDS = 10.0  # Groq bills ten seconds of audio at least
 _THOUSAND = 1000
 
 
@@ -153,8 +154,7 @@ class BundledModel:
             return None
         prices = self._model.prices
         standard = prices if isinstance(prices, list) else [_Always(prices)]
-        least = 10.0 if self.id.startswith("groq/whisper") else 0.0
-        return Schedule(standard, matching, needs_variant=bool(wanted), least_seconds=least)
+        return Schedule(standard, matching, self.biller, needs_variant=bool(wanted))
 
 
 def _context(tier: str | None, *, batch: bool) -> list[dict[str, str]]:
@@ -177,12 +177,13 @@ class Schedule:
     """The prices of a model as they change with time."""
 
     def __init__(
-        self, standard: list[Any], variants: list[Any], *, needs_variant: bool, least_seconds: float
+        self, standard: list[Any], variants: list[Any], biller: str, *, needs_variant: bool
     ) -> None:
         self._standard = [(_when(each.constraint), each.prices) for each in standard]
         self._variants = [(_when(each.constraint), each.prices) for each in variants]
         self._needs_variant = needs_variant
-        self._least_seconds = least_seconds
+        self._least_seconds = _LEAST_SECONDS if biller == "groq" else 0.0
+        self._audio_as_text = biller == "google"  # which lists audio only where it is dearer
         self._known: dict[tuple[int, ...], Rates] = {}
         changes = any(when for when, _ in (*self._standard, *self._variants))
         self._always = None if changes else self._at(0.0)
@@ -206,15 +207,18 @@ class Schedule:
         prices = _present(self._standard[standard][1])
         for index in reversed(variants):  # of two variants the first wins, as in the library
             prices |= _present(self._variants[index][1])
-        return _as_rates(prices, self._least_seconds)
+        return _as_rates(prices, self._least_seconds, audio_as_text=self._audio_as_text)
 
 
 def _present(prices: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(prices).items() if value is not None}
 
 
-def _as_rates(prices: Mapping[str, Any], least_seconds: float) -> Rates:
+def _as_rates(prices: Mapping[str, Any], least_seconds: float, *, audio_as_text: bool) -> Rates:
     known = {bucket: prices[key] for bucket, key in _KEYS.items() if key in prices}
+    if audio_as_text and "audio_input" not in known:
+        same = {"audio_input": "input", "cached_audio": "cache_read"}
+        known |= {audio: known[text] for audio, text in same.items() if text in known}
     hours = prices.get("input_audio_hours", prices.get("audio_hours"))
     thousands = {
         unit: float(prices[key]) / _THOUSAND

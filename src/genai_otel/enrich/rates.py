@@ -51,8 +51,8 @@ class Rates:
     def of(self, bucket: str, context: int) -> float | None:
         """The price per million in a request with ``context`` input tokens.
 
-        A part without a price costs what the whole costs, unless that cannot be: an hour's cache
-        write never costs what a short one does, nor cached audio what cached text does.
+        A part without a price costs what the whole costs, unless that cannot be: audio costs many
+        times what text does, an hour's cache write more than a short one.
         """
         if bucket not in self.tokens:
             parent = _PARENTS.get(bucket)
@@ -67,16 +67,11 @@ class Rates:
 
 
 _PARENTS = {
-    **dict.fromkeys(INPUT_PARTS, "input"),
-    **dict.fromkeys(OUTPUT_PARTS, "output"),
-    "cached_audio": "cache_read",
+    **dict.fromkeys((*_CACHE_PARTS, "image_input"), "input"),
+    **dict.fromkeys(("reasoning", "image_output"), "output"),
     "cached_image": "cache_read",
 }
-_DOUBTS = {
-    "cache_write_1h": "cache_write",
-    "cached_audio": "audio_input",
-    "cached_image": "image_input",
-}
+_DOUBTS = {"cache_write_1h": "cache_write", "cached_image": "image_input"}
 
 
 class Charge(NamedTuple):
