@@ -253,11 +253,12 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
         return result
     if type(result) is bool:
         return Verdict("allow" if result else "deny")
-    if type(result) in (int, float):
-        if threshold is None:
-            return Verdict(None, float(result))
-        return Verdict("deny" if result >= threshold else "allow", float(result))
-    return None
+    score = snapshot(result)
+    if type(score) not in (int, float):  # nor are "nan" and the like, from which nothing follows
+        return None
+    if threshold is None:
+        return Verdict(None, float(score))
+    return Verdict("deny" if score >= threshold else "allow", float(score))
 
 
 # ------------------------------------------------------------------------- context manager

@@ -74,8 +74,11 @@ def _kind(value: Any) -> Kind:
 
 
 def _words(value: Any) -> str | None:
-    """Text; numbers and enums as they are written."""
-    return value if value is None or type(value) is str else str(snapshot(value))
+    """Text that can be sent, not too long; numbers and enums as they are written."""
+    if value is None:
+        return None
+    words = str(snapshot(value))
+    return words if words.isascii() else words.encode("utf-8", "replace").decode("utf-8")
 
 
 def _count(value: Any) -> int | None:
@@ -121,5 +124,9 @@ def _verdict(value: Any) -> Verdict | None:
     if type(value) is not Verdict:
         return None
     score = snapshot(value.score)
-    known = type(score) in (int, float)
-    return value if known else replace(value, score=None)
+    return replace(
+        value,
+        score=score if type(score) in (int, float) else None,
+        reason=_words(value.reason),
+        category=_words(value.category),
+    )

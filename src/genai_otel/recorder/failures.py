@@ -14,6 +14,7 @@ _MESSAGE = 4_096
 _CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit"})
 _SLOT = type(object.__str__)
 _arguments = BaseException.args.__get__  # type: ignore[attr-defined]
+_LARGE = 10**100
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
@@ -40,9 +41,14 @@ def _message(error: BaseException) -> str:
     since it runs theirs.
     """
     told = _arguments(error)
-    if _is_builtin(type(error)) and all(type(argument) in _PLAIN for argument in told):
+    if _is_builtin(type(error)) and all(map(_is_plain, told)):
         return str(error)[:_MESSAGE]
     return ", ".join(argument for argument in told if type(argument) is str)[:_MESSAGE]
+
+
+def _is_plain(argument: object) -> bool:
+    """Whether it can be written: Python refuses to write integers of thousands of digits."""
+    return type(argument) in _PLAIN and (type(argument) is not int or abs(argument) < _LARGE)
 
 
 def _is_builtin(cls: type[BaseException]) -> bool:
