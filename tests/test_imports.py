@@ -1,0 +1,110 @@
+"""What importing and setting up loads, and that the public names are the truth."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import genai_otel
+from tests import fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAVY = (
+    "anthropic", "genai_prices", "google.protobuf", "grpc", "httpx", "httpx2", "numpy", "openai",
+    "opentelemetry.exporter", "opentelemetry.sdk", "pydantic", "pydantic_core", "requests", "rich",
+    "tiktoken",
+)  # fmt: skip
+CLIENTS = ("anthropic", "genai_prices", "httpx", "httpx2", "openai", "pydantic", "rich", "tiktoken")
+
+_LOADED = """
+import json, sys
+{code}
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(code: str, directory: Path) -> set[str]:
+    out = fresh.script(_LOADED.format(code=code), cwd=directory).stdout
+    return set(json.loads(out))
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import genai_otel", HEAVY),
+        ("import genai_otel; genai_otel.status(); genai_otel.workflow(lambda: 1)()", HEAVY),
+        ("import genai_otel; genai_otel.instrument()", CLIENTS),
+    ],
+)
+def test_nothing_is_loaded_that_was_not_asked_for(
+    code: str, absent: tuple[str, ...], tmp_path: Path
+) -> None:
+    modules = loaded(code, tmp_path)
+    assert not [name for name in absent if name in modules]
+
+
+def test_importing_starts_nothing(tmp_path: Path) -> None:
+    """No thread, no hook, no handler, no file: importing is free."""
+    code = """
+import atexit, gc, logging, os, sys, threading, warnings
+start = threading.Thread.start
+before = (list(sys.meta_path), list(gc.callbacks), list(warnings.filters), atexit._ncallbacks())
+import genai_otel
+for name in genai_otel.__all__:
+    getattr(genai_otel, name)
+after = (list(sys.meta_path), list(gc.callbacks), list(warnings.filters), atexit._ncallbacks())
+assert threading.active_count() == 1
+assert threading.Thread.start is start
+assert not logging.getLogger("genai_otel").handlers
+assert not os.listdir()
+print([one == two for one, two in zip(before, after)])
+"""
+    assert fresh.script(code, cwd=tmp_path).stdout.split("\n")[0] == "[True, True, True, True]"
+
+
+# ---------------------------------------------------------------------------------- public names
+
+
+@pytest.mark.parametrize("name", genai_otel.__all__)
+def test_public_names_are_there(name: str) -> None:
+    assert getattr(genai_otel, name) is not None
+    assert name in dir(genai_otel)
+    assert getattr(genai_otel, name).__doc__
+
+
+def test_public_names_are_all_there_are() -> None:
+    assert sorted(genai_otel._HOMES) == sorted(genai_otel.__all__) == genai_otel.__all__
+    assert set(_typed_names()) == set(genai_otel.__all__)
+    public = {name for name in dir(genai_otel) if not name.startswith("_")}
+    submodules = {path.stem for path in Path(genai_otel.__path__[0]).iterdir()}
+    assert public - submodules - {"annotations", "import_module"} == {
+        *genai_otel.__all__, "TYPE_CHECKING", "Any"
+    }  # fmt: skip
+
+
+def _typed_names() -> Iterator[str]:
+    """The names that type checkers see, from the block that only they read."""
+    tree = ast.parse(Path(genai_otel.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    for statement in block.body:
+        assert isinstance(statement, ast.ImportFrom)
+        yield from (alias.name for alias in statement.names)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'instrumnet'"):
+        _ = genai_otel.instrumnet
+
+
+def test_public_names_are_where_they_say() -> None:
+    """A name's home is its own module: reading a traceback or a pickle leads there."""
+    for name, home in genai_otel._HOMES.items():
+        module = importlib.import_module(home, "genai_otel")
+        assert getattr(module, name) is getattr(genai_otel, name)
