@@ -10,9 +10,8 @@ import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .bundled import Bundled
 from .prices_file import Book, read_prices
@@ -33,8 +32,7 @@ Source: TypeAlias = "Mapping[str, Any] | str | Path | Override"
 _MOST_KNOWN = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """Money for one call, or the reason why there is none: an unknown cost is never 0.
 
     ``status`` is ``priced``, ``free`` (somebody said so), ``estimated_usage`` (priced, but the

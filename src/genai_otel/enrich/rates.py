@@ -23,6 +23,7 @@ UNITS = ("per_request", "per_image", "per_second", "per_web_search", "per_search
 
 Steps = tuple[tuple[int, float], ...]
 """(beyond so many input tokens, price per million for the whole request), the highest first."""
+_TOTALS = frozenset({"input", "output", "estimated"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -42,6 +43,14 @@ class Rates:
     per_web_search: float | None = None
     per_search_unit: float | None = None
     least_seconds: float = 0.0
+
+    plain: tuple[float, float] | None = field(init=False, compare=False, default=None)
+    """The prices of input and output, where a call without parts costs nothing else."""
+
+    def __post_init__(self) -> None:
+        prices = (self.tokens.get("input"), self.tokens.get("output"))
+        if None not in prices and not self.steps and self.per_request is None:
+            object.__setattr__(self, "plain", prices)
 
     @property
     def empty(self) -> bool:
@@ -92,6 +101,8 @@ def charge(
 ) -> Charge:
     """What ``usage`` costs. Counts that cannot be are dropped, and the rest is kept."""
     known = vars(usage)
+    if rates.plain is not None and images is None and seconds is None and _is_plain(known):
+        return _plainly(rates.plain, known)
     units = _units(rates, known, images, seconds)
     if units is None:
         return NOT_COUNTED
@@ -107,6 +118,22 @@ def charge(
         missing.append("web_searches")
     total = (incoming + outgoing) / MILLION + units
     return Charge(incoming / MILLION, outgoing / MILLION, total, tuple(missing))
+
+
+def _is_plain(known: Mapping[str, Any]) -> bool:
+    for name, count in known.items():
+        if count and name not in _TOTALS:
+            return False
+    return True
+
+
+def _plainly(plain: tuple[float, float], known: Mapping[str, Any]) -> Charge:
+    """As almost all calls: so much in, so much out, and no parts of either."""
+    sent, made = _count(known.get("input")), _count(known.get("output"))
+    if sent is None or (made is None and plain[1]):
+        return NOT_COUNTED
+    incoming, outgoing = sent * plain[0] / MILLION, (made or 0) * plain[1] / MILLION
+    return Charge(incoming, outgoing, incoming + outgoing)
 
 
 def _priced(
