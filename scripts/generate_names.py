@@ -70,8 +70,8 @@ def attributes(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def events(spec: Mapping[str, Any]) -> Iterator[str]:
-    yield "\n# Events: names of log records."
-    for name in sorted(spec["events"]):
+    yield "\n# Events: names of log records and of span events."
+    for name in sorted(spec["events"] | spec["extensions"]["events"]):
         yield assignment(constant(name, "EVENT_"), name)
 
 

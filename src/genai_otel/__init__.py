@@ -10,14 +10,19 @@ if TYPE_CHECKING:
     from ._setup import Status, flush, instrument, shutdown, status, uninstrument
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
     from .destinations.destination import Destination
+    from .enrich.budget import Budget, BudgetExceeded
+    from .enrich.pricing import PriceBook
     from .record import Operation, Verdict
     from .recorder import current, scope, suppress
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Budget": ".enrich.budget",
+    "BudgetExceeded": ".enrich.budget",
     "Destination": ".destinations.destination",
     "Operation": ".record",
+    "PriceBook": ".enrich.pricing",
     "Settings": "._settings",
     "Status": "._setup",
     "Verdict": ".record",
@@ -39,8 +44,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Budget",
+    "BudgetExceeded",
     "Destination",
     "Operation",
+    "PriceBook",
     "Settings",
     "Status",
     "Verdict",

@@ -136,12 +136,20 @@ GEN_AI_USAGE_TEXT_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.text.cache_read
 GEN_AI_USAGE_TEXT_INPUT_TOKENS: Final = "gen_ai.usage.text.input_tokens"
 GEN_AI_USAGE_TEXT_OUTPUT_TOKENS: Final = "gen_ai.usage.text.output_tokens"
 GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+GENAI_OTEL_BUDGET_LIMIT: Final = "genai_otel.budget.limit"
+GENAI_OTEL_BUDGET_NAME: Final = "genai_otel.budget.name"
+GENAI_OTEL_BUDGET_PER: Final = "genai_otel.budget.per"
+GENAI_OTEL_BUDGET_SPENT: Final = "genai_otel.budget.spent"
+GENAI_OTEL_BUDGET_UNIT: Final = "genai_otel.budget.unit"
+GENAI_OTEL_COST_CURRENCY: Final = "genai_otel.cost.currency"
+GENAI_OTEL_COST_STATUS: Final = "genai_otel.cost.status"
 GENAI_OTEL_ERROR_CATEGORY: Final = "genai_otel.error.category"
 GENAI_OTEL_GUARDRAIL_LAYER: Final = "genai_otel.guardrail.layer"
 GENAI_OTEL_GUARDRAIL_PHASE: Final = "genai_otel.guardrail.phase"
 GENAI_OTEL_INPUT: Final = "genai_otel.input"
 GENAI_OTEL_METADATA: Final = "genai_otel.metadata"  # template
 GENAI_OTEL_OUTPUT: Final = "genai_otel.output"
+GENAI_OTEL_PRICES_VERSION: Final = "genai_otel.prices.version"
 GENAI_OTEL_RESPONSE_ATTEMPTS: Final = "genai_otel.response.attempts"
 GENAI_OTEL_RESPONSE_BACKOFF: Final = "genai_otel.response.backoff"
 GENAI_OTEL_RESPONSE_CHUNK_GAP_MAX: Final = "genai_otel.response.chunk_gap.max"
@@ -155,6 +163,10 @@ GENAI_OTEL_RESPONSE_STALLS: Final = "genai_otel.response.stalls"
 GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN: Final = "genai_otel.response.time_per_output_token"
 GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN: Final = "genai_otel.response.time_to_first_token"
 GENAI_OTEL_TAGS: Final = "genai_otel.tags"
+GENAI_OTEL_TOTAL_COST: Final = "genai_otel.total.cost"
+GENAI_OTEL_TOTAL_INPUT_TOKENS: Final = "genai_otel.total.input_tokens"
+GENAI_OTEL_TOTAL_MODEL_CALLS: Final = "genai_otel.total.model_calls"
+GENAI_OTEL_TOTAL_OUTPUT_TOKENS: Final = "genai_otel.total.output_tokens"
 JSONRPC_PROTOCOL_VERSION: Final = "jsonrpc.protocol.version"
 JSONRPC_REQUEST_ID: Final = "jsonrpc.request.id"
 MCP_METHOD_NAME: Final = "mcp.method.name"
@@ -179,10 +191,11 @@ SERVER_PORT: Final = "server.port"
 SESSION_ID: Final = "session.id"
 USER_ID: Final = "user.id"
 
-# Events: names of log records.
+# Events: names of log records and of span events.
 EVENT_GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS: Final = "gen_ai.client.inference.operation.details"
 EVENT_GEN_AI_CLIENT_OPERATION_EXCEPTION: Final = "gen_ai.client.operation.exception"
 EVENT_GEN_AI_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
+EVENT_GENAI_OTEL_BUDGET_BREACHED: Final = "genai_otel.budget.breached"
 
 # Metrics.
 METRIC_DB_CLIENT_OPERATION_DURATION: Final = "db.client.operation.duration"
@@ -228,8 +241,10 @@ METRIC_GEN_AI_INVOKE_AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
 METRIC_GEN_AI_INVOKE_AGENT_INFERENCE_CALLS: Final = "gen_ai.invoke_agent.inference_calls"
 METRIC_GEN_AI_INVOKE_AGENT_TOOL_CALLS: Final = "gen_ai.invoke_agent.tool_calls"
 METRIC_GEN_AI_INVOKE_WORKFLOW_DURATION: Final = "gen_ai.invoke_workflow.duration"
+METRIC_GENAI_OTEL_BUDGET_USED_RATIO: Final = "genai_otel.budget.used_ratio"
 METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN: Final = "genai_otel.client.time_per_output_token"
 METRIC_GENAI_OTEL_CLIENT_TIME_TO_FIRST_TOKEN: Final = "genai_otel.client.time_to_first_token"
+METRIC_GENAI_OTEL_COST: Final = "genai_otel.cost"
 METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Final = "genai_otel.guardrail.denied"
 METRIC_GENAI_OTEL_GUARDRAIL_DURATION: Final = "genai_otel.guardrail.duration"
 METRIC_GENAI_OTEL_GUARDRAIL_ERRORS: Final = "genai_otel.guardrail.errors"
@@ -430,6 +445,13 @@ METRICS: Final[dict[str, Metric]] = {
         "Duration of a workflow.",
         _BUCKETS_7,
     ),
+    METRIC_GENAI_OTEL_BUDGET_USED_RATIO: Metric(
+        METRIC_GENAI_OTEL_BUDGET_USED_RATIO,
+        "gauge",
+        "1",
+        "Spent share of a budget's limit, at its latest call.",
+        None,
+    ),
     METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN: Metric(
         METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN,
         "histogram",
@@ -446,6 +468,13 @@ METRICS: Final[dict[str, Metric]] = {
         "s",
         "Time from sending a streamed request to its first generated token.",
         _BUCKETS_9,
+    ),
+    METRIC_GENAI_OTEL_COST: Metric(
+        METRIC_GENAI_OTEL_COST,
+        "counter",
+        "USD",
+        "What priced model calls cost.",
+        None,
     ),
     METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Metric(
         METRIC_GENAI_OTEL_GUARDRAIL_DENIED,

@@ -85,6 +85,23 @@ class Settings:
     exclude: tuple[str, ...] = _setting(
         default=(), variable="GENAI_OTEL_EXCLUDE", sentence="Libraries to leave alone."
     )
+    estimate_usage: bool = _setting(
+        default=False,
+        variable="GENAI_OTEL_ESTIMATE_USAGE",
+        sentence="Whether tokens that the provider did not count are estimated, from recorded "
+        "content, and marked so.",
+    )
+    prices: str | None = _setting(
+        default=None,
+        variable="GENAI_OTEL_PRICES",
+        sentence="A file of prices that go before the bundled ones; off: nothing is priced.",
+    )
+    request_stream_usage: tuple[str, ...] = _setting(
+        default=(),
+        variable="GENAI_OTEL_REQUEST_STREAM_USAGE",
+        sentence="Where to ask for the token counts of streams on the caller's behalf: known for "
+        "the endpoints that are known to take stream_options.include_usage, or host names.",
+    )
     thread_context: str = _setting(
         default="threads",
         variable="GENAI_OTEL_THREAD_CONTEXT",

@@ -18,7 +18,7 @@ from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
 from .engine.safety import FAULTS, contained
-from .recorder import Instruments, Recorder, Source
+from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from .destinations.destination import Outlet
+    from .enrich.budget import Budget
 
 logger = logging.getLogger("genai_otel")
 
@@ -100,13 +101,14 @@ class Runtime:
         host = given["tracer_provider"] or _host_provider()
         self._take_tracer(host if host is not None else self._own_provider())
         instruments = self._instruments(given["meter_provider"])
-        recorder = Recorder(self._current_source, instruments, content=self.content)
+        ledgers = Ledgers(instruments, self._accounts())
+        recorder = Recorder(self._current_source, ledgers, content=self.content)
         self._recorder = recorder
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
                 installation = Installation(catalogue.load(entry.name))
                 self.installations.append(installation)
-                installation.install(recorder)
+                installation.install(recorder, self.settings.request_stream_usage)
         if self.settings.thread_context == "threads":
             _threads.install()
         _RECORDERS.append(recorder)
@@ -200,6 +202,24 @@ class Runtime:
             getattr(each, "content", None) == "full" for each in given
         )
 
+    def _accounts(self) -> Accounts:
+        """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+        budgets, given = self.arguments["budgets"], self.arguments["prices"]
+        prices = self.settings.prices if given is None else given
+        book = ledger = None
+        if prices != "off":
+            from .enrich.pricing import PriceBook
+
+            book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+        if budgets:
+            from .enrich.budget import Budgets
+
+            ledger = Budgets(tuple(budgets))
+        accounts = Accounts(book, ledger, estimate=self.settings.estimate_usage)
+        if prices:
+            accounts.prepare()
+        return accounts
+
     def _instruments(self, given: MeterProvider | None) -> Instruments | None:
         from . import __version__
 
@@ -289,6 +309,8 @@ def instrument(
     exclude: str | Sequence[str] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
+    prices: Any = None,
+    budgets: Sequence[Budget] = (),
     settings: Settings | None = None,
 ) -> None:
     """Records every call of every supported library, imported already or later.
@@ -296,10 +318,11 @@ def instrument(
     Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
     to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
     is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list.
-    ``content`` is ``"full"`` or ``"none"``. Called again with the same arguments it does nothing,
-    with others it sets up anew.
+    ``content`` is ``"full"`` or ``"none"``. ``prices`` go before the bundled ones: a dict, a file,
+    a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
+    Called again with the same arguments it does nothing, with others it sets up anew.
 
-    Raises ``ValueError`` on a destination, library or content mode that it does not know.
+    Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
     """
     arguments = {
         "service_name": service_name,
@@ -310,6 +333,8 @@ def instrument(
         "exclude": exclude,
         "tracer_provider": tracer_provider,
         "meter_provider": meter_provider,
+        "prices": prices,
+        "budgets": budgets,
         "settings": settings,
     }
     if switched_off():
@@ -343,7 +368,7 @@ def _reinstall(runtime: Runtime) -> None:
     """``instrument()`` after ``uninstrument()``: the libraries come back, nothing else changes."""
     for installation in runtime.installations:
         if not installation.guard.enabled and not installation.guard.broken:
-            installation.install(_RECORDERS[-1])
+            installation.install(_RECORDERS[-1], runtime.settings.request_stream_usage)
     if runtime.settings.thread_context == "threads":
         _threads.install()
 

@@ -304,6 +304,12 @@ class ChatChunks:
         answer_chat({**self._head, "choices": choices}, self._op)
 
 
+def only_usage(chunk: Any) -> bool:
+    """The last chunk of a stream whose usage was asked for: no choices, and the usage."""
+    found = fields(chunk)
+    return not found.get("choices") and found.get("usage") is not None
+
+
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 

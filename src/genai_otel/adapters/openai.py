@@ -50,6 +50,15 @@ _HOSTS = {
     "aliyuncs.com": "alibaba_cloud",
 }
 """Ends of host names -> who serves there, in the convention's words where it has any."""
+_USAGE_HOSTS = (
+    "api.openai.com",
+    "openai.azure.com",
+    "api.deepseek.com",
+    "openrouter.ai",
+    "api.x.ai",
+    "api.moonshot.ai",
+)
+"""Known to take ``stream_options.include_usage``; Groq and Together refuse it."""
 _LOCAL_PORTS = {11434: "ollama", 8000: "vllm", 1234: "lm_studio"}
 """Well-known ports of local model servers."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -201,7 +210,12 @@ _reader = partial(Reader, model=wire.model, held=_held)
 
 ROUTES = {
     "/chat/completions": _reader(
-        Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks
+        Kind.CHAT,
+        wire.ask_chat,
+        wire.answer_chat,
+        wire.chat_content,
+        wire.ChatChunks,
+        extra=wire.only_usage,
     ),
     "/responses": _reader(
         Kind.CHAT,
@@ -211,7 +225,12 @@ ROUTES = {
         wire.ResponseEvents,
     ),
     "/completions": _reader(
-        Kind.COMPLETION, wire.ask, wire.answer_chat, _completion_content, wire.ChatChunks
+        Kind.COMPLETION,
+        wire.ask,
+        wire.answer_chat,
+        _completion_content,
+        wire.ChatChunks,
+        extra=wire.only_usage,
     ),
     "/embeddings": _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
     "/images/generations": _reader(
@@ -235,5 +254,5 @@ ADAPTER = Adapter(
     distribution="openai",
     oldest="1.40",
     untested="4",
-    patches=stainless("openai", ROUTES, provider, _headers),
+    patches=stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS),
 )

@@ -39,7 +39,8 @@ class Reader:
     look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
     ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
     where it has one that is always the same. ``held`` finds the reply in an error which the client
-    raised although it had one.
+    raised although it had one. ``extra`` tells a chunk that is there only because usage was asked
+    for on the caller's behalf, and is kept from it.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Reader:
     model: Callable[[Any], str | None] | None = None
     name: str | None = None
     held: Callable[[BaseException], Any] | None = None
+    extra: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

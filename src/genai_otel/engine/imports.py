@@ -15,6 +15,8 @@ from .observe import Observer
 from .safety import FAULTS, Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .adapter import Adapter, Patch
     from .observe import Recorder
 
@@ -64,12 +66,12 @@ class Installation:
             return "active"
         return "skipped" if self.note else "waiting"
 
-    def install(self, recorder: Recorder) -> None:
+    def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
         """Patches what is imported already and waits for the rest."""
         with _LOCK:
             self.guard.enabled, self.guard.broken = True, False
             self.note, self._failed = "", False
-            self._observer = Observer(recorder, self.guard)
+            self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
             for module in {patch.module for patch in self.adapter.patches}:
                 _WAITING.setdefault(module, []).append(self)
                 if module in sys.modules:

@@ -28,10 +28,15 @@ class Active(Protocol):
     """What the recorder hands out for a started Operation."""
 
     wanted: bool
-    """Whether anybody will look at the facts: a recorded span or a meter."""
+    """Whether anybody will look at the facts: a recorded span, a meter or a budget."""
+    weighs: bool
+    """Whether what is sent must be known, recorded or not: a hard budget is held against it."""
 
     def opened(self) -> None:
-        """The request is read: what the host may change from now on is copied."""
+        """The request is read: what the host may change from now on is copied.
+
+        Raises a ``Refusal`` where the call must not be made; the operation has ended then.
+        """
 
     def enter(self) -> None:
         """Makes the operation the current one, for this synchronous stretch of code."""
@@ -56,13 +61,20 @@ class Recorder(Protocol):
 class Observer:
     """Opens the calls of one adapter; what stand-ins get to work with."""
 
-    __slots__ = ("guard", "recorder")
+    __slots__ = ("guard", "recorder", "stream_usage")
 
-    def __init__(self, recorder: Recorder, guard: Guard) -> None:
+    def __init__(
+        self, recorder: Recorder, guard: Guard, stream_usage: frozenset[str] = frozenset()
+    ) -> None:
         self.recorder, self.guard = recorder, guard
+        self.stream_usage = stream_usage
+        """Hosts, or ``known``, where usage of streams is asked for on the caller's behalf."""
 
     def open(self, reader: Reader, op: Operation, request: Any) -> Call | None:
-        """Starts the Operation of one call; ``None`` means: straight through."""
+        """Starts the Operation of one call; ``None`` means: straight through.
+
+        Raises nothing but a ``Refusal``, which is the host's: it has asked for it.
+        """
         guard = self.guard
         if reader.model is not None:
             op.model = guard.run(reader.model, request)
@@ -73,7 +85,7 @@ class Observer:
         if not active.wanted:
             return Unwatched(op, reader, active, guard)
         guard.run(reader.request, request, op)
-        if op.capture and reader.content is not None:
+        if reader.content is not None and (op.capture or active.weighs):
             guard.run(reader.content, request, op)
         contained(active.opened)
         return Call(op, reader, active, guard)
@@ -82,9 +94,10 @@ class Observer:
 class Call:
     """One watched call. Every method contains its own errors.
 
-    ``asked`` is when the reader of a stream last asked for a chunk, ``source`` what its chunks come
-    from, ``release`` takes back what was put there, ``holder`` and ``watcher`` are weak references
-    to what the host holds and to the generator that it reads through.
+    ``sent`` are the arguments to send instead of the caller's, where it has allowed that, and then
+    ``extra`` tells the chunks to keep from it. ``source`` is what its chunks come from, ``release``
+    takes back what was put there, ``holder`` and ``watcher`` are weak references to what the host
+    holds and to the generator that it reads through.
     """
 
     __slots__ = (
@@ -93,16 +106,20 @@ class Call:
         "_fold",
         "_guard",
         "_reader",
+        "extra",
         "holder",
         "key",
         "op",
         "release",
+        "sent",
         "source",
         "watcher",
     )
 
     def __init__(self, op: Operation, reader: Reader, active: Active, guard: Guard) -> None:
         self.op = op
+        self.sent: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self.extra: Callable[[Any], bool] | None = None
         self.source: Any = None
         self.release: Callable[[], None] | None = None
         self.holder: Any = None
@@ -189,7 +206,7 @@ class Unwatched(Call):
     __slots__ = ()
 
     def __init__(self, op: Operation, _reader: Reader, active: Active, guard: Guard) -> None:
-        self.op, self._active, self._guard = op, active, guard
+        self.op, self._active, self._guard, self.sent = op, active, guard, None
 
     def reply(self, data: Any) -> None: ...
 

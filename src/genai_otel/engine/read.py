@@ -9,27 +9,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.record.foreign import fields
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "Json", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick", "string",
+]  # fmt: skip
 
 Json = dict[str, Any]
 
 _NOTHING: Json = {}
-
-
-def fields(value: Any) -> Json:
-    """The fields of an object: a dict's, or a model's with those that its class does not know."""
-    if type(value) is dict:
-        return value
-    try:
-        own: Json = value.__dict__
-    except AttributeError:  # text, a number, a list
-        return _NOTHING
-    try:
-        extra = value.__pydantic_extra__
-    except AttributeError:
-        return own
-    return {**own, **extra} if extra else own
 
 
 def string(source: Json, key: str) -> str | None:

@@ -9,6 +9,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from genai_otel.record import Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -51,9 +53,11 @@ FAULTS = Faults()
 
 
 def contained(function: Callable[..., _T], *args: Any) -> _T | None:
-    """``function(*args)``, or ``None`` where it raised."""
+    """``function(*args)``, or ``None`` where it raised; a ``Refusal`` is meant for the host."""
     try:
         return function(*args)
+    except Refusal:
+        raise
     except Exception as error:  # noqa: BLE001 - this is the one place where our errors stop
         FAULTS.note(getattr(function, "__qualname__", "?"), error)
         return None
@@ -72,9 +76,11 @@ class Guard:
         self._since = 0.0
 
     def run(self, function: Callable[..., _T], *args: Any) -> _T | None:
-        """``function(*args)``, or ``None`` where it raised."""
+        """``function(*args)``, or ``None`` where it raised; a ``Refusal`` is meant for the host."""
         try:
             return function(*args)
+        except Refusal:
+            raise
         except Exception as error:  # noqa: BLE001 - as in contained()
             self.note(getattr(function, "__qualname__", "?"), error)
             return None

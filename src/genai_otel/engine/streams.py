@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
     """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
-    clock, timing, quick, keep = perf_counter, call.op.timing, call.fold().quick, call.waits()
+    clock, timing, extra = perf_counter, call.op.timing, call.extra
+    quick, keep = call.fold().quick, call.waits()
     try:
         for chunk in inner:
             now = clock()
@@ -41,7 +42,8 @@ def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
                 timing.last_token, timing.waited_at_last_token = now, timing.waited
                 if timing.first_token is None:
                     timing.first_token, timing.waited_at_first_token = now, timing.waited
-            yield chunk
+            if extra is None or not extra(chunk):
+                yield chunk
             timing.asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
@@ -54,7 +56,8 @@ def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
 
 async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
     """The same for an asynchronous iterator; nothing of ours is awaited."""
-    clock, timing, quick, keep = perf_counter, call.op.timing, call.fold().quick, call.waits()
+    clock, timing, extra = perf_counter, call.op.timing, call.extra
+    quick, keep = call.fold().quick, call.waits()
     try:
         async for chunk in inner:
             now = clock()
@@ -74,7 +77,8 @@ async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[
                 timing.last_token, timing.waited_at_last_token = now, timing.waited
                 if timing.first_token is None:
                     timing.first_token, timing.waited_at_first_token = now, timing.waited
-            yield chunk
+            if extra is None or not extra(chunk):
+                yield chunk
             timing.asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
     """``original``, observed: ``begin`` opens a call, ``settle`` is given what came back.
 
-    Both contain their errors. The host's call is the one unguarded line; its result and its
-    exception pass as they are.
+    Both contain their errors. The host's call is the one unguarded line; its arguments, its result
+    and its exception pass as they are, unless the host has allowed other arguments to be sent.
     """
 
     @wraps(original)
@@ -26,6 +26,8 @@ def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable
         call = begin(args, kwargs)
         if call is None:
             return original(*args, **kwargs)
+        if call.sent is not None:
+            args, kwargs = call.sent
         call.enter()
         try:
             result = original(*args, **kwargs)
@@ -48,6 +50,8 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
         call = begin(args, kwargs)
         if call is None:
             return await original(*args, **kwargs)
+        if call.sent is not None:
+            args, kwargs = call.sent
         call.enter()
         try:
             result = await original(*args, **kwargs)

@@ -121,10 +121,7 @@ def charge(
 
 
 def _is_plain(known: Mapping[str, Any]) -> bool:
-    for name, count in known.items():
-        if count and name not in _TOTALS:
-            return False
-    return True
+    return not any(count and name not in _TOTALS for name, count in known.items())
 
 
 def _plainly(plain: tuple[float, float], known: Mapping[str, Any]) -> Charge:

@@ -17,8 +17,9 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .operation import Failure, Kind, Operation, Refusal, Scalar, Timing, Usage, Verdict
+from .operation import Failure, Kind, Operation, Refusal, Scalar, Timing, Verdict
 from .snapshot import snapshot
+from .usage import Usage
 
 __all__ = [
     "Document",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .usage import Usage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -37,19 +39,6 @@ _STALL_TIMES = 10
 
 # Usage, Timing and Operation are plain classes whose defaults stand on the class: making one costs
 # a tenth of assigning forty defaults, and one is made for every call, recorded or not.
-
-
-class Usage:
-    """Tokens as the provider counted them; ``None`` is unknown, never 0.
-
-    ``input`` includes what was read from and written to a cache, ``output`` includes reasoning.
-    """
-
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    reasoning: int | None = None
 
 
 class Gaps(NamedTuple):
@@ -209,6 +198,7 @@ class Operation:
     details: dict[str, Scalar] | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
+    cost: Any = None  # enrich.pricing.Cost: record knows no prices
     completed: bool | None = None
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:

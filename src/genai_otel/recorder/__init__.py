@@ -1,11 +1,14 @@
 """An Operation becomes a span, events and metrics; the only user of the OpenTelemetry API."""
 
+from .accounts import Accounts
 from .context import scope, suppress
 from .metrics import Instruments
-from .recorder import Recorder, Recording, Source, current
+from .recorder import Ledgers, Recorder, Recording, Source, current
 
 __all__ = [
+    "Accounts",
     "Instruments",
+    "Ledgers",
     "Recorder",
     "Recording",
     "Source",

@@ -15,9 +15,12 @@ from .ownership import MODEL_KINDS
 from .semconv import opening, utf8
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from opentelemetry.context import Context
     from opentelemetry.metrics import Counter, Histogram, Meter
 
+    from genai_otel.enrich.budget import Spending
     from genai_otel.record import Operation
 
     Dimensions = dict[str, Any]
@@ -50,6 +53,9 @@ class Instruments:
         }
         self._invocations = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS)
         self._denied = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_DENIED)
+        self._cost = self._counter(names.METRIC_GENAI_OTEL_COST)
+        used = names.METRICS[names.METRIC_GENAI_OTEL_BUDGET_USED_RATIO]
+        self._budget = meter.create_gauge(used.name, used.unit, used.description)
         self._errors = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_ERRORS)
 
     def _histogram(self, name: str) -> Histogram:
@@ -69,6 +75,17 @@ class Instruments:
         elif op.kind in self._durations:
             self._own_step(op, context)
 
+    def record_budgets(self, standing: Sequence[Spending]) -> None:
+        """How far each budget is used, after a call that it counts."""
+        for spending in standing:
+            budget = spending.budget
+            dimensions = {
+                names.GENAI_OTEL_BUDGET_NAME: budget.name,
+                names.GENAI_OTEL_BUDGET_PER: budget.per,
+                names.GENAI_OTEL_BUDGET_UNIT: budget.unit,
+            }
+            self._budget.set(spending.ratio, dimensions)
+
     def _model_call(self, op: Operation, context: Context) -> None:
         common = self._dimensions(op)
         self._time(self._duration, op.timing.duration, _with_error(common, op), context)
@@ -76,6 +93,8 @@ class Instruments:
             if count is not None:
                 dimensions = {**common, names.GEN_AI_TOKEN_TYPE: kind}
                 self._tokens.record(count, dimensions, context)
+        if op.cost is not None and op.cost.amount is not None and op.cost.currency == "USD":
+            self._cost.add(op.cost.amount, common, context)
         if op.stream:
             timing = op.timing
             self._time(self._first_chunk, timing.time_to_first_chunk, common, context)

@@ -9,19 +9,22 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 
 from genai_otel import _names as names
+from genai_otel.record import Kind, Refusal
 
+from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
 from .context import OPERATION_KEY, ambient, attach, detach, suppressed
 from .failures import failure, is_cancellation
 from .ownership import absorb, same_call
-from .semconv import opening, outcome, request, span_kind, span_name, utf8
+from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
+    from genai_otel.enrich.budget import Spending
     from genai_otel.record import Operation
 
     from .metrics import Instruments
@@ -38,18 +41,23 @@ class Source(NamedTuple):
     early: bool
 
 
+class Ledgers(NamedTuple):
+    """What a finished operation is entered in, besides its span."""
+
+    instruments: Instruments | None = None
+    accounts: Accounts = Accounts()
+
+
 class Recorder:
     """What becomes of Operations in this process.
 
     ``source`` is asked at each start, so that a provider which the host sets later is adopted.
     """
 
-    __slots__ = ("_content", "_instruments", "_source")
+    __slots__ = ("_content", "_ledgers", "_source")
 
-    def __init__(
-        self, source: Callable[[], Source], instruments: Instruments | None, *, content: bool
-    ) -> None:
-        self._source, self._instruments, self._content = source, instruments, content
+    def __init__(self, source: Callable[[], Source], ledgers: Ledgers, *, content: bool) -> None:
+        self._source, self._ledgers, self._content = source, ledgers, content
 
     def leave_content_out(self) -> None:
         """From now on nothing that was said is recorded."""
@@ -84,7 +92,7 @@ class Recorder:
         tracer, early = self._source()
         seen = {**ambient(context), **opening(op)} if early else None
         span = tracer.start_span(span_name(op), context, span_kind(op), seen, start_time=started)
-        recording = Recording(op, span, context, started, self._instruments)
+        recording = Recording(op, span, context, started, self._ledgers)
         if recording.recorded:
             op.capture = self._content
             recording.found = {**ambient(context), **opening(op)} if seen is None else {}
@@ -97,7 +105,7 @@ class Recording:
     __slots__ = (
         "_context",
         "_encoded",
-        "_instruments",
+        "_ledgers",
         "_span",
         "_started",
         "_token",
@@ -105,8 +113,11 @@ class Recording:
         "found",
         "joined",
         "op",
+        "parent",
         "recorded",
+        "totals",
         "wanted",
+        "weighs",
     )
 
     def __init__(
@@ -115,17 +126,26 @@ class Recording:
         span: Span,
         context: Context,
         started: int,
-        instruments: Instruments | None,
+        ledgers: Ledgers,
     ) -> None:
         self.op = op
         self.ended = False
         self.joined: Operation | None = None
         self.recorded = span.is_recording()
-        self.wanted = self.recorded or instruments is not None
-        self._span, self._started, self._instruments = span, started, instruments
+        instruments, accounts = ledgers
+        self.wanted = self.recorded or instruments is not None or accounts.counts
+        self.weighs = accounts.hard
+        self.totals: Totals | None = None
+        self._span, self._started, self._ledgers = span, started, ledgers
+        self.parent: Any = context.get(OPERATION_KEY)
         self._context = set_span_in_context(span, context)
         if self.wanted:
+            accounts.prepare()
             self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
+        if op.kind in ROLLED_UP:
+            self.totals = Totals()
+            if op.kind is Kind.AGENT:
+                self._context = otel_context.set_value(AGENT_KEY, op.name, self._context)
         self._token: Token[Context] | None = None
         self.found: dict[str, Any] = {}
         self._encoded = False
@@ -143,10 +163,22 @@ class Recording:
         return True
 
     def opened(self) -> None:
-        """Encodes the request while it is as it was sent; what is made by hand may yet change."""
+        """Encodes the request as it was sent, unless it is made by hand and may yet change.
+
+        Raises a ``Refusal`` of a hard budget.
+        """
         if self.recorded and not self.op.by_hand:
             self._encoded = True
             request(self.op, self.found)
+        if self.weighs:
+            self._admit()
+
+    def _admit(self) -> None:
+        try:
+            self._ledgers.accounts.admit(self.op, self._context)
+        except Refusal as refusal:
+            self.finish(refusal)
+            raise
 
     def enter(self) -> None:
         """Makes this the current operation, and its span the current span."""
@@ -167,12 +199,22 @@ class Recording:
             op.timing.ended = perf_counter()
         if error is not None:
             _fail(op, error)
-        if self.recorded:
-            self._write(op)
-        if self._instruments is not None:
-            self._instruments.record(op, self._context)
+        instruments, accounts = self._ledgers
+        standing: Sequence[Spending] = ()
+        try:
+            standing = accounts.settle(op, self._context)
+            roll_up(self.parent, op)
+        finally:
+            if self.recorded:
+                self._write(op, standing)
+        if instruments is not None:
+            instruments.record(op, self._context)
+            instruments.record_budgets(standing)
+        for spending in standing:
+            if spending.breached and spending.budget.on_breach is not None:
+                spending.budget.on_breach(spending)
 
-    def _write(self, op: Operation) -> None:
+    def _write(self, op: Operation, standing: Sequence[Spending]) -> None:
         """The span ends whatever an odd value does to its attributes."""
         try:
             if self.joined is not None or not self._encoded:  # facts were added on the way
@@ -180,9 +222,16 @@ class Recording:
                 request(op, self.found)
                 self._span.update_name(span_name(op))
             outcome(op, self.found)
+            if self.totals is not None:
+                self.totals.tell(self.found)
         finally:
             try:
                 self._span.set_attributes(self.found)
+                for spending in standing:
+                    if spending.breached:
+                        self._span.add_event(
+                            names.EVENT_GENAI_OTEL_BUDGET_BREACHED, budget_facts(spending)
+                        )
                 if op.failure is not None:
                     _tell_failure(self._span, op)
             finally:
@@ -193,12 +242,12 @@ class Recording:
 class Joined:
     """The same call seen by a lower layer: adds its facts to the owner's."""
 
-    __slots__ = ("_owner", "_recorder", "op", "wanted")
+    __slots__ = ("_owner", "_recorder", "op", "wanted", "weighs")
 
     def __init__(self, owner: Recording, op: Operation, recorder: Recorder) -> None:
         op.capture = owner.op.capture
         self.op, self._owner, self._recorder = op, owner, recorder
-        self.wanted = owner.wanted
+        self.wanted, self.weighs = owner.wanted, False
 
     def opened(self) -> None:
         """The owner has encoded its own request."""

@@ -18,6 +18,8 @@ from genai_otel.record import Kind, snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from genai_otel.enrich.budget import Spending
+    from genai_otel.enrich.pricing import Cost
     from genai_otel.record import Operation, Timing, Usage, Verdict
 
     Attributes = dict[str, Any]
@@ -208,6 +210,8 @@ def _response(op: Operation, found: Attributes) -> None:
         found[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = op.dimensions
     if op.details:
         _details(op.details, found)
+    if op.cost is not None:
+        _cost(op.cost, found)
 
 
 def _usage(usage: Usage, found: Attributes) -> None:
@@ -221,6 +225,29 @@ def _usage(usage: Usage, found: Attributes) -> None:
         found[names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS] = usage.cache_write
     if usage.reasoning is not None:
         found[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning
+
+
+def _cost(cost: Cost, found: Attributes) -> None:
+    """The amount where there is one; else why there is none, which is never a 0."""
+    if cost.amount is not None:
+        found[names.GEN_AI_USAGE_COST] = cost.amount
+        found[names.GENAI_OTEL_PRICES_VERSION] = cost.version or "none"
+        if cost.currency != "USD":
+            found[names.GENAI_OTEL_COST_CURRENCY] = cost.currency
+    if cost.status != "priced":
+        found[names.GENAI_OTEL_COST_STATUS] = cost.status
+
+
+def budget_facts(spending: Spending) -> Attributes:
+    """What the event of a breached budget tells; not whose it is: a user is no dimension."""
+    budget = spending.budget
+    return {
+        names.GENAI_OTEL_BUDGET_NAME: budget.name,
+        names.GENAI_OTEL_BUDGET_PER: budget.per,
+        names.GENAI_OTEL_BUDGET_UNIT: budget.unit,
+        names.GENAI_OTEL_BUDGET_SPENT: float(spending.spent),
+        names.GENAI_OTEL_BUDGET_LIMIT: float(budget.limit),
+    }
 
 
 def _attempts(timing: Timing, found: Attributes) -> None:

@@ -37,14 +37,22 @@ if TYPE_CHECKING:
 
 
 def stainless(
-    package: str, routes: Mapping[str, Reader], provider: Provider, headers: Headers | None = None
+    package: str,
+    routes: Mapping[str, Reader],
+    provider: Provider,
+    headers: Headers | None = None,
+    usage_hosts: tuple[str, ...] = (),
 ) -> tuple[Patch, ...]:
-    """The patches of one such client. ``routes``: the path after the base URL -> its reader."""
+    """The patches of one such client.
+
+    ``routes``: the path after the base URL -> its reader. ``usage_hosts``: the domains that are
+    known to take ``stream_options.include_usage``.
+    """
     base, streaming = f"{package}._base_client", f"{package}._streaming"
     servers = _Servers(provider)
 
     def stand_in(make: Any, original: Any, observer: Observer) -> Any:
-        begin = _Begin(routes, servers, observer)
+        begin = _Begin(routes, servers, observer, usage_hosts)
         return make(original, begin, _settle)
 
     return (
@@ -95,10 +103,17 @@ class _Servers:
 class _Begin:
     """Opens a call if the request goes to a route that we read."""
 
-    __slots__ = ("_observer", "_routes", "_servers")
+    __slots__ = ("_observer", "_routes", "_servers", "_usage_hosts")
 
-    def __init__(self, routes: Mapping[str, Reader], servers: _Servers, observer: Observer) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Reader],
+        servers: _Servers,
+        observer: Observer,
+        usage_hosts: tuple[str, ...],
+    ) -> None:
         self._routes, self._servers, self._observer = routes, servers, observer
+        self._usage_hosts = usage_hosts
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         guard = self._observer.guard
@@ -113,8 +128,35 @@ class _Begin:
             return None
         op = Operation(reader.kind, name=reader.name)
         op.stream = kwargs.get("stream") is True
-        self._observer.guard.run(self._servers.describe, args[0], op)
-        return self._observer.open(reader, op, fields(options.json_data))
+        observer = self._observer
+        observer.guard.run(self._servers.describe, args[0], op)
+        call = observer.open(reader, op, fields(options.json_data))
+        if observer.stream_usage and op.stream and call is not None and reader.extra is not None:
+            call.sent = observer.guard.run(self._asking_usage, op.host, options, args, kwargs)
+            call.extra = reader.extra if call.sent is not None else None
+        return call
+
+    def _asking_usage(
+        self, host: str | None, options: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The arguments with usage asked for, unless the caller has decided that itself.
+
+        Not where it will read the bytes: then it would see the chunk that answers this.
+        """
+        own = options.json_data.get("stream_options") or {}
+        raw = fields(options.headers).get("X-Stainless-Raw-Response")
+        if "include_usage" in own or raw == "stream" or not self._takes_usage(host or ""):
+            return None
+        asking = {**options.json_data, "stream_options": {**own, "include_usage": True}}
+        options = options.model_copy(update={"json_data": asking})
+        if len(args) > 2:  # noqa: PLR2004 - as above
+            return (*args[:2], options, *args[3:]), kwargs
+        return args, {**kwargs, "options": options}
+
+    def _takes_usage(self, host: str) -> bool:
+        wanted = self._observer.stream_usage
+        known = self._usage_hosts if "known" in wanted else ()
+        return host in wanted or any(f".{host}".endswith(f".{end}") for end in known)
 
     def _route(self, url: str) -> Reader | None:
         reader = self._routes.get(url)

@@ -1,0 +1,171 @@
+"""What model calls cost, and the budgets that they are held against."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from genai_otel import _names as names
+from genai_otel.record import Kind, Usage
+
+from .context import ambient
+from .ownership import MODEL_KINDS
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from genai_otel.enrich.budget import Budgets, Spending
+    from genai_otel.enrich.pricing import PriceBook
+    from genai_otel.record import Operation
+
+AGENT_KEY = otel_context.create_key("genai_otel-agent")
+_SAMPLE = 2_048
+_SAMPLED = 8
+
+
+class Accounts:
+    """Prices each model call once, and adds it to the budgets once.
+
+    ``estimate``: whether tokens that nobody counted are estimated, and marked so.
+    """
+
+    __slots__ = ("_budgets", "_estimate", "_loading", "_prices", "counts", "hard")
+
+    def __init__(
+        self,
+        prices: PriceBook | None = None,
+        budgets: Budgets | None = None,
+        *,
+        estimate: bool = False,
+    ) -> None:
+        self._prices, self._budgets, self._estimate = prices, budgets, estimate
+        self._loading = prices is None or prices.ready
+        self.counts = budgets is not None
+        """Whether calls matter that are not recorded."""
+        self.hard = budgets is not None and budgets.hard
+
+    def prepare(self) -> None:
+        """Has the price table loaded, once, on a thread of its own: it takes half a second."""
+        if not self._loading and self._prices is not None:
+            self._loading = True
+            threading.Thread(
+                target=self._prices.load, name="genai-otel-prices", daemon=True
+            ).start()
+
+    def admit(self, op: Operation, context: Context) -> None:
+        """Raises ``BudgetExceeded`` if a hard budget does not bear the call, by an estimate."""
+        if self._budgets is None or not self.hard or op.kind not in MODEL_KINDS:
+            return
+        usage = Usage()
+        usage.input, usage.estimated = _tokens(op.input), "before the call"
+        asked = (op.params or {}).get("max_tokens")
+        usage.output = asked if type(asked) is int else 0
+        usd = self._price(op, usage)
+        tokens = usage.input + usage.output
+        self._budgets.admit(_who(context), tokens=tokens, usd=usd)
+
+    def settle(self, op: Operation, context: Context) -> list[Spending]:
+        """Prices the finished call; returns how the budgets that count it stand now."""
+        if op.kind not in MODEL_KINDS:
+            return []
+        usage = op.usage
+        if self._estimate and op.capture and usage.input is None and usage.output is None:
+            usage.input, usage.output = _tokens(op.input), _tokens(op.output)
+            usage.estimated = "script-aware"
+        usd = self._price(op, usage, keep=True)
+        if self._budgets is None:
+            return []
+        tokens = (usage.input or 0) + (usage.output or 0)
+        return self._budgets.settle(_who(context), tokens=tokens, usd=usd)
+
+    def _price(self, op: Operation, usage: Usage, *, keep: bool = False) -> float | None:
+        if self._prices is None:
+            return None
+        cost = self._prices.price(
+            usage,
+            provider=op.provider,
+            model=op.response_model,
+            request_model=op.model,
+            at=time.time(),
+            host=op.host,
+            tier=_tier(op),
+        )
+        if keep:
+            op.cost = cost
+        return cost.amount if cost.currency == "USD" else None
+
+
+class Totals:
+    """What the model calls inside a workflow or an agent's turn came to.
+
+    Told under names of its own: the same numbers under the additive names would count twice.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = self._input = self._output = 0
+        self._cost: float | None = None
+
+    def add(self, op: Operation) -> None:
+        with self._lock:
+            self._calls += 1
+            self._input += op.usage.input or 0
+            self._output += op.usage.output or 0
+            amount = None if op.cost is None else op.cost.amount
+            if amount is not None:
+                self._cost = (self._cost or 0.0) + amount
+
+    def tell(self, found: dict[str, Any]) -> None:
+        if self._calls:
+            found[names.GENAI_OTEL_TOTAL_MODEL_CALLS] = self._calls
+            found[names.GENAI_OTEL_TOTAL_INPUT_TOKENS] = self._input
+            found[names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS] = self._output
+        if self._cost is not None:
+            found[names.GENAI_OTEL_TOTAL_COST] = self._cost
+
+
+ROLLED_UP = frozenset({Kind.WORKFLOW, Kind.AGENT})
+
+
+def roll_up(parent: Any, op: Operation) -> None:
+    """Adds a model call to each workflow and agent that it happened in."""
+    if op.kind in MODEL_KINDS:
+        while parent is not None:
+            if parent.totals is not None:
+                parent.totals.add(op)
+            parent = parent.parent
+
+
+def _tier(op: Operation) -> str | None:
+    """The tier that served the call; what was asked for may have been refused."""
+    tier: Any = (op.details or {}).get("service_tier")
+    return None if tier in (None, "auto", "default", "standard") else tier
+
+
+def _who(context: Context) -> dict[str, Any]:
+    """Whose call it is, in the words of budgets."""
+    facts = ambient(context)
+    return {
+        "session": facts.get(names.SESSION_ID),
+        "user": facts.get(names.USER_ID),
+        "tags": facts.get(names.GENAI_OTEL_TAGS, ()),
+        "agent": context.get(AGENT_KEY),
+    }
+
+
+def _tokens(messages: Any) -> int:
+    """About how many tokens these messages are; from the text's length and a sample of it."""
+    from genai_otel.enrich.tokens import estimate
+
+    texts = [
+        part["content"]
+        for message in messages or ()
+        for part in message["parts"]
+        if type(part.get("content")) is str
+    ]
+    length = sum(len(text) for text in texts)
+    sample = "".join(text[:_SAMPLE] for text in texts[-_SAMPLED:])
+    return round(estimate(sample) * length / len(sample)) if sample else 0
