@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -16,10 +15,12 @@ from hypothesis import strategies as st
 from genai_otel.enrich.pricing import Cost, PriceBook
 from genai_otel.enrich.rates import Rates, charge
 from genai_otel.record import Usage
+from tests.stored import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
+    from pathlib import Path
 
 NOVEMBER = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -440,7 +441,7 @@ def test_a_table_that_cannot_be_read_leaves_the_users_prices(
     assert unknown.status == "unknown_model"
 
 
-def test_nothing_is_fetched_and_nothing_imported_early() -> None:
+def test_nothing_is_fetched_and_nothing_imported_early(tmp_path: Path) -> None:
     code = """
 import sys
 def forbid(event, arguments):
@@ -458,8 +459,7 @@ book.load()
 assert book.price(usage, provider="openai", model="gpt-4o", at=0.0).status == "priced"
 import threading; print(threading.active_count())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "1\n"), done.stdout + done.stderr
+    assert run_python("-c", code, cwd=tmp_path).stdout == "1\n"
 
 
 def test_many_threads_ask_one_book() -> None:

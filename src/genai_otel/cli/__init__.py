@@ -19,6 +19,8 @@ examples:
   genai-otel run app.py             run a program instrumented, without changing it
   genai-otel traces                 the newest traces of the local store
   genai-otel traces show last       the newest trace as a tree
+  genai-otel report cost --by user  what model calls cost
+  genai-otel prices show gpt-5      what a model costs
   genai-otel doctor                 what is active, what is skipped and why
 """
 
@@ -60,7 +62,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import doctor, traces
+    from . import doctor, prices, report, traces
 
     parser = argparse.ArgumentParser(
         prog="genai-otel",
@@ -73,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     commands.add_parser("run", help="run a program instrumented, without changing it")
     _add(commands, "traces", "list the stored traces, or show one", traces.configure)
+    _add(commands, "report", "add up the stored calls", report.configure)
+    _add(commands, "prices", "show what a model costs, or check a file of prices", prices.configure)
     _add(commands, "doctor", "what is active, what is skipped, and why", doctor.configure)
     return parser
 

@@ -9,11 +9,11 @@ import math
 import sys
 from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import Refusal
 from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .stores import add_store_options, open_store, positive, tell, tell_notes
 from .text import duration, local_time, one_line
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_list_options(listing)
     listing.set_defaults(run=show_list)
     showing = actions.add_parser("show", help="one trace as a tree")
-    _add_common_options(showing)
+    add_store_options(showing)
     showing.add_argument(
         "id", nargs="?", default="last", metavar="ID", help='beginning of a trace id, or "last"'
     )
@@ -56,33 +56,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     showing.set_defaults(run=show_one)
 
 
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    # Suppressed defaults: else those of the action would undo what stood before it.
-    quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
-    parser.add_argument(
-        "--dir", help="store or file to read (the one that programs started here write to)", **quiet
-    )
-    parser.add_argument("--json", action="store_true", help="for programs", **quiet)
-
-
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
-    _add_common_options(parser)
+    add_store_options(parser)
     parser.add_argument(
-        "--limit", type=_count, default=argparse.SUPPRESS, help=f"how many at most ({_LIMIT})"
+        "--limit", type=positive, default=argparse.SUPPRESS, help=f"how many at most ({_LIMIT})"
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def show_list(options: argparse.Namespace) -> int:
     if not options.json:
         require_rich()
-    reader = _reader(options.dir)
+    reader = open_store(options.dir)
     known = reader.summaries()
     shown = known[: options.limit]
     if options.json:
@@ -90,17 +74,17 @@ def show_list(options: argparse.Namespace) -> int:
     elif shown:
         sys.stdout.write(_listing(shown, _id_length([summary.trace_id for summary in known])))
     else:
-        _tell("no traces yet")
+        tell("no traces yet")
     if len(shown) < len(known):
-        _tell(f"{len(known) - len(shown):,} older traces not shown; see --limit")
-    _tell_notes(reader)
+        tell(f"{len(known) - len(shown):,} older traces not shown; see --limit")
+    tell_notes(reader)
     return 0
 
 
 def show_one(options: argparse.Namespace) -> int:
     if not options.json:
         require_rich()
-    reader = _reader(options.dir)
+    reader = open_store(options.dir)
     trace = reader.trace(_find(reader, options.id))
     if options.json:
         text = json.dumps(_plain(asdict(trace)), indent=1, allow_nan=False)
@@ -109,29 +93,8 @@ def show_one(options: argparse.Namespace) -> int:
         from .tree import render_tree
 
         sys.stdout.write(render_tree(trace, content=options.content))
-    _tell_notes(reader)
+    tell_notes(reader)
     return 0
-
-
-def _reader(place: str | None) -> StoreReader:
-    from genai_otel.destinations.reading import StoreReader
-
-    path = Path(place or _default_directory()).expanduser()
-    if not path.exists():
-        raise Refusal(
-            f"there is no store at {one_line(str(path))}: run a program with"
-            " genai_otel.instrument() or `genai-otel run` here, or name one with --dir"
-        )
-    return StoreReader(path)
-
-
-def _default_directory() -> str:
-    from genai_otel._settings import Settings
-
-    try:
-        return Settings.from_environment().directory
-    except ValueError as error:
-        raise Refusal(f"{error}; or name a store with --dir") from None
 
 
 def _find(reader: StoreReader, wanted: str) -> str:
@@ -222,13 +185,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
-
-
-def _tell_notes(reader: StoreReader) -> None:
-    for sentence in reader.notes.sentences():
-        _tell(sentence)
-
-
-def _tell(sentence: str) -> None:
-    """Apart from the answer, so that a pipe gets only that."""
-    print(f"note: {sentence}", file=sys.stderr)  # noqa: T201 - speaks to a person

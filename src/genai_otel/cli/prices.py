@@ -1,0 +1,215 @@
+"""``genai-otel prices``: what a model costs, and whether a file of prices is well made."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from genai_otel._settings import Settings
+from genai_otel.enrich.prices_file import read_prices
+from genai_otel.enrich.pricing import PriceBook
+from genai_otel.enrich.rates import TOKENS, UNITS, Rates
+from genai_otel.enrich.resolution import Call, Quote
+
+from . import Refusal
+from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .report import moment
+from .stores import tell
+from .text import one_line
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from genai_otel.enrich.prices_file import Entry
+
+_NEAREST = 5
+_ENTRIES_SHOWN = 50
+
+
+class Found(NamedTuple):
+    """Prices that hold; ``rates`` is ``None`` where the model is free."""
+
+    quote: Quote
+    rates: Rates | None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="a model's prices per million tokens")
+    show.add_argument("model", metavar="MODEL")
+    show.add_argument("--provider", help="only of this one, such as openai or aws.bedrock")
+    show.add_argument("--at", type=moment, help="at this date (now)")
+    show.add_argument("--tier", help="for requests of this tier, such as batch or flex")
+    show.add_argument("--prices", metavar="FILE", help="prices of your own, which go first")
+    show.add_argument("--json", action="store_true", help="for programs")
+    show.set_defaults(run=show_prices)
+    check = actions.add_parser("check", help="is a file of prices well made, and what is in it?")
+    check.add_argument("file", metavar="FILE")
+    check.set_defaults(run=check_file)
+
+
+def show_prices(options: argparse.Namespace) -> int:
+    if not options.json:
+        require_rich()
+    book = _book(options.prices)
+    at = time.time() if options.at is None else options.at
+    found = list(_found(book, options, at))
+    if options.json:
+        said = {"version": book.version, "prices": [_as_json(each) for each in found]}
+        print(json.dumps(said, indent=1))  # noqa: T201 - speaks to a person
+    elif found:
+        _draw_prices(found)
+        tell(f"prices: {book.version}")
+    if found:
+        return 0
+    tier = f" in tier {one_line(options.tier)!r}" if options.tier else ""
+    near = _nearest(book, options.model)
+    tell(f"no price is known for {one_line(options.model)!r}{tier}")
+    tell(f"names that are known: {', '.join(near)}" if near else "and no name is like it")
+    return 1
+
+
+def _book(file: str | None) -> PriceBook:
+    """With the file that was named, else with that of the settings, as programs here have it."""
+    try:
+        file = file or Settings.from_environment().prices
+        book = PriceBook(() if file in {None, "off"} else file)
+    except ValueError as error:
+        raise Refusal(one_line(str(error))) from None
+    book.load()
+    if book.problem:
+        tell(book.problem)
+    return book
+
+
+def _found(book: PriceBook, options: argparse.Namespace, at: float) -> Iterator[Found]:
+    """What holds at that time, for the provider asked for or for each."""
+    billers = dict.fromkeys(biller for biller, _ in book.ids())
+    seen = set()
+    for provider in [options.provider] if options.provider else [None, *billers]:
+        call = Call(provider, options.model, tier=options.tier)
+        for quote in book.quotes(call)[0]:
+            since, until = quote.window
+            rates = quote.at(at)
+            priced = quote.prices is None or rates is not None
+            if since <= at < until and priced:
+                if quote.matched not in seen:
+                    seen.add(quote.matched)
+                    yield Found(quote, rates)
+                break
+
+
+def _nearest(book: PriceBook, model: str) -> list[str]:
+    known = {name.lower(): f"{biller}/{name}" for biller, name in book.ids()}
+    wanted = model.strip().lower()
+    begins = max((name for name in known if wanted.startswith(name)), key=len, default=None)
+    near = get_close_matches(wanted, known, n=_NEAREST, cutoff=0.5)
+    names = dict.fromkeys(([] if begins is None else [begins]) + near)
+    return [known[name] for name in names]
+
+
+def _draw_prices(found: Sequence[Found]) -> None:
+    from rich.text import Text
+
+    kinds = (*TOKENS, *UNITS)
+    heads = (
+        Column("model", least=16),
+        Column("currency"),
+        *(Column(kind.replace("_", " "), right=True) for kind in kinds),
+    )
+    rows = []
+    for each in found:
+        for name, prices in _lines(each):
+            cells = [Text(one_line(name)[:100], "cyan"), Text(each.quote.currency)]
+            cells += [Text(_figure(prices.get(kind))) for kind in kinds]
+            rows.append(Row(cells))
+    width = terminal_width()
+    print("per million tokens, and per unit\n")  # noqa: T201 - speaks to a person
+    sys.stdout.write(draw(columns(heads, rows, width), width=width, color=terminal_has_color()))
+
+
+def _lines(found: Found) -> Iterator[tuple[str, dict[str, float]]]:
+    """The prices, and one line for each length of input beyond which they are others."""
+    if found.rates is None:
+        yield f"{found.quote.matched} (free)", {}
+        return
+    rates, factor = found.rates, found.quote.factor
+    units = {unit: getattr(rates, unit) for unit in UNITS}
+    yield (
+        found.quote.matched,
+        {
+            kind: price * factor
+            for kind, price in (*rates.tokens.items(), *units.items())
+            if price is not None
+        },
+    )
+    for limit in sorted({limit for steps in rates.steps.values() for limit, _ in steps}):
+        prices = {
+            kind: price * factor
+            for kind, steps in rates.steps.items()
+            for beyond, price in steps
+            if beyond == limit
+        }
+        yield f"  beyond {limit:,} input tokens", prices
+
+
+def _figure(price: float | None) -> str:
+    return "" if price is None else f"{price:.6g}"
+
+
+def _as_json(found: Found) -> dict[str, Any]:
+    (_, prices), *longer = _lines(found)
+    return {
+        "matched": found.quote.matched,
+        "currency": found.quote.currency,
+        "free": found.rates is None,
+        "prices": prices,
+        "longer": {name.strip(): each for name, each in longer},
+    }
+
+
+def check_file(options: argparse.Namespace) -> int:
+    try:
+        book = read_prices(options.file)
+    except ValueError as error:
+        raise Refusal(one_line(str(error))) from None
+    entries = list(book.all())
+    lines = [f"{entry.model}: {_told(entry)}" for entry in entries[:_ENTRIES_SHOWN]]
+    lines += [f"{pattern.pattern}: billed by {biller}" for pattern, biller in book.billers]
+    if len(entries) > _ENTRIES_SHOWN:
+        lines.append(f"... and {len(entries) - _ENTRIES_SHOWN:,} more")
+    lines.append(f"{len(entries):,} price(s), version {book.digest}")
+    print("\n".join(one_line(line) for line in lines))  # noqa: T201 - speaks to a person
+    return 0
+
+
+def _told(entry: Entry) -> str:
+    """An entry in one line."""
+    if entry.same_as is not None:
+        what = f"same as {entry.same_as}" + (f" times {entry.factor:g}" * (entry.factor != 1))
+    elif entry.rates is None:
+        what = "free"
+    else:
+        units = {unit: getattr(entry.rates, unit) for unit in UNITS}
+        known = {**entry.rates.tokens, **units}
+        what = ", ".join(f"{k} {v:g}" for k, v in known.items() if v is not None)
+        what += f" {entry.currency}"
+    for name in ("provider", "region", "tier"):
+        value = getattr(entry, name)
+        what += f", {name} {value}" if value else ""
+    return what + _told_window(entry)
+
+
+def _told_window(entry: Entry) -> str:
+    from datetime import UTC, datetime
+    from math import isfinite
+
+    return "".join(
+        f", {word} {datetime.fromtimestamp(edge, tz=UTC):%Y-%m-%d %H:%M}Z"
+        for word, edge in zip(("from", "until"), entry.window, strict=True)
+        if isfinite(edge)
+    )

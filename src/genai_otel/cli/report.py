@@ -1,0 +1,175 @@
+"""``genai-otel report cost``: what the stored model calls cost, and what could not be priced."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .spending import GROUPS, Report, Sum
+from .stores import add_store_options, open_store, positive, tell, tell_notes
+from .text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.text import Text
+
+_AGO = re.compile(r"(\d+)\s*([mhdw])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_CENT = 0.01
+_LARGE = 100
+_UNPRICED_SHOWN = 20
+_WHY = {
+    "estimated_usage": "priced by estimated tokens, in the total",
+    "free": "free, because the prices say so",
+    "no_usage": "the provider did not count tokens",
+    "not_recorded": "recorded without prices",
+    "not_ready": "before the price table was loaded",
+    "override_failed": "the function for prices failed",
+    "unknown_biller": "nobody known bills calls to that host",
+    "unknown_model": "no price for this name",
+    "unknown_price": "no price for this tier, time or kind of token",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_print_help(parser))
+    actions = parser.add_subparsers(title="reports", metavar="REPORT")
+    cost = actions.add_parser("cost", help="what model calls cost, by group, and what is unpriced")
+    cost.add_argument("--by", choices=tuple(GROUPS), default="model", help="group (model)")
+    cost.add_argument("--top", type=positive, metavar="N", help="only the N dearest groups")
+    cost.add_argument("--since", type=moment, help="24h, 7d, or a date such as 2026-01-31")
+    add_store_options(cost)
+    cost.set_defaults(run=show_cost, dir=None, json=False)
+
+
+def _print_help(parser: argparse.ArgumentParser) -> Any:
+    def run(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    return run
+
+
+def moment(text: str) -> float:
+    """Seconds since 1970 for an age or a local date."""
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):
+        sentence = f"{text!r} is neither an age (30m, 24h, 7d) nor a date (2026-01-31)"
+        raise argparse.ArgumentTypeError(sentence) from None
+
+
+def show_cost(options: argparse.Namespace) -> int:
+    if not options.json:
+        require_rich()
+    reader = open_store(options.dir)
+    report = Report(options.by, since=options.since)
+    for span in reader.spans(containing="gen_ai.operation.name"):
+        report.add(span)
+    if options.json:
+        print(json.dumps(_as_json(report, options.top), indent=1))  # noqa: T201
+    elif report.total.calls:
+        _draw(report, options.top)
+    else:
+        tell("no model calls" + (" since then" if options.since else " yet"))
+    if report.repeats and not options.json:
+        tell("a call with several tags is in each of their rows, and once in the total")
+    tell_notes(reader)
+    return 0
+
+
+def _draw(report: Report, top: int | None) -> None:
+    heads = (
+        Column(report.by, least=16),
+        *(Column(title, right=True) for title in ("calls", "input", "cached", "output")),
+        Column("cost", right=True),
+        Column("share", right=True),
+        Column("unpriced", right=True),
+    )
+    rows = [Row(_cells(name, each, report.total)) for name, each in report.ranked(top)]
+    rows.append(Row(_cells("total", report.total, report.total, style="bold")))
+    width, color = terminal_width(), terminal_has_color()
+    sys.stdout.write(draw(columns(heads, rows, width), width=width, color=color))
+    if report.reasons:
+        sys.stdout.write("\n")
+        sys.stdout.write(draw(_reasons(report, width), width=width, color=color))
+
+
+def _reasons(report: Report, width: int | None) -> list[Any]:
+    from rich.text import Text
+
+    heads = (
+        Column("not simply priced", least=16),
+        Column("model", least=12),
+        *(Column(title, right=True) for title in ("calls", "input", "output")),
+        Column("why", least=16),
+    )
+    known = sorted(report.reasons.items(), key=lambda item: -item[1].calls)
+    rows = [
+        Row(
+            [
+                Text(one_line(status)[:60], "yellow"),
+                Text(one_line(model)[:100], "cyan"),
+                *(Text(f"{n:,}") for n in (each.calls, each.input_tokens, each.output_tokens)),
+                Text(_WHY.get(status, "")),
+            ]
+        )
+        for (status, model), each in known[:_UNPRICED_SHOWN]
+    ]
+    if len(known) > _UNPRICED_SHOWN:
+        tell(f"{len(known) - _UNPRICED_SHOWN:,} more reasons and models; --json has them all")
+    return columns(heads, rows, width)
+
+
+def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
+    from rich.text import Text
+
+    share = row.share(total)
+    return (
+        Text(one_line(name)[:100], style or "cyan"),
+        Text(f"{row.calls:,}"),
+        Text(f"{row.input_tokens:,}"),
+        Text(f"{row.cached_tokens:,}" if row.cached_tokens else ""),
+        Text(f"{row.output_tokens:,}"),
+        Text(money(row.cost), "bold"),
+        Text("" if share is None else f"{share:.1%}"),
+        Text(f"{row.unpriced:,}" if row.unpriced else "", "yellow"),
+    )
+
+
+def money(amounts: dict[str, float]) -> str:
+    """As many digits as say something; ``-`` where nothing was priced."""
+    shown = [_amount(amount, currency) for currency, amount in sorted(amounts.items())]
+    return " + ".join(shown) or "-"
+
+
+def _amount(amount: float, currency: str) -> str:
+    digits = 2 if amount >= _LARGE or amount == 0 else 4 if amount >= _CENT else 6
+    figure = f"{amount:,.{digits}f}"
+    return f"${figure}" if currency == "USD" else f"{figure} {one_line(currency)[:8]}"
+
+
+def _as_json(report: Report, top: int | None) -> dict[str, Any]:
+    return {
+        "by": report.by,
+        "since": report.since,
+        "groups": [
+            {"name": name, **each.plain(), "share": each.share(report.total)}
+            for name, each in report.ranked(top)
+        ],
+        "total": report.total.plain(),
+        "reasons": [
+            {"status": status, "model": model, **each.plain()}
+            for (status, model), each in report.reasons.items()
+        ],
+    }

@@ -1,0 +1,61 @@
+"""What commands about a store have in common: which one, and what is said beside the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import Refusal
+from .text import one_line
+
+if TYPE_CHECKING:
+    from genai_otel.destinations.reading import StoreReader
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    # Suppressed defaults: else those of the action would undo what stood before it.
+    quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
+    parser.add_argument(
+        "--dir", help="store or file to read (the one that programs started here write to)", **quiet
+    )
+    parser.add_argument("--json", action="store_true", help="for programs", **quiet)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def open_store(place: str | None) -> StoreReader:
+    from genai_otel.destinations.reading import StoreReader
+
+    path = Path(place or _default_directory()).expanduser()
+    if not path.exists():
+        raise Refusal(
+            f"there is no store at {one_line(str(path))}: run a program with"
+            " genai_otel.instrument() or `genai-otel run` here, or name one with --dir"
+        )
+    return StoreReader(path)
+
+
+def _default_directory() -> str:
+    from genai_otel._settings import Settings
+
+    try:
+        return Settings.from_environment().directory
+    except ValueError as error:
+        raise Refusal(f"{error}; or name a store with --dir") from None
+
+
+def tell_notes(reader: StoreReader) -> None:
+    for sentence in reader.notes.sentences():
+        tell(sentence)
+
+
+def tell(sentence: str) -> None:
+    """Apart from the answer, so that a pipe gets only that."""
+    print(f"note: {sentence}", file=sys.stderr)  # noqa: T201 - speaks to a person
