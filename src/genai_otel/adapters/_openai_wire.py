@@ -31,6 +31,8 @@ from genai_otel.record import (
     tool_result,
 )
 
+from ._openai_usage import count
+
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
 
@@ -216,21 +218,6 @@ def _choice(choice: Json) -> Message:
     if reason is not None:
         turn["finish_reason"] = reason
     return turn
-
-
-_PROMPT = ("prompt_tokens", "completion_tokens")
-_INPUT = ("input_tokens", "output_tokens")
-
-
-def count(usage: Json, op: Operation) -> None:
-    """Both spellings of usage; cached tokens are part of the input, reasoning of the output."""
-    sent, made = _PROMPT if "prompt_tokens" in usage else _INPUT
-    ledger = op.usage
-    ledger.input, ledger.output = integer(usage, sent), integer(usage, made)
-    details = mapping(usage, f"{sent}_details")
-    ledger.cache_read = integer(details, "cached_tokens")
-    ledger.cache_write = integer(details, "cache_write_tokens")
-    ledger.reasoning = integer(mapping(usage, f"{made}_details"), "reasoning_tokens")
 
 
 class ChatChunks:

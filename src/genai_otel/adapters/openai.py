@@ -14,6 +14,7 @@ from genai_otel.engine.read import Json, fields, first, integer, mapping, mappin
 from genai_otel.record import Kind, Verdict, media, text
 
 from . import _openai_wire as wire
+from ._openai_usage import count
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -124,7 +125,7 @@ def _prompt_content(body: Json, op: Operation) -> None:
 def _images(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     wire.answer(reply, op)
-    wire.count(mapping(reply, "usage"), op)
+    count(mapping(reply, "usage"), op)
     if op.capture:
         sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
         parts: list[Any] = [media("image", source) for source in sources]
@@ -145,7 +146,7 @@ def _transcript(reply: Any, op: Operation) -> None:
     """JSON, or nothing but the text where that was asked for."""
     found = fields(reply)
     wire.answer(found, op)
-    wire.count(mapping(found, "usage"), op)
+    count(mapping(found, "usage"), op)
     words = reply if type(reply) is str else string(found, "text")
     if op.capture and words is not None:
         op.output = [{"role": "assistant", "parts": [text(words)]}]
@@ -164,7 +165,7 @@ class _MediaEvents:
     def add(self, event: Any) -> bool:
         event = fields(event)
         if event.get("usage"):
-            wire.count(mapping(event, "usage"), self._op)
+            count(mapping(event, "usage"), self._op)
         if self._op.capture and "text" in (string(event, "type") or ""):
             self._pieces.append(string(event, "delta") or "")
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))

@@ -13,7 +13,7 @@ from .foreign import fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MOST = 2**53
+MOST = 2**53
 """Above that JSON loses digits, and nobody counted it."""
 
 
@@ -113,7 +113,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _MOST
+    return type(value) is int and 0 <= value <= MOST
 
 
 def _input_parts(usage: Usage) -> Mapping[str, int | None]:
@@ -213,9 +213,9 @@ def _walk(source: Mapping[str, Any], shape: Shape, found: dict[str, int]) -> Non
             continue
         if type(target) is str:
             if type(value) is int:
-                if 0 <= value <= _MOST:
+                if 0 <= value <= MOST:
                     found[target] = value
-            elif type(value) is float and value.is_integer() and 0 <= value <= _MOST:
+            elif type(value) is float and value.is_integer() and 0 <= value <= MOST:
                 found[target] = int(value)
         elif type(target) is tuple:
             _walk(fields(value), target, found)

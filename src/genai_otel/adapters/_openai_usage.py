@@ -1,0 +1,59 @@
+"""What a call to the OpenAI API used, in all its spellings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
+
+if TYPE_CHECKING:
+    from genai_otel.engine.read import Json
+    from genai_otel.record import Operation, Usage
+
+_USUAL_KEYS = 5
+
+
+def count(usage: Json, op: Operation) -> None:
+    """Notes what was used; nothing if nothing is told."""
+    if usage and not _counted_plainly(usage, op.usage):
+        chat = "prompt_tokens" in usage or "completion_tokens" in usage
+        read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
+
+
+def _counted_plainly(usage: Json, ledger: Usage) -> bool:
+    """The rule for chat unrolled, for what a current client gives after almost all calls.
+
+    Text in and out, some of it cached or reasoned, and the sums agree: a third of the rule's time.
+    """
+    try:
+        sent, made = usage["prompt_tokens_details"], usage["completion_tokens_details"]
+        if len(usage) != _USUAL_KEYS or sent.__pydantic_extra__ or made.__pydantic_extra__:
+            return False
+        sent, made = sent.__dict__, made.__dict__
+        asked, answered = usage["prompt_tokens"], usage["completion_tokens"]
+        read, written = sent["cached_tokens"] or 0, sent["cache_write_tokens"] or 0
+        thought = made["reasoning_tokens"] or 0
+        if (
+            sent["audio_tokens"]
+            or sent["image_tokens"]
+            or made["audio_tokens"]
+            or made["accepted_prediction_tokens"]
+            or made["rejected_prediction_tokens"]
+            or not type(asked)
+            is type(answered)
+            is type(read)
+            is type(written)
+            is type(thought)
+            is int
+            or not 0 <= read <= asked - written <= asked
+            or not 0 <= thought <= answered
+            or not asked + answered == usage["total_tokens"] <= MOST
+        ):
+            return False
+    except (AttributeError, KeyError):
+        return False
+    ledger.input, ledger.output = asked, answered
+    ledger.cache_read = None if sent["cached_tokens"] is None else read
+    ledger.cache_write = None if sent["cache_write_tokens"] is None else written
+    ledger.reasoning = None if made["reasoning_tokens"] is None else thought
+    return True
