@@ -91,7 +91,9 @@ def _rates(said: Mapping[str, Any], suffix: str, place: str) -> Rates | None:
             tokens[bucket] = price * _MILLION
             steps[bucket] = _steps(said, key, suffix, place)
     units = {} if suffix else _units(said, place)
-    if not any(tokens.values()) and not any(units.values()):
+    if not any(tokens.values()):  # zeros are the map's word for "not by tokens"
+        tokens, steps = {}, {}
+    if not tokens and not any(units.values()):
         return None
     searches = said.get("search_context_cost_per_query")
     if isinstance(searches, dict) and searches:

@@ -104,8 +104,8 @@ def _book(data: Any, name: str) -> Book:
 
     if not isinstance(data, dict):
         raise ValueError(f"{name}: must hold models, billers or currency")  # noqa: TRY004 - a wrong value
-    said = json.dumps(data, sort_keys=True, default=str).encode()
-    digest = hashlib.sha256(said).hexdigest()[:8]
+    digest = _digest(data, name)
+    _table(data, name)
     if is_litellm(data):
         return Book(name, digest, _grouped(litellm_entries(data, name)))
     _refuse_unknown(data, _TOP, name)
@@ -122,6 +122,14 @@ def _book(data: Any, name: str) -> Book:
     )
     _refuse_circles(book)
     return book
+
+
+def _digest(data: Mapping[str, Any], name: str) -> str:
+    try:
+        said = json.dumps(data, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: cannot be read: {error}") from None
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
 def _grouped(entries: Iterator[Entry]) -> dict[str, tuple[Entry, ...]]:
@@ -252,6 +260,8 @@ def _listed(accepted: frozenset[str]) -> str:
 def _table(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{place}: must be a table, not {value!r}")  # noqa: TRY004 - a wrong value
+    if not all(isinstance(key, str) for key in value):
+        raise ValueError(f"{place}: keys must be text")
     return value
 
 
