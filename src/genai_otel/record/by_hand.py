@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from .content import text
-from .operation import Failure, Kind, Operation, Timing, Usage, Verdict
+from .operation import Failure, Kind, Operation, Timing, Verdict
 from .snapshot import snapshot
+from .usage import COUNTS, Usage
 
 _WORDS = ("name", "provider", "model", "host", "output_type", "query", "response_id")
 _CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
-_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 class HandMade(Operation):
@@ -51,8 +51,10 @@ class HandMade(Operation):
             self.usage = Usage()
         if type(self.timing) is not Timing:
             self.timing = Timing()
-        for name in _COUNTS:
+        for name in COUNTS:
             setattr(self.usage, name, _count(getattr(self.usage, name)))
+        self.usage.estimated = _words(self.usage.estimated)
+        self.usage.settle()
         if type(self.failure) is not Failure:
             self.failure = None
         self.verdict = _verdict(self.verdict)

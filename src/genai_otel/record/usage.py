@@ -80,6 +80,16 @@ class Usage:
                 else:
                     rest -= size
 
+    def absorb(self, other: Usage) -> None:
+        """Takes from ``other``, which counted the same call, what is unknown here."""
+        mine, theirs = vars(self), vars(other)
+        if self.estimated is not None and other.estimated is None and other.output is not None:
+            mine.clear()
+        for name, value in theirs.items():
+            if mine.get(name) is None:
+                mine[name] = value
+        self.settle()
+
     def buckets(self) -> dict[str, int]:
         """The known totals in pieces that do not overlap and always add up to them.
 
@@ -155,8 +165,8 @@ def _pieces(total: int | None, rest_name: str, parts: Mapping[str, int | None]) 
 class Labelled(NamedTuple):
     """A list of counts, each with a label which says of what."""
 
-    label: str
-    count: str
+    label_key: str
+    count_key: str
     names: Mapping[str, str]
 
 
@@ -227,7 +237,7 @@ def _labelled(entries: list[Any], target: Labelled) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in entries:
         row = fields(entry)
-        label, count = row.get(target.label), row.get(target.count)
+        label, count = row.get(target.label_key), row.get(target.count_key)
         # str.__str__: the label may be of an enum class of the client's.
         name = target.names.get(str.__str__(label)) if isinstance(label, str) else None
         if name is not None and _is_count(count):
@@ -281,7 +291,7 @@ def _snake(key: str) -> str:
 
 def _snake_target(target: Any) -> Any:
     if type(target) is Labelled:
-        return target._replace(label=_snake(target.label), count=_snake(target.count))
+        return Labelled(_snake(target.label_key), _snake(target.count_key), target.names)
     return target
 
 

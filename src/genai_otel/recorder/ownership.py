@@ -45,7 +45,6 @@ _FACTS = (
     "details",
     "completed",
 )
-_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 def absorb(owner: Operation, op: Operation) -> None:
@@ -53,9 +52,7 @@ def absorb(owner: Operation, op: Operation) -> None:
     for fact in _FACTS:
         if getattr(owner, fact) is None:
             setattr(owner, fact, getattr(op, fact))
-    for name in _COUNTS:
-        if getattr(owner.usage, name) is None:
-            setattr(owner.usage, name, getattr(op.usage, name))
+    owner.usage.absorb(op.usage)
     if op.stream and owner.timing.first_chunk is None:
         started, ended = owner.timing.started, owner.timing.ended
         owner.stream, owner.timing = True, op.timing

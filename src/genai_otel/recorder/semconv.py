@@ -214,17 +214,37 @@ def _response(op: Operation, found: Attributes) -> None:
         _cost(op.cost, found)
 
 
+_USAGE = {
+    "input": names.GEN_AI_USAGE_INPUT_TOKENS,
+    "output": names.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "cache_read": names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+    "cache_write": names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+    "reasoning": names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+}
+"""Counts -> their attribute; a 0 that the provider reports is told."""
+
+_RARE_USAGE = {
+    "cache_write_1h": names.GENAI_OTEL_USAGE_CACHE_CREATION_1H_INPUT_TOKENS,
+    "audio_input": names.GENAI_OTEL_USAGE_AUDIO_INPUT_TOKENS,
+    "audio_output": names.GENAI_OTEL_USAGE_AUDIO_OUTPUT_TOKENS,
+    "image_input": names.GENAI_OTEL_USAGE_IMAGE_INPUT_TOKENS,
+    "image_output": names.GENAI_OTEL_USAGE_IMAGE_OUTPUT_TOKENS,
+    "web_searches": names.GENAI_OTEL_USAGE_WEB_SEARCHES,
+    "estimated": names.GENAI_OTEL_USAGE_ESTIMATED,
+}
+"""Told only where there is any: clients fill them with zeros on every call."""
+
+
 def _usage(usage: Usage, found: Attributes) -> None:
-    if usage.input is not None:
-        found[names.GEN_AI_USAGE_INPUT_TOKENS] = usage.input
-    if usage.output is not None:
-        found[names.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output
-    if usage.cache_read is not None:
-        found[names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS] = usage.cache_read
-    if usage.cache_write is not None:
-        found[names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS] = usage.cache_write
-    if usage.reasoning is not None:
-        found[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning
+    for name, value in vars(usage).items():
+        if value is not None:
+            attribute = _USAGE.get(name)
+            if attribute is None and value:
+                attribute = _RARE_USAGE.get(name)
+            if attribute is not None:
+                found[attribute] = value
+    if usage.cache_write_1h:
+        found[names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS] = usage.cache_written
 
 
 def _cost(cost: Cost, found: Attributes) -> None:
