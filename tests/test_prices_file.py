@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,6 @@ from genai_otel.enrich.pricing import Cost, PriceBook
 from tests.test_prices import NOVEMBER, used
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from genai_otel.record import Usage
 
 TOKENS = used(input=1000, output=100)
@@ -123,6 +122,12 @@ def test_maps_may_follow_each_other_with_a_factor(book: PriceBook) -> None:
     assert ask(book, "Discounted", **AZURE).amount == pytest.approx(whole * 0.8)
 
 
+def test_a_discount_on_a_model_of_the_table() -> None:
+    made = PriceBook({"models": {"gpt-4o": {"same_as": "gpt-4o", "factor": 0.5}}})
+    made.load()
+    assert ask(made, "gpt-4o").amount == pytest.approx(0.0035 / 2)
+
+
 def test_an_application_inference_profile_is_mapped(book: PriceBook) -> None:
     cost = ask(book, PROFILE, provider="aws.bedrock")
     assert cost.amount == pytest.approx((1000 * 3.3 + 100 * 16.5) / 1e6)
@@ -191,6 +196,17 @@ def test_without_the_bundled_table_only_overrides_count() -> None:
     assert book.ready
     assert ask(book, "mine").status == "priced"
     assert ask(book, "gpt-4o").status == "unknown_model"
+
+
+def test_the_file_in_the_documentation_is_well_made(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "cost.md").read_text("utf-8")
+    (tmp_path / "prices.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    book = PriceBook(tmp_path / "prices.toml")
+    book.load()
+    assert ask(book, "prod-chat", **AZURE).amount == pytest.approx(0.00021)
+    assert ask(book, "gpt-5").amount == pytest.approx(0.85 * (1000 * 1.25 + 100 * 10) / 1e6)
+    small = ask(book, "acme-small", at=datetime(2026, 7, 1, tzinfo=UTC))
+    assert (small.amount, small.currency) == (pytest.approx(0.00014), "EUR")
 
 
 # -------------------------------------------------------------------------------- functions

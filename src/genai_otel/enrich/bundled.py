@@ -148,7 +148,8 @@ class BundledModel:
         A model that another provider lends has only standard prices, whatever its variants say.
         """
         wanted = _context(tier, batch=batch)
-        variants = [v for v in self._model.price_variants or () if self._own and wanted]
+        known = getattr(self._model, "price_variants", None)  # since 0.2
+        variants = [v for v in known or () if self._own and wanted]
         matching = [v for v in variants if any(c.items() >= v.when.items() for c in wanted)]
         if wanted and not matching:
             return None

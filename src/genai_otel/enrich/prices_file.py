@@ -45,11 +45,10 @@ class Entry:
     """From a table of list prices, not about this person's own deployments."""
 
     @property
-    def free(self) -> bool:
-        return self.rates is None and self.same_as is None
-
-    def holds(self, moment: float) -> bool:
-        return self.window[0] <= moment < self.window[1]
+    def follows(self) -> str | None:
+        """The other name that it is the same as; its own name is that of the bundled table."""
+        own = self.same_as is not None and self.same_as.lower() == self.model.lower()
+        return None if own else self.same_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +235,8 @@ def _billers(said: Mapping[str, Any], name: str) -> Iterator[tuple[re.Pattern[st
 def _refuse_circles(book: Book) -> None:
     for entry in book.all():
         seen, current = [entry.model], entry
-        while current.same_as is not None:
-            followed = next((e for e in book.entries(current.same_as) if e.same_as), None)
+        while current.follows is not None:
+            followed = next((e for e in book.entries(current.follows) if e.follows), None)
             if followed is None:
                 break
             current = followed

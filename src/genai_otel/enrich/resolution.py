@@ -154,7 +154,9 @@ class Resolver:
         for book in self._books:
             for entry in book.entries(name):
                 again = call._replace(model=name, request_model=None)
-                if depth and not entry.general and self._applies(entry, again, biller):
+                if not depth or entry.general or entry.same_as != entry.follows:
+                    continue
+                if self._applies(entry, again, biller):
                     if entry.same_as is None:
                         return Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
                     found = self._target(entry.same_as, call, biller, depth - 1)
