@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--embedding-model", default="text-embedding-3-small")
     options = parser.parse_args()
 
-    genai_otel.instrument(service_name="railway-assistant")
+    genai_otel.instrument(service_name="railway-assistant", prices=HERE / "prices.toml")
     assistant = Assistant(OpenAI(), options.model, options.embedding_model)
     assistant.read(HERE / "documents")
     with genai_otel.scope(session_id="counter-1", tags=["demo"]):

@@ -12,7 +12,7 @@ import pytest
 import genai_otel
 from genai_otel import Budget, BudgetExceeded
 from genai_otel.enrich.budget import Budgets, Spending
-from genai_otel.enrich.sqlite_store import SqliteStore
+from genai_otel.enrich.sqlite_store import SqliteBudgetStore
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ def test_many_threads_lose_nothing() -> None:
 
 
 def spend_there(path: str, times: int) -> None:
-    store = SqliteStore(path, timeout=10)
+    store = SqliteBudgetStore(path, timeout=10)
     for _ in range(times):
         store.add("shared", 0, 0.5)
 
 
 def test_processes_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "budget.db"
-    store = SqliteStore(path)
+    store = SqliteBudgetStore(path)
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=spend_there, args=(str(path), 50)) for _ in range(3)]
     for worker in workers:
@@ -141,7 +141,7 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
 
 
 def test_windows_that_are_over_are_removed(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "budget.db")
+    store = SqliteBudgetStore(tmp_path / "budget.db")
     store.add("key", 1, 2.0)
     store.add("key", 2, 3.0)
 
@@ -150,7 +150,7 @@ def test_windows_that_are_over_are_removed(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
-        SqliteStore(tmp_path / "nowhere" / "budget.db")
+        SqliteBudgetStore(tmp_path / "nowhere" / "budget.db")
 
 
 # --------------------------------------------------------------------------------- real calls

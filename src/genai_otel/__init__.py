@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .destinations.destination import Destination
     from .enrich.budget import Budget, BudgetExceeded
     from .enrich.pricing import PriceBook
+    from .enrich.sqlite_store import SqliteBudgetStore
     from .record import Operation, Verdict
     from .recorder import current, scope, suppress
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Operation": ".record",
     "PriceBook": ".enrich.pricing",
     "Settings": "._settings",
+    "SqliteBudgetStore": ".enrich.sqlite_store",
     "Status": "._setup",
     "Verdict": ".record",
     "agent": ".api.decorators",
@@ -50,6 +52,7 @@ __all__ = [
     "Operation",
     "PriceBook",
     "Settings",
+    "SqliteBudgetStore",
     "Status",
     "Verdict",
     "agent",

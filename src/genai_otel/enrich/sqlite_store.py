@@ -24,7 +24,7 @@ _SPENT = "SELECT amount FROM spending WHERE key = ? AND window = ?"
 _MODE = 0o600
 
 
-class SqliteStore:
+class SqliteBudgetStore:
     """A budget store in the file ``path`` (mode 0600); waits at most ``timeout`` s for others.
 
     A file that cannot be used raises ``sqlite3.Error`` or ``OSError`` when it is made, never later:
