@@ -121,7 +121,7 @@ MEASURES = (
     _count("async stream of 20", "async_stream_20", noise=10),
     _count("async stream of 200", "async_stream_200", noise=40),
     Measure("  a chunk", _chunk("content", "async_"), 0.2, 1, Goal(4)),
-    _count("embeddings of 64", "embeddings", noise=80),
+    _count("embeddings of 64", "embeddings", noise=15),
     _count("64 at once, each", "async_64", noise=8),
     _count("no content: chat, short", "chat_short", noise=8, variant="no content"),
     _count("no content: chat, large", "chat_large", noise=20, variant="no content"),

@@ -55,10 +55,10 @@ def _lacks_content(measure: Measure, results: Results, peer: str) -> bool:
     if measure.workload is None or peer == NONE or results[peer].get("own format"):
         return False
     variant, work = measure.workload
-    if variant not in {"content", "metrics"} or work == "embeddings":
+    if variant not in {"content", "metrics"}:
         return False
     found: dict[str, Any] = results[peer][variant][work]
-    return not (found["input"] and found["output"])
+    return not (found["input"] and (found["output"] or work == "embeddings"))
 
 
 def _goal(measure: Measure, results: Results) -> float | None:

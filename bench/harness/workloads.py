@@ -38,16 +38,20 @@ asyncio.set_event_loop(LOOP)
 
 
 class _Events(httpx.SyncByteStream, httpx.AsyncByteStream):  # type: ignore[misc]
-    """A server-sent event stream, one event a read."""
+    """A server-sent event stream, one event a read; read once, as a socket is.
+
+    The asynchronous client drains the body after the last event, for at most a moment: a stream
+    that began anew there would make the counts depend on the machine's load.
+    """
 
     def __init__(self, events: list[bytes]) -> None:
-        self._events = events
+        self._rest = iter(events)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._events)
+        return self._rest
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for event in self._events:
+        for event in self._rest:
             yield event
 
     def close(self) -> None:
