@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
 _SAMPLE = 2_048
 _SAMPLED = 8
+_WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
 class Accounts:
@@ -75,7 +76,7 @@ class Accounts:
         if self._estimate and op.capture and usage.input is None and usage.output is None:
             usage.input, usage.output = _tokens(op.input), _tokens(op.output)
             usage.estimated = "script-aware"
-        usd = self._price(op, usage, keep=True)
+        usd = self._price(op, _billed(op), keep=True)
         if self._budgets is None:
             return []
         tokens = (usage.input or 0) + (usage.output or 0)
@@ -137,6 +138,15 @@ def roll_up(parent: Any, op: Operation) -> None:
             if parent.totals is not None:
                 parent.totals.add(op)
             parent = parent.parent
+
+
+def _billed(op: Operation) -> Usage:
+    """Vectors and rankings are no output tokens: none were counted because there are none."""
+    if op.kind not in _WITHOUT_OUTPUT or op.usage.input is None or op.usage.output is not None:
+        return op.usage
+    usage = Usage()
+    vars(usage).update(vars(op.usage), output=0)
+    return usage
 
 
 def _tier(op: Operation) -> str | None:

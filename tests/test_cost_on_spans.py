@@ -1,0 +1,125 @@
+"""Cost on the spans of real calls: once, additive, and absent where nobody knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import genai_otel
+from genai_otel.testing import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.provider import Provider
+
+openai = pytest.importorskip("openai")
+
+PRICES = {"models": {"ok*": {"input": 1.0, "output": 2.0}, "e-*": {"input": 1.0, "output": 2.0}}}
+OK_CALL = (12 * 1.0 + 8 * 2.0) / 1e6
+
+
+@pytest.fixture
+def capture() -> Iterator[Capture]:
+    capture = Capture()
+    genai_otel.instrument(
+        destinations=capture.exporter,
+        content="full",
+        meter_provider=capture.meter_provider,
+        prices=PRICES,
+    )
+    yield capture
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+
+@pytest.fixture
+def client(provider: Provider) -> Iterator[Any]:
+    with openai.OpenAI(base_url=provider.base_url, api_key="test") as client:
+        yield client
+
+
+def chat(client: Any, model: str = "ok", **more: Any) -> Any:
+    messages = [{"role": "user", "content": "Hello"}]
+    return client.chat.completions.create(model=model, messages=messages, **more)
+
+
+def test_a_priced_call_tells_its_cost_and_by_which_prices(capture: Capture, client: Any) -> None:
+    chat(client)
+    told = capture.span().attributes
+
+    assert told["gen_ai.usage.cost"] == pytest.approx(OK_CALL)
+    assert "overrides" in told["genai_otel.prices.version"]
+    assert "genai_otel.cost.status" not in told
+
+
+def test_a_model_without_a_price_has_no_cost(capture: Capture, client: Any) -> None:
+    chat(client, model="tools")
+    told = capture.span().attributes
+
+    assert "gen_ai.usage.cost" not in told
+    assert told["genai_otel.cost.status"] in ("unknown_biller", "unknown_model", "not_ready")
+
+
+def test_a_stream_without_counts_has_no_cost(capture: Capture, client: Any) -> None:
+    for _ in chat(client, stream=True):
+        pass
+    told = capture.span().attributes
+
+    assert "gen_ai.usage.cost" not in told
+    assert told["genai_otel.cost.status"] == "no_usage"
+
+
+def test_embeddings_are_input_only(capture: Capture, client: Any) -> None:
+    client.embeddings.create(model="e", input="text")
+
+    assert capture.span().attributes["gen_ai.usage.cost"] == pytest.approx(12e-6)
+
+
+def test_a_workflow_tells_totals_under_names_of_their_own(capture: Capture, client: Any) -> None:
+    @genai_otel.agent
+    def helper() -> None:
+        chat(client)
+
+    @genai_otel.workflow
+    def job() -> None:
+        chat(client)
+        helper()
+
+    job()
+    spans = {span.name: span.attributes for span in capture.spans}
+    whole, part = spans["invoke_workflow job"], spans["invoke_agent helper"]
+
+    assert whole["genai_otel.total.model_calls"] == 2
+    assert whole["genai_otel.total.input_tokens"] == 24
+    assert whole["genai_otel.total.output_tokens"] == 16
+    assert whole["genai_otel.total.cost"] == pytest.approx(2 * OK_CALL)
+    assert part["genai_otel.total.cost"] == pytest.approx(OK_CALL)
+    assert not any(name.startswith("gen_ai.usage") for name in (*whole, *part))
+
+
+def test_the_metric_equals_the_spans(capture: Capture, client: Any) -> None:
+    for _ in range(3):
+        chat(client)
+    (point,) = capture.metrics()["genai_otel.cost"]
+
+    spent = sum(span.attributes["gen_ai.usage.cost"] for span in capture.spans)
+    assert point.value == pytest.approx(spent)
+
+
+def test_prices_can_be_switched_off(client: Any) -> None:
+    capture = Capture()
+    genai_otel.instrument(destinations=capture.exporter, prices="off")
+    chat(client)
+    told = capture.span().attributes
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+    assert not any("cost" in name for name in told)
+
+
+def test_bad_prices_are_refused_before_anything_is_recorded() -> None:
+    with pytest.raises(ValueError, match="input"):
+        genai_otel.instrument(prices={"models": {"m": {"input": "cheap"}}})
+    assert not genai_otel.status().active
