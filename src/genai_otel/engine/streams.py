@@ -19,10 +19,18 @@ if TYPE_CHECKING:
     from .observe import Call
 
 
-def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
+def watched(inner: Any, call: Call) -> Iterator[Any]:
     """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
+    return _watched(inner, call, call.fold().quick, call.waits())
+
+
+def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
+    """The same for an asynchronous iterator; nothing of ours is awaited."""
+    return _watched_async(inner, call, call.fold().quick, call.waits())
+
+
+def _watched(inner: Iterator[Any], call: Call, quick: Any, keep: Any) -> Iterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
-    quick, keep = call.fold().quick, call.waits()
     try:
         for chunk in inner:
             now = clock()
@@ -54,10 +62,10 @@ def watched(inner: Iterator[Any], call: Call) -> Iterator[Any]:
     contained(OPEN.end, call.key)
 
 
-async def watched_async(inner: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-    """The same for an asynchronous iterator; nothing of ours is awaited."""
+async def _watched_async(
+    inner: AsyncIterator[Any], call: Call, quick: Any, keep: Any
+) -> AsyncIterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
-    quick, keep = call.fold().quick, call.waits()
     try:
         async for chunk in inner:
             now = clock()
