@@ -17,7 +17,7 @@ from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
-from .engine.safety import FAULTS, contained
+from .engine.safety import BY_HAND, FAULTS, contained
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
 
 if TYPE_CHECKING:
@@ -356,6 +356,7 @@ def instrument(
 def _begin(runtime: Runtime) -> None:
     global _RUNTIME  # noqa: PLW0603 - there is one runtime in a process
     _once_per_process()
+    BY_HAND.reset()
     try:
         runtime.start()
     except Exception:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import FAULTS, Guard, contained
+from genai_otel.engine.safety import BY_HAND, FAULTS, contained
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import HandMade, Kind, Verdict, snapshot, take
 
@@ -41,7 +41,7 @@ class _Recorder:
         return current()
 
 
-_OBSERVER = Observer(_Recorder(), Guard("decorators"))
+_OBSERVER = Observer(_Recorder(), BY_HAND)
 
 
 class _Subject:
@@ -69,6 +69,8 @@ def _observed(kind: Kind, function: Any, subject: _Subject, reader: Reader) -> A
     """``function`` with each call recorded, whatever sort of function it is."""
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        if not BY_HAND.enabled:
+            return None
         op = HandMade(kind, name=subject.name)
         return contained(_OBSERVER.open, reader, op, (args, kwargs))
 
@@ -291,6 +293,6 @@ def _kind(kind: Kind | str) -> Kind:
     """An unknown word is a step: a misspelling must not stop a program that runs."""
     try:
         return Kind(kind)
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is
         FAULTS.note("operation", error)
         return Kind.STEP

@@ -159,6 +159,10 @@ class Call:
         self.op.timing.waits = kept
         return kept.append
 
+    def stumbled(self, error: Exception) -> None:
+        """Notes that a chunk could not be taken."""
+        self._guard.note("chunk", error)
+
     def look(self, chunk: Any) -> bool:
         """Takes a chunk that is not of the common form; whether it held a token."""
         return bool(self._guard.run(self.fold().add, chunk))
@@ -211,6 +215,8 @@ class Unwatched(Call):
     def reply(self, data: Any) -> None: ...
 
     def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None: ...
+
+    def failed(self, error: BaseException) -> None: ...
 
     def finish(
         self, error: BaseException | None = None, *, completed: bool | None = True
@@ -296,7 +302,7 @@ class OpenStreams:
     def hold(self, call: Call, holder: Any) -> None:
         """Ends the call when ``holder``, what the host was given, is no more."""
         key = call.key
-        call.holder = ref(holder, lambda _: self.leave(key))
+        call.holder = ref(holder, lambda _: contained(self.leave, key))
 
     def settle(self) -> None:
         """Ends what the garbage collector found."""

@@ -75,6 +75,10 @@ class Guard:
         self._failures = 0
         self._since = 0.0
 
+    def reset(self) -> None:
+        """Switched on again, as new."""
+        self.enabled, self.broken, self._failures = True, False, 0
+
     def run(self, function: Callable[..., _T], *args: Any) -> _T | None:
         """``function(*args)``, or ``None`` where it raised; a ``Refusal`` is meant for the host."""
         try:
@@ -95,3 +99,7 @@ class Guard:
             self.broken, self.enabled = True, False
             logger.warning("genai_otel: %s keeps failing inside and is switched off", self.name)
         FAULTS.note(f"{self.name}.{where}", error)
+
+
+BY_HAND = Guard("decorators")
+"""The guard of everything that is recorded by hand; set up anew with everything else."""

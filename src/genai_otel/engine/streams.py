@@ -29,28 +29,38 @@ def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
     return _watched_async(inner, call, call.fold().quick, call.waits())
 
 
-def _watched(inner: Iterator[Any], call: Call, quick: Any, keep: Any) -> Iterator[Any]:
+# The loops stand in one piece, and twice, since calls for each chunk would cost.
+
+
+def _watched(  # noqa: C901 - as said
+    inner: Iterator[Any], call: Call, quick: Any, keep: Any
+) -> Iterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
     try:
         for chunk in inner:
-            now = clock()
-            wait = now - timing.asked
-            keep(wait)
-            timing.waited += wait
-            timing.chunks += 1
-            if timing.first_chunk is None:
-                timing.first_chunk = now
+            hidden = False
             try:
-                token = quick(chunk)
-            except Exception:  # noqa: BLE001 - not of the common form
-                token = None
-            if token is None:
-                token = call.look(chunk)
-            if token:
-                timing.last_token, timing.waited_at_last_token = now, timing.waited
-                if timing.first_token is None:
-                    timing.first_token, timing.waited_at_first_token = now, timing.waited
-            if extra is None or not extra(chunk):
+                now = clock()
+                wait = now - timing.asked
+                keep(wait)
+                timing.waited += wait
+                timing.chunks += 1
+                if timing.first_chunk is None:
+                    timing.first_chunk = now
+                try:
+                    token = quick(chunk)
+                except Exception:  # noqa: BLE001 - not of the common form
+                    token = None
+                if token is None:
+                    token = call.look(chunk)
+                if token:
+                    timing.last_token, timing.waited_at_last_token = now, timing.waited
+                    if timing.first_token is None:
+                        timing.first_token, timing.waited_at_first_token = now, timing.waited
+                hidden = extra is not None and extra(chunk)
+            except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                call.stumbled(error)
+            if not hidden:
                 yield chunk
             timing.asked = clock()
     except GeneratorExit:
@@ -62,30 +72,35 @@ def _watched(inner: Iterator[Any], call: Call, quick: Any, keep: Any) -> Iterato
     contained(OPEN.end, call.key)
 
 
-async def _watched_async(
+async def _watched_async(  # noqa: C901 - as said
     inner: AsyncIterator[Any], call: Call, quick: Any, keep: Any
 ) -> AsyncIterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
     try:
         async for chunk in inner:
-            now = clock()
-            wait = now - timing.asked
-            keep(wait)
-            timing.waited += wait
-            timing.chunks += 1
-            if timing.first_chunk is None:
-                timing.first_chunk = now
+            hidden = False
             try:
-                token = quick(chunk)
-            except Exception:  # noqa: BLE001 - not of the common form
-                token = None
-            if token is None:
-                token = call.look(chunk)
-            if token:
-                timing.last_token, timing.waited_at_last_token = now, timing.waited
-                if timing.first_token is None:
-                    timing.first_token, timing.waited_at_first_token = now, timing.waited
-            if extra is None or not extra(chunk):
+                now = clock()
+                wait = now - timing.asked
+                keep(wait)
+                timing.waited += wait
+                timing.chunks += 1
+                if timing.first_chunk is None:
+                    timing.first_chunk = now
+                try:
+                    token = quick(chunk)
+                except Exception:  # noqa: BLE001 - not of the common form
+                    token = None
+                if token is None:
+                    token = call.look(chunk)
+                if token:
+                    timing.last_token, timing.waited_at_last_token = now, timing.waited
+                    if timing.first_token is None:
+                        timing.first_token, timing.waited_at_first_token = now, timing.waited
+                hidden = extra is not None and extra(chunk)
+            except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                call.stumbled(error)
+            if not hidden:
                 yield chunk
             timing.asked = clock()
     except GeneratorExit:
