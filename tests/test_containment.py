@@ -1,0 +1,328 @@
+"""Our bug is never the host's: contained, counted, said once a minute, switched off in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+import genai_otel
+from genai_otel import operation, scope, step, suppress
+from genai_otel.engine import safety
+from genai_otel.testing import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.provider import Provider
+
+ASK: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(autouse=True)
+def contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in production: nothing is raised again, nothing was said yet."""
+    monkeypatch.setattr(safety, "FAULTS", faults := safety.Faults())
+    for name in ("genai_otel._setup.FAULTS", "genai_otel.api.decorators.FAULTS"):
+        monkeypatch.setattr(name, faults)
+    monkeypatch.setenv("GENAI_OTEL_STRICT", "0")
+
+
+@pytest.fixture
+def capture(contained: None) -> Iterator[Capture]:
+    genai_otel.shutdown()
+    capture = Capture()
+    genai_otel.instrument(
+        destinations=capture.exporter, content="full", meter_provider=capture.meter_provider
+    )
+    yield capture
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+
+@pytest.fixture
+def client(provider: Provider) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key="sk", base_url=provider.base_url, max_retries=0) as client:
+        yield client
+
+
+def breaks(*_: Any, **__: Any) -> Any:
+    raise RecursionError("ours")
+
+
+# Every place of ours that runs in a call, a stream or a decorated function.
+PLACES = [
+    "genai_otel.adapters._openai_wire.answer",
+    "genai_otel.adapters._openai_wire.count",
+    "genai_otel.api.decorators._result",
+    "genai_otel.api.decorators.take",
+    "genai_otel.engine.families.stainless._Begin._open",
+    "genai_otel.engine.families.stainless._Begin._route",
+    "genai_otel.engine.families.stainless._Servers.describe",
+    "genai_otel.engine.families.stainless._read_body",
+    "genai_otel.engine.families.stainless._tie",
+    "genai_otel.engine.families.stainless._watch",
+    "genai_otel.engine.observe.Call.__init__",
+    "genai_otel.engine.observe.Call.fold",
+    "genai_otel.engine.observe.Call.look",
+    "genai_otel.engine.observe.Call.reading",
+    "genai_otel.engine.observe.Call.waits",
+    "genai_otel.engine.observe.Observer.open",
+    "genai_otel.engine.observe.OpenStreams.add",
+    "genai_otel.engine.observe.OpenStreams.end",
+    "genai_otel.engine.observe.OpenStreams.hold",
+    "genai_otel.record.by_hand.HandMade.settle",
+    "genai_otel.recorder.metrics.Instruments.record",
+    "genai_otel.recorder.recorder.Recorder.open",
+    "genai_otel.recorder.recorder.Recorder.start",
+    "genai_otel.recorder.recorder.Recording.__init__",
+    "genai_otel.recorder.recorder.Recording._write",
+    "genai_otel.recorder.recorder.Recording.enter",
+    "genai_otel.recorder.recorder.Recording.finish",
+    "genai_otel.recorder.recorder.Recording.leave",
+    "genai_otel.recorder.recorder.Recording.opened",
+    "genai_otel.recorder.recorder.attach",
+    "genai_otel.recorder.recorder.detach",
+    "genai_otel.recorder.recorder.failure",
+    "genai_otel.recorder.recorder.opening",
+    "genai_otel.recorder.recorder.outcome",
+    "genai_otel.recorder.recorder.request",
+    "genai_otel.recorder.recorder.span_name",
+    "genai_otel.recorder.semconv.to_json",
+]
+
+
+def _calls(client: openai.OpenAI) -> list[Any]:
+    """A bit of everything, as the host sees it."""
+    create = client.chat.completions.create
+    chunks = list(create(model="tools", messages=ASK, stream=True))
+    with create(model="ok", messages=ASK, stream=True) as left:
+        first = next(left)
+    raw = client.chat.completions.with_raw_response.create(model="ok", messages=ASK)
+    with client.chat.completions.with_streaming_response.create(model="ok", messages=ASK) as body:
+        lines = list(body.iter_lines())
+    with client.chat.completions.stream(model="ok", messages=ASK) as helper:
+        final = helper.get_final_completion()
+    with pytest.raises(openai.BadRequestError) as refused:
+        create(model="err400", messages=ASK)
+    reply = client.responses.create(model="ok", input="Hello")
+    return [chunks, first, raw.parse(), lines, final, str(refused.value), reply]
+
+
+async def _async_calls(provider: Provider) -> list[Any]:
+    async with openai.AsyncOpenAI(api_key="sk", base_url=provider.base_url) as client:
+        create = client.chat.completions.create
+        reply = await create(model="ok", messages=ASK)
+        return [reply, [c async for c in await create(model="ok", messages=ASK, stream=True)]]
+
+
+def _by_hand() -> list[Any]:
+    @step
+    def pieces(count: int) -> Iterator[int]:
+        yield from range(count)
+
+    @step
+    async def later(word: str) -> str:
+        return word
+
+    with operation("chat", "by hand") as op:
+        op.usage.input = 3
+    found = [step(str.upper)("a"), list(pieces(3)), asyncio.run(later("b"))]
+    with pytest.raises(ZeroDivisionError):
+        step(lambda: 1 / 0)()
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(provider_server: Provider) -> list[Any]:
+    """What the host sees without us."""
+    genai_otel.shutdown()
+    with openai.OpenAI(api_key="sk", base_url=provider_server.base_url, max_retries=0) as client:
+        return [_calls(client), asyncio.run(_async_calls(provider_server)), _by_hand()]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_we_fail_the_host_sees_nothing(
+    capture: Capture,
+    client: openai.OpenAI,
+    provider: Provider,
+    expected: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    monkeypatch.setattr(place, breaks)
+    assert [_calls(client), asyncio.run(_async_calls(provider)), _by_hand()] == expected
+    assert genai_otel.status().faults, "the place is one that these calls come by"
+    monkeypatch.undo()
+
+
+def test_a_dropped_stream_is_quiet_even_if_we_fail(
+    capture: Capture, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finalisers have nobody to raise to: Python would print a traceback."""
+    monkeypatch.setattr("genai_otel.engine.observe.OpenStreams.leave", breaks)
+    stream = client.chat.completions.create(model="ok", messages=ASK, stream=True)
+    next(stream)
+    del stream
+    gc.collect()
+    assert genai_otel.status().faults
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_not_ours_to_contain_passes(
+    capture: Capture,
+    client: openai.OpenAI,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    """Ctrl-C may arrive while our code runs."""
+
+    def interrupted(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("genai_otel.recorder.recorder.Recorder.start", interrupted)
+    with pytest.raises(error):
+        client.chat.completions.create(model="ok", messages=ASK)
+
+
+# ------------------------------------------------------------------------- counted, said, switched
+
+
+def fail(times: int, error: Exception | None = None, name: str = "place") -> None:
+    def place() -> None:
+        raise error or ValueError("secret")
+
+    place.__qualname__ = name
+    for _ in range(times):
+        safety.contained(place)
+
+
+def test_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    fail(7)
+    fail(2, KeyError("secret"))
+    assert genai_otel.status().faults == {"place: ValueError": 7, "place: KeyError": 2}
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "genai_otel: contained an error of its own in place: ValueError",
+        "genai_otel: contained an error of its own in place: KeyError",
+    ]
+    assert "secret" not in caplog.text
+
+
+def test_said_again_after_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(safety.time, "monotonic", lambda: now)
+    said = []
+    for seconds in (0, 30, 29, 2, 59, 1):
+        now += seconds
+        fail(3)
+        said.append(len(caplog.records))
+    assert said == [1, 1, 1, 2, 2, 3]
+
+
+def test_kinds_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(1_000):
+        fail(1, name=f"place {number}")
+    counts = genai_otel.status().faults
+    assert len(counts) <= 201
+    assert sum(counts.values()) == 1_000
+    assert len(caplog.records) <= 201
+
+
+def test_what_keeps_failing_is_switched_off(
+    capture: Capture,
+    client: openai.OpenAI,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entered = 0
+
+    def opens(*_: Any) -> None:
+        nonlocal entered
+        entered += 1
+        raise ValueError
+
+    monkeypatch.setattr("genai_otel.engine.families.stainless._Begin._open", opens)
+    for _ in range(40):
+        assert client.chat.completions.create(model="ok", messages=ASK).choices
+    assert entered == 20
+    status = genai_otel.status()
+    assert status.libraries[0].state == "broken"
+    off = [r for r in caplog.records if "switched off" in r.getMessage()]
+    assert len(off) == 1
+    assert off[0].levelno == logging.WARNING
+    monkeypatch.undo()
+    client.chat.completions.create(model="ok", messages=ASK)
+    assert not capture.spans, "it stays off until it is set up anew"
+    genai_otel.instrument(destinations=capture.exporter, content="none")
+    client.chat.completions.create(model="ok", messages=ASK)
+    assert genai_otel.status().libraries[0].state == "active"
+    genai_otel.flush()
+    assert capture.exporter.get_finished_spans() or capture.exporter._stopped
+
+
+def test_failures_now_and_then_break_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(safety.time, "monotonic", lambda: now)
+    guard = safety.Guard("library")
+    for _ in range(200):
+        now += 4
+        guard.note("place", ValueError())
+    assert guard.enabled
+
+
+def test_decorators_are_switched_off_too(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("genai_otel.api.decorators.take", breaks)
+        work = step(lambda: 1)
+        for _ in range(25):
+            assert work() == 1
+    assert len(capture.spans) == 20
+    capture.clear()
+    assert work() == 1
+    assert not capture.spans
+    genai_otel.shutdown()
+    again = Capture()
+    genai_otel.instrument(destinations=again.exporter)
+    assert work() == 1
+    assert len(again.spans) == 1, "set up anew, they record again"
+    again.meter_provider.shutdown()
+
+
+# ------------------------------------------------------------------------------------------ strict
+
+
+def test_strict_raises_again(monkeypatch: pytest.MonkeyPatch, client: openai.OpenAI) -> None:
+    monkeypatch.setenv("GENAI_OTEL_STRICT", "1")
+    capture = Capture()
+    genai_otel.shutdown()
+    genai_otel.instrument(destinations=capture.exporter)
+    monkeypatch.setattr("genai_otel.recorder.recorder.outcome", breaks)
+    with pytest.raises(RecursionError, match="ours"):
+        client.chat.completions.create(model="ok", messages=ASK)
+    monkeypatch.undo()
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+
+def test_strict_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even under pytest: the hosts' own suites must not get our errors."""
+    monkeypatch.delenv("GENAI_OTEL_STRICT")
+    assert not genai_otel.Settings.from_environment().strict
+
+
+def test_scopes_and_suppression_never_fail(capture: Capture) -> None:
+    bodies: list[Callable[[], Any]] = [
+        lambda: scope(tags=object(), metadata=object()),  # type: ignore[arg-type]
+        lambda: scope(metadata={object(): object()}),  # type: ignore[dict-item]
+        suppress,
+    ]
+    for make in bodies:
+        with make():
+            assert step(lambda: 1)() == 1

@@ -1,0 +1,272 @@
+"""What may be set, where, what wins, and what is said of anything else."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import genai_otel
+from genai_otel import Destination, Settings, step
+from tests import fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    genai_otel.shutdown()
+    yield
+    genai_otel.shutdown()
+
+
+# -------------------------------------------------------------------------------- what is refused
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"destinations": "locl"}, "unknown destination 'locl': did you mean 'local'? accepted are"),
+    ({"destinations": ["local", "oltp"]}, "unknown destination 'oltp': did you mean 'otlp'?"),
+    ({"destinations": "zzz"}, "unknown destination 'zzz': accepted are "),
+    ({"destinations": 5}, "a destination is one of "),
+    ({"destinations": [None]}, "a destination is one of "),
+    ({"content": "ful"}, "unknown content mode 'ful': did you mean 'full'? accepted are full,"),
+    ({"content": True}, "unknown content mode True: accepted are full,"),
+    ({"libraries": "opnai"}, "unknown library 'opnai': did you mean 'openai'? accepted are"),
+    ({"libraries": ["openai", "zzz"]}, "unknown library 'zzz': "),
+    ({"exclude": "opneai"}, "unknown library 'opneai': did you mean 'openai'?"),
+]
+
+
+def refusal(act: Any) -> str:
+    """The message of the ``ValueError``."""
+    with pytest.raises(ValueError) as caught:
+        act()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_refused_arguments(arguments: dict[str, Any], message: str) -> None:
+    assert message in refusal(lambda: genai_otel.instrument(**arguments))
+    assert not genai_otel.status().active
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_a_refusal_leaves_what_runs_alone(arguments: dict[str, Any], message: str) -> None:
+    exporter = InMemorySpanExporter()
+    genai_otel.instrument(destinations=exporter)
+    assert message in refusal(lambda: genai_otel.instrument(**arguments))
+    step(lambda: 1)()
+    genai_otel.flush()
+    assert len(exporter.get_finished_spans()) == 1
+    assert genai_otel.status().active
+
+
+VARIABLES: list[tuple[str, str, str]] = [
+    ("GENAI_OTEL_CONTENT", "ful", "unknown content mode 'ful': did you mean 'full'?"),
+    ("GENAI_OTEL_DESTINATIONS", "local,oltp", "unknown destination 'oltp': did you mean 'otlp'?"),
+    ("GENAI_OTEL_LIBRARIES", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
+    ("GENAI_OTEL_EXCLUDE", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
+    ("GENAI_OTEL_THREAD_CONTEXT", "thread", "unknown thread context 'thread': did you mean"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "message"), VARIABLES)
+def test_refused_variables(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert message in refusal(genai_otel.instrument)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Destination("phoenx"), "unknown destination 'phoenx'"),
+        (lambda: Destination("otlp", content="al"), "unknown content mode 'al'"),
+        (lambda: Destination("otlp", endpoint="collector:4318"), "no http or https address"),
+        (lambda: Destination("otlp", endpoint="http://far.example"), "is not encrypted"),
+        (lambda: Settings(content="al"), "unknown content mode 'al'"),
+        (lambda: Settings(thread_context="of"), "unknown thread context 'of': did you mean 'off'"),
+        (lambda: genai_otel.uninstrument("opnai"), "unknown library 'opnai': did you mean"),
+    ],
+)
+def test_refused_elsewhere(make: Any, message: str) -> None:
+    assert message in refusal(make)
+
+
+def test_unknown_settings_are_type_errors() -> None:
+    with pytest.raises(TypeError, match="contents"):
+        Settings(contents="full")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="destination"):
+        genai_otel.instrument(destination="local")  # type: ignore[call-arg]
+
+
+def test_headers_are_in_no_repr() -> None:
+    assert "secret" not in repr(Destination("otlp", headers={"authorization": "secret"}))
+
+
+# ------------------------------------------------------------------------------------- what wins
+
+
+def test_arguments_over_settings_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_OTEL_CONTENT", "full")
+    monkeypatch.setenv("GENAI_OTEL_DIRECTORY", "from_environment")
+    genai_otel.instrument()
+    assert genai_otel.status().destinations[0].where.endswith("from_environment")
+    genai_otel.instrument(settings=Settings(content="none", directory="from_settings"))
+    assert genai_otel.status().destinations[0].where.endswith("from_settings")
+    assert genai_otel.status().content == "none"
+    genai_otel.instrument(settings=Settings(content="none"), content="full")
+    assert genai_otel.status().content == "full"
+
+
+@pytest.mark.parametrize(
+    ("environ", "field", "value"),
+    [
+        ({"GENAI_OTEL_SERVICE_NAME": " shop "}, "service_name", "shop"),
+        ({"GENAI_OTEL_DESTINATIONS": "local, otlp,"}, "destinations", ("local", "otlp")),
+        ({"GENAI_OTEL_EXCLUDE": ""}, "exclude", ()),
+        ({"GENAI_OTEL_STRICT": "Yes"}, "strict", True),
+        ({"GENAI_OTEL_STRICT": "0"}, "strict", False),
+        ({"GENAI_OTEL_DISABLED": "on"}, "disabled", True),
+        ({"OTEL_SDK_DISABLED": "TRUE"}, "disabled", True),
+        ({"OTEL_SDK_DISABLED": "1"}, "disabled", False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "otlp_in_environment", True),
+        ({}, "otlp_in_environment", False),
+    ],
+)
+def test_variables(environ: dict[str, str], field: str, value: Any) -> None:
+    assert getattr(Settings.from_environment(environ), field) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "mode", "told"),
+    [
+        ("NO_CONTENT", "none", False),
+        ("span_only", "full", False),
+        ("SPAN_AND_EVENT", "full", False),
+        ("event_only", "none", True),
+        ("true", "full", True),
+        ("false", "none", True),
+        ("everything", "none", True),
+    ],
+)
+def test_the_standard_variable(
+    raw: str, mode: str, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+    assert Settings.from_environment({variable: raw}).content == mode
+    assert bool(caplog.records) is told
+    ours = {variable: raw, "GENAI_OTEL_CONTENT": "none"}
+    assert Settings.from_environment(ours).content == "none", "ours is the more specific one"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content"),
+    [
+        ({}, "full"),
+        ({"content": "none"}, "none"),
+        ({"destinations": InMemorySpanExporter()}, "none"),
+        ({"destinations": [InMemorySpanExporter()], "content": "full"}, "full"),
+        ({"destinations": Destination("local", content="none")}, "none"),
+        ({"destinations": "console"}, "none"),
+        ({"destinations": ["local", "console"]}, "full"),
+    ],
+)
+def test_content_goes_to_the_store_and_nowhere_else(
+    arguments: dict[str, Any], content: str
+) -> None:
+    genai_otel.instrument(**arguments)
+    assert genai_otel.status().content == content
+
+
+def test_one_destination_may_be_stricter(tmp_path: Path) -> None:
+    told = InMemorySpanExporter()
+    genai_otel.instrument(destinations=[told, Destination("local", content="none")], content="full")
+    step(lambda text: text)("secret")
+    genai_otel.flush()
+    (span,) = told.get_finished_spans()
+    assert "secret" in span.to_json()
+    (file,) = tmp_path.glob(".genai_otel/traces-*.jsonl")
+    assert "task <lambda>" in file.read_text(encoding="utf-8")
+    assert "secret" not in file.read_text(encoding="utf-8")
+    assert [each.content for each in genai_otel.status().destinations] == ["full", "none"]
+
+
+# ----------------------------------------------------------------------------------- switched off
+
+_SWITCHED_OFF = """
+import threading, gc, os
+from threading import Thread
+start = Thread.start
+import openai
+request = openai._base_client.SyncAPIClient.request
+import genai_otel
+genai_otel.instrument(**eval(os.environ["ARGUMENTS"]))
+assert Thread.start is start and openai._base_client.SyncAPIClient.request is request
+assert threading.active_count() == 1 and not gc.callbacks
+@genai_otel.workflow
+def turn():
+    with genai_otel.operation("chat") as op, genai_otel.scope(user_id="u"), genai_otel.suppress():
+        op.model = "m"
+    return genai_otel.current()
+assert turn() is None
+assert genai_otel.flush() and genai_otel.shutdown() and not genai_otel.status().active
+genai_otel.uninstrument()
+assert os.listdir() == []
+"""
+
+
+@pytest.mark.parametrize(
+    "off", [{"GENAI_OTEL_DISABLED": "1"}, {"OTEL_SDK_DISABLED": "true"}], ids=["ours", "standard"]
+)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ARGUMENTS": "{}"},
+        {"ARGUMENTS": "{'settings': genai_otel.Settings()}"},
+        {"ARGUMENTS": "{}", "GENAI_OTEL_CONTENT": "nonsense"},
+    ],
+    ids=["plain", "settings in code", "a bad variable"],
+)
+def test_switched_off(off: dict[str, str], more: dict[str, str], tmp_path: Path) -> None:
+    done = fresh.script(_SWITCHED_OFF, cwd=tmp_path, env={**off, **more})
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_disabled_in_code() -> None:
+    genai_otel.instrument(settings=Settings(disabled=True))
+    assert not genai_otel.status().active
+
+
+# --------------------------------------------------------------------------------------- the store
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    genai_otel.instrument(settings=Settings(directory=str(tmp_path / "file" / "store")))
+    for number in range(5):
+        step(lambda number=number: number)()
+        genai_otel.flush()
+    assert genai_otel.shutdown()
+    warned = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(warned) == 1, [r.getMessage() for r in warned]
+    assert "the program goes on without it" in warned[0].getMessage()
+
+
+def test_where_telemetry_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    genai_otel.instrument(service_name="shop", environment="test")
+    step(lambda: 1)()
+    assert genai_otel.flush()
+    (file,) = tmp_path.glob(".genai_otel/traces-*.jsonl")
+    told = file.read_text(encoding="utf-8")
+    assert '"stringValue":"shop"' in told
+    assert '"deployment.environment.name"' in told
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    genai_otel.shutdown()
+    genai_otel.instrument()
+    assert [each.name for each in genai_otel.status().destinations] == ["otlp"]
