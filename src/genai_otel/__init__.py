@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._settings import Settings
-    from ._setup import Status, flush, instrument, shutdown, status, uninstrument
+    from ._setup import flush, instrument, shutdown, status, uninstrument
+    from ._status import Status
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
     from .destinations.destination import Destination
     from .enrich.budget import Budget, BudgetExceeded
@@ -26,7 +27,7 @@ _HOMES = {
     "PriceBook": ".enrich.pricing",
     "Settings": "._settings",
     "SqliteBudgetStore": ".enrich.sqlite_store",
-    "Status": "._setup",
+    "Status": "._status",
     "Verdict": ".record",
     "agent": ".api.decorators",
     "current": ".recorder",

@@ -1,0 +1,287 @@
+"""What one ``instrument()`` sets up: providers joined or built, destinations, libraries."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+
+from . import _threads
+from ._status import Status, destination_status, library_status
+from .adapters import catalogue
+from .engine.imports import Installation
+from .engine.observe import OPEN
+from .engine.safety import FAULTS, contained
+from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.metrics import MeterProvider
+
+    from ._settings import Settings
+    from .destinations.destination import Outlet
+
+logger = logging.getLogger("genai_otel")
+
+_LOCK = threading.RLock()
+
+
+class Runtime:
+    """What one ``instrument()`` set up."""
+
+    def __init__(self, settings: Settings, arguments: dict[str, Any]) -> None:
+        self.settings, self.arguments = settings, arguments
+        self.installations: list[Installation] = []
+        self.outlets: list[Outlet] = []
+        self.content = False
+        self._joined = False
+        self._flushers: list[Any] = []
+        self._closers: list[Callable[[], Any]] = []
+        self._host: Any = None
+        self._source: Source | None = None
+        self.recorder: Recorder | None = None
+        self._accounts = Accounts()
+
+    # ------------------------------------------------------------------------- setting up
+
+    def choose(self) -> None:
+        """Where telemetry goes and what calls cost; ``ValueError`` on what is not accepted."""
+        host = self.arguments["tracer_provider"] or _host_provider()
+        self._joined = host is not None
+        self.outlets = self._make_outlets(self.arguments["destinations"])
+        self.content = self._wants_content()
+        self._accounts = self._make_accounts()
+
+    def start(self) -> None:
+        """Providers first, then libraries: nothing is recorded halfway."""
+        given = self.arguments
+        host = given["tracer_provider"] or _host_provider()
+        self._take_tracer(host if host is not None else self._own_provider())
+        instruments = self._instruments(given["meter_provider"])
+        ledgers = Ledgers(instruments, self._accounts)
+        self.recorder = Recorder(self._current_source, ledgers, content=self.content)
+        for entry in catalogue.CATALOGUE:
+            if self._wanted(entry.name):
+                self.installations.append(Installation(catalogue.load(entry.name)))
+        self.install()
+
+    def install(self) -> None:
+        """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
+        for installation in self.installations:
+            guard = installation.guard
+            if self.recorder is not None and not guard.enabled and not guard.broken:
+                installation.install(self.recorder, self.settings.request_stream_usage)
+        if self.settings.thread_context == "threads":
+            _threads.install()
+
+    def _make_outlets(self, given: Any) -> list[Outlet]:
+        from .destinations.destination import outlet
+
+        content = self.settings.content or ("none" if self._joined else None)
+        chosen = self._chosen(given)
+        return [outlet(each, content=content, directory=self.settings.directory) for each in chosen]
+
+    def _chosen(self, given: Any) -> Sequence[Any]:
+        if given is None:
+            given = self.settings.destinations
+        if given:
+            return list(given) if isinstance(given, list | tuple) else [given]
+        if self._joined:  # only what was asked for is added to somebody else's provider
+            return []
+        return ["otlp"] if self.settings.otlp_in_environment else ["local"]
+
+    def _wants_content(self) -> bool:
+        if self._joined:
+            return self.settings.content == "full" or any(o.content for o in self.outlets)
+        return any(outlet.content for outlet in self.outlets)
+
+    def _own_provider(self) -> Any:
+        """A provider of ours, which is not made the process's: that place is the host's."""
+        from opentelemetry.sdk.trace import TracerProvider
+
+        from .destinations.ids import OsEntropyIds
+
+        provider = TracerProvider(
+            resource=_resource(self.settings), id_generator=OsEntropyIds(), shutdown_on_exit=False
+        )
+        self._closers.append(provider.shutdown)
+        return provider
+
+    def _take_tracer(self, provider: Any) -> None:
+        """Uses ``provider`` from now on, with our destinations behind it."""
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        from .destinations.destination import Projection
+        from .destinations.seat import seat_on
+
+        self._host = _host_provider()
+        if not hasattr(provider, "add_span_processor"):
+            if self.outlets:
+                logger.warning("genai_otel: the tracer provider takes no destinations of ours")
+        elif self.outlets:
+            projections = [Projection(each, recorded=self.content) for each in self.outlets]
+            processors = [BatchSpanProcessor(each) for each in projections]
+            seat = seat_on(provider)
+            seat.take(processors)
+            self._flushers.extend(processors)
+            self._closers.extend(each.shutdown for each in processors)
+            self._closers.append(partial(seat.leave, processors))
+        from . import __version__
+
+        tracer = provider.get_tracer("genai_otel", __version__)
+        self._source = Source(tracer, early=self._joined or _looks_early(provider))
+
+    def _current_source(self) -> Source:
+        """Where spans come from; somewhere else if the host has set its provider since."""
+        if _host_provider() is not self._host and self.arguments["tracer_provider"] is None:
+            with _LOCK:
+                host = _host_provider()
+                if host is not self._host and host is not None:
+                    self._adopt(host)
+        assert self._source is not None  # noqa: S101 - start() sets it before anything records
+        return self._source
+
+    def _adopt(self, host: Any) -> None:
+        """Joins a provider that the host has set after us.
+
+        Others may listen there, so it is told no more than if it had been there from the start.
+        """
+        self._joined = True
+        if self.content and not self._asked_for_content():
+            self.content = False
+            if self.recorder is not None:
+                self.recorder.leave_content_out()
+            logger.warning(
+                "genai_otel: the process has a tracer provider now; content, which would go there"
+                " too, is not recorded any more unless content='full' is asked for"
+            )
+        self._take_tracer(host)
+
+    def _asked_for_content(self) -> bool:
+        given = self._chosen(self.arguments["destinations"])
+        return self.settings.content == "full" or any(
+            getattr(each, "content", None) == "full" for each in given
+        )
+
+    def _make_accounts(self) -> Accounts:
+        """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+        budgets, given = self.arguments["budgets"], self.arguments["prices"]
+        prices = self.settings.prices if given is None else given
+        book = ledger = None
+        if prices != "off":
+            from .enrich.pricing import PriceBook
+
+            book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+        if budgets:
+            from .enrich.budget import Budgets
+
+            ledger = Budgets(tuple(budgets))
+        accounts = Accounts(book, ledger, estimate=self.settings.estimate_usage)
+        if prices:
+            accounts.prepare()
+        return accounts
+
+    def _instruments(self, given: MeterProvider | None) -> Instruments | None:
+        from . import __version__
+
+        provider = given or _host_meter_provider() or self._own_meter_provider()
+        if provider is None:
+            return None
+        return Instruments(provider.get_meter("genai_otel", __version__))
+
+    def _own_meter_provider(self) -> Any:
+        exporters = [outlet.metrics for outlet in self.outlets if outlet.metrics is not None]
+        if not exporters:
+            return None
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+        readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters]
+        provider = MeterProvider(
+            metric_readers=readers, resource=_resource(self.settings), shutdown_on_exit=False
+        )
+        self._flushers.append(provider)
+        self._closers.append(provider.shutdown)
+        return provider
+
+    def _wanted(self, name: str) -> bool:
+        if name in self.settings.exclude:
+            return False
+        return "auto" in self.settings.libraries or name in self.settings.libraries
+
+    # ------------------------------------------------------------------------- in operation
+
+    def flush(self, timeout: float) -> bool:
+        OPEN.settle()
+        done = [contained(each.force_flush, int(timeout * 1000)) for each in self._flushers]
+        return all(done)
+
+    def remove(self, libraries: Sequence[str]) -> None:
+        for installation in self.installations:
+            if not libraries or installation.adapter.name in libraries:
+                installation.remove()
+        if not libraries:
+            _threads.remove()
+
+    def shutdown(self, timeout: float) -> bool:
+        """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
+        self.remove(())
+        OPEN.end_all()
+        closing = threading.Thread(target=self._close, name="genai-otel-shutdown", daemon=True)
+        try:
+            closing.start()
+        except RuntimeError:  # the interpreter is ending: no thread can be started any more
+            self._close()
+            return True
+        closing.join(timeout)
+        return not closing.is_alive()
+
+    def _close(self) -> None:
+        for close in reversed(self._closers):
+            contained(close)
+
+    def status(self) -> Status:
+        kept = {each.adapter.name: each for each in self.installations}
+        return Status(
+            active=any(each.guard.enabled for each in self.installations),
+            provider="the host's" if self._joined else "our own",
+            content="full" if self.content else "none",
+            libraries=tuple(library_status(e, kept.get(e.name)) for e in catalogue.CATALOGUE),
+            destinations=tuple(destination_status(each) for each in self.outlets),
+            open_streams=len(OPEN),
+            faults=dict(FAULTS.counts),
+        )
+
+
+def _host_provider() -> Any:
+    """The TracerProvider that the host has set, or ``None``.
+
+    The API tells only through a proxy and reads the environment at each look; its variable is asked
+    instead, and where that is gone, nobody's.
+    """
+    return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def _looks_early(provider: Any) -> bool:
+    """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
+    sampler = getattr(provider, "sampler", None)
+    return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
+
+
+def _host_meter_provider() -> Any:
+    provider = metrics.get_meter_provider()
+    return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
+
+
+def _resource(settings: Settings) -> Any:
+    from opentelemetry.sdk.resources import Resource
+
+    given = {
+        "service.name": settings.service_name,
+        "deployment.environment.name": settings.environment,
+    }
+    return Resource.create({key: value for key, value in given.items() if value is not None})
