@@ -56,10 +56,15 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One attribute to replace: ``module:Class.method``, and what makes its stand-in."""
+    """One attribute to replace: ``module:Class.method``, and what makes its stand-in.
+
+    Where one is missing none of the library's are replaced, unless it is ``optional``: then not
+    every version has it, and what it tells is not told there.
+    """
 
     target: str
     stand_in: Callable[[Callable[..., Any], Observer], Callable[..., Any]]
+    optional: bool = False
 
     @property
     def module(self) -> str:

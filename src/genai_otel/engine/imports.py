@@ -128,6 +128,8 @@ class Installation:
             stand_in = patch.stand_in(original, observer)
             setattr(owner, name, stand_in)
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
+            if patch.optional:
+                return
             self.note = f"{patch.target} is not there: {type(error).__name__}"
             self.guard.enabled, self._failed = False, True
             while self._placed:

@@ -60,10 +60,10 @@ def stainless(
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
-        Patch(f"{base}:SyncAPIClient._sleep_for_retry", _retrying),
-        Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _retrying_async),
+        Patch(f"{base}:SyncAPIClient._sleep_for_retry", _retrying, optional=True),
+        Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _retrying_async, optional=True),
         *(
-            Patch(f"{base}:{cls}._process_response", partial(make, headers))
+            Patch(f"{base}:{cls}._process_response", partial(make, headers), optional=True)
             for cls, make in (("SyncAPIClient", _receiving), ("AsyncAPIClient", _receiving_async))
             if headers is not None
         ),
