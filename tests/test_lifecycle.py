@@ -5,31 +5,35 @@ from __future__ import annotations
 import gc
 import threading
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from openai import _base_client, _streaming
+from openai import _base_client
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
 from genai_otel import step
+from genai_otel.adapters.catalogue import load
 from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from genai_otel.engine.adapter import Patch
     from tests.provider import Provider
 
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]
-TARGETS = [
-    (_base_client.SyncAPIClient, "request"),
-    (_base_client.AsyncAPIClient, "request"),
-    (_streaming.Stream, "__init__"),
-    (_streaming.AsyncStream, "__init__"),
-    (threading.Thread, "start"),
-]
+
+
+def _place(patch: Patch) -> tuple[Any, str]:
+    owner, name = patch.path
+    return getattr(import_module(patch.module), owner), name
+
+
+TARGETS = [*map(_place, load("openai").patches), (threading.Thread, "start")]
 
 
 @pytest.fixture(autouse=True)

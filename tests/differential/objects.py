@@ -7,13 +7,13 @@ import copy
 import inspect
 import pickle
 import threading
-import typing
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import openai
-from openai import _base_client, _streaming
 
 import genai_otel
+from genai_otel.adapters.catalogue import load
 from tests.differential.world import program
 
 if TYPE_CHECKING:
@@ -21,29 +21,27 @@ if TYPE_CHECKING:
 
     from tests.differential.world import World
 
-TARGETS = {
-    "request": _base_client.SyncAPIClient,
-    "request async": _base_client.AsyncAPIClient,
-    "_process_response_data": _base_client.BaseClient,
-    "__init__": _streaming.Stream,
-    "__init__ async": _streaming.AsyncStream,
-    "start": threading.Thread,
-}
+
+def _replaced() -> dict[str, Any]:
+    """Everything of the client's, and of Python's, that has a stand-in under instrumentation."""
+    found = {"threading:Thread.start": threading.Thread.start}
+    for patch in load("openai").patches:
+        owner, name = patch.path
+        found[patch.target] = getattr(getattr(import_module(patch.module), owner), name)
+    return found
 
 
 @program
 def introspection(world: World) -> Any:
-    """Everything that is replaced looks like what it replaced."""
+    """What is replaced looks like what it replaced."""
     found = {}
-    for name, owner in TARGETS.items():
-        function = getattr(owner, name.partition(" ")[0])
+    for name, function in _replaced().items():
         found[name] = [
             str(inspect.signature(function)), inspect.isfunction(function),
             inspect.iscoroutinefunction(function), asyncio.iscoroutinefunction(function),
             inspect.isasyncgenfunction(function), inspect.isgeneratorfunction(function),
             function.__name__, function.__qualname__, function.__module__, function.__doc__,
-            str(typing.get_type_hints(function, {**vars(openai.types), **vars(_base_client)}))
-            if owner is threading.Thread else sorted(function.__annotations__),
+            sorted(function.__annotations__),
             inspect.getsource(function), pickle.loads(pickle.dumps(function)) is function,
             copy.deepcopy(function) is function,
         ]  # fmt: skip
