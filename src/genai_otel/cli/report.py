@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from . import text
 from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
 from .spending import GROUPS, Report, Sum
 from .stores import add_store_options, open_store, positive, tell, tell_notes
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_CENT = 0.01
-_LARGE = 100
 _UNPRICED_SHOWN = 20
 _WHY = {
     "estimated_usage": "priced by estimated tokens, in the total",
@@ -148,15 +147,9 @@ def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
 
 
 def money(amounts: dict[str, float]) -> str:
-    """As many digits as say something; ``-`` where nothing was priced."""
-    shown = [_amount(amount, currency) for currency, amount in sorted(amounts.items())]
+    """The sums by currency; ``-`` where nothing was priced."""
+    shown = [text.money(amount, currency) for currency, amount in sorted(amounts.items())]
     return " + ".join(shown) or "-"
-
-
-def _amount(amount: float, currency: str) -> str:
-    digits = 2 if amount >= _LARGE or amount == 0 else 4 if amount >= _CENT else 6
-    figure = f"{amount:,.{digits}f}"
-    return f"${figure}" if currency == "USD" else f"{figure} {one_line(currency)[:8]}"
 
 
 def _as_json(report: Report, top: int | None) -> dict[str, Any]:

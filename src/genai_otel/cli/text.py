@@ -5,6 +5,7 @@ Names and content come from models, tools and strangers: nothing of it may steer
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -25,6 +26,10 @@ _CONTROLS = {
 }
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
+
+
+_CENT = 0.01
+_LARGE = 100
 
 
 def clean(text: str) -> str:
@@ -53,6 +58,18 @@ def duration(nanoseconds: float) -> str:
         return f"{nanoseconds / 1000:.0f} us"
     minutes, rest = divmod(round(nanoseconds / _SECOND), 60)
     return f"{minutes:,} min {rest:02} s"
+
+
+def money(amount: float, currency: str = "USD") -> str:
+    """As many digits as say something: of a sum that is not 0 at least two that are not 0."""
+    if amount >= _LARGE or amount == 0:
+        digits = 2
+    elif amount >= _CENT:
+        digits = 4
+    else:
+        digits = max(6, 1 - math.floor(math.log10(amount)))
+    figure = f"{amount:,.{digits}f}"
+    return f"${figure}" if currency == "USD" else f"{figure} {one_line(currency)[:8]}"
 
 
 def _three_digits(value: float) -> str:

@@ -9,7 +9,7 @@ from genai_otel.destinations.traces import number, total
 
 from .content import passages
 from .layout import Below, Column, Row, columns, draw, terminal_has_color, terminal_width
-from .text import clean, duration, local_time, one_line, shortened
+from .text import clean, duration, local_time, money, one_line, shortened
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -136,7 +136,8 @@ def _seconds(value: Any) -> str:
 
 def _cost(facts: dict[str, Any]) -> str:
     cost = number(facts.get(names.GEN_AI_USAGE_COST))
-    return "" if cost is None else f"{cost:.6f}"
+    currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
+    return "" if cost is None else money(cost, currency if type(currency) is str else "USD")
 
 
 def _status(span: StoredSpan) -> Text:
