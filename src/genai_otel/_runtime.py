@@ -30,6 +30,12 @@ logger = logging.getLogger("genai_otel")
 _LOCK = threading.RLock()
 
 
+def renew_lock() -> None:
+    """In a forked child, where nobody is left who could release it."""
+    global _LOCK  # noqa: PLW0603 - a lock of the process
+    _LOCK = threading.RLock()
+
+
 class Runtime:
     """What one ``instrument()`` set up."""
 
@@ -43,6 +49,8 @@ class Runtime:
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
         self._source: Source | None = None
+        self._meters: Any = None
+        self._measures_anew = False
         self.recorder: Recorder | None = None
         self._accounts = Accounts()
 
@@ -137,6 +145,8 @@ class Runtime:
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
+        if self._measures_anew:
+            self._measure_anew()
         if _host_provider() is not self._host and self.arguments["tracer_provider"] is None:
             with _LOCK:
                 host = _host_provider()
@@ -200,13 +210,32 @@ class Runtime:
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-        readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters]
+        from .destinations.this_process import ThisProcess
+
+        readers = [PeriodicExportingMetricReader(ThisProcess(each)) for each in exporters]
         provider = MeterProvider(
             metric_readers=readers, resource=_resource(self.settings), shutdown_on_exit=False
         )
         self._flushers.append(provider)
         self._closers.append(provider.shutdown)
+        self._meters = provider
         return provider
+
+    def after_fork(self) -> None:
+        """In the child: what the parent has measured, and what it may hold locked, is left alone.
+
+        New meters are made when the child first records something.
+        """
+        if self._meters is not None:
+            self._flushers.remove(self._meters)
+            self._closers.remove(self._meters.shutdown)
+            self._meters, self._measures_anew = None, True
+
+    def _measure_anew(self) -> None:
+        with _LOCK:
+            if self._measures_anew and self.recorder is not None:
+                self._measures_anew = False
+                self.recorder.measure_with(self._instruments(self.arguments["meter_provider"]))
 
     def _wanted(self, name: str) -> bool:
         if name in self.settings.exclude:

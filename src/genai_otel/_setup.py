@@ -9,12 +9,15 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from . import _runtime
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from ._status import Status, library_status
 from .adapters import catalogue
+from .engine import imports
 from .engine.observe import OPEN
 from .engine.safety import BY_HAND, FAULTS
+from .recorder import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from .enrich.budget import Budget
-    from .recorder import Recorder
 
 logger = logging.getLogger("genai_otel")
 
@@ -91,7 +93,7 @@ def instrument(
 
 
 def _begin(runtime: Runtime) -> None:
-    global _RUNTIME  # noqa: PLW0603 - there is one runtime in a process
+    global _RUNTIME
     _once_per_process()
     BY_HAND.reset()
     try:
@@ -99,7 +101,7 @@ def _begin(runtime: Runtime) -> None:
     except Exception:
         runtime.shutdown(1.0)
         raise
-    _RUNTIME = runtime
+    _RUNTIME, ACTIVE.recorder = runtime, runtime.recorder
 
 
 def uninstrument(*libraries: str) -> None:
@@ -125,7 +127,7 @@ def shutdown(timeout: float = 2.0) -> bool:
     """Uninstruments, delivers what is queued and stops; whether that took at most ``timeout``."""
     global _RUNTIME
     with _LOCK:
-        runtime, _RUNTIME = _RUNTIME, None
+        runtime, _RUNTIME, ACTIVE.recorder = _RUNTIME, None, None
     return True if runtime is None else runtime.shutdown(timeout)
 
 
@@ -143,11 +145,6 @@ def status() -> Status:
         open_streams=0,
         faults=dict(FAULTS.counts),
     )
-
-
-def active_recorder() -> Recorder | None:
-    """The recorder that operations made by hand go to; ``None`` when nothing is set up."""
-    return None if _RUNTIME is None else _RUNTIME.recorder
 
 
 # ------------------------------------------------------------------------------------ pieces
@@ -183,7 +180,18 @@ def _once_per_process() -> None:
     _warn_of_foreign_files()
     atexit.register(shutdown)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=OPEN.forget)
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    """A child begins with what was set up, but with nothing that the parent has under way."""
+    global _LOCK  # noqa: PLW0603 - a lock of the process, which the parent may hold
+    _LOCK = threading.RLock()
+    imports.renew_lock()
+    _runtime.renew_lock()
+    OPEN.forget()
+    if _RUNTIME is not None:
+        _RUNTIME.after_fork()
 
 
 def foreign_distribution() -> str | None:

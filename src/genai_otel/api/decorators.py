@@ -12,6 +12,7 @@ from genai_otel.engine.observe import Observer
 from genai_otel.engine.safety import BY_HAND, FAULTS, contained
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import HandMade, Kind, Verdict, snapshot, take
+from genai_otel.recorder import ACTIVE, current
 
 from ._generators import wrap_async_generator, wrap_generator
 
@@ -30,14 +31,10 @@ class _Recorder:
     """The recorder of the moment: decorators are older than ``instrument()`` and outlive it."""
 
     def start(self, op: Operation) -> Active | None:
-        from genai_otel._setup import active_recorder
-
-        recorder = active_recorder()
+        recorder = ACTIVE.recorder
         return None if recorder is None else recorder.start(op)
 
     def current(self) -> Operation | None:
-        from genai_otel.recorder import current
-
         return current()
 
 

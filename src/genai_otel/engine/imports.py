@@ -24,6 +24,12 @@ _HOOKED: set[str] = set()
 _LOCK = threading.RLock()
 
 
+def renew_lock() -> None:
+    """In a forked child, where nobody is left who could release it."""
+    global _LOCK  # noqa: PLW0603 - a lock of the process
+    _LOCK = threading.RLock()
+
+
 class _Placed(NamedTuple):
     """One replaced attribute. ``inherited``: it was not the owner's own before."""
 

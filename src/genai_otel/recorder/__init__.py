@@ -3,9 +3,10 @@
 from .accounts import Accounts
 from .context import scope, suppress
 from .metrics import Instruments
-from .recorder import Ledgers, Recorder, Recording, Source, current
+from .recorder import ACTIVE, Ledgers, Recorder, Recording, Source, current
 
 __all__ = [
+    "ACTIVE",
     "Accounts",
     "Instruments",
     "Ledgers",

@@ -59,6 +59,10 @@ class Recorder:
     def __init__(self, source: Callable[[], Source], ledgers: Ledgers, *, content: bool) -> None:
         self._source, self._ledgers, self._content = source, ledgers, content
 
+    def measure_with(self, instruments: Instruments | None) -> None:
+        """From now on other instruments measure."""
+        self._ledgers = self._ledgers._replace(instruments=instruments)
+
     def leave_content_out(self) -> None:
         """From now on nothing that was said is recorded."""
         self._content = False
@@ -97,6 +101,18 @@ class Recorder:
             op.capture = self._content
             recording.found = {**ambient(context), **opening(op)} if seen is None else {}
         return recording
+
+
+class _Active:
+    """The recorder that operations made by hand go to; ``None`` when nothing is set up.
+
+    Kept here, so that nothing has to be imported to look, which fails when Python is ending.
+    """
+
+    recorder: Recorder | None = None
+
+
+ACTIVE = _Active()
 
 
 class Recording:
