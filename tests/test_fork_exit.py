@@ -1,0 +1,329 @@
+"""Exit, fork and spawn: quiet, complete, and nobody speaks for another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import fresh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.provider import Provider
+
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+_BEGIN = """
+import os, sys, threading
+import openai
+import genai_otel
+genai_otel.instrument()
+client = openai.OpenAI(api_key="sk", base_url=sys.argv[1], max_retries=0)
+def ask(model, **more):
+    return client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "Hello"}], **more)
+"""
+
+
+def program(provider: Provider, directory: Path, code: str, **env: str) -> tuple[str, str]:
+    """Standard output and standard error of a program that begins as above."""
+    done = fresh.script(_BEGIN + code, provider.base_url, cwd=directory, env=env)
+    return done.stdout, done.stderr
+
+
+def stored(directory: Path, signal: str = "traces") -> list[Any]:
+    """What each process has written: pairs of its number and one request's items."""
+    found = []
+    for file in sorted(directory.glob(f".genai_otel/{signal}-*.jsonl")):
+        pid = int(file.name.split("-")[2])
+        for line in file.read_text(encoding="utf-8").splitlines():
+            found.append((pid, json.loads(line)))  # noqa: PERF401 - two levels
+    return found
+
+
+def spans(directory: Path) -> list[tuple[int, str, dict[str, Any]]]:
+    """Process, name and attributes of every span, by name."""
+    found = []
+    for pid, request in stored(directory):
+        for resource in request["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    facts = {a["key"]: a["value"] for a in span["attributes"]}
+                    found.append((pid, span["name"], {**facts, "id": span["spanId"]}))
+    return sorted(found, key=lambda each: each[1])
+
+
+def names(directory: Path) -> list[str]:
+    return [name for _, name, _ in spans(directory)]
+
+
+# ------------------------------------------------------------------------------------------- exit
+
+
+EXITS = {
+    "end": "",
+    "exit": "sys.exit(0)",
+    "exit in a thread": "t = threading.Thread(target=sys.exit); t.start(); t.join()",
+    "daemon thread": "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    "by hand": "genai_otel.shutdown()",
+    "thread still reading": """
+stream2 = ask("slow", stream=True)
+threading.Thread(target=list, args=(stream2,)).start()
+""",
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_is_quiet_and_complete(provider: Provider, tmp_path: Path, how: str) -> None:
+    code = f"""
+kept = ask("ok-open", stream=True); next(kept)
+ask("ok-whole")
+{EXITS[how]}
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    expected = ["chat ok-open", "chat ok-whole"]
+    if how == "thread still reading":
+        expected.append("chat slow")
+    assert names(tmp_path) == expected
+    facts = {name: attributes for _, name, attributes in spans(tmp_path)}
+    assert facts["chat ok-open"]["genai_otel.response.completed"] == {"boolValue": False}
+
+
+def test_an_exception_leaves_its_own_traceback(provider: Provider, tmp_path: Path) -> None:
+    code = _BEGIN + 'ask("ok")\nraise SystemError("the end")\n'
+    done = fresh.run("-c", code, provider.base_url, cwd=tmp_path, code=1)
+    assert done.stderr.endswith("SystemError: the end\n")
+    assert done.stderr.count("Traceback") == 1
+    assert names(tmp_path) == ["chat ok"]
+
+
+def test_calls_at_the_very_end(provider: Provider, tmp_path: Path) -> None:
+    """From callbacks of atexit before and after ours, and from finalisers."""
+    code = """
+import atexit
+atexit.register(lambda: print(ask("ok-first").id))
+class Late:
+    def __del__(self, operation=genai_otel.operation, tool=genai_otel.tool(len)):
+        with operation("step", "late"):
+            tool("late")
+        print("finalised")
+late = Late()
+"""
+    before = "import atexit\natexit.register(lambda: print(ask('ok-last').id))\n" + _BEGIN
+    done = fresh.script(before + code, provider.base_url, cwd=tmp_path)
+    assert done.stdout.split() == ["chatcmpl-ok-first", "chatcmpl-ok-last", "finalised"]
+    assert done.stderr == ""
+    assert names(tmp_path) == ["chat ok-first"], "those after our end are not recorded"
+
+
+def test_exit_code_is_the_hosts(provider: Provider, tmp_path: Path) -> None:
+    code = _BEGIN + 'kept = ask("ok", stream=True)\nsys.exit(7)\n'
+    done = fresh.run("-c", code, provider.base_url, cwd=tmp_path, code=7)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+# ------------------------------------------------------------------------------------------- fork
+
+
+@forking
+def test_a_child_does_not_speak_for_its_parent(provider: Provider, tmp_path: Path) -> None:
+    """It inherits a queue and an open stream, and delivers neither."""
+    code = """
+ask("ok-queued")
+stream = ask("ok-open", stream=True)
+next(stream)
+pid = os.fork()
+if pid == 0:
+    ask("ok-child")
+    assert genai_otel.status().open_streams == 0
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+list(stream)
+print(pid)
+"""
+    out, err = program(provider, tmp_path, code)
+    assert err == ""
+    child = int(out)
+    found = {name: (pid == child, facts) for pid, name, facts in spans(tmp_path)}
+    assert names(tmp_path) == ["chat ok-child", "chat ok-open", "chat ok-queued"]
+    assert {name: of_child for name, (of_child, _) in found.items()} == {
+        "chat ok-child": True, "chat ok-open": False, "chat ok-queued": False,
+    }  # fmt: skip
+    assert "genai_otel.response.completed" not in found["chat ok-open"][1]
+
+
+@forking
+def test_a_child_that_reads_its_parents_stream(provider: Provider, tmp_path: Path) -> None:
+    code = """
+stream = ask("ok", stream=True)
+next(stream)
+pid = os.fork()
+if pid == 0:
+    stream.close()
+    del stream
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert genai_otel.status().open_streams == 1
+stream.close()
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    assert names(tmp_path) == ["chat ok"]
+
+
+@forking
+def test_metrics_are_counted_once(provider: Provider, tmp_path: Path) -> None:
+    """What the parent has measured before the fork is not the child's to tell."""
+    code = """
+ask("ok-parent")
+pid = os.fork()
+if pid == 0:
+    ask("ok-child")
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    counted = []
+    for _, request in stored(tmp_path, "metrics"):
+        for metric in request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]:
+            if metric["name"] == "gen_ai.client.operation.duration":
+                for point in metric["histogram"]["dataPoints"]:
+                    facts = {a["key"]: a["value"] for a in point["attributes"]}
+                    counted.append(facts["gen_ai.request.model"]["stringValue"])
+    assert sorted(counted) == ["ok-child", "ok-parent"]
+
+
+@forking
+def test_a_child_that_just_goes(provider: Provider, tmp_path: Path) -> None:
+    code = """
+stream = ask("ok", stream=True)
+next(stream)
+with genai_otel.operation("workflow", "all"):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    assert names(tmp_path) == ["chat ok", "invoke_workflow all"]
+
+
+@forking
+def test_a_fork_while_others_hold_our_locks(provider: Provider, tmp_path: Path) -> None:
+    """A thread that calls while the process forks must not leave the child stuck."""
+    code = """
+import signal
+from genai_otel import _runtime, _setup
+from genai_otel.engine import imports
+held, stop = threading.Barrier(5), threading.Event()
+def holds(lock):
+    with lock:
+        held.wait()
+        stop.wait()
+def calls():
+    held.wait()
+    while not stop.is_set():
+        with genai_otel.operation("chat", "busy"):
+            pass
+        genai_otel.flush()
+locks = (_setup._LOCK, _runtime._LOCK, imports._LOCK)
+threads = [threading.Thread(target=holds, args=(lock,)) for lock in locks]
+threads.append(threading.Thread(target=calls))
+for thread in threads:
+    thread.start()
+held.wait()
+for _ in range(10):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        with genai_otel.operation("chat", "child"):
+            pass
+        genai_otel.uninstrument()
+        genai_otel.instrument()
+        genai_otel.shutdown()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+stop.set()
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    assert names(tmp_path).count("chat child") == 10
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_multiprocessing(provider: Provider, tmp_path: Path, method: str) -> None:
+    if method != "spawn" and sys.platform == "win32":
+        pytest.skip("not on this system")
+    (tmp_path / "work.py").write_text(
+        """
+import multiprocessing, sys
+import openai
+import genai_otel
+
+def work(url, number):
+    genai_otel.instrument()
+    with openai.OpenAI(api_key="sk", base_url=url) as client:
+        client.chat.completions.create(model=f"ok-{number}", messages=[])
+    assert genai_otel.flush()
+
+if __name__ == "__main__":
+    genai_otel.instrument()
+    context = multiprocessing.get_context(sys.argv[2])
+    children = [context.Process(target=work, args=(sys.argv[1], n)) for n in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    print([child.exitcode for child in children])
+""",
+        encoding="utf-8",
+    )
+    done = fresh.run("work.py", provider.base_url, method, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("[0, 0]\n", "")
+    assert names(tmp_path) == ["chat ok-0", "chat ok-1"]
+    assert len({pid for pid, _, _ in spans(tmp_path)}) == 2
+
+
+# --------------------------------------------------------------------------------------------- ids
+
+
+def test_the_hosts_randomness_is_the_hosts(provider: Provider, tmp_path: Path) -> None:
+    code = """
+import random
+random.seed(42)
+state = random.getstate()
+for number in range(1_000):
+    if number % 250 == 0:
+        random.seed(42)
+    with genai_otel.operation("step", "x"):
+        pass
+ask("ok")
+assert random.getstate() == state
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    ids = [facts["id"] for _, _, facts in spans(tmp_path)]
+    assert len(ids) == len(set(ids)) == 1_001
+
+
+@forking
+def test_ids_of_forked_processes_differ(provider: Provider, tmp_path: Path) -> None:
+    code = """
+import random
+def one():
+    with genai_otel.operation("step", "x"):
+        pass
+one()
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        random.seed(42)
+        one()
+        sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+    assert program(provider, tmp_path, code) == ("", "")
+    ids = [facts["id"] for _, _, facts in spans(tmp_path)]
+    assert len(ids) == len(set(ids)) == 9
