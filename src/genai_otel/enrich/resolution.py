@@ -116,9 +116,7 @@ class Resolver:
                 continue
             for entry in source.entries(*call.names):
                 if self._applies(entry, call, biller):
-                    quote = self._quote(entry, call, biller)
-                    if quote is not None:
-                        yield quote
+                    yield from self._quotes(entry, call, biller)
 
     def _applies(self, entry: Entry, call: Call, biller: str | None) -> bool:
         if not matches(entry.region, call.region):
@@ -134,40 +132,35 @@ class Resolver:
             return False
         return entry.provider == biller and entry.model.lower() == name
 
-    def _quote(self, entry: Entry, call: Call, biller: str | None) -> Quote | None:
-        place = Quote(entry.model, entry.rates, entry.window, entry.factor, entry.currency)
+    def _quotes(
+        self, entry: Entry, call: Call, biller: str | None, depth: int = _DEEPEST
+    ) -> Iterator[Quote]:
+        """What an entry says: its own prices, or what it is the same as, while both hold."""
         if entry.same_as is None:
-            return place
-        target = self._target(entry.same_as, call, biller, _DEEPEST)
-        if target is None:
-            return None
-        return target._replace(
-            window=(
-                max(entry.window[0], target.window[0]),
-                min(entry.window[1], target.window[1]),
-            ),
-            factor=entry.factor * target.factor,
-        )
+            yield Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
+            return
+        for quote in self._targets(entry.same_as, call, biller, depth):
+            since = max(entry.window[0], quote.window[0])
+            until = min(entry.window[1], quote.window[1])
+            if since < until:
+                yield quote._replace(window=(since, until), factor=entry.factor * quote.factor)
 
-    def _target(self, name: str, call: Call, biller: str | None, depth: int) -> Quote | None:
-        """What ``same_as`` means: an entry of the user's, else a model of the bundled table."""
-        for book in self._books:
+    def _targets(self, name: str, call: Call, biller: str | None, depth: int) -> Iterator[Quote]:
+        """What ``same_as`` means: entries of the user's, then a model of the bundled table."""
+        again = call._replace(model=name, request_model=None)
+        for book in self._books if depth else ():
             for entry in book.entries(name):
-                again = call._replace(model=name, request_model=None)
-                if not depth or entry.general or entry.same_as != entry.follows:
-                    continue
-                if self._applies(entry, again, biller):
-                    if entry.same_as is None:
-                        return Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
-                    found = self._target(entry.same_as, call, biller, depth - 1)
-                    if found is not None:
-                        return found._replace(factor=found.factor * entry.factor)
+                own = entry.same_as is not None and entry.follows is None
+                if not (own or entry.general) and self._applies(entry, again, biller):
+                    yield from self._quotes(entry, call, biller, depth - 1)
         prefix, _, rest = name.partition("/")
         named = self._named_biller(prefix) if rest else None
         if named is not None:
             biller, name = named, rest
         biller = biller or self._named_biller(call.provider)
-        return self._listed(name, call, biller, mapped=True)[0] if biller else None
+        quote = self._listed(name, call, biller, mapped=True)[0] if biller else None
+        if quote is not None:
+            yield quote
 
     def _listed(
         self, name: str | None, call: Call, biller: str, *, mapped: bool

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
+from genai_otel.enrich.tokens import ESTIMATED, estimate
 from genai_otel.record import Kind, Usage
 
 from .context import ambient
@@ -75,7 +76,7 @@ class Accounts:
         usage = op.usage
         if self._estimate and op.capture and usage.input is None and usage.output is None:
             usage.input, usage.output = _tokens(op.input), _tokens(op.output)
-            usage.estimated = "script-aware"
+            usage.estimated = ESTIMATED
         usd = self._price(op, _billed(op), keep=True)
         if self._budgets is None:
             return []
@@ -168,8 +169,6 @@ def _who(context: Context) -> dict[str, Any]:
 
 def _tokens(messages: Any) -> int:
     """About how many tokens these messages are; from the text's length and a sample of it."""
-    from genai_otel.enrich.tokens import estimate
-
     texts = [
         part["content"]
         for message in messages or ()
