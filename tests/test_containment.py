@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,12 @@ def test_wherever_we_fail_the_host_sees_nothing(
     place: str,
 ) -> None:
     monkeypatch.setattr(place, breaks)
-    assert [_calls(client), asyncio.run(_async_calls(provider)), _by_hand()] == expected
+
+    def act() -> list[Any]:
+        return [_calls(client), asyncio.run(_async_calls(provider)), _by_hand()]
+
+    # In a context of its own, which stays as it is where we fail to leave it.
+    assert contextvars.copy_context().run(act) == expected
     assert genai_otel.status().faults, "the place is one that these calls come by"
     monkeypatch.undo()
 

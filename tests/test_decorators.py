@@ -407,6 +407,7 @@ def test_unknown_kind_is_a_step(
     genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
     with operation("chatt", "typo") as op:
         op.result = 1
     genai_otel_capture.span("task typo")

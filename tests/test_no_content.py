@@ -160,6 +160,7 @@ def test_errors_of_our_own(
         raise ValueError(f"cannot take {given} {canary()}")
 
     monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
     monkeypatch.setattr("genai_otel.recorder.recorder.outcome", breaks)
     monkeypatch.setattr("genai_otel.api.decorators._result", breaks)
     step(lambda text: canary("result"))(canary("argument"))
