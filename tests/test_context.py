@@ -253,6 +253,26 @@ def test_a_stream_read_after_its_parent_ended(
     assert chat.attributes["user.id"] == "u1"
 
 
+def test_a_request_is_told_as_it_was_sent(genai_otel_capture: Capture, provider: Provider) -> None:
+    """An agent goes on filling its messages and tools while the answer still streams in."""
+    messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "early"}]}]
+    schema: dict[str, Any] = {"type": "object", "properties": {"early": {}}}
+    tools: list[Any] = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    with openai.OpenAI(api_key="sk", base_url=provider.base_url) as client:
+        stream = client.chat.completions.create(
+            model="ok", messages=messages, tools=tools, stream=True
+        )
+        messages[0]["content"][0]["text"] = "late"
+        messages.append({"role": "user", "content": "late"})
+        schema["properties"]["late"] = {}
+        tools.clear()
+        list(stream)
+    told = genai_otel_capture.span().attributes
+    assert "early" in told["gen_ai.input.messages"]
+    assert "early" in told["gen_ai.tool.definitions"]
+    assert "late" not in told["gen_ai.input.messages"] + told["gen_ai.tool.definitions"]
+
+
 def test_suppressed(genai_otel_capture: Capture, provider: Provider) -> None:
     client = openai.OpenAI(api_key="sk", base_url=provider.base_url)
     with suppress():

@@ -236,7 +236,7 @@ def test_chats(
     try:
         reply = client.chat.completions.create(stream=stream, **ask(model))
         list(reply)
-    except openai.APIError:
+    except Exception:  # noqa: BLE001 - older clients let errors of httpx through
         assert model != "secretive"
     assert not leaks(capture, caplog)
 
