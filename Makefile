@@ -18,7 +18,9 @@ PY := $(VENV)/bin/python
 ENVIRONMENT := scripts/environment.py
 SOURCES := src tests scripts examples semconv
 
-# Older client majors (pyproject.toml has their pins): conformance is run in each one's environment.
+# Older client majors (pyproject.toml has their pins), and what is run in each one's environment.
+CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_joining.py \
+	tests/test_stream_usage.py tests/test_cost_on_spans.py
 CLIENTS := openai-2 openai-1
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
@@ -44,12 +46,12 @@ $(VENV)/.has-%: pyproject.toml $(ENVIRONMENT) | python
 	@$(PYTHON) $(ENVIRONMENT) $(VENV) $*
 
 define client
-.PHONY: conformance-$(1)
+.PHONY: client-$(1)
 .venvs/$(1)/.has-$(1): pyproject.toml $(ENVIRONMENT) | python
 	@$$(PYTHON) $(ENVIRONMENT) .venvs/$(1) $(1)
-conformance-$(1): .venvs/$(1)/.has-$(1)
-	@echo "==> conformance with $(1)"
-	.venvs/$(1)/bin/python -m pytest -q tests/conformance
+client-$(1): .venvs/$(1)/.has-$(1)
+	@echo "==> calls with $(1)"
+	.venvs/$(1)/bin/python -m pytest -q $(CLIENT_TESTS)
 endef
 $(foreach name,$(CLIENTS),$(eval $(call client,$(name))))
 
@@ -82,9 +84,9 @@ docs-check: $(VENV)/.has-dev
 
 # ---------------------------------------------------------------------------- tests
 
-test: suite conformance-$(OLDER) ## the whole suite; conformance also on one older client major
+test: suite client-$(OLDER) ## the whole suite; real calls also on one older client major
 
-test-all: suite $(CLIENTS:%=conformance-%) ## the whole suite; conformance on every client major
+test-all: suite $(CLIENTS:%=client-%) ## the whole suite; real calls on every client major
 
 test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"
@@ -92,8 +94,8 @@ test-quick: $(VENV)/.has-dev
 suite: $(VENV)/.has-dev $(VENV)/.has-model
 	$(PY) -m pytest
 
-conformance: $(VENV)/.has-dev ## the conformance table, newest clients
-	$(PY) -m pytest -q tests/conformance
+conformance: $(VENV)/.has-dev ## the conformance table, newest clients; in progress, cells fail
+	GENAI_OTEL_CONFORMANCE=1 $(PY) -m pytest -q tests/conformance
 
 # ---------------------------------------------------------------------------- the rest
 

@@ -268,6 +268,7 @@ def test_a_near_miss_is_unknown(book: PriceBook, provider: str, model: str | Non
         ("openai", "gateway.example.com"),
         ("openai", "api.openai.com.example.com"),
         ("openai", "eu.api.openai.com"),
+        ("openai", "api.fireworks.ai.example.com"),
         ("ollama", None),
         ("ibm.watsonx.ai", None),
         (None, None),

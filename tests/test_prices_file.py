@@ -168,6 +168,36 @@ def test_prices_hold_from_and_until(book: PriceBook) -> None:
     assert amount(datetime(2026, 6, 1, tzinfo=UTC)) == pytest.approx(5)
 
 
+def test_a_map_follows_the_dates_of_both() -> None:
+    dated = [{"input": 10, "output": 0, "until": "2026-06-01"},
+             {"input": 5, "output": 0, "from": "2026-06-01"}]  # fmt: skip
+    mine = {"same_as": "dated", "until": "2026-08-01", "factor": 2}
+    made = PriceBook({"models": {"dated": dated, "mine": mine}}, bundled=False)
+
+    def amount(month: int) -> float | None:
+        at = datetime(2026, month, 15, tzinfo=UTC)
+        return ask(made, "mine", used(input=1_000_000, output=0), at=at).amount
+
+    assert [amount(5), amount(6), amount(8)] == [pytest.approx(20), pytest.approx(10), None]
+
+
+def test_maps_of_several_files_end_even_in_a_circle() -> None:
+    made = PriceBook([{"models": {"a": {"same_as": "b"}}}, {"models": {"b": {"same_as": "a"}}}])
+    made.load()
+    assert ask(made, "a").status == "unknown_model"
+
+
+def test_a_map_may_name_another_providers_model() -> None:
+    made = PriceBook({"models": {"x": {"same_as": "anthropic/claude-opus-4-5"},
+                                 "y": {"same_as": "nobody/claude-opus-4-5"},
+                                 "z": {"same_as": "gpt-4o"}}})  # fmt: skip
+    made.load()
+    assert ask(made, "x", host="localhost").amount == pytest.approx((5000 + 2500) / 1e6)
+    assert ask(made, "y").amount is None
+    assert ask(made, "z", host="localhost").amount == pytest.approx(0.0035)
+    assert ask(made, "z", provider=None).status == "unknown_biller"
+
+
 def test_prices_by_region_and_provider(book: PriceBook) -> None:
     def amount(**more: Any) -> float | None:
         return ask(book, "placed", used(input=1_000_000, output=0), **more).amount

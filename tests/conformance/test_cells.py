@@ -1,0 +1,136 @@
+"""Every cell of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import genai_otel
+from genai_otel import _names as names
+from genai_otel.engine.observe import OPEN
+from genai_otel.engine.safety import FAULTS
+from tests.conformance.facts import expected, found, truth_of
+from tests.conformance.libraries import LIBRARIES
+from tests.conformance.table import Cell, cells, listed
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tests.conformance.conftest import Bench
+    from tests.conformance.facts import Facts
+    from tests.conformance.table import Library
+    from tests.conformance.visits import Visit
+    from tests.provider import Request
+
+CELLS = [cell for library in LIBRARIES.values() for cell in cells(library)]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_cell(bench: Bench, cell: Cell) -> None:
+    library = LIBRARIES[cell.library]
+    genai_otel.uninstrument()
+    bench.forget()
+    bare, asked_bare = visited(bench, library, cell)
+    assert not bench.spans()
+    bench.instrument()
+    visit, asked = visited(bench, library, cell)
+    assert visit.seen() == bare.seen()
+    assert list(map(on_the_wire, asked)) == list(map(on_the_wire, asked_bare))
+    (span,) = bench.spans()
+    known = truth_of(visit)
+    compare(library, cell, expected(library, visit, bench.port), found(span))
+    if visit.final is not None:
+        final = library.finals[cell.endpoint](visit.final)
+        told = found(span)
+        assert {key: told[key] for key in final} == final
+    if known.first_token is not None and asked:
+        assert_no_token_before(span, asked[-1].sent[known.first_token])
+    assert_measured(span, bench.points())
+    assert (len(OPEN), FAULTS.counts, bench.log.lines) == (0, {}, [])
+
+
+def visited(bench: Bench, library: Library, cell: Cell) -> tuple[Visit, list[Request]]:
+    visit = bench.visit(library, cell)
+    if visit.ending.early:
+        visit.limit = truth_of(visit).chunks
+    return visit, bench.go(visit)
+
+
+def on_the_wire(request: Request) -> Any:
+    """The request as it was sent; the parts of a form are parted by chance."""
+    form = dict(request.form)
+    headers = {k: v for k, v in request.headers.items() if not (form and k == "content-type")}
+    return request.method, request.path, headers, form or request.raw
+
+
+def compare(library: Library, cell: Cell, wanted: Facts, told: Facts) -> None:
+    """The span tells the truth, but for declared gaps; and these are gaps still."""
+    wrong = {
+        fact: f"{told[fact]!r} instead of {value!r}"
+        for fact, value in wanted.items()
+        if told[fact] != value
+    }
+    gaps = [gap for gap in library.gaps if gap.covers(cell, library.major())]
+    declared = {fact for gap in gaps for fact in listed(gap.facts)}
+    assert {fact: text for fact, text in wrong.items() if fact not in declared} == {}
+    healed = {fact for fact in declared - wrong.keys() if wanted.get(fact) not in (None, (), "")}
+    assert not healed, f"declared as gaps, but right: {sorted(healed)}"
+
+
+def assert_no_token_before(span: ReadableSpan, sent: float) -> None:
+    """The first token is not told to have come before the provider sent it."""
+    waited = (span.attributes or {}).get(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN)
+    assert waited is None or (span.start_time or 0) / 1e9 + waited > sent - 0.002
+
+
+# --------------------------------------------------------------------------------------- metrics
+
+_TIMES = {
+    names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK: (
+        names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
+    ),
+    names.METRIC_GENAI_OTEL_CLIENT_TIME_TO_FIRST_TOKEN: (
+        names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN
+    ),
+    names.METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN: (
+        names.GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN
+    ),
+}
+_TOKENS = {
+    "input": names.GEN_AI_USAGE_INPUT_TOKENS,
+    "output": names.GEN_AI_USAGE_OUTPUT_TOKENS,
+}
+_SHARED = (
+    names.GEN_AI_OPERATION_NAME,
+    names.GEN_AI_PROVIDER_NAME,
+    names.GEN_AI_REQUEST_MODEL,
+    names.GEN_AI_RESPONSE_MODEL,
+    names.SERVER_ADDRESS,
+    names.SERVER_PORT,
+)
+
+
+def assert_measured(span: ReadableSpan, points: dict[str, list[Any]]) -> None:
+    """Every metric is what the span tells, and nothing else was measured."""
+    told = dict(span.attributes or {})
+    guardrail = told[names.GEN_AI_OPERATION_NAME] == "apply_guardrail"
+    (duration,) = points.pop(
+        names.METRIC_GENAI_OTEL_GUARDRAIL_DURATION
+        if guardrail
+        else names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION
+    )
+    assert duration.sum == pytest.approx(((span.end_time or 0) - (span.start_time or 0)) / 1e9)
+    assert duration.attributes.get(names.ERROR_TYPE) == told.get(names.ERROR_TYPE)
+    if guardrail:
+        return
+    shared = {name: told[name] for name in _SHARED if name in told}
+    measured = {}
+    for point in points.pop(names.METRIC_GEN_AI_CLIENT_TOKEN_USAGE, ()):
+        measured[_TOKENS[point.attributes[names.GEN_AI_TOKEN_TYPE]]] = point.sum
+    assert measured == {name: told[name] for name in _TOKENS.values() if name in told}
+    points.pop(names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK, None)
+    times = {_TIMES[name]: each.sum for name, (each,) in points.items()}
+    assert times == {name: told[name] for name in _TIMES.values() if name in told}
+    for each in (duration, *(point for rows in points.values() for point in rows)):
+        assert {key: each.attributes.get(key) for key in shared} == shared

@@ -1,0 +1,184 @@
+"""Going through a door: once for both colours.
+
+Doors are coroutines that await only what may be awaited. With a synchronous client nothing ever
+is, so the coroutine runs to its end without an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from tests.conformance.table import ENDINGS, Cell, Library
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+
+class Visit:
+    """One call through one door, and all that the host saw of it."""
+
+    def __init__(self, library: Library, cell: Cell, client: Any) -> None:
+        self.client, self.cell = client, cell
+        self.limit: int | None = None
+        self.endpoint = library.endpoints[cell.endpoint]
+        self.door = library.doors[cell.door]
+        self.mode = next(mode for mode in self.endpoint.modes if mode.name == cell.mode)
+        self.ending = ENDINGS[cell.ending]
+        self.arguments = {
+            "model": cell.scenario,
+            **self.endpoint.arguments,
+            **self.mode.arguments,
+            **library.arguments.get(cell.scenario, {}),
+        }
+        self.types: list[str] = []
+        self.items: list[str] = []
+        self.chunks = 0
+        self.reply: str | None = None
+        self.final: Any = None
+        self.error: str | None = None
+        self.told = ""
+        self._hand: Any = None
+
+    # ------------------------------------------------------------------- what doors are made of
+
+    def method(self, name: str = "") -> Any:
+        """A method of the endpoint's resource; without a name, its usual one."""
+        verb = self.endpoint.verb
+        return attrgetter(f"{self.endpoint.resource}.{name or verb}")(self.client)
+
+    def method_by(self, accessor: str) -> Any:
+        """The usual method, reached by one of the resource's accessors."""
+        return self.method(f"{accessor}.{self.endpoint.verb}")
+
+    def given(self, thing: Any) -> Any:
+        """Notes what the host got from the client, and holds it."""
+        self.types.append(name_of(type(thing)))
+        self._hand = thing
+        return thing
+
+    async def read(self, thing: Any) -> None:
+        """Reads a whole reply, or a stream as the cell's ending has it."""
+        self.given(thing)
+        if self.mode.stream:
+            await self.read_stream(thing)
+        else:
+            self.reply = repr(thing)
+
+    async def read_stream(self, stream: Any) -> None:
+        if self.ending.leave == "with":
+            async with entered(stream) as entered_stream:
+                await self.take(self.given(entered_stream))
+        else:
+            await self.take(stream)
+        if self.ending.leave == "close":
+            await now(stream.close())
+
+    async def take(self, stream: Any) -> None:
+        """Reads as many chunks as the ending wants, and cancels itself if it wants that."""
+        iterator = stream.__aiter__() if hasattr(stream, "__aiter__") else iter(stream)
+        while self.limit is None or self.chunks < self.limit:
+            try:
+                item = await step(iterator)
+            except (StopIteration, StopAsyncIteration):
+                return
+            self.note(item)
+        if self.ending.leave == "cancel":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await step(iterator)
+
+    def note(self, item: Any) -> None:
+        self.items.append(repr(item))
+        self.chunks += not self.door.counts or getattr(item, "type", "") == self.door.counts
+
+    # ---------------------------------------------------------------------------- going through
+
+    def go(self, runner: asyncio.Runner) -> None:
+        """Through the door and, for better or worse, out again."""
+        through = self._through()
+        if self.cell.colour == "sync":
+            run_plainly(through)
+        else:
+            runner.run(through)
+        self._hand = None
+        if self.ending.leave == "drop":
+            gc.collect()
+        if self.cell.colour == "async":
+            runner.run(pause())
+
+    async def _through(self) -> None:
+        try:
+            await self.door.go(self)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - compared afterwards
+            self.error = name_of(type(error))  # the error itself would keep the stream alive
+            self.told = f"{error}, from {error.__cause__!r}"
+
+    def seen(self) -> dict[str, Any]:
+        """What the host saw, to be compared with what it sees without us."""
+        return {
+            "types": self.types,
+            "items": self.items,
+            "reply": self.reply,
+            "error": self.error,
+            "told": self.told,
+        }
+
+
+def name_of(cls: type) -> str:
+    """As spans name an exception."""
+    return (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )
+
+
+async def now(thing: Any) -> Any:
+    """The value, awaited where it is to be awaited."""
+    return await thing if inspect.isawaitable(thing) else thing
+
+
+async def step(iterator: Any) -> Any:
+    """The next item of an iterator of either colour."""
+    return await anext(iterator) if hasattr(iterator, "__anext__") else _next(iterator)
+
+
+_END = object()
+
+
+def _next(iterator: Any) -> Any:
+    item = next(iterator, _END)  # a StopIteration cannot leave a coroutine
+    if item is _END:
+        raise StopAsyncIteration
+    return item
+
+
+@asynccontextmanager
+async def entered(manager: Any) -> AsyncIterator[Any]:
+    """`with` or `async with`."""
+    if hasattr(manager, "__aenter__"):
+        async with manager as inside:
+            yield inside
+    else:
+        with manager as inside:
+            yield inside
+
+
+async def pause() -> None:
+    """Lets the loop finish what a dropped asynchronous generator left to it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def run_plainly(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine which never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise AssertionError("a synchronous client made its caller wait")
