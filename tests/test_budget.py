@@ -11,6 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded
+from genai_otel.engine.safety import FAULTS
 from genai_otel.enrich.budget import Budgets, Spending
 from genai_otel.enrich.sqlite_store import SqliteBudgetStore
 from genai_otel.testing import Capture
@@ -237,6 +238,7 @@ def test_a_call_back_that_fails_is_ours_to_bear(
 
     assert chat(client).choices
     assert len(capture.spans) == 1
+    assert FAULTS.counts.popitem() == ("Recording.finish: RuntimeError", 1)
 
 
 def test_users_of_a_scope(capture: Capture, client: Any) -> None:

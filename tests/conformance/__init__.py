@@ -3,7 +3,7 @@
 In progress: ``make conformance`` runs it, the suite does not yet (see tests/conftest.py).
 
 A cell of the table is one call: library x endpoint x client x door x mode x colour (sync or async)
-x scenario x ending. It is made twice, bare and instrumented, through the same door. The instrumented
+x scenario x ending. It is made twice through the same door, bare and instrumented. The instrumented
 host must see what the bare one sees: values, types, exceptions, request bytes and headers. The one
 span must tell what the provider truly said (`tests.provider.truth`), and the metrics must equal it.
 
