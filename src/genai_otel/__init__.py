@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from ._settings import Settings
     from ._setup import flush, instrument, shutdown, status, uninstrument
     from ._status import Status
+    from .api.ambient import scope, suppress
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
     from .destinations.destination import Destination
     from .enrich.budget import Budget, BudgetExceeded
     from .enrich.pricing import PriceBook
     from .enrich.sqlite_store import SqliteBudgetStore
     from .record import Operation, Verdict
-    from .recorder import current, scope, suppress
+    from .recorder import current
 
 __version__ = "0.1.0"
 
@@ -36,11 +37,11 @@ _HOMES = {
     "instrument": "._setup",
     "operation": ".api.decorators",
     "retriever": ".api.decorators",
-    "scope": ".recorder",
+    "scope": ".api.ambient",
     "shutdown": "._setup",
     "status": "._setup",
     "step": ".api.decorators",
-    "suppress": ".recorder",
+    "suppress": ".api.ambient",
     "tool": ".api.decorators",
     "uninstrument": "._setup",
     "workflow": ".api.decorators",

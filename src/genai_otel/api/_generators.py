@@ -67,10 +67,10 @@ def wrap_generator(original: Callable[..., Any], begin: Begin) -> Callable[..., 
                 except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
                     step, sent = generator.throw, thrown
         except StopIteration as stop:
-            steps.finish()
+            contained(steps.finish)
             return stop.value
         except BaseException as error:
-            steps.finish(error)
+            contained(steps.finish, error)
             raise
 
     return observed
@@ -94,9 +94,9 @@ def wrap_async_generator(original: Callable[..., Any], begin: Begin) -> Callable
                 except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
                     step, sent = generator.athrow, thrown
         except StopAsyncIteration:
-            steps.finish()
+            contained(steps.finish)
         except BaseException as error:
-            steps.finish(error)
+            contained(steps.finish, error)
             raise
 
     return observed

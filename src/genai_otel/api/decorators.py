@@ -11,7 +11,7 @@ from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
 from genai_otel.engine.safety import BY_HAND, FAULTS, contained
 from genai_otel.engine.wrap import wrap, wrap_async
-from genai_otel.record import HandMade, Kind, Verdict, snapshot, take
+from genai_otel.record import HandMade, Kind, Operation, Verdict, snapshot, take
 from genai_otel.recorder import ACTIVE, current
 
 from ._generators import wrap_async_generator, wrap_generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from genai_otel.engine.observe import Active, Call
-    from genai_otel.record import Document, Operation
+    from genai_otel.record import Document
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,14 +62,11 @@ class _Subject:
         return {**named, **kwargs}
 
 
-def _observed(kind: Kind, function: Any, subject: _Subject, reader: Reader) -> Any:
+def _observed(function: Any, subject: _Subject, reader: Reader) -> Any:
     """``function`` with each call recorded, whatever sort of function it is."""
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        if not BY_HAND.enabled:
-            return None
-        op = HandMade(kind, name=subject.name)
-        return contained(_OBSERVER.open, reader, op, (args, kwargs))
+        return contained(_open, reader, subject.name, (args, kwargs)) if BY_HAND.enabled else None
 
     if inspect.isasyncgenfunction(function):
         return wrap_async_generator(function, begin)
@@ -79,20 +76,31 @@ def _observed(kind: Kind, function: Any, subject: _Subject, reader: Reader) -> A
     return make(function, begin, _settle)
 
 
+def _open(reader: Reader, name: str, given: Any) -> Call | None:
+    return _OBSERVER.open(reader, HandMade(reader.kind, name), given)
+
+
 def _settle(call: Call, result: Any) -> None:
     call.reply(result)
     call.finish()
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
-    """Bare or with arguments; ``more`` changes how calls are read."""
+    """Bare or with arguments; ``more`` changes how calls are read.
+
+    A function that cannot be decorated stays as it is.
+    """
+
+    def make(function: Any) -> Any:
+        subject = _Subject(function, name)
+        reader = Reader(kind, _nothing, _result, content=partial(_arguments, subject))
+        return _observed(function, subject, reader if more is None else more(subject, reader))
 
     def decorate(function: Any) -> Any:
         if isinstance(function, staticmethod | classmethod):
             return type(function)(decorate(function.__func__))
-        subject = _Subject(function, name)
-        reader = Reader(kind, _nothing, _result, content=partial(_arguments, subject))
-        return _observed(kind, function, subject, reader if more is None else more(subject, reader))
+        made = contained(make, function)
+        return function if made is None else made
 
     return decorate if function is None else decorate(function)
 
@@ -270,7 +278,10 @@ def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
     ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``.
     """
-    op = HandMade(_kind(kind), name=name)
+    op = contained(_by_hand, kind, name)
+    if op is None:  # something of ours failed: there is an Operation to fill all the same
+        yield Operation(Kind.STEP)
+        return
     run = contained(_OBSERVER.recorder.start, op)
     if run is None:
         yield op
@@ -284,6 +295,10 @@ def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
         raise
     contained(run.leave)
     contained(run.finish)
+
+
+def _by_hand(kind: Kind | str, name: str | None) -> HandMade:
+    return HandMade(_kind(kind), name)
 
 
 def _kind(kind: Kind | str) -> Kind:

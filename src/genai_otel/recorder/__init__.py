@@ -1,7 +1,6 @@
 """An Operation becomes a span, events and metrics; the only user of the OpenTelemetry API."""
 
 from .accounts import Accounts
-from .context import scope, suppress
 from .metrics import Instruments
 from .recorder import ACTIVE, Ledgers, Recorder, Recording, Source, current
 
@@ -14,6 +13,4 @@ __all__ = [
     "Recording",
     "Source",
     "current",
-    "scope",
-    "suppress",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from genai_otel.record import snapshot
 from .semconv import utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -88,20 +87,8 @@ def ambient(context: Context) -> Mapping[str, Any]:
     return _NONE.attributes if found is None else found.attributes
 
 
-@contextmanager
-def scope(
-    *,
-    session_id: object = None,
-    user_id: object = None,
-    tags: Sequence[object] = (),
-    metadata: Mapping[str, object] | None = None,
-) -> Iterator[None]:
-    """Gives everything inside a session, a user, tags and metadata.
-
-    Scopes nest: tags add up, of all else the inner value wins. What is inside inherits: tasks,
-    generators and threads started there. ``session_id`` is also the conversation's id. Numbers and
-    UUIDs are told as text.
-    """
+def enter_scope(session_id: Any, user_id: Any, tags: Any, metadata: Any) -> Token[Context]:
+    """Adds these facts to those in force, until the token is detached."""
     given = {
         names.SESSION_ID: session_id,
         names.GEN_AI_CONVERSATION_ID: session_id,
@@ -112,11 +99,7 @@ def scope(
     current = otel_context.get_current()
     outer: Any = current.get(AMBIENT_KEY, _NONE)
     inner = outer.within(_listed(tags), attributes)
-    token = attach(otel_context.set_value(AMBIENT_KEY, inner, current))
-    try:
-        yield
-    finally:
-        detach(token)
+    return attach(otel_context.set_value(AMBIENT_KEY, inner, current))
 
 
 def _listed(tags: Any) -> list[object]:
@@ -146,11 +129,6 @@ def _plain(value: object) -> str | None:
     return utf8(str(snapshot(value)))
 
 
-@contextmanager
-def suppress() -> Iterator[None]:
-    """Records nothing of what happens inside."""
-    token = attach(otel_context.set_value(SUPPRESS_KEY, "yes"))
-    try:
-        yield
-    finally:
-        detach(token)
+def enter_suppression() -> Token[Context]:
+    """Nothing is recorded until the token is detached."""
+    return attach(otel_context.set_value(SUPPRESS_KEY, "yes"))
