@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genai_otel.enrich.matching import names
 from genai_otel.enrich.pricing import Cost, PriceBook
 from genai_otel.enrich.rates import Rates, charge
 from genai_otel.record import Usage
@@ -167,6 +168,25 @@ def test_the_price_is_that_of_the_request(book: PriceBook) -> None:
     assert amount("o3", "openai", after.timestamp()) == pytest.approx(2.0)
     assert amount("deepseek-chat", "deepseek", NOVEMBER) == pytest.approx(0.27)
     assert amount("deepseek-chat", "deepseek", NOVEMBER.replace(hour=20)) == pytest.approx(0.135)
+
+
+def test_the_table_knows_further_hosts(book: PriceBook) -> None:
+    host = "api.fireworks.ai"
+    by_host = book.price(
+        used(input=9, output=9), provider="openai", model="deepseek-v3", at=NOVEMBER, host=host
+    )
+    assert by_host.status != "unknown_biller"
+
+
+def test_rules_within_rules() -> None:
+    from genai_prices import types as rules
+
+    either = rules.ClauseOr([rules.ClauseEquals("a-1"), rules.ClauseStartsWith("b-1")])
+    but_not = rules.ClauseAnd([either, rules.ClauseRegex("^(?!.*-tts)")])
+    found = {
+        ref: names(but_not, ref, "openai") for ref in ("a-1", "b-1-latest", "b-1-x", "a-1-tts")
+    }
+    assert found == {"a-1": True, "b-1-latest": True, "b-1-x": False, "a-1-tts": False}
 
 
 # -------------------------------------------------------------------- the library, asked as well
