@@ -318,7 +318,8 @@ LITELLM: dict[str, Any] = {
     },
     "rerank-x": {"litellm_provider": "cohere", "input_cost_per_token": 0.0,
                  "input_cost_per_query": 0.002},
-    "dall-x": {"litellm_provider": "openai", "input_cost_per_token": None, "output_cost_per_image": 0.04},
+    "dall-x": {"litellm_provider": "openai", "input_cost_per_token": None,
+               "output_cost_per_image": 0.04},
     "ollama/llama": {"litellm_provider": "ollama", "input_cost_per_token": 0.0,
                      "output_cost_per_token": 0.0},
 }  # fmt: skip
