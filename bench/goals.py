@@ -90,6 +90,14 @@ def _over_none(key: str, unit: float) -> Callable[[Results, str], float | None]:
     return read
 
 
+def _started_ms(results: Results, peer: str) -> float | None:
+    """As ``_ready_ms``: the least."""
+    fresh, base = results[peer].get("fresh"), results.get(NONE, {}).get("fresh")
+    if not fresh or not base:
+        return None
+    return float(min(f["total_cpu_ms"] for f in fresh) - min(f["total_cpu_ms"] for f in base))
+
+
 def _held(results: Results, peer: str) -> float | None:
     """Resident bytes a call gained after the first tenth of the calls."""
     points = results[peer].get("growth")
@@ -130,6 +138,7 @@ MEASURES = (
     _count("with metrics: chat, short", "chat_short", noise=8, variant="metrics"),
     Measure("with metrics: a chunk", _chunk("metrics"), 0.2, 1),
     Measure("import and set-up, CPU ms", _ready_ms, 2, 0, Goal(50)),
+    Measure("  and first calls, background, CPU ms", _started_ms, 5, 0),
     Measure("resident memory, MB", _over_none("total_rss_kb", 1024), 0.3, 1, Goal(8)),
     Measure("bytes a call held, 50,000 calls", _held, 20, 0),
     Measure("objects held after them", _objects, 50, 0),
