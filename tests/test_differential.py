@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["failures", "objects", "replies", "streams"]
 
+pytestmark = pytest.mark.slow
 # Worker threads of the SDK's and ours, there while telemetry is set up.
 _OURS = ("Otel", "genai-otel", "genai_otel")
 # These never reach a call of a model.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.provider import Provider
 
+pytestmark = pytest.mark.slow
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 OURS = genai_otel.__path__[0]
 

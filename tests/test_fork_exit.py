@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.provider import Provider
 
+pytestmark = pytest.mark.slow
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 _BEGIN = """
