@@ -9,6 +9,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import logging
 import math
 import types
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,13 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
     "lock": (asyncio.Lock, None),
 }
 each_value = pytest.mark.parametrize("name", VALUES)
+
+
+@pytest.fixture(autouse=True)
+def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """OpenTelemetry warns of attributes that it cannot take."""
+    yield
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 def attributes_are_fine(capture: Capture) -> None:
