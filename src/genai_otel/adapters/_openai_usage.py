@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
@@ -18,6 +19,22 @@ def count(usage: Json, op: Operation) -> None:
     if usage and not _counted_plainly(usage, op.usage):
         chat = "prompt_tokens" in usage or "completion_tokens" in usage
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
+        if "queue_time" in usage:
+            _note_times(usage, op)
+
+
+def _note_times(usage: Json, op: Operation) -> None:
+    """Groq tells in seconds how long a call waited and was worked on; servers like it do, too."""
+    op.timing.queued = _seconds(usage, "queue_time")
+    prompt, completion = _seconds(usage, "prompt_time"), _seconds(usage, "completion_time")
+    if prompt is not None and completion is not None:
+        op.timing.server = prompt + completion
+
+
+def _seconds(usage: Json, key: str) -> float | None:
+    value = usage.get(key)
+    sane = isinstance(value, int | float) and 0 <= value < inf
+    return float(value) if sane and value is not None else None
 
 
 def _counted_plainly(usage: Json, ledger: Usage) -> bool:

@@ -53,6 +53,7 @@ class HandMade(Operation):
             self.timing = Timing()
         for name in COUNTS:
             setattr(self.usage, name, _count(getattr(self.usage, name)))
+        self.usage.seconds = snapshot(self.usage.seconds)
         self.usage.estimated = _words(self.usage.estimated)
         self.usage.settle()
         if type(self.failure) is not Failure:

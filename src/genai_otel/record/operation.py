@@ -57,7 +57,8 @@ class Timing:
     ``asked`` is when the stream's reader last asked for a chunk; ``waited`` is how long the stream
     made it wait in all, so that the reader's own time is left out; ``waits`` are the newest few
     thousand of these waits. ``attempts`` and ``backoff`` (slept between them) are the client's own
-    retries; ``server`` is the processing time that the provider told.
+    retries; ``server`` is the processing time that the provider told, ``queued`` how long the call
+    waited there before.
     """
 
     started: float = 0.0
@@ -74,6 +75,7 @@ class Timing:
     attempts: int = 1
     backoff: float = 0.0
     server: float | None = None
+    queued: float | None = None
 
     @property
     def duration(self) -> float | None:
@@ -133,11 +135,16 @@ class Timing:
 
 @dataclass(slots=True, eq=False)
 class Failure:
-    """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it."""
+    """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it.
+
+    ``type`` is the exception's or the provider's own word; ``category`` one of ours, told from it
+    where nobody has set it.
+    """
 
     type: str
     message: str | None = None
     stacktrace: str | None = None
+    category: str | None = None
 
 
 class Refusal(Exception):

@@ -25,7 +25,9 @@ class Usage:
     that the provider does not tell. ``cached_audio`` and ``cached_image`` are parts of both
     ``cache_read`` and ``audio_input`` or ``image_input``. ``processed_input`` and
     ``processed_output`` are what the model saw where the provider bills another number.
-    ``estimated`` is the method where nobody counted.
+    ``images`` were made, ``seconds`` of audio or video heard or made, ``characters`` spoken and
+    ``pages`` read: some models are billed by these. ``estimated`` is the method where nobody
+    counted.
 
     A plain class whose defaults stand on the class: one is made for every call, recorded or not.
     """
@@ -49,10 +51,14 @@ class Usage:
     rejected_predictions: int | None = None
     processed_output: int | None = None
 
-    # Requests, not tokens.
+    # No tokens.
     web_searches: int | None = None
     web_fetches: int | None = None
     search_units: int | None = None
+    images: int | None = None
+    seconds: float | None = None
+    characters: int | None = None
+    pages: int | None = None
 
     estimated: str | None = None
 
@@ -67,8 +73,10 @@ class Usage:
         """Forgets what cannot be: values that are no counts, and parts larger than their total."""
         known = vars(self)
         for name, value in known.items():
-            if name != "estimated" and not _is_count(value):
+            if name not in _NO_COUNTS and not _is_count(value):
                 known[name] = None
+        if known.get("seconds") is not None and not _is_length(known["seconds"]):
+            known["seconds"] = None
         for total, parts in _PARTS:
             rest = known.get(total)
             if rest is None:
@@ -107,7 +115,8 @@ class Usage:
         }
 
 
-COUNTS = tuple(name for name in Usage.__annotations__ if name != "estimated")
+_NO_COUNTS = ("estimated", "seconds")
+COUNTS = tuple(name for name in Usage.__annotations__ if name not in _NO_COUNTS)
 
 # Parts of one row do not overlap; where they are too much together, the later one is disbelieved.
 _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -126,13 +135,17 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST
 
 
+def _is_length(value: Any) -> bool:
+    return _is_count(value) or (type(value) is float and 0 <= value <= MOST)
+
+
 def _input_parts(usage: Usage) -> Mapping[str, int | None]:
     return {
         "cache_read": usage.cache_read,
         "cache_write": usage.cache_write,
         "cache_write_1h": usage.cache_write_1h,
-        "audio_input": (usage.audio_input or 0) - (usage.cached_audio or 0),
-        "image_input": (usage.image_input or 0) - (usage.cached_image or 0),
+        "audio_input": max(0, (usage.audio_input or 0) - (usage.cached_audio or 0)),
+        "image_input": max(0, (usage.image_input or 0) - (usage.cached_image or 0)),
     }
 
 
@@ -196,7 +209,7 @@ def read_usage(payload: Mapping[str, Any], usage: Usage, rule: Rule) -> Usage:
 
     So the counters of a stream, which are running totals, replace each other and never add up.
     """
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     _walk(payload, rule.shape, found)
     if "cache_writes" in found:
         _split_writes(found, usage)
@@ -211,12 +224,12 @@ def read_usage(payload: Mapping[str, Any], usage: Usage, rule: Rule) -> Usage:
     return usage
 
 
-def _has_parts(found: Mapping[str, int]) -> bool:
+def _has_parts(found: Mapping[str, Any]) -> bool:
     """Whether anything but the totals was counted: mostly not, and then nothing can be wrong."""
-    return sum(found.values()) != found.get("input", 0) + found.get("output", 0)
+    return bool(sum(found.values()) != found.get("input", 0) + found.get("output", 0))
 
 
-def _walk(source: Mapping[str, Any], shape: Shape, found: dict[str, int]) -> None:
+def _walk(source: Mapping[str, Any], shape: Shape, found: dict[str, Any]) -> None:
     for key, target in shape:
         value = source.get(key)
         if value is None:
@@ -225,12 +238,18 @@ def _walk(source: Mapping[str, Any], shape: Shape, found: dict[str, int]) -> Non
             if type(value) is int:
                 if 0 <= value <= MOST:
                     found[target] = value
-            elif type(value) is float and value.is_integer() and 0 <= value <= MOST:
-                found[target] = int(value)
+            elif type(value) is float:
+                _note_real(value, target, found)
         elif type(target) is tuple:
             _walk(fields(value), target, found)
         elif type(value) is list:
             found.update(_labelled(value, target))
+
+
+def _note_real(value: float, target: str, found: dict[str, Any]) -> None:
+    """Some clients have floats for counts; only a length may be between two whole numbers."""
+    if 0 <= value <= MOST and (value.is_integer() or target == "seconds"):
+        found[target] = int(value) if value.is_integer() else value
 
 
 def _labelled(entries: list[Any], target: Labelled) -> dict[str, int]:
@@ -342,6 +361,8 @@ MISTRAL = Rule(
         ("prompt_token_details", (("cached_tokens", "cache_read"),)),
         ("prompt_tokens_details", (("cached_tokens", "cache_read"),)),
         ("completion_tokens_details", (("reasoning_tokens", "reasoning"),)),
+        ("prompt_audio_seconds", "seconds"),
+        ("pages_processed", "pages"),  # "usage_info" of OCR
     )
 )
 """docs.mistral.ai/api"""
@@ -367,6 +388,7 @@ OPENAI_RESPONSES = Rule(
         ("output_tokens_details", _OUTPUT_DETAILS),
         ("input_token_details", _INPUT_DETAILS),  # transcriptions, realtime
         ("output_token_details", _OUTPUT_DETAILS),
+        ("seconds", "seconds"),  # transcriptions that are billed by their length
     ),
     grand_total="total_tokens",
 )
@@ -456,6 +478,7 @@ COHERE = Rule(
                 ("input_tokens", "input"),
                 ("output_tokens", "output"),
                 ("search_units", "search_units"),
+                ("pages", "pages"),
             ),
         ),
         ("cached_tokens", "cache_read"),

@@ -276,6 +276,8 @@ def _attempts(timing: Timing, found: Attributes) -> None:
         found[names.GENAI_OTEL_RESPONSE_BACKOFF] = timing.backoff
     if timing.server is not None:
         found[names.GENAI_OTEL_RESPONSE_SERVER_TIME] = timing.server
+    if timing.queued is not None:
+        found[names.GENAI_OTEL_RESPONSE_QUEUE_TIME] = timing.queued
 
 
 def _timing(timing: Timing, output_tokens: int | None, found: Attributes) -> None:
