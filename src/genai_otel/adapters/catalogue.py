@@ -22,6 +22,25 @@ class Entry(NamedTuple):
 
 CATALOGUE: tuple[Entry, ...] = (
     Entry("openai", "openai", "openai", ">=1.40,<4", "model client", "docs/openai.md"),
+    Entry(
+        "anthropic",
+        "anthropic",
+        "anthropic",
+        ">=0.40,<3",
+        "model client",
+        "docs/anthropic.md",
+    ),
+    Entry("groq", "groq", "groq", ">=0.9,<2", "model client", "docs/openai.md"),
+    Entry("together", "together", "together", ">=2,<4", "model client", "docs/openai.md"),
+    Entry("fireworks", "fireworks-ai", "fireworks", ">=1,<2", "model client", "docs/openai.md"),
+    Entry(
+        "cerebras",
+        "cerebras-cloud-sdk",
+        "cerebras",
+        ">=1,<2",
+        "model client",
+        "docs/openai.md",
+    ),
 )
 
 NAMES = tuple(entry.name for entry in CATALOGUE)

@@ -250,6 +250,12 @@ ROUTES = {
     ),
 }
 
+
+def under(path: str) -> dict[str, Reader]:
+    """The same endpoints for a client that writes ``path`` before each."""
+    return {f"{path}{route}": reader for route, reader in ROUTES.items()}
+
+
 ADAPTER = Adapter(
     name="openai",
     distribution="openai",

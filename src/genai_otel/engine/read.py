@@ -32,6 +32,8 @@ def string(source: Json, key: str) -> str | None:
 def integer(source: Json, key: str) -> int | None:
     """A whole number, not a truth value; never negative, since all that we count is counts."""
     value = source.get(key)
+    if type(value) is float and value.is_integer():  # as Together and Cohere count
+        value = int(value)
     return value if type(value) is int and value >= 0 else None
 
 

@@ -14,7 +14,14 @@ from .observe import OPEN
 from .safety import contained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
 
     from .observe import Call
 
@@ -33,7 +40,7 @@ def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
 
 
 def _watched(  # noqa: C901 - as said
-    inner: Iterator[Any], call: Call, quick: Any, keep: Any
+    inner: Iterable[Any], call: Call, quick: Any, keep: Any
 ) -> Iterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
     try:
@@ -73,7 +80,7 @@ def _watched(  # noqa: C901 - as said
 
 
 async def _watched_async(  # noqa: C901 - as said
-    inner: AsyncIterator[Any], call: Call, quick: Any, keep: Any
+    inner: AsyncIterable[Any], call: Call, quick: Any, keep: Any
 ) -> AsyncIterator[Any]:
     clock, timing, extra = perf_counter, call.op.timing, call.extra
     try:

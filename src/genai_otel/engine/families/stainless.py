@@ -11,6 +11,7 @@ how the clients' own helpers leave), or the host dropping it.
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -39,17 +40,19 @@ if TYPE_CHECKING:
 def stainless(
     package: str,
     routes: Mapping[str, Reader],
-    provider: Provider,
+    provider: Provider | str,
     headers: Headers | None = None,
     usage_hosts: tuple[str, ...] = (),
+    native: str = "",
 ) -> tuple[Patch, ...]:
     """The patches of one such client.
 
     ``routes``: the path after the base URL -> its reader. ``usage_hosts``: the domains that are
-    known to take ``stream_options.include_usage``.
+    known to take ``stream_options.include_usage``. ``native``: the property with the tracer of a
+    client that traces itself, which it does not in a call that we record.
     """
     base, streaming = f"{package}._base_client", f"{package}._streaming"
-    servers = _Servers(provider)
+    servers = _Servers(_always(provider) if isinstance(provider, str) else provider)
 
     def stand_in(make: Any, original: Any, observer: Observer) -> Any:
         begin = _Begin(routes, servers, observer, usage_hosts)
@@ -67,7 +70,16 @@ def stainless(
             for cls, make in (("SyncAPIClient", _receiving), ("AsyncAPIClient", _receiving_async))
             if headers is not None
         ),
+        *(
+            Patch(f"{base}:BaseClient.{name}", _giving_way, optional=True)
+            for name in (native,)
+            if name
+        ),
     )
+
+
+def _always(name: str) -> Provider:
+    return lambda *_: name
 
 
 _SERVERS_KEPT = 1_000
@@ -160,7 +172,7 @@ class _Begin:
 
     def _route(self, url: str) -> Reader | None:
         reader = self._routes.get(url)
-        if reader is None and "://" in url:
+        if reader is None and ("?" in url or "://" in url):
             path = url.partition("?")[0]
             return next((r for end, r in self._routes.items() if path.endswith(end)), None)
         return reader
@@ -226,6 +238,20 @@ def _received(headers: Headers, observer: Observer, kwargs: dict[str, Any]) -> N
         headers(response.headers, op)
 
 
+def _giving_way(original: Any, observer: Observer) -> Any:
+    """The property with a client's own tracer: none inside a call of its that is recorded here."""
+
+    def tracer(client: Any) -> Any:
+        return None if observer.guard.run(_records, observer) else original.__get__(client)
+
+    return property(tracer, doc=original.__doc__)
+
+
+def _records(observer: Observer) -> bool:
+    op = observer.recorder.current()
+    return op is not None and op.host is not None
+
+
 def _adopting(original: Any, observer: Observer) -> Any:
     """``Stream.__init__``: a raw response that is parsed becomes a stream only here."""
 
@@ -245,11 +271,10 @@ def _adopt(stream: Any) -> None:
 
 def _settle(call: Call, result: Any) -> None:
     """Tells what kind of result came back from the result itself."""
-    found = getattr(result, "__dict__", ())
-    if "_iterator" in found:
+    if hasattr(type(result), "__stream__"):
         _watch(call, result.response)
         _tie(result, call)
-    elif "http_response" in found:
+    elif "http_response" in getattr(result, "__dict__", ()):
         _settle_raw(call, result)
     else:
         call.reply(result)
@@ -325,9 +350,37 @@ class _Body:
 
 
 def _tie(stream: Any, call: Call) -> None:
-    inner = stream._iterator  # noqa: SLF001 - public means would change the stream's type
-    make = watched_async if hasattr(inner, "__anext__") else watched
+    """Puts our iterator where the client's was; public means would change the stream's type."""
+    inner = vars(stream).get("_iterator") or _Later(stream)
+    make = watched_async if hasattr(type(stream), "__anext__") else watched
     watcher = make(inner, call)
     call.watcher = ref(watcher)
-    stream._iterator = watcher  # noqa: SLF001 - as above
+    stream._iterator = watcher  # noqa: SLF001 - as said
     OPEN.hold(call, stream)
+
+
+class _Later:
+    """The iterator of a stream whose client makes it at the first chunk, of what lies there then.
+
+    It is made of a copy, which must not hold ours, or a dropped stream would never be collected.
+    """
+
+    __slots__ = ("_spare", "_stream")
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._spare = ref(stream), copy(stream)
+
+    def __iter__(self) -> Any:
+        return self._made()
+
+    def __aiter__(self) -> Any:
+        return self._made()
+
+    def _made(self) -> Any:
+        stream = self._stream() or self._spare
+        found = vars(stream)
+        ours = found.pop("_iterator", None)
+        try:
+            return stream._iterator  # noqa: SLF001 - as above
+        finally:
+            found["_iterator"] = ours

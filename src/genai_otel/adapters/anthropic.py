@@ -1,0 +1,41 @@
+"""Anthropic: messages, and the same over Bedrock, Vertex, Foundry and the other clouds.
+
+From 1.0 on the client traces itself; its spans have no content and fewer facts, so in a call that
+we record they give way to ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.stainless import stainless
+from genai_otel.record import Kind
+
+from . import _anthropic_wire as wire
+
+_CLIENTS = {
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+    "BaseGoogleCloudClient": "gcp.vertex_ai",
+    "BaseFoundryClient": "azure.ai.inference",
+}
+"""Base classes of the clients of clouds -> who serves there."""
+
+
+def provider(client: Any, _host: str, _port: int | None) -> str:
+    """Who serves ``client``'s calls."""
+    names = (base.__name__ for base in type(client).__mro__)
+    return next((_CLIENTS[name] for name in names if name in _CLIENTS), "anthropic")
+
+
+MESSAGES = Reader(Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, model=wire.model)
+
+ADAPTER = Adapter(
+    name="anthropic",
+    distribution="anthropic",
+    oldest="0.40",
+    untested="3",
+    patches=stainless("anthropic", {"/v1/messages": MESSAGES}, provider, native="_tracer"),
+)
