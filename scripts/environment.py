@@ -44,13 +44,20 @@ PROFILES = {
 }
 
 
-def client_profiles() -> dict[str, Profile]:
-    """One profile for each older client major in pyproject.toml."""
+def pinned_profiles() -> dict[str, Profile]:
+    """One profile for each older client major and each real backend in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return {
-        name: Profile(f"the tests with {' '.join(pins)}", required=("-e", ".[test]", *pins))
-        for name, pins in project["tool"]["genai-otel"]["clients"].items()
+    pins: dict[str, dict[str, list[str]]] = project["tool"]["genai-otel"]
+    clients = {
+        name: Profile(f"the tests with {' '.join(each)}", required=("-e", ".[test]", *each))
+        for name, each in pins["clients"].items()
     }
+    # Compiled now: their first start takes several times as long without.
+    backends = {
+        name: Profile(f"the real {name}", optional=(("--compile-bytecode", *each),))
+        for name, each in pins["backends"].items()
+    }
+    return clients | backends
 
 
 class Environment:
@@ -109,7 +116,7 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    known = PROFILES | client_profiles()
+    known = PROFILES | pinned_profiles()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("profiles", nargs="+", choices=sorted(known), metavar="PROFILE")
