@@ -1,4 +1,4 @@
-"""Write the parts of README and docs that are tables of the code: libraries and settings.
+"""Write the parts of README and docs that are tables of the code: libraries, settings, backends.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if a page is not what would be written
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 from genai_otel._settings import Settings
 from genai_otel.adapters.catalogue import CATALOGUE
+from genai_otel.destinations.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from genai_otel.destinations.presets import Option
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,6 +43,31 @@ def settings() -> str:
     return table(("field", "variable", "default", "what it does"), _settings_rows())
 
 
+def presets() -> str:
+    """The backends that are sent to: every row with a route."""
+    rows = (
+        (
+            f"`{row.name}`",
+            row.title,
+            ", ".join(row.signals),
+            " ".join(_option(each) for each in row.options),
+            row.note,
+        )
+        for row in PRESETS.values()
+        if row.routes
+    )
+    return table(("name", "backend", "signals", "options, and where they come from", "note"), rows)
+
+
+def _option(option: Option) -> str:
+    """In bold what must be said somewhere."""
+    name = f"**`{option.name}`**" if option.required else f"`{option.name}`"
+    known = [f"`{variable}`" for variable in option.variables]
+    if option.default:
+        known.append(f"else `{option.default}`")
+    return f"{name} ({', '.join(known)});" if known else f"{name};"
+
+
 def _settings_rows() -> Iterator[tuple[str, str, str, str]]:
     for each in fields(Settings):
         variables = each.metadata["variable"].split(" or ")
@@ -60,6 +88,7 @@ def _shown(default: object) -> str:
 PAGES = {
     "README.md": {"libraries": libraries},
     "docs/configuration.md": {"settings": settings},
+    "docs/destinations.md": {"presets": presets},
 }
 
 

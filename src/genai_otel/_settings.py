@@ -64,7 +64,8 @@ class Settings:
     destinations: tuple[str, ...] = _setting(
         default=(),
         variable="GENAI_OTEL_DESTINATIONS",
-        sentence="Where telemetry goes: local, otlp, console; several with commas.",
+        sentence="Where telemetry goes: local, otlp, console, or a backend's name (see "
+        "docs/destinations.md); several with commas.",
     )
     content: str | None = _setting(
         default=None,
@@ -142,6 +143,11 @@ def switched_off(environ: Mapping[str, str] | None = None) -> bool:
     environ = os.environ if environ is None else environ
     ours = environ.get("GENAI_OTEL_DISABLED", "").strip().lower() in _TRUE
     return ours or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def variable(*names: str) -> str | None:
+    """The first of these variables that is set: what a destination's own backend documents."""
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
 
 
 def _converted(default: Any, raw: str) -> Any:

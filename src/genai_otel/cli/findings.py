@@ -93,7 +93,7 @@ def _unknown(what: str, names: Iterable[str], accepted: Iterable[str]) -> Iterat
 
 
 def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
-    from genai_otel.destinations.destination import PRESETS
+    from genai_otel.destinations.presets import PRESETS
 
     yield from _unknown("destination", settings.destinations, PRESETS)
     default = ("otlp",) if settings.otlp_in_environment else ("local",)

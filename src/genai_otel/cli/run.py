@@ -82,7 +82,7 @@ def _check(options: argparse.Namespace) -> None:
     if not options.destination:
         return
     from genai_otel._settings import one_of
-    from genai_otel.destinations.destination import PRESETS
+    from genai_otel.destinations.presets import PRESETS
 
     for name in options.destination:
         try:

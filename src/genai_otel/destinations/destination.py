@@ -1,27 +1,31 @@
-"""Where telemetry goes: one row a preset, and what stands between a span and its exporter."""
+"""Where telemetry goes: what users say of it, and what is made of that."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from genai_otel import _names as names
 from genai_otel._settings import CONTENT_MODES, one_of
 
+from .presets import PRESETS
+from .spans import changed
+from .target import check_endpoint, target
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from .local import LocalStore
+    from .target import Project
 
 SCOPE = "genai_otel"
 """The instrumentation scope of our own spans."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 CONTENT = frozenset(
     {
@@ -47,11 +51,16 @@ CONTENT = frozenset(
 class Destination:
     """Where telemetry goes.
 
-    ``preset`` is one of ``local``, ``otlp``, ``console``. ``endpoint`` is the base URL of an OTLP
-    receiver, as ``OTEL_EXPORTER_OTLP_ENDPOINT`` (which is used where it is not given); plain http
-    to another machine needs ``insecure=True``. ``content`` is ``full`` or ``none``; by default full
-    for ``local`` and none elsewhere, unless the process says otherwise. ``directory`` is the local
-    store's. Raises ``ValueError`` on what it does not know.
+    ``preset`` is a row of docs/destinations.md: ``local``, ``console``, ``otlp`` or a backend's
+    name. ``endpoint`` is the base URL of the receiver, in place of the row's; plain http to another
+    machine needs ``insecure=True``. ``headers`` are added to the row's, and win. ``options`` are
+    the row's, such as ``api_key`` or ``project``, in place of its variables. ``content`` is
+    ``full`` or ``none``; by default full for ``local`` and none elsewhere, unless the process says
+    otherwise. ``signals`` are some of ``traces``, ``metrics``, ``logs``; by default all that the
+    backend takes. ``filter`` is asked with each span of *other* scopes, and says whether it goes
+    there too; it is called on a worker thread. ``directory`` is the local store's.
+
+    Raises ``ValueError`` on what it does not know.
     """
 
     preset: str
@@ -60,21 +69,29 @@ class Destination:
     content: str | None = None
     directory: str | None = None
     insecure: bool = False
+    signals: Sequence[str] | None = None
+    filter: Callable[[ReadableSpan], bool] | None = None
+    options: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         one_of("destination", self.preset, PRESETS)
         if self.content is not None:
             one_of("content mode", self.content, CONTENT_MODES)
         if self.endpoint is not None:
-            _check_endpoint(self.endpoint, insecure=self.insecure)
+            check_endpoint(self.endpoint, insecure=self.insecure)
+        for name in ("headers", "options"):
+            if not isinstance(getattr(self, name) or {}, Mapping):
+                raise ValueError(f"{name} of a destination are a mapping")  # noqa: TRY004 - documented
+        if isinstance(self.signals, str):
+            raise ValueError(  # noqa: TRY004 - documented
+                f"signals are a list of names, such as [{self.signals!r}]"
+            )
+        for signal in self.signals or ():
+            one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))
 
 
-def _check_endpoint(endpoint: str, *, insecure: bool) -> None:
-    url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError(f"endpoint {endpoint!r} is no http or https address")
-    if url.scheme == "http" and url.hostname not in _LOOPBACK and not insecure:
-        raise ValueError(f"endpoint {endpoint!r} is not encrypted: use https, or say insecure=True")
+def _signals(preset: str) -> tuple[str, ...]:
+    return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 
 
 @dataclass(slots=True)
@@ -83,10 +100,11 @@ class Outlet:
 
     name: str
     where: str
-    spans: SpanExporter
+    spans: SpanExporter | None
     metrics: MetricExporter | None
     content: bool
     store: LocalStore | None = None
+    project: Project | None = None
 
 
 def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
@@ -94,8 +112,11 @@ def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
     if isinstance(given, str):
         given = Destination(given)
     if isinstance(given, Destination):
-        keeps = given.content or content or ("full" if given.preset == "local" else "none")
-        return PRESETS[given.preset](given, keeps == "full", given.directory or directory)
+        default = PRESETS[given.preset].content or "none"
+        keeps = (given.content or content or default) == "full"
+        if given.preset == "local":
+            return _local(given, keeps, given.directory or directory)
+        return _console(keeps) if given.preset == "console" else _otlp(given, keeps)
     if isinstance(given, SpanExporter):
         return Outlet(
             type(given).__name__, "an exporter given in code", given, None, content == "full"
@@ -114,35 +135,28 @@ def _local(_given: Destination, content: bool, directory: str) -> Outlet:  # noq
     return Outlet("local", where, store.span_exporter(), store.metric_exporter(), content, store)
 
 
-def _otlp(given: Destination, content: bool, _directory: str) -> Outlet:  # noqa: FBT001 - row
+def _otlp(given: Destination, content: bool) -> Outlet:  # noqa: FBT001 - as above
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    if given.endpoint is None:  # the exporters read the standard variables themselves
-        return Outlet(
-            "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT", OTLPSpanExporter(), OTLPMetricExporter(), content
-        )
-    base, headers = given.endpoint.rstrip("/"), dict(given.headers or {})
+    to = target(given)
+    traces, metrics = to.addresses.get("traces"), to.addresses.get("metrics")
     return Outlet(
-        "otlp",
-        base,
-        OTLPSpanExporter(endpoint=f"{base}/v1/traces", headers=headers),
-        OTLPMetricExporter(endpoint=f"{base}/v1/metrics", headers=headers),
+        to.name,
+        to.where,
+        OTLPSpanExporter(endpoint=traces.url, headers=dict(traces.headers)) if traces else None,
+        OTLPMetricExporter(endpoint=metrics.url, headers=dict(metrics.headers))
+        if metrics
+        else None,
         content,
+        project=to.project,
     )
 
 
-def _console(_given: Destination, content: bool, _directory: str) -> Outlet:  # noqa: FBT001 - row
+def _console(content: bool) -> Outlet:  # noqa: FBT001 - as above
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
     return Outlet("console", "standard output", ConsoleSpanExporter(), None, content)
-
-
-PRESETS: dict[str, Callable[[Destination, bool, str], Outlet]] = {
-    "local": _local,
-    "otlp": _otlp,
-    "console": _console,
-}
 
 
 class Projection(SpanExporter):
@@ -153,26 +167,32 @@ class Projection(SpanExporter):
 
     def __init__(self, outlet: Outlet, *, recorded: bool) -> None:
         self._exporter, self._content = outlet.spans, outlet.content or not recorded
+        self._project = outlet.project
         self._closed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if self._closed:
             return SpanExportResult.SUCCESS
-        ours = [span for span in spans if _is_ours(span)]
+        ours = [span for span in spans if is_ours(span)]
         if not self._content:
             ours = [without_content(span) for span in ours]
-        return self._exporter.export(ours) if ours else SpanExportResult.SUCCESS
+        if self._project is not None:
+            ours = [self._project(span) for span in ours]
+        if not ours or self._exporter is None:
+            return SpanExportResult.SUCCESS
+        return self._exporter.export(ours)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
+        return self._exporter is None or self._exporter.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         if not self._closed:
             self._closed = True
-            self._exporter.shutdown()
+            if self._exporter is not None:
+                self._exporter.shutdown()
 
 
-def _is_ours(span: ReadableSpan) -> bool:
+def is_ours(span: ReadableSpan) -> bool:
     scope = span.instrumentation_scope
     return scope is not None and scope.name == SCOPE
 
@@ -182,19 +202,11 @@ def without_content(span: ReadableSpan) -> ReadableSpan:
     from opentelemetry.sdk.trace import Event
     from opentelemetry.trace import Status
 
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=_plain(span.attributes),
+    return changed(
+        span,
+        _plain(span.attributes),
         events=[Event(e.name, _plain(e.attributes), e.timestamp) for e in span.events],
-        links=span.links,
-        kind=span.kind,
         status=Status(span.status.status_code),
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
 
 

@@ -1,0 +1,31 @@
+"""Copies of ended spans with something changed: nobody's span is changed in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> ReadableSpan:
+    """A copy with these attributes, and with other ``events``, ``name``, ``status`` where given.
+
+    The rest is shared with the original; the SDK's checks of values are not repeated.
+    """
+    same = {
+        "name": span.name,
+        "context": span.context,
+        "parent": span.parent,
+        "resource": span.resource,
+        "events": span.events,
+        "links": span.links,
+        "kind": span.kind,
+        "status": span.status,
+        "start_time": span.start_time,
+        "end_time": span.end_time,
+        "instrumentation_scope": span.instrumentation_scope,
+    }
+    return ReadableSpan(**{**same, **more, "attributes": dict(attributes)})

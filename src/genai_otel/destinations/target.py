@@ -1,0 +1,319 @@
+"""A ``Destination`` and its row, filled in: the addresses that are sent to, and with what headers.
+
+What is missing or wrong is said here, before anything is recorded.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from genai_otel._settings import one_of, variable
+
+from .presets import PRESETS, SIGNALS, Header, Limits, Preset, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from urllib.parse import SplitResult
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from .destination import Destination
+    from .otlp import LogRecord
+
+    Project = Callable[[ReadableSpan], ReadableSpan]
+    LogRecords = Callable[[ReadableSpan], Sequence[LogRecord]]
+    Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
+    """Method, URL, headers and body to all headers to send."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROTOCOLS = ("http", "grpc")
+_STANDARD_PROTOCOLS = {"http/protobuf": "http", "http/json": "http", "grpc": "grpc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where one signal goes. Headers and signature belong to this URL and no other."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    sign: Sign | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """All that the worker of one destination needs to know."""
+
+    name: str
+    addresses: Mapping[str, Address]
+    limits: Limits
+    protocol: str = "http"
+    compression: str = "gzip"
+    certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = field(default=None, repr=False)
+    project: Project | None = None
+    log_records: LogRecords | None = None
+    temporality: str = "cumulative"
+
+    @property
+    def where(self) -> str:
+        """Its first address without what may be secret in it."""
+        return shown(next(iter(self.addresses.values())).url)
+
+
+def target(given: Destination) -> Target:
+    """Raises ``ValueError`` on what is missing, and where a dialect or signer cannot be loaded."""
+    row = PRESETS[given.preset]
+    values = _values(row, given)
+    standard = row.name == "otlp" and given.endpoint is None
+    signals = [signal for signal in row.routes if not given.signals or signal in given.signals]
+    addresses = {
+        signal: _address(row, signal, given, values, standard=standard) for signal in signals
+    }
+    protocol = values.get("protocol") or row.protocol
+    if standard:
+        protocol = _standard_protocol(given, protocol)
+    one_of("protocol", protocol, PROTOCOLS)
+    one_of("compression", values["compression"], ("gzip", "none"))
+    project, log_records = _dialect(row.dialect)
+    return Target(
+        name=row.name,
+        addresses=addresses,
+        protocol=protocol,
+        limits=_limits(row.limits, values),
+        compression=values["compression"],
+        certificate=values.get("certificate"),
+        client_certificate=values.get("client_certificate"),
+        client_key=values.get("client_key"),
+        project=project,
+        log_records=log_records if "logs" in signals else None,
+        temporality=row.temporality,
+    )
+
+
+def _dialect(name: str | None) -> tuple[Project | None, LogRecords | None]:
+    """The functions of the module; none where it is not there."""
+    module = f"genai_otel.destinations.dialects.{name}"
+    if name is None or find_spec("genai_otel.destinations.dialects") is None:
+        return None, None
+    found = import_module(module)
+    return found.project, getattr(found, "log_records", None)
+
+
+# ------------------------------------------------------------------------------------- options
+
+
+def _values(row: Preset, given: Destination) -> dict[str, str]:
+    """Each option that has a value: given in code, else by a variable, else the row's."""
+    options = dict(given.options or {})
+    accepted = {option.name: option for option in row.all_options()}
+    for name in options:
+        one_of(f"option of destination {row.name!r}", name, accepted)
+    if given.endpoint is not None:
+        options["endpoint"] = given.endpoint
+    values: dict[str, str] = {}
+    for name, option in accepted.items():
+        value = options.get(name) or variable(*option.variables)
+        if value is None and option.default is not None:
+            value = _filled(option.default, values)
+        if value is not None:
+            values[name] = str(value)
+    _complain_of_missing(row, given, values)
+    return values
+
+
+def _complain_of_missing(row: Preset, given: Destination, values: Mapping[str, str]) -> None:
+    replaced = {name.lower() for name in given.headers or {}}
+    for option in row.all_options():
+        if not option.required or option.name in values:
+            continue
+        users = [header for header in row.headers if option.name in _fields(header.template)]
+        if users and all(header.name.lower() in replaced for header in users):
+            continue  # the header that would carry it is given in code
+        if option.name == "region" and given.endpoint is not None and row.signer is None:
+            continue
+        how = f"set {' or '.join(option.variables)}, or " if option.variables else ""
+        how += f"say {_example(row, option.name)}"
+        raise ValueError(f"destination {row.name!r} needs {option.name}: {how}")
+
+
+def _example(row: Preset, option: str) -> str:
+    if option == "endpoint":
+        return f'Destination("{row.name}", endpoint=...)'
+    return f'Destination("{row.name}", options={{"{option}": ...}})'
+
+
+def _fields(template: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str | None:
+    """The template with its values; ``None`` where one of them has none."""
+    if any(name not in values for name in _fields(template)):
+        return None
+    return template.format_map(values)
+
+
+def _limits(limits: Limits, values: Mapping[str, str]) -> Limits:
+    given = values.get("timeout")
+    if given is None:
+        return limits
+    try:
+        timeout = float(given)
+    except ValueError:
+        timeout = 0.0
+    if not 0 < timeout <= 3600:  # noqa: PLR2004 - an hour
+        raise ValueError(f"timeout {given!r} is no number of seconds")
+    return replace(limits, timeout=timeout)
+
+
+# ----------------------------------------------------------------------------------- addresses
+
+
+def _address(
+    row: Preset, signal: str, given: Destination, values: Mapping[str, str], *, standard: bool
+) -> Address:
+    route = row.routes[signal]
+    url = _standard_url(signal, values) if standard else _url(route, given, values)
+    check_endpoint(url, insecure=given.insecure or standard)
+    headers: dict[str, str] = {}
+    for header in (*row.headers, *route.headers):
+        value = _header(header, values)
+        if value is not None:
+            headers[header.name] = value
+    if standard:
+        headers |= _standard_headers(signal)
+    headers = _merged(headers, given.headers or {})
+    _check_headers(headers)
+    sign = _signer(row, route, values) if row.signer else None
+    return Address(url, headers, sign)
+
+
+def _url(route: Route, given: Destination, values: Mapping[str, str]) -> str:
+    base = given.endpoint or _filled(route.base, values) or ""
+    base = base.rstrip("/")
+    return base if base.endswith(route.path) else base + route.path
+
+
+def _header(header: Header, values: Mapping[str, str]) -> str | None:
+    value = _filled(header.template, values)
+    if value is not None and header.basic:
+        return "Basic " + base64.b64encode(value.encode()).decode("ascii")
+    return value
+
+
+def _merged(headers: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """What is given in code wins, however it is spelled."""
+    replaced = {name.lower() for name in given}
+    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    return kept | {str(name): str(value) for name, value in given.items()}
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not name or any(c in name for c in " :\r\n\0"):
+            raise ValueError(f"header {name!r} is no name of a header")
+        if any(c in value for c in "\r\n\0"):
+            raise ValueError(f"header {name!r} has a line break in its value")  # which is not shown
+
+
+def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
+    try:
+        module = import_module(f"genai_otel.destinations.{row.signer}")
+        sign: Sign = module.signer(route.service, values)
+    except ImportError as error:
+        raise ValueError(
+            f"destination {row.name!r} needs the package {error.name}:"
+            ' pip install "genai-otel[aws]"'
+        ) from error
+    return sign
+
+
+def check_endpoint(endpoint: str, *, insecure: bool) -> None:
+    """Raises ``ValueError`` unless it is an address that may be sent to."""
+    url = urlsplit("")
+    with suppress(ValueError):
+        url = urlsplit(endpoint)
+    if url.scheme not in ("http", "https") or not url.hostname or not _has_sound_port(url):
+        raise ValueError(f"endpoint {shown(endpoint)!r} is no http or https address")
+    if url.username is not None or url.password is not None:
+        raise ValueError(
+            f"endpoint {shown(endpoint)!r} has a user or password in it: give them in headers"
+        )
+    if url.scheme == "http" and url.hostname not in LOOPBACK and not insecure:
+        raise ValueError(
+            f"endpoint {shown(endpoint)!r} is not encrypted: use https, or say insecure=True"
+        )
+
+
+def _has_sound_port(url: SplitResult) -> bool:
+    try:
+        return url.port is None or url.port > 0
+    except ValueError:
+        return False
+
+
+def shown(endpoint: str) -> str:
+    """The address without user, password and query, in which keys travel."""
+    try:
+        url = urlsplit(endpoint)
+        port = f":{url.port}" if url.port else ""
+    except ValueError:
+        return "?"
+    if not url.scheme or not url.hostname:
+        return endpoint.partition("?")[0].rpartition("@")[2]
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{url.scheme}://{host}{port}{url.path}"
+
+
+# ------------------------------------------------------------------------ the standard variables
+# https://opentelemetry.io/docs/specs/otel/protocol/exporter/; they hold for the plain OTLP
+# destination without an endpoint in code, and for no other: their headers are meant for one vendor.
+
+
+def _standard(name: str, signal: str) -> str | None:
+    return variable(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", f"OTEL_EXPORTER_OTLP_{name}")
+
+
+def _standard_protocol(given: Destination, default: str) -> str:
+    if "protocol" in (given.options or {}):
+        return default
+    spoken = {
+        _STANDARD_PROTOCOLS.get(_standard("PROTOCOL", each) or "", default) for each in SIGNALS
+    }
+    return "grpc" if spoken == {"grpc"} else "http" if "http" in spoken else default
+
+
+def _standard_url(signal: str, values: Mapping[str, str]) -> str:
+    """A signal's own variable is taken as it is; the common one is a base."""
+    own = variable(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    if own is not None:
+        return _with_scheme(own)
+    base = variable("OTEL_EXPORTER_OTLP_ENDPOINT") or values["endpoint"]
+    return _with_scheme(base).rstrip("/") + f"/v1/{signal}"
+
+
+def _with_scheme(endpoint: str) -> str:
+    """GRPC's form is host:port, which is encrypted unless the environment says otherwise."""
+    if "://" in endpoint:
+        return endpoint
+    insecure = variable("OTEL_EXPORTER_OTLP_INSECURE") or ""
+    return f"http{'' if insecure.lower() == 'true' else 's'}://{endpoint}"
+
+
+def _standard_headers(signal: str) -> dict[str, str]:
+    """``a=b,c=d`` with values URL-encoded, as in W3C Baggage."""
+    found: dict[str, str] = {}
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS"):
+        for pair in (variable(name) or "").split(","):
+            key, separator, value = pair.partition("=")
+            if separator and key.strip():
+                found = _merged(found, {unquote(key.strip()): unquote(value.strip())})
+    return found
