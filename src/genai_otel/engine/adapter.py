@@ -59,12 +59,14 @@ class Patch:
     """One attribute to replace: ``module:Class.method``, and what makes its stand-in.
 
     Where one is missing none of the library's are replaced, unless it is ``optional``: then not
-    every version has it, and what it tells is not told there.
+    every version has it, and what it tells is not told there. A module's function is replaced
+    wherever it was imported to; of a method that is ``captured`` so are bound ones.
     """
 
     target: str
     stand_in: Callable[[Callable[..., Any], Observer], Callable[..., Any]]
     optional: bool = False
+    captured: bool = False
 
     @property
     def module(self) -> str:

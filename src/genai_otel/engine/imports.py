@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
@@ -15,11 +16,12 @@ from .observe import Observer
 from .safety import FAULTS, Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .adapter import Adapter, Patch
     from .observe import Recorder
 
+_NOTHING: dict[str, Any] = {}
 _HOOKED: set[str] = set()
 _LOCK = threading.RLock()
 
@@ -142,6 +144,22 @@ class Installation:
                 self._placed.pop().undo()
             return
         self._placed.append(_Placed(owner, name, original, stand_in, inherited))
+        if patch.captured or not path:
+            self._placed.extend(_sweep(original, stand_in))
+
+
+def _sweep(original: Any, stand_in: Any) -> Iterator[_Placed]:
+    """Replaces ``original``, and methods bound from it, wherever modules have imported it to."""
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", _NOTHING).items()):
+            if value is original:
+                new = stand_in
+            elif type(value) is MethodType and value.__func__ is original:
+                new = MethodType(stand_in, value.__self__)
+            else:
+                continue
+            setattr(module, name, new)
+            yield _Placed(module, name, value, new, inherited=False)
 
 
 _WAITING: dict[str, list[Installation]] = {}

@@ -12,7 +12,7 @@ from weakref import ref
 from .safety import contained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from genai_otel.record import Operation
 
@@ -97,7 +97,8 @@ class Call:
     ``sent`` are the arguments to send instead of the caller's, where it has allowed that, and then
     ``extra`` tells the chunks to keep from it. ``source`` is what its chunks come from, ``release``
     takes back what was put there, ``holder`` and ``watcher`` are weak references to what the host
-    holds and to the generator that it reads through.
+    holds and to the generator that it reads through. ``closing`` closes an asynchronous generator
+    which the host would have closed itself, had it not been given ours.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class Call:
         "_fold",
         "_guard",
         "_reader",
+        "closing",
         "extra",
         "holder",
         "key",
@@ -120,6 +122,7 @@ class Call:
         self.op = op
         self.sent: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.extra: Callable[[Any], bool] | None = None
+        self.closing: Callable[[], Awaitable[None]] | None = None
         self.source: Any = None
         self.release: Callable[[], None] | None = None
         self.holder: Any = None
@@ -174,13 +177,18 @@ class Call:
             return False
         return bool(getattr(watcher, "gi_running", False) or getattr(watcher, "ag_running", False))
 
-    def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None:
-        """Lets the family tell what kind of result came back; a failure there ends the call."""
+    def returned(self, settle: Callable[[Call, Any], Any], result: Any) -> Any:
+        """Lets the family tell what kind of result came back; a failure there ends the call.
+
+        What it returns goes to the host: the result, or what has to stand in its place.
+        """
         try:
-            settle(self, result)
+            stand_in = settle(self, result)
         except Exception as error:  # noqa: BLE001 - see safety
             self.finish()
             self._guard.note("returned", error)
+            return result
+        return result if stand_in is None else stand_in
 
     def failed(self, error: BaseException) -> None:
         """Ends the Operation of a call that raised; some errors hold the reply that they refuse."""
@@ -214,7 +222,8 @@ class Unwatched(Call):
 
     def reply(self, data: Any) -> None: ...
 
-    def returned(self, settle: Callable[[Call, Any], None], result: Any) -> None: ...
+    def returned(self, _settle: Callable[[Call, Any], Any], result: Any) -> Any:
+        return result
 
     def failed(self, error: BaseException) -> None: ...
 

@@ -32,7 +32,7 @@ def watched(inner: Any, call: Call) -> Iterator[Any]:
 
 
 def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
-    """The same for an asynchronous iterator; nothing of ours is awaited."""
+    """The same for an asynchronous iterator; nothing is awaited that the host would not await."""
     return _watched_async(inner, call, call.fold().quick, call.waits())
 
 
@@ -112,6 +112,8 @@ async def _watched_async(  # noqa: C901 - as said
             timing.asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
+        if call.closing is not None:
+            await call.closing()
         raise
     except BaseException as error:
         contained(OPEN.end, call.key, error)

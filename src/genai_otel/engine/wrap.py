@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from .observe import Call
 
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], Call | None]
-    Settle = Callable[[Call, Any], None]
+    Settle = Callable[[Call, Any], Any]
 
 
 def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
     """``original``, observed: ``begin`` opens a call, ``settle`` is given what came back.
 
     Both contain their errors. The host's call is the one unguarded line; its arguments, its result
-    and its exception pass as they are, unless the host has allowed other arguments to be sent.
+    and its exception pass as they are, unless the host has allowed other arguments to be sent, or
+    ``settle`` returns what must stand in the result's place: a watched generator for a generator.
     """
 
     @wraps(original)
@@ -36,8 +37,7 @@ def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable
             call.failed(error)
             raise
         call.leave()
-        call.returned(settle, result)
-        return result
+        return call.returned(settle, result)
 
     return observed
 
@@ -60,7 +60,19 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
             call.failed(error)
             raise
         call.leave()
-        call.returned(settle, result)
-        return result
+        return call.returned(settle, result)
 
     return observed
+
+
+async def awaited(coroutine: Any, call: Call, settle: Settle) -> Any:
+    """The same for a coroutine that is there already, made by the call's plain function."""
+    call.enter()
+    try:
+        result = await coroutine
+    except BaseException as error:
+        call.leave()
+        call.failed(error)
+        raise
+    call.leave()
+    return call.returned(settle, result)

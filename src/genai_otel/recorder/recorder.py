@@ -276,7 +276,10 @@ class Joined:
 
     def finish(self, error: BaseException | None = None) -> None:
         """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
-        if self._owner.ended:  # it could not wait for this stream: better a span of its own
+        if self._owner.ended:
+            if self._owner.op.stream:  # left early, it has told of the same stream itself
+                return
+            # It could not wait for this stream: better a span of its own.
             late = self._recorder.open(self.op, self._owner.context, late=True)
             late.opened()
             late.finish(error)

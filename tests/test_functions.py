@@ -1,0 +1,337 @@
+"""The family of plain functions: every kind of result, every end, unnoticed by the host."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.function import followed, function
+from genai_otel.engine.imports import Installation
+from genai_otel.engine.observe import OPEN
+from genai_otel.engine.read import string
+from genai_otel.record import Kind
+from genai_otel.recorder.recorder import ACTIVE
+from tests import lumen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from genai_otel.record import Operation
+    from genai_otel.testing import Capture
+
+NAMES = [
+    "ask", "ask_later", "ask_soon", "pieces", "pieces_later", "eager", "eager_later", "lazy",
+    "lazy_later",
+]  # fmt: skip
+
+
+def _ask(given: dict[str, Any], op: Operation) -> None:
+    op.params = {"temperature": given.get("temperature")}
+    op.input = [
+        {"role": "user", "parts": [{"type": "text", "content": string(given, "prompt") or ""}]}
+    ]
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    op.response_model, op.usage.output = reply["model"], reply["usage"]
+
+
+class _Words:
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._said: list[str] = []
+
+    def quick(self, word: str) -> bool:
+        self._said.append(word)
+        return bool(word)
+
+    add = quick
+
+    def close(self) -> None:
+        words: Any = {"type": "text", "content": "".join(self._said)}
+        self._op.output = [{"role": "assistant", "parts": [words]}]
+
+
+READER = Reader(Kind.CHAT, _ask, _answer, None, _Words, model=lambda given: given.get("model"))
+
+
+def _origin(given: dict[str, Any], op: Operation) -> None:
+    op.provider, op.host = getattr(given.get("self"), "name", "lumen"), "lumen.example"
+
+
+ADAPTER = Adapter(
+    name="lumen",
+    distribution="pytest",
+    oldest="1",
+    untested="1000",
+    patches=(
+        *(function(f"tests.lumen:{name}", READER, origin=_origin) for name in NAMES[:7]),
+        *(
+            function(f"tests.lumen:{name}", READER, origin=_origin, arguments=("model",), lazy=True)
+            for name in NAMES[7:]
+        ),
+        function("tests.lumen:Client.ask", READER, origin=_origin, captured=True),
+        function("tests.lumen:Client.stream", READER, stream=True, inner="_words"),
+        function("tests.lumen:Client.stubborn", READER, stream=True),
+        *followed("tests.lumen:Stubborn"),
+        *followed("tests.lumen:Stream", steps=False),
+    ),
+)
+
+
+@pytest.fixture
+def installed(genai_otel_capture: Capture) -> Iterator[Capture]:
+    lumen.events.clear()
+    installation = Installation(ADAPTER)
+    assert ACTIVE.recorder is not None
+    installation.install(ACTIVE.recorder)
+    assert installation.state == "active", installation.note
+    yield genai_otel_capture
+    installation.remove()
+    gc.collect()
+    assert not len(OPEN)
+
+
+def told(capture: Capture) -> dict[str, Any]:
+    """The one span's facts."""
+    found = dict(capture.span().attributes or {})
+    capture.clear()
+    return found
+
+
+def said(facts: dict[str, Any]) -> str:
+    return str(facts["gen_ai.output.messages"])
+
+
+# ------------------------------------------------------------------------------------ whole
+
+
+def test_arguments_by_name_and_by_position(installed: Capture) -> None:
+    assert lumen.ask("small", prompt="Hello", temperature=0.5)["model"] == "small-1"
+    facts = told(installed)
+    assert facts["gen_ai.request.model"] == "small"
+    assert facts["gen_ai.response.model"] == "small-1"
+    assert facts["gen_ai.request.temperature"] == 0.5
+    assert "Hello" in facts["gen_ai.input.messages"]
+    assert facts["gen_ai.usage.output_tokens"] == 4
+    assert lumen.lazy("small")["model"] == "small-1"
+    assert told(installed)["gen_ai.request.model"] == "small"
+
+
+@pytest.mark.parametrize("name", ["ask_later", "ask_soon", "eager_later", "lazy_later"])
+def test_coroutines(installed: Capture, name: str) -> None:
+    assert asyncio.run(getattr(lumen, name)("small"))["model"] == "small-1"
+    assert told(installed)["gen_ai.response.model"] == "small-1"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_are_the_same_and_end_the_span(installed: Capture, name: str) -> None:
+    with pytest.raises(lumen.BrokenError, match="refused"):
+        drain(getattr(lumen, name)("refused"))
+    assert told(installed)["error.type"].endswith("BrokenError")
+
+
+def test_wrong_arguments_are_the_functions_own_business(installed: Capture) -> None:
+    with pytest.raises(TypeError):
+        lumen.ask()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        next(lumen.pieces())  # type: ignore[call-arg]
+
+
+# ---------------------------------------------------------------------------------- streams
+
+
+def drain(result: Any, take: int | None = None) -> list[str]:
+    """Reads a stream of either colour, all of it or the first chunks, and closes it."""
+    if inspect.iscoroutine(result) or inspect.isasyncgen(result):
+        return asyncio.run(_drain_later(result, take))
+    if not hasattr(result, "__next__"):
+        return []
+    if take is None:
+        return list(result)
+    chunks = [next(result) for _ in range(take)]
+    result.close()
+    return chunks
+
+
+async def _drain_later(result: Any, take: int | None) -> list[str]:
+    if inspect.iscoroutine(result):
+        result = await result
+    if not hasattr(result, "__anext__"):
+        return []
+    if take is None:
+        return [chunk async for chunk in result]
+    chunks = [await anext(result) for _ in range(take)]
+    await result.aclose()
+    return chunks
+
+
+STREAMS: dict[str, Callable[[str], Any]] = {
+    "generator function": lambda model: lumen.pieces(model=model),
+    "async generator function": lambda model: lumen.pieces_later(model=model),
+    "eager": lambda model: lumen.eager(model, stream=True),
+    "eager async": lambda model: lumen.eager_later(model, stream=True),
+    "lazy": lambda model: lumen.lazy(model, stream=True),
+    "lazy async": lambda model: lumen.lazy_later(model, stream=True),
+    "exchanged": lambda model: lumen.Client().stream(model),
+    "followed": lambda model: lumen.Client().stubborn(model),
+    "followed async": lambda model: _soon(lumen.Client().stubborn(model)),
+}
+every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+
+
+async def _soon(value: Any) -> Any:
+    return value
+
+
+@every_stream
+def test_a_stream_that_is_read(installed: Capture, stream: Any) -> None:
+    assert drain(stream("small")) == lumen.WORDS
+    facts = told(installed)
+    assert facts["gen_ai.request.model"] == "small"
+    assert "one two three" in said(facts)
+    assert facts["genai_otel.response.chunks"] == 4
+    assert facts["genai_otel.response.time_to_first_token"] > 0
+    assert "genai_otel.response.completed" not in facts
+    assert lumen.events.count("sent small") == 1
+
+
+@every_stream
+def test_a_stream_that_is_closed_early(installed: Capture, stream: Any) -> None:
+    assert drain(stream("small"), take=2) == ["", "one "]
+    assert lumen.events[-1] in {"cleaned up", "closed"}, "as without us, before close returns"
+    facts = told(installed)
+    assert facts["genai_otel.response.completed"] is False
+    assert '"one "' in said(facts)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [stream for name, stream in STREAMS.items() if "async" not in name],
+    ids=[name for name in STREAMS if "async" not in name],
+)
+def test_a_stream_that_is_dropped(installed: Capture, stream: Any) -> None:
+    held = stream("small")
+    assert [next(held), next(held)] == ["", "one "]
+    del held
+    assert told(installed)["genai_otel.response.completed"] is False
+
+
+@pytest.mark.parametrize("name", ["pieces_later", "eager_later", "lazy_later"])
+def test_an_async_stream_that_is_dropped(installed: Capture, name: str) -> None:
+    async def leave() -> None:
+        kinds = {} if name == "pieces_later" else {"stream": True}
+        stream = getattr(lumen, name)("small", **kinds)
+        stream = await stream if inspect.iscoroutine(stream) else stream
+        async for _ in stream:
+            break
+        del stream
+        await asyncio.sleep(0.01)
+
+    asyncio.run(leave())
+    assert told(installed)["genai_otel.response.completed"] is False
+    assert lumen.events[-1] == "cleaned up"
+
+
+@every_stream
+def test_a_stream_that_breaks(installed: Capture, stream: Any) -> None:
+    with pytest.raises(lumen.BrokenError):
+        drain(stream("cut"))
+    facts = told(installed)
+    assert facts["error.type"].endswith("BrokenError")
+    assert '"one "' in said(facts)
+
+
+def test_a_stream_whose_task_is_cancelled(installed: Capture) -> None:
+    async def main() -> None:
+        async def read() -> None:
+            async for _ in lumen.pieces_later("small"):
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(read())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    facts = told(installed)
+    assert facts["genai_otel.response.completed"] is False
+    assert "error.type" not in facts
+
+
+@pytest.mark.parametrize("name", ["generator function", "lazy"])
+def test_what_was_never_begun_is_no_call(installed: Capture, name: str) -> None:
+    held = STREAMS[name]("small")
+    held.close()
+    del held
+    assert not installed.spans
+    assert not lumen.events
+
+
+def test_what_was_begun_and_never_read_is_one(installed: Capture) -> None:
+    held = lumen.eager("small", stream=True)
+    held.close()
+    del held
+    assert told(installed)["genai_otel.response.completed"] is False
+
+
+# ------------------------------------------------------------------------------ not noticed
+
+
+def test_kinds_and_types_are_the_originals(installed: Capture) -> None:
+    for name in NAMES:
+        stand_in = getattr(lumen, name)
+        original = stand_in.__wrapped__
+        assert stand_in is not original
+        for kind in (
+            inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction,
+            inspect.signature,
+        ):  # fmt: skip
+            assert kind(stand_in) == kind(original)
+    assert inspect.isgenerator(lumen.eager("small", stream=True))
+    assert inspect.isasyncgen(asyncio.run(lumen.eager_later("small", stream=True)))
+    assert type(lumen.Client().stream("small")) is lumen.Stream
+    assert type(lumen.Client().stubborn("small")) is lumen.Stubborn
+
+
+def test_what_others_imported_is_found_and_given_back(genai_otel_capture: Capture) -> None:
+    other = ModuleType("other")
+    other.question, other.bound = lumen.ask, lumen.bound  # type: ignore[attr-defined]
+    before = (lumen.ask, lumen.bound)
+    sys.modules["other"] = other
+    installation = Installation(ADAPTER)
+    assert ACTIVE.recorder is not None
+    try:
+        installation.install(ACTIVE.recorder)
+        other.question("small")
+        other.bound("large")
+        lumen.bound("huge")
+        spans = genai_otel_capture.spans
+        assert [dict(s.attributes or {})["gen_ai.request.model"] for s in spans] == [
+            "small", "large", "huge",
+        ]  # fmt: skip
+        assert dict(spans[1].attributes or {})["gen_ai.provider.name"] == "bound"
+        installation.remove()
+        assert (other.question, other.bound) == before
+        assert (lumen.ask, lumen.bound) == before
+        other.question("small")
+        assert len(genai_otel_capture.spans) == 3
+    finally:
+        installation.remove()
+        del sys.modules["other"]
+
+
+def test_iterators_of_the_host_stay_unread(installed: Capture) -> None:
+    prompt = iter(["never read"])
+    lumen.ask("small", prompt=prompt)  # type: ignore[arg-type]
+    assert next(prompt) == "never read"
+    installed.clear()
