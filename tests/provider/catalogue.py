@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.provider import anthropic_wire, openai_wire
+from tests.provider import anthropic_wire, bedrock_wire, openai_wire
 
 if TYPE_CHECKING:
     import re
 
     from tests.provider.wire import Endpoint
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*openai_wire.ENDPOINTS, *anthropic_wire.ENDPOINTS)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *openai_wire.ENDPOINTS,
+    *anthropic_wire.ENDPOINTS,
+    *bedrock_wire.ENDPOINTS,
+)
 BY_NAME: Final = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
 

@@ -30,6 +30,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/anthropic.md",
     ),
+    Entry("bedrock", "botocore", "botocore", ">=1.34.116,<2", "model client", "docs/bedrock.md"),
     Entry("groq", "groq", "groq", ">=0.9,<2", "model client", "docs/openai.md"),
     Entry("together", "together", "together", ">=2,<4", "model client", "docs/openai.md"),
     Entry("fireworks", "fireworks-ai", "fireworks", ">=1,<2", "model client", "docs/openai.md"),

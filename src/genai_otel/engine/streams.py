@@ -9,6 +9,7 @@ import inspect
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from .observe import OPEN
 from .safety import contained
@@ -125,12 +126,14 @@ def around(
     holder: Any,
     methods: Sequence[str],
     before: Callable[[], None] | None,
-    after: Callable[[BaseException | None], None],
+    after: Callable[[BaseException | None, Any], None],
 ) -> Callable[[], None]:
-    """Calls ``before`` and, with what was raised, ``after`` around these methods of ``holder``.
+    """Calls ``before`` and ``after`` around these methods of ``holder``.
 
-    The stand-ins lie on the instance, until what is returned here is called: they hold ``holder``,
-    which would otherwise live on.
+    ``after`` is given what was raised and what was returned.
+
+    The stand-ins lie on the instance, until what is returned here is called. They hold ``holder``,
+    so that it takes the garbage collector to find it; nothing else does.
     """
     placed: dict[str, Any] = {}
     for method in methods:
@@ -139,16 +142,16 @@ def around(
             make = _around_async if _is_async(original) else _around
             placed[method] = make(original, before, after)
             setattr(holder, method, placed[method])
-    return partial(_let_go, holder, placed)
+    return partial(_let_go, ref(holder), {name: ref(each) for name, each in placed.items()})
 
 
 def _let_go(holder: Any, placed: dict[str, Any]) -> None:
     """Takes back what is still ours; what others have put over it stays."""
-    fields = vars(holder)
+    fields = getattr(holder(), "__dict__", {})
     for method, stand_in in placed.items():
-        if fields.get(method) is stand_in:
+        ours = stand_in()
+        if ours is not None and fields.get(method) is ours:
             del fields[method]
-    placed.clear()
 
 
 def _is_async(method: Any) -> bool:
@@ -164,9 +167,9 @@ def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            contained(after, error)
+            contained(after, error, None)
             raise
-        contained(after, None)
+        contained(after, None, result)
         return result
 
     return call
@@ -180,9 +183,9 @@ def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            contained(after, error)
+            contained(after, error, None)
             raise
-        contained(after, None)
+        contained(after, None, result)
         return result
 
     return call

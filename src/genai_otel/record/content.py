@@ -114,6 +114,15 @@ def media(modality: str, source: str, mime_type: str | None = None) -> Media:
     return part
 
 
+def media_bytes(modality: str, data: bytes, mime_type: str | None = None) -> Media:
+    """Media given as bytes, told by their length and the start of their SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    part: Media = {"type": "media", "modality": modality, "size": len(data), "sha256": digest}
+    if mime_type:
+        part["mime_type"] = mime_type
+    return part
+
+
 def media_id(modality: str, file_id: str) -> Media:
     """Media that the provider keeps under an id."""
     return {"type": "media", "modality": modality, "id": file_id}

@@ -308,7 +308,7 @@ def _watch(call: Call, response: Any) -> None:
         call.release = _Body(call.key).watch(response)
 
 
-def _closed(key: int, _error: BaseException | None) -> None:
+def _closed(key: int, _error: BaseException | None, _result: Any) -> None:
     """The response was closed; while its stream is being read, that one knows better why.
 
     Of bytes that the host read by itself nobody knows whether they were all.
@@ -336,14 +336,14 @@ class _Body:
     def _begun(self) -> None:
         self._reading = True
 
-    def _read(self, error: BaseException | None) -> None:
+    def _read(self, error: BaseException | None, _result: Any) -> None:
         call = OPEN.get(self._key)
         if call is not None:
             if error is None:
                 _read_body(call, call.source)
             OPEN.end(self._key, error)
 
-    def _closed(self, _error: BaseException | None) -> None:
+    def _closed(self, _error: BaseException | None, _result: Any) -> None:
         """The end of a body closes its response, before ``read`` has returned."""
         if not self._reading:
             OPEN.end(self._key)

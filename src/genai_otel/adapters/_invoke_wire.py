@@ -1,0 +1,287 @@
+"""What Bedrock's InvokeModel carries: a body in the model's own words, told apart by its shape.
+
+An ARN says nothing of the model behind it, so the shape decides, and the model's name only where
+shapes are alike. Read from docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.read import Json, first, integer, mapping, mappings, parsed, pick, string
+from genai_otel.record import Kind, Message, text
+from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
+
+from . import _anthropic_wire as anthropic
+from . import _converse_wire as converse
+from . import _openai_wire as openai
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.record import Operation
+
+_LARGEST = 8 * 1024 * 1024
+_METRICS = "amazon-bedrock-invocationMetrics"
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "topP": "top_p",
+    "p": "top_p",
+    "top_k": "top_k",
+    "k": "top_k",
+    "max_tokens": "max_tokens",
+    "max_gen_len": "max_tokens",
+    "maxTokenCount": "max_tokens",
+    "maxTokens": "max_tokens",
+    "seed": "seed",
+    "stop": "stop",
+    "stop_sequences": "stop",
+    "stopSequences": "stop",
+}
+
+
+def body(params: Json) -> Json:
+    """The request's body decoded: it is bytes or text; a file is left to the client."""
+    return _decoded(params.get("body"))
+
+
+def _decoded(given: Any) -> Json:
+    if type(given) not in (bytes, bytearray, str) or len(given) > _LARGEST:
+        return {}
+    found = parsed(given if type(given) is str else given.decode(errors="replace"))
+    return found if type(found) is dict else {}
+
+
+def kind(params: Json) -> Kind:
+    """What sort of call this is, from the model's name, then from what it is given."""
+    model = (string(params, "modelId") or "").lower()
+    for word, found in _BY_NAME.items():
+        if word in model:
+            return found
+    asked = body(params)
+    if "taskType" in asked or "text_prompts" in asked:
+        return Kind.GENERATION
+    return Kind.CHAT if "messages" in asked or "message" in asked else Kind.COMPLETION
+
+
+_BY_NAME = {
+    "embed": Kind.EMBEDDINGS,
+    "rerank": Kind.RERANK,
+    "image": Kind.GENERATION,
+    "canvas": Kind.GENERATION,
+    "stability.": Kind.GENERATION,
+}
+
+
+# ------------------------------------------------------------------------------- the request
+
+
+def ask(params: Json, op: Operation) -> None:
+    asked = body(params)
+    config = mapping(asked, "textGenerationConfig") or mapping(asked, "inferenceConfig")
+    op.params = {**pick(asked, _PARAMS), **pick(config, _PARAMS)}
+
+
+def content(params: Json, op: Operation) -> None:
+    asked = body(params)
+    if op.kind in (Kind.EMBEDDINGS, Kind.RERANK):
+        op.query = string(asked, "query")
+        op.arguments = asked.get("inputText", asked.get("texts", asked.get("documents")))
+    elif "anthropic_version" in asked:
+        anthropic.content(asked, op)
+    elif "inferenceConfig" in asked or "schemaVersion" in asked:
+        converse.content(asked, op)
+    elif "messages" in asked:
+        openai.chat_content(asked, op)
+    else:
+        _plain_content(asked, op)
+
+
+def _plain_content(asked: Json, op: Operation) -> None:
+    """One prompt; Cohere's has the turns before it, and a system text of its own."""
+    turns: list[Message] = [
+        {"role": string(turn, "role") or "user", "parts": [text(string(turn, "message") or "")]}
+        for turn in mappings(asked, "chat_history")
+    ]
+    words = string(asked, "prompt") or string(asked, "inputText") or string(asked, "message")
+    if words is not None:
+        turns.append({"role": "user", "parts": [text(words)]})
+    preamble = string(asked, "preamble")
+    if preamble is not None:
+        op.system = [text(preamble)]
+    op.input = turns
+
+
+# --------------------------------------------------------------------------------- the reply
+
+
+def answer(reply: Any, op: Operation) -> None:
+    """A body as bytes, or decoded already."""
+    found = reply if type(reply) is dict else _decoded(reply)
+    read = next((read for key, read in _SHAPES.items() if key in found), None)
+    if read is not None:
+        read(found, op)
+    metrics = mapping(found, _METRICS)
+    read_usage(metrics, op.usage, BEDROCK_CONVERSE)
+    took = integer(metrics, "invocationLatency")
+    if took is not None:
+        op.timing.server = took / 1000
+
+
+def _said(words: str | None, reason: str | None, op: Operation) -> None:
+    op.finish_reasons = [] if reason is None else [reason]
+    if op.capture and words is not None:
+        turn: Message = {"role": "assistant", "parts": [text(words)]}
+        if reason is not None:
+            turn["finish_reason"] = reason
+        op.output = [turn]
+
+
+def _titan(found: Json, op: Operation) -> None:
+    result = first(found, "results")
+    op.usage.input = integer(found, "inputTextTokenCount")
+    op.usage.output = integer(result, "tokenCount")
+    _said(string(result, "outputText"), string(result, "completionReason"), op)
+
+
+def _titan_chunk(found: Json, op: Operation) -> None:
+    op.usage.input = integer(found, "inputTextTokenCount")
+    op.usage.output = integer(found, "totalOutputTextTokenCount")
+    _said(string(found, "outputText"), string(found, "completionReason"), op)
+
+
+def _llama(found: Json, op: Operation) -> None:
+    op.usage.input = integer(found, "prompt_token_count")
+    op.usage.output = integer(found, "generation_token_count")
+    _said(string(found, "generation"), string(found, "stop_reason"), op)
+
+
+def _mistral(found: Json, op: Operation) -> None:
+    result = first(found, "outputs")
+    _said(string(result, "text"), string(result, "stop_reason"), op)
+
+
+def _cohere(found: Json, op: Operation) -> None:
+    result = first(found, "generations") or found
+    op.response_id = string(found, "generation_id") or string(found, "id")
+    _said(string(result, "text"), string(result, "finish_reason"), op)
+
+
+def _choices(found: Json, op: Operation) -> None:
+    """Jamba and Mistral as OpenAI has them; DeepSeek's completions end for a ``stop_reason``."""
+    choice = first(found, "choices")
+    if "message" in choice or "finish_reason" in choice:
+        openai.answer_chat(found, op)
+    else:
+        _said(string(choice, "text"), string(choice, "stop_reason"), op)
+
+
+def _vectors(found: Json, op: Operation) -> None:
+    """Never the vectors: their length only."""
+    op.usage.input = integer(found, "inputTextTokenCount")
+    vector = found.get("embedding")
+    several = found.get("embeddings")
+    if type(several) is dict:
+        several = next(iter(several.values()), None)
+    if vector is None and type(several) is list and several:
+        vector = several[0]
+    if type(vector) is list:
+        op.dimensions = len(vector)
+
+
+def _ranked(found: Json, op: Operation) -> None:
+    op.documents = [
+        {"id": str(integer(result, "index")), "score": score}
+        for result in mappings(found, "results")
+        if type(score := result.get("relevance_score")) is float
+    ]
+
+
+def _results(found: Json, op: Operation) -> None:
+    (_ranked if op.kind is Kind.RERANK else _titan)(found, op)
+
+
+_SHAPES: dict[str, Callable[[Json, Operation], None]] = {
+    "stopReason": converse.answer,
+    "stop_sequence": anthropic.answer,
+    "results": _results,
+    "outputText": _titan_chunk,
+    "generation": _llama,
+    "outputs": _mistral,
+    "choices": _choices,
+    "embedding": _vectors,
+    "embeddings": _vectors,
+    "generations": _cohere,
+    "text": _cohere,
+}
+"""A key that only one shape of replies has -> what reads it."""
+
+
+# -------------------------------------------------------------------------------------- streams
+
+
+class Chunks:
+    """Folds chunks, each a JSON in bytes, by the shape of the first that tells one."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._fold: Any = None
+        self._metrics: Json = {}
+
+    def quick(self, _event: Any) -> None:
+        """There is no common form."""
+
+    def add(self, event: Any) -> bool:
+        found = _decoded(mapping(event, "chunk").get("bytes"))
+        metrics = found.pop(_METRICS, None)
+        if type(metrics) is dict:
+            self._metrics = {_METRICS: metrics}
+        if self._fold is None:
+            self._fold = _fold_of(found)(self._op)
+        return bool(self._fold.add(found))
+
+    def close(self) -> None:
+        if self._fold is not None:
+            self._fold.close()
+        answer(self._metrics, self._op)
+
+
+def _fold_of(found: Json) -> Any:
+    if "type" in found:
+        return anthropic.Events
+    if any(key.startswith(("message", "content")) and key != "message" for key in found):
+        return converse.Events
+    if "choices" in found and "stop_reason" not in first(found, "choices"):
+        return openai.ChatChunks
+    return _Pieces
+
+
+class _Pieces:
+    """Models whose chunks are whole replies with a piece of the text in each."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._texts: list[str] = []
+        self._last: Json = {}
+
+    def add(self, found: Json) -> bool:
+        words = _words(found)
+        if words and self._op.capture:
+            self._texts.append(words)
+        self._last.update((key, value) for key, value in found.items() if value is not None)
+        return bool(words)
+
+    def close(self) -> None:
+        answer(self._last, self._op)
+        if self._op.capture and self._texts:
+            _said("".join(self._texts), next(iter(self._op.finish_reasons or ()), None), self._op)
+
+
+def _words(found: Json) -> str | None:
+    for key in ("generation", "outputText", "text"):
+        words = string(found, key)
+        if words:
+            return words
+    result = first(found, "outputs") or first(found, "generations") or first(found, "choices")
+    return string(result, "text")
