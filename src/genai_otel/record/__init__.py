@@ -18,11 +18,12 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .operation import Failure, Kind, Operation, Refusal, Scalar, Timing, Verdict
+from .operation import CATEGORIES, Failure, Kind, Operation, Refusal, Scalar, Timing, Verdict
 from .snapshot import snapshot
 from .usage import Usage
 
 __all__ = [
+    "CATEGORIES",
     "Document",
     "Failure",
     "HandMade",

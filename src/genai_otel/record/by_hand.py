@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .content import text
-from .operation import Failure, Kind, Operation, Timing, Verdict
+from .operation import CATEGORIES, Failure, Kind, Operation, Timing, Verdict
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
 
@@ -58,6 +58,8 @@ class HandMade(Operation):
         self.usage.settle()
         if type(self.failure) is not Failure:
             self.failure = None
+        if type(self.category) is not str or self.category not in CATEGORIES:
+            self.category = None
         self.verdict = _verdict(self.verdict)
 
 

@@ -133,18 +133,23 @@ class Timing:
         return None if reading is None else reading - self.started
 
 
+CATEGORIES = (
+    *("app", "auth", "throttle", "quota", "timeout"),
+    *("provider", "content_filter", "network", "cancelled"),
+)
+"""What kind of failure it was, the same words for every provider; whose business it is to act."""
+
+
 @dataclass(slots=True, eq=False)
 class Failure:
     """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it.
 
-    ``type`` is the exception's or the provider's own word; ``category`` one of ours, told from it
-    where nobody has set it.
+    ``type`` is the exception's or the provider's own word.
     """
 
     type: str
     message: str | None = None
     stacktrace: str | None = None
-    category: str | None = None
 
 
 class Refusal(Exception):
@@ -205,6 +210,7 @@ class Operation:
     details: dict[str, Scalar] | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
+    category: str | None = None  # one of CATEGORIES; told from the failure where nobody sets it
     cost: Any = None  # enrich.pricing.Cost: record knows no prices
     completed: bool | None = None
 

@@ -153,4 +153,10 @@ class Instruments:
 
 
 def _with_error(dimensions: Dimensions, op: Operation) -> Dimensions:
-    return {**dimensions, names.ERROR_TYPE: op.failure.type} if op.failure else dimensions
+    """How the operation failed, if it did; one that was cancelled has a category only."""
+    if op.category is None:
+        return dimensions
+    found = {**dimensions, names.GENAI_OTEL_ERROR_CATEGORY: op.category}
+    if op.failure is not None:
+        found[names.ERROR_TYPE] = op.failure.type
+    return found

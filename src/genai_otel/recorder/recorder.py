@@ -12,9 +12,10 @@ from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
 
 from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
+from .categories import APP, CANCELLED, PROVIDER, category_of, category_of_word
 from .context import OPERATION_KEY, ambient, attach, detach, suppressed
 from .failures import failure, is_cancellation
-from .ownership import absorb, same_call
+from .ownership import MODEL_KINDS, absorb, same_call
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
 
 if TYPE_CHECKING:
@@ -215,6 +216,9 @@ class Recording:
             op.timing.ended = perf_counter()
         if error is not None:
             _fail(op, error)
+        elif op.failure is not None and op.category is None:  # told within an answer
+            told = category_of_word(op.failure.type)
+            op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
         instruments, accounts = self._ledgers
         standing: Sequence[Spending] = ()
         try:
@@ -292,8 +296,9 @@ class Joined:
 def _fail(op: Operation, error: BaseException) -> None:
     if is_cancellation(error):
         op.completed = False
+        op.category = None if isinstance(error, GeneratorExit) else CANCELLED
     else:
-        op.failure = failure(error, capture=op.capture)
+        op.failure, op.category = failure(error, capture=op.capture), category_of(error)
 
 
 def _tell_failure(span: Span, op: Operation) -> None:

@@ -195,6 +195,8 @@ def outcome(op: Operation, found: Attributes) -> None:
         _verdict(op.verdict, found)
     if op.failure is not None:
         found[names.ERROR_TYPE] = op.failure.type
+    if op.category is not None:
+        found[names.GENAI_OTEL_ERROR_CATEGORY] = op.category
     if op.capture:
         _answered(op, found)
 

@@ -1,0 +1,207 @@
+"""What kind of failure it was, in the same nine words for every client.
+
+Told from what the exception already holds: the provider's own code, the HTTP status, the names of
+its classes. No client is imported, and no code of the exception's is run: properties are not read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.record import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APP, AUTH, THROTTLE, QUOTA, TIMEOUT, PROVIDER, FILTER, NETWORK, CANCELLED = CATEGORIES
+
+_CAUSES_FOLLOWED = 4
+_LONGEST_WORD = 80
+
+# ----------------------------------------------------------------------------------- tables
+
+
+def _table(rows: dict[str, str]) -> dict[str, str]:
+    return {_plain(word): category for category, words in rows.items() for word in words.split()}
+
+
+def _plain(word: str) -> str:
+    """``RESOURCE_EXHAUSTED``, ``ResourceExhausted`` and ``resource-exhausted`` are one word."""
+    return word[:_LONGEST_WORD].replace("_", "").replace("-", "").lower()
+
+
+_TELLING = _table(
+    {
+        AUTH: "invalid_api_key account_deactivated authentication_error permission_error"
+        " PERMISSION_DENIED UNAUTHENTICATED AccessDeniedException UnrecognizedClientException"
+        " ExpiredTokenException InvalidSignatureException InvalidClientTokenId"
+        " SignatureDoesNotMatch MissingAuthenticationToken IncompleteSignature OptInRequired",
+        THROTTLE: "rate_limit_exceeded rate_limit_error slow_down RESOURCE_EXHAUSTED Throttling"
+        " ThrottlingException ThrottledException TooManyRequestsException RequestLimitExceeded"
+        " ProvisionedThroughputExceededException RequestThrottled",
+        QUOTA: "insufficient_quota billing_hard_limit_reached billing_not_active billing_error"
+        " quota_exceeded ServiceQuotaExceededException LimitExceededException",
+        TIMEOUT: "timeout_error vector_store_timeout ModelTimeoutException RequestTimeout"
+        " DEADLINE_EXCEEDED",
+        PROVIDER: "overloaded_error server_error internal_error engine_overloaded"
+        " ModelErrorException ModelStreamErrorException ModelNotReadyException"
+        " InternalServerException ServiceUnavailableException DependencyFailedException"
+        " BadGatewayException UNAVAILABLE INTERNAL DATA_LOSS",
+        FILTER: "content_filter content_policy_violation ResponsibleAIPolicyViolation"
+        " moderation_blocked invalid_prompt bio_policy cyber_policy_violation"
+        " misalignment_policy_violation image_content_policy_violation",
+        CANCELLED: "CANCELLED",
+    }
+)
+"""Providers' codes that say more than the status they come with."""
+
+_VAGUE = _table(
+    {
+        APP: "invalid_request_error not_found_error model_not_found context_length_exceeded"
+        " request_too_large INVALID_ARGUMENT NOT_FOUND FAILED_PRECONDITION ALREADY_EXISTS"
+        " OUT_OF_RANGE UNIMPLEMENTED ValidationException ResourceNotFoundException"
+        " ConflictException",
+        PROVIDER: "api_error upstream_error UNKNOWN ABORTED",
+    }
+)
+"""Codes that come with any status: the status is believed first."""
+
+_STATUSES = {
+    **dict.fromkeys((401, 403, 407, 511), AUTH),
+    402: QUOTA,
+    **dict.fromkeys((408, 504, 524), TIMEOUT),
+    **dict.fromkeys((429, 498), THROTTLE),  # 498: Groq has no capacity for the flex tier
+    499: CANCELLED,
+}
+_LEAST_STATUS, _SERVERS_FAULT, _MOST_STATUS = 400, 500, 599
+
+_CLASSES = {
+    name: category
+    for category, names in {
+        AUTH: "AuthenticationError PermissionDeniedError ClientAuthenticationError"
+        " GoogleAuthError CredentialsError NoCredentialsError PartialCredentialsError"
+        " CredentialRetrievalError NoAuthTokenError TokenRetrievalError SSOError LoginError"
+        " SubjectTokenProviderError OAuthError PermissionDenied Unauthenticated",
+        THROTTLE: "RateLimitError ResourceExhausted TooManyRequests",
+        QUOTA: "BudgetExceeded BudgetExceededError QuotaExceededError",
+        TIMEOUT: "APITimeoutError TimeoutException Timeout TimeoutError ConnectTimeout ReadTimeout"
+        " ReadTimeoutError ConnectTimeoutError ServerTimeoutError DeadlineExceeded"
+        " GatewayTimeoutError ServiceRequestTimeoutError ServiceResponseTimeoutError",
+        PROVIDER: "APIError APIResponseValidationError InternalServerError OverloadedError"
+        " ServiceUnavailableError ServiceUnavailable ServerError ResponseValidationError"
+        " UnknownApiResponseError MidStreamFallbackError",
+        FILTER: "ContentFilterFinishReasonError ContentPolicyViolationError BlockedPromptException"
+        " StopCandidateException",
+        NETWORK: "APIConnectionError ConnectionError ConnectError TransportError NetworkError"
+        " ProtocolError RemoteProtocolError ProxyError SSLError NewConnectionError MaxRetryError"
+        " NameResolutionError HTTPClientError EndpointConnectionError ClientConnectionError"
+        " ClientPayloadError ChunkedEncodingError IncompleteRead IncompleteReadError gaierror"
+        " NoResponseError WebSocketConnectionClosedError ConnectionClosed ServiceRequestError"
+        " ServiceResponseError AutoReconnect",
+        CANCELLED: "CancelledError Cancelled KeyboardInterrupt SystemExit GeneratorExit"
+        " ClientClosedRequestError",
+        APP: "LengthFinishReasonError UnsupportedProtocol LocalProtocolError BadRequestError"
+        " NotFoundError UnprocessableEntityError ParamValidationError",
+    }.items()
+    for name in names.split()
+}
+"""Exception classes, by the first name of an exception's ancestry that is here."""
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def category_of(error: BaseException) -> str:
+    """The category of an exception; ``app`` where nothing says that it is anybody else's fault."""
+    followed: BaseException | None = error
+    for _ in range(_CAUSES_FOLLOWED):
+        if followed is None:
+            break
+        found = _own_category(followed)
+        if found is not None:
+            return found
+        followed = followed.__cause__
+    return APP
+
+
+def category_of_word(word: str) -> str | None:
+    """The category of a provider's code or status, as an answer holds it."""
+    if word.isascii() and word.isdecimal():
+        return _of_status(int(word[:_LONGEST_WORD]))
+    plain = _plain(word)
+    return _TELLING.get(plain) or _VAGUE.get(plain)
+
+
+def _own_category(error: BaseException) -> str | None:
+    words = [_plain(word) for word in _words(error)]
+    telling = next((_TELLING[word] for word in words if word in _TELLING), None)
+    if telling is not None:
+        return telling
+    status = next((found for found in map(_of_status, _statuses(error)) if found), None)
+    if status is not None:
+        return status
+    vague = next((_VAGUE[word] for word in words if word in _VAGUE), None)
+    return vague or _of_class(type(error))
+
+
+def _of_status(status: Any) -> str | None:
+    if not isinstance(status, int) or not _LEAST_STATUS <= status <= _MOST_STATUS:
+        return None
+    return _STATUSES.get(status) or (PROVIDER if status >= _SERVERS_FAULT else APP)
+
+
+def _of_class(cls: type) -> str | None:
+    return next(
+        (_CLASSES[base.__name__] for base in cls.__mro__ if base.__name__ in _CLASSES), None
+    )
+
+
+def _words(error: BaseException) -> Iterator[str]:
+    """The provider's codes, wherever its client keeps them."""
+    body, response = _field(error, "body"), _field(error, "response")
+    places = (
+        error,  # openai: code, type; google: status
+        body,
+        _field(body, "error"),  # anthropic, groq: {"error": {"type": ..., "code": ...}}
+        _field(body, "innererror"),  # Azure
+        _field(response, "Error"),  # botocore: {"Error": {"Code": ...}}
+        _field(error, "_state"),  # gRPC
+    )
+    for place in places:
+        for key in ("code", "type", "status", "Code"):
+            word = _field(place, key)
+            if not isinstance(word, str):
+                word = _field(word, "_name_")  # a member of an enum
+            if isinstance(word, str):
+                yield word
+
+
+def _statuses(error: BaseException) -> Iterator[Any]:
+    response = _field(error, "response")
+    for place in (error, response):
+        for key in ("status_code", "http_status", "code", "status"):
+            yield _field(place, key)
+    yield _field(_field(response, "ResponseMetadata"), "HTTPStatusCode")
+
+
+def _field(holder: Any, name: str) -> Any:
+    """What ``holder`` itself holds under ``name``, or its class as a constant."""
+    if type(holder) is dict:
+        return holder.get(name)
+    if holder is None or isinstance(holder, str | int | float | bytes):
+        return None
+    own = _own_fields(holder)
+    if name in own:
+        return own[name]
+    for cls in type(holder).__mro__:
+        if name in vars(cls):
+            constant = vars(cls)[name]
+            return constant if isinstance(constant, str | int) else None
+    return None
+
+
+def _own_fields(holder: Any) -> dict[str, Any]:
+    try:
+        own = object.__getattribute__(holder, "__dict__")
+    except AttributeError:
+        return {}
+    return own if type(own) is dict else {}
