@@ -15,6 +15,7 @@ from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import OPEN, Call
 from genai_otel.engine.safety import Guard
 from genai_otel.record import Kind, Operation
+from genai_otel.recorder.ownership import absorb
 from genai_otel.recorder.semconv import outcome
 
 if TYPE_CHECKING:
@@ -165,6 +166,27 @@ def test_asynchronous_streams_tell_the_same(clock: Clock) -> None:
         return {**found, "duration": call.op.timing.duration}
 
     assert asyncio.run(read_slowly()) == pytest.approx(read(clock, script, busy=10))
+
+
+def test_a_layer_above_that_began_earlier(clock: Clock) -> None:
+    """Its figures are from its own start; what lies before the client's call is no reader's."""
+    owner = Operation(Kind.CHAT)
+    owner.timing.started = clock.now
+    clock.now += 4
+    call = call_at(clock)
+    script = [(1, ROLE), (2, chunk("a")), (3, chunk("b")), (1, USAGE)]
+    for _ in streams.watched(provided(clock, script), call):
+        clock.now += 10
+    absorb(owner, call.op)
+    owner.timing.ended = clock.now
+    found: dict[str, Any] = {}
+    outcome(owner, found)
+
+    assert found["gen_ai.response.time_to_first_chunk"] == 5
+    assert found["genai_otel.response.time_to_first_token"] == 17
+    assert found["genai_otel.response.time_per_output_token"] == pytest.approx(3 / 4)
+    assert found["genai_otel.response.consumer_time"] == pytest.approx(40)
+    assert owner.timing.time_per_output_chunk == pytest.approx(2)
 
 
 # --------------------------------------------------------------------------------- real calls

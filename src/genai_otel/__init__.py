@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._status import Status
     from .api.ambient import scope, suppress
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
+    from .api.prompts import prompt
     from .destinations.destination import Destination
     from .enrich.budget import Budget, BudgetExceeded
     from .enrich.pricing import PriceBook
@@ -36,6 +37,7 @@ _HOMES = {
     "guardrail": ".api.decorators",
     "instrument": "._setup",
     "operation": ".api.decorators",
+    "prompt": ".api.prompts",
     "retriever": ".api.decorators",
     "scope": ".api.ambient",
     "shutdown": "._setup",
@@ -63,6 +65,7 @@ __all__ = [
     "guardrail",
     "instrument",
     "operation",
+    "prompt",
     "retriever",
     "scope",
     "shutdown",

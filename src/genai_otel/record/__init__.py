@@ -18,7 +18,17 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .operation import CATEGORIES, Failure, Kind, Operation, Refusal, Scalar, Timing, Verdict
+from .operation import (
+    CATEGORIES,
+    Failure,
+    Kind,
+    Operation,
+    PromptTag,
+    Refusal,
+    Scalar,
+    Timing,
+    Verdict,
+)
 from .snapshot import snapshot
 from .usage import Usage
 
@@ -32,6 +42,7 @@ __all__ = [
     "Message",
     "Operation",
     "Part",
+    "PromptTag",
     "Reasoning",
     "Refusal",
     "Scalar",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .content import text
-from .operation import CATEGORIES, Failure, Kind, Operation, Timing, Verdict
+from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, Verdict
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
 
@@ -60,6 +60,8 @@ class HandMade(Operation):
             self.failure = None
         if type(self.category) is not str or self.category not in CATEGORIES:
             self.category = None
+        if type(self.prompt) is not PromptTag:
+            self.prompt = None
         self.verdict = _verdict(self.verdict)
 
 

@@ -179,6 +179,14 @@ class Verdict:
             raise ValueError(f"unknown verdict {self.action!r}: accepted are {accepted}")
 
 
+class PromptTag(NamedTuple):
+    """Which prompt a model call was made with; ``digest`` is a hash of the template."""
+
+    name: str
+    version: str
+    digest: str
+
+
 class Operation:
     """One thing that happened. Fields that nobody knows stay ``None``.
 
@@ -198,6 +206,7 @@ class Operation:
     system: Sequence[Part] | None = None
     input: Sequence[Message] | None = None
     tools: Sequence[Mapping[str, Any]] | None = None
+    prompt: PromptTag | None = None
     query: str | None = None
     arguments: Any = None
     response_id: str | None = None

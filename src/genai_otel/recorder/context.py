@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
-from genai_otel.record import snapshot
+from genai_otel.record import PromptTag, snapshot
 
 from .semconv import utf8
 
@@ -73,12 +74,17 @@ class Ambient:
         plain = (_plain(tag) for tag in tags)
         merged = tuple(dict.fromkeys((*self.tags, *(tag for tag in plain if tag))))
         found = {**self.attributes, **attributes}
+        if names.GEN_AI_PROMPT_NAME in attributes:  # the outer prompt's version is not this one's
+            for name in _OF_PROMPTS:
+                if name not in attributes:
+                    found.pop(name, None)
         if merged:
             found[names.GENAI_OTEL_TAGS] = merged
         return replace(self, tags=merged, attributes=found)
 
 
 _NONE = Ambient()
+_OF_PROMPTS = (names.GEN_AI_PROMPT_VERSION, names.GENAI_OTEL_PROMPT_HASH)
 
 
 def ambient(context: Context) -> Mapping[str, Any]:
@@ -87,13 +93,19 @@ def ambient(context: Context) -> Mapping[str, Any]:
     return _NONE.attributes if found is None else found.attributes
 
 
-def enter_scope(session_id: Any, user_id: Any, tags: Any, metadata: Any) -> Token[Context]:
+def enter_scope(
+    session_id: Any, user_id: Any, tags: Any, metadata: Any, prompt: Any, experiment: Any
+) -> Token[Context]:
     """Adds these facts to those in force, until the token is detached."""
+    flag, variant = _pair(experiment)
     given = {
+        names.FEATURE_FLAG_KEY: flag,
+        names.FEATURE_FLAG_RESULT_VARIANT: variant,
         names.SESSION_ID: session_id,
         names.GEN_AI_CONVERSATION_ID: session_id,
         names.USER_ID: user_id,
         **{f"{names.GENAI_OTEL_METADATA}.{_plain(key)}": v for key, v in _fields(metadata)},
+        **_of_prompt(prompt),
     }
     attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}
     current = otel_context.get_current()
@@ -110,6 +122,56 @@ def _listed(tags: Any) -> list[object]:
         return list(tags)
     except Exception:  # noqa: BLE001 - as said
         return [tags]
+
+
+def _pair(experiment: Any) -> tuple[Any, Any]:
+    """An experiment's key and the variant in force; of anything else, nothing."""
+    if isinstance(experiment, tuple | list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
+        return experiment[0], experiment[1]
+    return None, None
+
+
+def _of_prompt(prompt: Any) -> dict[str, Any]:
+    """A prompt, or the mere name of one."""
+    tag = getattr(prompt, "tag", None)
+    return prompt_facts(tag) if isinstance(tag, PromptTag) else {names.GEN_AI_PROMPT_NAME: prompt}
+
+
+def prompt_facts(tag: PromptTag) -> dict[str, str]:
+    """The attributes of a model call that was made with this prompt."""
+    return {
+        names.GEN_AI_PROMPT_NAME: utf8(tag.name),
+        names.GEN_AI_PROMPT_VERSION: utf8(tag.version),
+        names.GENAI_OTEL_PROMPT_HASH: tag.digest,
+    }
+
+
+class _Rendered:
+    """A prompt that was rendered and waits for its call: for one, whatever context that is in."""
+
+    __slots__ = ("inside", "tag")
+
+    def __init__(self, tag: PromptTag, inside: Any) -> None:
+        self.tag: PromptTag | None = tag
+        self.inside = inside
+
+
+_RENDERED: ContextVar[_Rendered | None] = ContextVar("genai_otel-prompt", default=None)
+
+
+def expect_prompt(tag: PromptTag) -> None:
+    """The next model call of this context is made with that prompt."""
+    _RENDERED.set(_Rendered(tag, otel_context.get_current().get(OPERATION_KEY)))
+
+
+def take_prompt() -> PromptTag | None:
+    """The prompt that the model call now beginning was made with, if one was rendered for it."""
+    rendered = _RENDERED.get()
+    if rendered is None or rendered.tag is None:
+        return None
+    tag, rendered.tag = rendered.tag, None
+    inside, rendered.inside = rendered.inside, None
+    return None if inside is not None and inside.ended else tag
 
 
 def _fields(metadata: Any) -> list[tuple[object, object]]:

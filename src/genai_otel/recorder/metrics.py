@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _names as names
 from genai_otel.record import Kind
 
+from .context import ambient
 from .ownership import MODEL_KINDS
 from .semconv import opening, utf8
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Dimensions = dict[str, Any]
 
-_MODELS_TOLD_APART = 500
+_NAMES_TOLD_APART = 500
 _OTHER = "other"
 _UNNAMED_ERROR = "_OTHER"
 
@@ -36,6 +37,7 @@ class Instruments:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._models: set[str] = set()
+        self._prompts: set[str] = set()
         self._duration = self._histogram(names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION)
         self._tokens = self._histogram(names.METRIC_GEN_AI_CLIENT_TOKEN_USAGE)
         self._first_chunk = self._histogram(
@@ -94,7 +96,7 @@ class Instruments:
                 dimensions = {**common, names.GEN_AI_TOKEN_TYPE: kind}
                 self._tokens.record(count, dimensions, context)
         if op.cost is not None and op.cost.amount is not None and op.cost.currency == "USD":
-            self._cost.add(op.cost.amount, common, context)
+            self._cost.add(op.cost.amount, self._with_prompt(common, op, context), context)
         if op.stream:
             timing = op.timing
             self._time(self._first_chunk, timing.time_to_first_chunk, common, context)
@@ -130,19 +132,20 @@ class Instruments:
     def _dimensions(self, op: Operation) -> Dimensions:
         found = opening(op)
         if op.model is not None:
-            found[names.GEN_AI_REQUEST_MODEL] = self._model(op.model)
+            found[names.GEN_AI_REQUEST_MODEL] = _bounded(op.model, self._models)
         if op.response_model is not None:
-            found[names.GEN_AI_RESPONSE_MODEL] = self._model(op.response_model)
+            found[names.GEN_AI_RESPONSE_MODEL] = _bounded(op.response_model, self._models)
         return found
 
-    def _model(self, model: str) -> str:
-        """The model's name; those beyond the first few hundred share one series."""
-        if model in self._models:
-            return model
-        if len(self._models) >= _MODELS_TOLD_APART:
-            return _OTHER
-        self._models.add(model)
-        return utf8(model)
+    def _with_prompt(self, common: Dimensions, op: Operation, context: Context) -> Dimensions:
+        """What was spent on which prompt; its version is no dimension: the spans have it."""
+        if op.prompt is not None:
+            name: str | None = op.prompt.name
+        else:
+            name = ambient(context).get(names.GEN_AI_PROMPT_NAME)
+        if name is None:
+            return common
+        return {**common, names.GEN_AI_PROMPT_NAME: _bounded(name, self._prompts)}
 
     @staticmethod
     def _time(
@@ -150,6 +153,16 @@ class Instruments:
     ) -> None:
         if seconds is not None:
             histogram.record(seconds, dimensions, context)
+
+
+def _bounded(name: str, known: set[str]) -> str:
+    """The name; those beyond the first few hundred share one series."""
+    if name in known:
+        return name
+    if len(known) >= _NAMES_TOLD_APART:
+        return _OTHER
+    known.add(name)
+    return utf8(name)
 
 
 def _with_error(dimensions: Dimensions, op: Operation) -> Dimensions:

@@ -14,16 +14,17 @@ from genai_otel.record import Kind
 if TYPE_CHECKING:
     from genai_otel.record import Operation
 
-_GENERATING = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.GENERATION})
-_JOINING = _GENERATING | {Kind.EMBEDDINGS, Kind.RERANK}
+GENERATING = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.GENERATION})
+"""The kinds that answer a prompt."""
+_JOINING = GENERATING | {Kind.EMBEDDINGS, Kind.RERANK}
 MODEL_KINDS = _JOINING
 """The kinds that carry usage."""
 
 
 def same_call(owner: Operation, op: Operation) -> bool:
     """Whether ``op``, begun inside ``owner``, is the same model call seen by a lower layer."""
-    if owner.kind in _GENERATING:
-        return op.kind in _GENERATING
+    if owner.kind in GENERATING:
+        return op.kind in GENERATING
     return owner.kind is op.kind and op.kind in _JOINING
 
 
@@ -55,5 +56,6 @@ def absorb(owner: Operation, op: Operation) -> None:
     owner.usage.absorb(op.usage)
     if op.stream and owner.timing.first_chunk is None:
         started, ended = owner.timing.started, owner.timing.ended
+        op.timing.waited += op.timing.started - started  # for the layer above, too
         owner.stream, owner.timing = True, op.timing
         owner.timing.started, owner.timing.ended = started, ended

@@ -13,9 +13,17 @@ from genai_otel.record import Kind, Refusal
 
 from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
 from .categories import APP, CANCELLED, PROVIDER, category_of, category_of_word
-from .context import OPERATION_KEY, ambient, attach, detach, suppressed
+from .context import (
+    OPERATION_KEY,
+    ambient,
+    attach,
+    detach,
+    prompt_facts,
+    suppressed,
+    take_prompt,
+)
 from .failures import failure, is_cancellation
-from .ownership import MODEL_KINDS, absorb, same_call
+from .ownership import GENERATING, MODEL_KINDS, absorb, same_call
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
 
 if TYPE_CHECKING:
@@ -80,6 +88,8 @@ class Recorder:
             op.timing.started = perf_counter()
         owner: Any = context.get(OPERATION_KEY)
         if isinstance(owner, Recording) and owner.takes(op):
+            if owner.op.prompt is None and op.kind in GENERATING:
+                owner.op.prompt = take_prompt()
             return Joined(owner, op, self)
         return self.open(op, context)
 
@@ -93,14 +103,16 @@ class Recorder:
 
         ``late``: the operation began a while ago, at ``op.timing.started``.
         """
+        if op.kind in GENERATING and op.prompt is None:
+            op.prompt = take_prompt()
         started = time_ns() - int((perf_counter() - op.timing.started) * 1e9) if late else time_ns()
         tracer, early = self._source()
-        seen = {**ambient(context), **opening(op)} if early else None
+        seen = _opening(op, context) if early else None
         span = tracer.start_span(span_name(op), context, span_kind(op), seen, start_time=started)
         recording = Recording(op, span, context, started, self._ledgers)
         if recording.recorded:
             op.capture = self._content
-            recording.found = {**ambient(context), **opening(op)} if seen is None else {}
+            recording.found = _opening(op, context) if seen is None else {}
         return recording
 
 
@@ -238,7 +250,7 @@ class Recording:
         """The span ends whatever an odd value does to its attributes."""
         try:
             if self.joined is not None or not self._encoded:  # facts were added on the way
-                self.found.update(opening(op))
+                self.found.update(_opening(op, self._context))
                 request(op, self.found)
                 self._span.update_name(span_name(op))
             outcome(op, self.found)
@@ -291,6 +303,11 @@ class Joined:
             self._owner.joined = None
         else:
             absorb(self._owner.op, self.op)
+
+
+def _opening(op: Operation, context: Context) -> dict[str, Any]:
+    facts = {**ambient(context), **opening(op)}
+    return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
 
 
 def _fail(op: Operation, error: BaseException) -> None:
