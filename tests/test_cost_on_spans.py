@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,56 @@ def test_the_metric_equals_the_spans(capture: Capture, client: Any) -> None:
 
     spent = sum(span.attributes["gen_ai.usage.cost"] for span in capture.spans)
     assert point.value == pytest.approx(spent)
+
+
+def test_what_has_no_price_is_counted_by_its_reason(capture: Capture, client: Any) -> None:
+    for model in ("tools", "tools", "ok"):
+        chat(client, model=model)
+    (point,) = capture.metrics()["genai_otel.cost.missing"]
+
+    assert point.value == 2
+    assert point.attributes["gen_ai.request.model"] == "tools"
+    assert point.attributes["genai_otel.cost.status"] == "unknown_biller"
+
+
+def test_a_call_that_failed_costs_nothing_and_misses_nothing(capture: Capture, client: Any) -> None:
+    with pytest.raises(openai.BadRequestError):
+        chat(client, model="err400")
+    told = capture.span().attributes
+
+    assert "gen_ai.usage.cost" not in told
+    assert told["genai_otel.cost.status"] == "failed"
+    assert not {"genai_otel.cost", "genai_otel.cost.missing"} & capture.metrics().keys()
+
+
+def test_the_price_is_that_of_the_calls_start(client: Any) -> None:
+    """It becomes dearer while the call is under way."""
+    changes = time.time() + 0.4
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(changes)) + f"{changes % 1:.6f}"[1:]
+    rows = [{"input": 1.0, "output": 2.0, "until": at}, {"input": 9.0, "output": 9.0, "from": at}]
+    capture = Capture()
+    genai_otel.instrument(destinations=capture.exporter, prices={"models": {"ok": rows}})
+    with genai_otel.operation("chat") as op:
+        op.model, op.usage.input, op.usage.output = "ok", 12, 8
+        time.sleep(max(0.0, changes + 0.1 - time.time()))
+    told = capture.span().attributes
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+    assert told["gen_ai.usage.cost"] == pytest.approx(OK_CALL)
+
+
+def test_media_that_are_billed_by_the_piece(client: Any) -> None:
+    prices = {"ok": {"per_image": 0.04}, "echo": {"per_character": 0.001}}
+    capture = Capture()
+    genai_otel.instrument(destinations=capture.exporter, prices={"models": prices})
+    images = len(client.images.generate(model="ok", prompt="a tower", n=2).data)
+    client.audio.speech.create(model="echo", input="Hello", voice="alloy")
+    made = [span.attributes.get("gen_ai.usage.cost") for span in capture.spans]
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+    assert made == [pytest.approx(images * 0.04), pytest.approx(0.005)]
 
 
 def test_prices_can_be_switched_off(client: Any) -> None:

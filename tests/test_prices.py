@@ -141,7 +141,7 @@ GOLDEN: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str]] = {
     "mistral": ("mistral_ai", "mistral-large-2411", {}, {"input": 9, "output": 9}, "9*2 + 9*6"),
     "xai": ("x_ai", "grok-4", {}, {"input": 9, "cache_read": 2, "output": 9}, "7*3+2*0.75+9*15"),
     "groq, by the second, ten at least": (
-        "groq", "whisper-large-v3", {"seconds": 3}, {}, "10 * 0.111 / 3600 * 1_000_000",
+        "groq", "whisper-large-v3", {}, {"seconds": 3.2}, "10 * 0.111 / 3600 * 1_000_000",
     ),
 }  # fmt: skip
 
@@ -330,6 +330,7 @@ def test_batch_prices_are_unknown_before_the_table_has_them(book: PriceBook) -> 
         ("openai", "gpt-4o-audio-preview", {"audio_input": 50}, "audio_input"),
         ("openai", "gpt-4o-audio-preview", {"audio_output": 50}, "audio_output"),
         ("groq", "llama-3.3-70b-versatile", {"web_searches": 1}, "web_searches"),
+        ("openai", "gpt-4o", {"seconds": 3.5}, "seconds"),
         ("aws.bedrock", "us.anthropic.claude-sonnet-4-20250514-v1:0", {"cache_write_1h": 9},
          "cache_write_1h"),
     ],

@@ -59,6 +59,12 @@ per_request = 0.5
 [models."ranker"]
 per_search_unit = 0.002
 
+[models."speaker"]
+per_character = 0.000015
+
+[models."scanner"]
+per_page = 0.001
+
 [[models."changing"]]
 input = 10
 output = 0
@@ -128,6 +134,21 @@ def test_a_discount_on_a_model_of_the_table() -> None:
     assert ask(made, "gpt-4o").amount == pytest.approx(0.0035 / 2)
 
 
+def test_a_discount_over_a_pattern() -> None:
+    """A factor alone is on whatever is listed: the bundled table, or litellm's map."""
+    discount = {"models": {"gpt-4o*": {"factor": 0.5}, "claude-x": {"factor": 0.5}}}
+    book = PriceBook([discount, LITELLM])
+    book.load()
+    for model, tier, price in (("gpt-4o-mini", None, 0.15), ("gpt-4o-2024-08-06", None, 2.5)):
+        usage = used(input=1_000_000, output=0)
+        assert ask(book, model, usage, tier=tier).amount == pytest.approx(price / 2)
+    theirs = ask(book, "claude-x", used(input=1_000_000, output=0), provider="anthropic")
+    assert theirs.amount == pytest.approx(6 / 2)  # beyond 200,000
+    assert ask(book, "gpt-4o-nonsense").status == "unknown_model"
+    assert ask(book, "gpt-4o", tier="batch").amount == pytest.approx((1000 * 1.25 + 100 * 5) / 2e6)
+    assert ask(book, "gpt-5").amount == pytest.approx((1000 * 1.25 + 100 * 10) / 1e6)
+
+
 def test_an_application_inference_profile_is_mapped(book: PriceBook) -> None:
     cost = ask(book, PROFILE, provider="aws.bedrock")
     assert cost.amount == pytest.approx((1000 * 3.3 + 100 * 16.5) / 1e6)
@@ -152,10 +173,12 @@ def test_patterns_are_anchored_and_come_after_names(book: PriceBook) -> None:
 
 def test_prices_by_image_second_request_and_search(book: PriceBook) -> None:
     nothing = used()
-    assert ask(book, "painter", nothing, images=3).amount == pytest.approx(0.12)
-    assert ask(book, "painter", nothing, images=3).currency == "USD"
+    assert ask(book, "painter", used(images=3)).amount == pytest.approx(0.12)
+    assert ask(book, "painter", used(images=3)).currency == "USD"
     assert ask(book, "painter", TOKENS).status == "no_usage"
-    assert ask(book, "listener", nothing, seconds=30).amount == pytest.approx(0.53)
+    assert ask(book, "listener", used(seconds=30.0)).amount == pytest.approx(0.53)
+    assert ask(book, "speaker", used(characters=2000)).amount == pytest.approx(0.03)
+    assert ask(book, "scanner", used(pages=7)).amount == pytest.approx(0.007)
     assert ask(book, "ranker", used(search_units=2)).amount == pytest.approx(0.004)
     assert ask(book, "ranker", nothing).status == "no_usage"
 
@@ -318,6 +341,10 @@ LITELLM: dict[str, Any] = {
     },
     "rerank-x": {"litellm_provider": "cohere", "input_cost_per_token": 0.0,
                  "input_cost_per_query": 0.002},
+    "paint-x": {"litellm_provider": "openai", "input_cost_per_token": 1e-06,
+                "output_cost_per_token": 2e-06, "output_cost_per_image": 0.04},
+    "speak-x": {"litellm_provider": "openai", "input_cost_per_character": 1.5e-05},
+    "read-x": {"litellm_provider": "mistral", "ocr_cost_per_page": 0.001},
     "dall-x": {"litellm_provider": "openai", "input_cost_per_token": None,
                "output_cost_per_image": 0.04},
     "ollama/llama": {"litellm_provider": "ollama", "input_cost_per_token": 0.0,
@@ -355,7 +382,12 @@ LITELLM_COSTS: dict[str, tuple[str, str, dict[str, Any], Usage, str]] = {
         "aws.bedrock", "meta.x-v1:0", {"region": "eu-west-1"}, used(input=1, output=1), "2",
     ),
     "rerank": ("cohere", "rerank-x", {}, used(search_units=3), "6000"),
-    "image": ("openai", "dall-x", {"images": 2}, used(), "80_000"),
+    "image": ("openai", "dall-x", {}, used(images=2), "80_000"),
+    "an image by its tokens, once": (
+        "openai", "paint-x", {}, used(input=10, output=5, images=1), "10 + 5*2",
+    ),
+    "characters": ("openai", "speak-x", {}, used(characters=200), "3000"),
+    "pages": ("mistral_ai", "read-x", {}, used(pages=3), "3000"),
 }  # fmt: skip
 
 
@@ -404,9 +436,9 @@ def test_litellms_map_is_read_strictly(
         ('[models.m]\ninput = "3"\n', "must be a number"),
         ("[models.m]\ninput = 0\noutput = 0\n", "all prices are 0; .* free = true"),
         ("[models.m]\nfree = false\n", "free must be true"),
-        ("[models.m]\nregion = 'eu'\n", "give one of prices, same_as and free"),
-        ("[models.m]\nfree = true\ninput = 3\n", "give one of prices, same_as and free"),
-        ("[models.m]\ninput = 3\nfactor = 2\n", "factor needs same_as"),
+        ("[models.m]\nregion = 'eu'\n", "give one of prices, same_as, factor and free"),
+        ("[models.m]\nfree = true\ninput = 3\n", "give one of prices, same_as, factor and free"),
+        ("[models.m]\ninput = 3\nfactor = 2\n", "factor goes with same_as"),
         ("[models.m]\nsame_as = 3\n", "same_as must be text, not 3"),
         ("[models.m]\nsame_as = 'n'\n[models.n]\nsame_as = 'm'\n", "circle: m -> n -> m"),
         ("[models.m]\ninput = 1\nfrom = 'soon'\n", "from: 'soon' is no date such as"),

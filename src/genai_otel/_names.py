@@ -258,6 +258,7 @@ METRIC_GENAI_OTEL_BUDGET_USED_RATIO: Final = "genai_otel.budget.used_ratio"
 METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN: Final = "genai_otel.client.time_per_output_token"
 METRIC_GENAI_OTEL_CLIENT_TIME_TO_FIRST_TOKEN: Final = "genai_otel.client.time_to_first_token"
 METRIC_GENAI_OTEL_COST: Final = "genai_otel.cost"
+METRIC_GENAI_OTEL_COST_MISSING: Final = "genai_otel.cost.missing"
 METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Final = "genai_otel.guardrail.denied"
 METRIC_GENAI_OTEL_GUARDRAIL_DURATION: Final = "genai_otel.guardrail.duration"
 METRIC_GENAI_OTEL_GUARDRAIL_ERRORS: Final = "genai_otel.guardrail.errors"
@@ -487,6 +488,16 @@ METRICS: Final[dict[str, Metric]] = {
         "counter",
         "USD",
         "What priced model calls cost.",
+        None,
+    ),
+    METRIC_GENAI_OTEL_COST_MISSING: Metric(
+        METRIC_GENAI_OTEL_COST_MISSING,
+        "counter",
+        "{call}",
+        (
+            "Model calls whose cost is not known, by the reason; failed ones that nothing was "
+            "counted of are none."
+        ),
         None,
     ),
     METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Metric(

@@ -126,6 +126,7 @@ def _images(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     wire.answer(reply, op)
     count(mapping(reply, "usage"), op)
+    op.usage.images = len(mappings(reply, "data")) or None
     if op.capture:
         sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
         parts: list[Any] = [media("image", source) for source in sources]
@@ -135,6 +136,8 @@ def _images(reply: Any, op: Operation) -> None:
 def _ask_speech(body: Json, op: Operation) -> None:
     wire.ask(body, op)
     op.output_type = "speech"
+    words = string(body, "input")
+    op.usage.characters = None if words is None else len(words)
 
 
 def _ask_transcript(body: Json, op: Operation) -> None:
@@ -146,7 +149,7 @@ def _transcript(reply: Any, op: Operation) -> None:
     """JSON, or nothing but the text where that was asked for."""
     found = fields(reply)
     wire.answer(found, op)
-    count(mapping(found, "usage"), op)
+    count(mapping(found, "usage") or {"seconds": found.get("duration")}, op)
     words = reply if type(reply) is str else string(found, "text")
     if op.capture and words is not None:
         op.output = [{"role": "assistant", "parts": [text(words)]}]
@@ -166,7 +169,10 @@ class _MediaEvents:
         event = fields(event)
         if event.get("usage"):
             count(mapping(event, "usage"), self._op)
-        if self._op.capture and "text" in (string(event, "type") or ""):
+        kind = string(event, "type") or ""
+        if event.get("b64_json") and kind.endswith(".completed"):
+            self._op.usage.images = (self._op.usage.images or 0) + 1
+        if self._op.capture and "text" in kind:
             self._pieces.append(string(event, "delta") or "")
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
 

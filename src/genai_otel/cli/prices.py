@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._settings import Settings
-from genai_otel.enrich.prices_file import read_prices
+from genai_otel.enrich.prices_file import ITSELF, read_prices
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.enrich.rates import TOKENS, UNITS, Rates
 from genai_otel.enrich.resolution import Call, Quote
@@ -189,7 +189,9 @@ def check_file(options: argparse.Namespace) -> int:
 
 def _told(entry: Entry) -> str:
     """An entry in one line."""
-    if entry.same_as is not None:
+    if entry.same_as == ITSELF:
+        what = f"its listed price times {entry.factor:g}"
+    elif entry.same_as is not None:
         what = f"same as {entry.same_as}" + (f" times {entry.factor:g}" * (entry.factor != 1))
     elif entry.rates is None:
         what = "free"

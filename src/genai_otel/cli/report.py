@@ -26,6 +26,7 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNPRICED_SHOWN = 20
 _WHY = {
     "estimated_usage": "priced by estimated tokens, in the total",
+    "failed": "the call failed, and nothing was counted",
     "free": "free, because the prices say so",
     "no_usage": "the provider did not count tokens",
     "not_recorded": "recorded without prices",

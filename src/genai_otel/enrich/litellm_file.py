@@ -36,8 +36,11 @@ _UNITS = {
     "per_request": ("input_cost_per_request",),
     "per_image": ("output_cost_per_image", "input_cost_per_image"),
     "per_second": ("output_cost_per_second", "input_cost_per_second"),
+    "per_character": ("input_cost_per_character",),
+    "per_page": ("ocr_cost_per_page",),
     "per_search_unit": ("input_cost_per_query",),
 }
+_INSTEAD_OF_TOKENS = ("per_image", "per_second", "per_character")
 _TIERS = {"": None, "_batches": "batch", "_flex": "flex", "_priority": "priority"}
 _ABOVE = re.compile(r"_above_(\d+)k_tokens")
 _REGIONAL = re.compile(r"bedrock/((?:us|eu|ap|ca|sa|me|af|il|mx)-[a-z-]+-\d)/(?:.*/)?([^/]+)")
@@ -93,6 +96,8 @@ def _rates(said: Mapping[str, Any], suffix: str, place: str) -> Rates | None:
     units = {} if suffix else _units(said, place)
     if not any(tokens.values()):  # zeros are the map's word for "not by tokens"
         tokens, steps = {}, {}
+    else:  # beside tokens, images and seconds are the same price in other words
+        units = {unit: price for unit, price in units.items() if unit not in _INSTEAD_OF_TOKENS}
     if not tokens and not any(units.values()):
         return None
     searches = said.get("search_context_cost_per_query")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 FOREVER = (-math.inf, math.inf)
+ITSELF = "*"
+"""In place of a name: whatever is listed for the model that was called."""
 _WILD = re.compile(r"[*?]")
 _CURRENCY = re.compile("[A-Z]{3}")
 _PRICES = (*TOKENS, *UNITS, "above")
@@ -48,7 +50,7 @@ class Entry:
     def follows(self) -> str | None:
         """The other name that it is the same as; its own name is that of the bundled table."""
         own = self.same_as is not None and self.same_as.lower() == self.model.lower()
-        return None if own else self.same_as
+        return None if own or self.same_as == ITSELF else self.same_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +162,12 @@ def _entry(model: str, said: Any, currency: str, place: str) -> Entry:
     )
     priced = [key for key in _PRICES if key in said]
     same_as = _text(said, "same_as", place)
+    if "factor" in said and not (priced or same_as or "free" in said):
+        same_as = ITSELF
     if [bool(priced), same_as is not None, "free" in said].count(True) != 1:
-        raise ValueError(f"{place}: give one of prices, same_as and free = true")
+        raise ValueError(f"{place}: give one of prices, same_as, factor and free = true")
     if "factor" in said and same_as is None:
-        raise ValueError(f"{place}: factor needs same_as")
+        raise ValueError(f"{place}: factor goes with same_as, or stands alone")
     if same_as is not None:
         factor = _number(said["factor"], f"{place}: factor") if "factor" in said else 1.0
         return replace(entry, same_as=same_as, factor=factor)

@@ -38,7 +38,8 @@ class Cost(NamedTuple):
     ``status`` is ``priced``, ``free`` (somebody said so), ``estimated_usage`` (priced, but the
     tokens are an estimate), ``no_usage`` (the provider did not count), ``unknown_model``,
     ``unknown_biller`` (the host is nobody's that we know), ``unknown_price`` (of this model, but
-    not for this tier, time, or for what ``missing`` names), ``override_failed`` or ``not_ready``.
+    not for this tier, time, or for what ``missing`` names), ``override_failed``, ``not_ready``, or
+    ``failed`` (the call, and nothing was counted).
     """
 
     status: str
@@ -106,13 +107,10 @@ class PriceBook:
         tier: str | None = None,
         batch: bool = False,
         region: str | None = None,
-        images: int | None = None,
-        seconds: float | None = None,
     ) -> Cost:
         """What ``usage`` cost at the request's time. Never raises for a bad payload.
 
-        ``model`` is what answered (``request_model`` what was asked for, where that differs);
-        ``images`` and ``seconds`` are what was made or heard, for models that are priced by these.
+        ``model`` is what answered (``request_model`` what was asked for, where that differs).
         """
         call = Call(provider, model, request_model, host, tier, batch, region)
         resolved = self._known.get(call) or self._resolve(call)
@@ -120,12 +118,16 @@ class PriceBook:
         for step in resolved.steps:
             if isinstance(step, Quote):
                 if step.window[0] <= moment < step.window[1]:
-                    return self._charged(step, usage, moment, images, seconds)
+                    return self._charged(step, usage, moment)
             else:
                 answer = self._asked(step, call, usage, moment)
                 if answer is not None:
                     return answer
         return Cost(resolved.otherwise, version=self.version)
+
+    def nothing(self, status: str) -> Cost:
+        """No price, and why."""
+        return Cost(status, version=self.version)
 
     def quotes(self, call: Call) -> tuple[list[Quote], str]:
         """The quotes for such calls in the order asked, and the status where none holds."""
@@ -137,20 +139,13 @@ class PriceBook:
         bundled = self._resolver.bundled
         yield from () if bundled is None else bundled.ids(biller)
 
-    def _charged(
-        self,
-        quote: Quote,
-        usage: Usage,
-        moment: float,
-        images: int | None,
-        seconds: float | None,
-    ) -> Cost:
+    def _charged(self, quote: Quote, usage: Usage, moment: float) -> Cost:
         if quote.prices is None:
             return Cost("free", 0.0, quote.currency, self.version, 0.0, 0.0)
         rates = quote.at(moment)
         if rates is None:
             return Cost("unknown_price", version=self.version)
-        money = charge(rates, usage, images=images, seconds=seconds)
+        money = charge(rates, usage)
         if not money.counted:
             return Cost("no_usage", version=self.version)
         amount = money.total * quote.factor

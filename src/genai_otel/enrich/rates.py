@@ -18,7 +18,10 @@ INPUT_PARTS = (*_CACHE_PARTS, *(name for pair in _MEDIA_PARTS for name in pair))
 OUTPUT_PARTS = ("reasoning", "audio_output", "image_output")
 TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)
 """The buckets that have a price per million tokens."""
-UNITS = ("per_request", "per_image", "per_second", "per_web_search", "per_search_unit")
+UNITS = (
+    *("per_request", "per_image", "per_second", "per_character", "per_page"),
+    *("per_web_search", "per_search_unit"),
+)
 """What else may have a price."""
 
 Steps = tuple[tuple[int, float], ...]
@@ -40,6 +43,8 @@ class Rates:
     per_request: float | None = None
     per_image: float | None = None
     per_second: float | None = None
+    per_character: float | None = None
+    per_page: float | None = None
     per_web_search: float | None = None
     per_search_unit: float | None = None
     least_seconds: float = 0.0
@@ -96,14 +101,12 @@ class Charge(NamedTuple):
 NOT_COUNTED = Charge(counted=False)
 
 
-def charge(
-    rates: Rates, usage: Usage, *, images: int | None = None, seconds: float | None = None
-) -> Charge:
+def charge(rates: Rates, usage: Usage) -> Charge:
     """What ``usage`` costs. Counts that cannot be are dropped, and the rest is kept."""
     known = vars(usage)
-    if rates.plain is not None and images is None and seconds is None and _is_plain(known):
+    if rates.plain is not None and _is_plain(known):
         return _plainly(rates.plain, known)
-    units = _units(rates, known, images, seconds)
+    units = _units(rates, known)
     if units is None:
         return NOT_COUNTED
     if not rates.tokens:
@@ -114,8 +117,9 @@ def charge(
     missing: list[str] = []
     incoming = _priced(rates, _input_pieces(known, sent), sent, missing)
     outgoing = _priced(rates, _output_pieces(known, made or 0), sent, missing)
-    if known.get("web_searches") and rates.per_web_search is None:
-        missing.append("web_searches")
+    for name, price in (("web_searches", rates.per_web_search), ("seconds", rates.per_second)):
+        if known.get(name) and price is None:
+            missing.append(name)
     total = (incoming + outgoing) / MILLION + units
     return Charge(incoming / MILLION, outgoing / MILLION, total, tuple(missing))
 
@@ -186,20 +190,19 @@ def _output_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]
     return pieces
 
 
-def _units(
-    rates: Rates, known: Mapping[str, Any], images: int | None, seconds: float | None
-) -> float | None:
+def _units(rates: Rates, known: Mapping[str, Any]) -> float | None:
     """What is not priced by tokens; ``None`` where the only price is of something uncounted."""
     total = rates.per_request or 0.0
-    if seconds is not None:
-        seconds = max(seconds, rates.least_seconds)
+    seconds = _amount(known.get("seconds"))
     counts = (
-        (rates.per_image, images),
-        (rates.per_second, seconds),
+        (rates.per_image, _count(known.get("images"))),
+        (rates.per_second, None if seconds is None else max(seconds, rates.least_seconds)),
+        (rates.per_character, _count(known.get("characters"))),
+        (rates.per_page, _count(known.get("pages"))),
         (rates.per_search_unit, _count(known.get("search_units"))),
     )
     for price, count in counts:
-        if price is not None and count is not None and count >= 0:
+        if price is not None and count is not None:
             total += price * count
         elif price is not None and not rates.tokens:
             return None
@@ -208,3 +211,7 @@ def _units(
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
+
+
+def _amount(value: Any) -> float | None:
+    return value if type(value) in (int, float) and value >= 0 else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from .billers import biller_of_host, biller_of_provider, region_of_host
 from .bundled import Bundled, Schedule, is_dated, is_standard
-from .prices_file import FOREVER, Book, Entry, matches
+from .prices_file import FOREVER, ITSELF, Book, Entry, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -139,11 +139,26 @@ class Resolver:
         if entry.same_as is None:
             yield Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
             return
-        for quote in self._targets(entry.same_as, call, biller, depth):
+        if entry.same_as == ITSELF:
+            targets = self._list_prices(call, biller)
+        else:
+            targets = self._targets(entry.same_as, call, biller, depth)
+        for quote in targets:
             since = max(entry.window[0], quote.window[0])
             until = min(entry.window[1], quote.window[1])
             if since < until:
                 yield quote._replace(window=(since, until), factor=entry.factor * quote.factor)
+
+    def _list_prices(self, call: Call, biller: str | None) -> Iterator[Quote]:
+        """What tables of list prices say of the model that was called: the user's, then ours."""
+        for book in self._books:
+            for entry in book.entries(*call.names):
+                if entry.general and self._applies(entry, call, biller):
+                    yield from self._quotes(entry, call, biller)
+        if biller is not None:
+            quote, _ = self._listed(call.answered, call, biller, mapped=False)
+            if quote is not None:
+                yield quote
 
     def _targets(self, name: str, call: Call, biller: str | None, depth: int) -> Iterator[Quote]:
         """What ``same_as`` means: entries of the user's, then a model of the bundled table."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from genai_otel.enrich.budget import Budgets, Spending
-    from genai_otel.enrich.pricing import PriceBook
+    from genai_otel.enrich.pricing import Cost, PriceBook
     from genai_otel.record import Operation
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
@@ -65,39 +65,55 @@ class Accounts:
         usage.input, usage.estimated = _tokens(op.input), "before the call"
         asked = (op.params or {}).get("max_tokens")
         usage.output = asked if type(asked) is int else 0
-        usd = self._price(op, usage)
+        cost = self._cost(op, usage, time.time())
         tokens = usage.input + usage.output
-        self._budgets.admit(_who(context), tokens=tokens, usd=usd)
+        self._budgets.admit(_who(context), tokens=tokens, usd=_dollars(cost))
 
-    def settle(self, op: Operation, context: Context) -> list[Spending]:
-        """Prices the finished call; returns how the budgets that count it stand now."""
+    def settle(self, op: Operation, context: Context, started: float) -> list[Spending]:
+        """Prices the finished call; returns how the budgets that count it stand now.
+
+        ``started``, in seconds since 1970: prices change, and that of the request's time holds.
+        """
         if op.kind not in MODEL_KINDS:
             return []
-        usage = op.usage
-        if self._estimate and op.capture and usage.input is None and usage.output is None:
+        usage, failed = op.usage, op.failure is not None
+        if self._estimate and op.capture and not failed and _unknown(usage):
             usage.input, usage.output = _tokens(op.input), _tokens(op.output)
             usage.estimated = ESTIMATED
-        usd = self._price(op, _billed(op), keep=True)
+        if failed and not _is_counted(usage):
+            op.cost = None if self._prices is None else self._prices.nothing("failed")
+        else:
+            op.cost = self._cost(op, _billed(op), started)
         if self._budgets is None:
             return []
         tokens = (usage.input or 0) + (usage.output or 0)
-        return self._budgets.settle(_who(context), tokens=tokens, usd=usd)
+        return self._budgets.settle(_who(context), tokens=tokens, usd=_dollars(op.cost))
 
-    def _price(self, op: Operation, usage: Usage, *, keep: bool = False) -> float | None:
+    def _cost(self, op: Operation, usage: Usage, at: float) -> Cost | None:
         if self._prices is None:
             return None
-        cost = self._prices.price(
+        return self._prices.price(
             usage,
             provider=op.provider,
             model=op.response_model,
             request_model=op.model,
-            at=time.time(),
+            at=at,
             host=op.host,
             tier=_tier(op),
         )
-        if keep:
-            op.cost = cost
-        return cost.amount if cost.currency == "USD" else None
+
+
+def _dollars(cost: Cost | None) -> float | None:
+    return cost.amount if cost is not None and cost.currency == "USD" else None
+
+
+def _unknown(usage: Usage) -> bool:
+    return usage.input is None and usage.output is None
+
+
+def _is_counted(usage: Usage) -> bool:
+    """Whether the provider said anything of what was used; characters are what it was asked for."""
+    return any(count is not None for name, count in vars(usage).items() if name != "characters")
 
 
 class Totals:

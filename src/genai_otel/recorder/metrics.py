@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, Meter
 
     from genai_otel.enrich.budget import Spending
+    from genai_otel.enrich.pricing import Cost
     from genai_otel.record import Operation
 
     Dimensions = dict[str, Any]
@@ -56,6 +57,7 @@ class Instruments:
         self._invocations = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS)
         self._denied = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_DENIED)
         self._cost = self._counter(names.METRIC_GENAI_OTEL_COST)
+        self._missing = self._counter(names.METRIC_GENAI_OTEL_COST_MISSING)
         used = names.METRICS[names.METRIC_GENAI_OTEL_BUDGET_USED_RATIO]
         self._budget = meter.create_gauge(used.name, used.unit, used.description)
         self._errors = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_ERRORS)
@@ -95,8 +97,8 @@ class Instruments:
             if count is not None:
                 dimensions = {**common, names.GEN_AI_TOKEN_TYPE: kind}
                 self._tokens.record(count, dimensions, context)
-        if op.cost is not None and op.cost.amount is not None and op.cost.currency == "USD":
-            self._cost.add(op.cost.amount, self._with_prompt(common, op, context), context)
+        if op.cost is not None:
+            self._money(op.cost, self._with_prompt(common, op, context), context)
         if op.stream:
             timing = op.timing
             self._time(self._first_chunk, timing.time_to_first_chunk, common, context)
@@ -104,6 +106,15 @@ class Instruments:
             self._time(self._first_token, timing.time_to_first_token, common, context)
             pace = timing.time_per_output_token(op.usage.output)
             self._time(self._token, pace, common, context)
+
+    def _money(self, cost: Cost, dimensions: Dimensions, context: Context) -> None:
+        """What a call cost, or that its cost is missing, and why. Other currencies have spans."""
+        if cost.amount is None:
+            if cost.status != "failed":
+                missing = {**dimensions, names.GENAI_OTEL_COST_STATUS: cost.status}
+                self._missing.add(1, missing, context)
+        elif cost.currency == "USD":
+            self._cost.add(cost.amount, dimensions, context)
 
     def _own_step(self, op: Operation, context: Context) -> None:
         if op.kind is Kind.GUARDRAIL:

@@ -234,7 +234,7 @@ class Recording:
         instruments, accounts = self._ledgers
         standing: Sequence[Spending] = ()
         try:
-            standing = accounts.settle(op, self._context)
+            standing = accounts.settle(op, self._context, self._started / 1e9)
             roll_up(self.parent, op)
         finally:
             if self.recorded:
