@@ -190,7 +190,12 @@ class Runtime:
             from .enrich.budget import Budgets
 
             ledger = Budgets(tuple(budgets))
-        accounts = Accounts(book, ledger, estimate=self.settings.estimate_usage)
+        tokenizers = None
+        if self.settings.estimate_usage:
+            from .enrich.tokenizers import Tokenizers
+
+            tokenizers = Tokenizers(self.settings.tokenizers)
+        accounts = Accounts(book, ledger, tokenizers)
         if prices:
             accounts.prepare()
         return accounts

@@ -92,6 +92,12 @@ class Settings:
         sentence="Whether tokens that the provider did not count are estimated, from recorded "
         "content, and marked so.",
     )
+    tokenizers: str | None = _setting(
+        default=None,
+        variable="TIKTOKEN_CACHE_DIR",
+        sentence="Where tiktoken keeps its files; those that are there make estimates exact, none "
+        "is ever fetched.",
+    )
     prices: str | None = _setting(
         default=None,
         variable="GENAI_OTEL_PRICES",

@@ -14,12 +14,14 @@ from genai_otel.record import Kind, Usage
 
 from .context import ambient
 from .ownership import MODEL_KINDS
+from .semconv import to_json
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from genai_otel.enrich.budget import Budgets, Spending
     from genai_otel.enrich.pricing import Cost, PriceBook
+    from genai_otel.enrich.tokenizers import Tokenizers
     from genai_otel.record import Operation
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
@@ -31,19 +33,18 @@ _WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 class Accounts:
     """Prices each model call once, and adds it to the budgets once.
 
-    ``estimate``: whether tokens that nobody counted are estimated, and marked so.
+    With ``tokenizers``, tokens that nobody counted are estimated, and marked so.
     """
 
-    __slots__ = ("_budgets", "_estimate", "_loading", "_prices", "counts", "hard")
+    __slots__ = ("_budgets", "_loading", "_prices", "_tokenizers", "counts", "hard")
 
     def __init__(
         self,
         prices: PriceBook | None = None,
         budgets: Budgets | None = None,
-        *,
-        estimate: bool = False,
+        tokenizers: Tokenizers | None = None,
     ) -> None:
-        self._prices, self._budgets, self._estimate = prices, budgets, estimate
+        self._prices, self._budgets, self._tokenizers = prices, budgets, tokenizers
         self._loading = prices is None or prices.ready
         self.counts = budgets is not None
         """Whether calls matter that are not recorded."""
@@ -62,7 +63,7 @@ class Accounts:
         if self._budgets is None or not self.hard or op.kind not in MODEL_KINDS:
             return
         usage = Usage()
-        usage.input, usage.estimated = _tokens(op.input), "before the call"
+        usage.input, usage.estimated = _about(_asked(op)), "before the call"
         asked = (op.params or {}).get("max_tokens")
         usage.output = asked if type(asked) is int else 0
         cost = self._cost(op, usage, time.time())
@@ -77,9 +78,8 @@ class Accounts:
         if op.kind not in MODEL_KINDS:
             return []
         usage, failed = op.usage, op.failure is not None
-        if self._estimate and op.capture and not failed and _unknown(usage):
-            usage.input, usage.output = _tokens(op.input), _tokens(op.output)
-            usage.estimated = ESTIMATED
+        if self._tokenizers is not None and op.capture and not failed and _unknown(usage):
+            _estimate(usage, op, self._tokenizers)
         if failed and not _is_counted(usage):
             op.cost = None if self._prices is None else self._prices.nothing("failed")
         else:
@@ -183,14 +183,38 @@ def _who(context: Context) -> dict[str, Any]:
     }
 
 
-def _tokens(messages: Any) -> int:
-    """About how many tokens these messages are; from the text's length and a sample of it."""
-    texts = [
-        part["content"]
-        for message in messages or ()
-        for part in message["parts"]
-        if type(part.get("content")) is str
-    ]
+def _estimate(usage: Usage, op: Operation, tokenizers: Tokenizers) -> None:
+    """Tokens that nobody counted, marked with the method."""
+    asked, answered = _asked(op), _said(op.output)
+    chat = op.kind is Kind.CHAT
+    counted = tokenizers.count(op.response_model or op.model, asked, answered, chat=chat)
+    if counted is not None:
+        usage.input, usage.output, usage.estimated = counted
+    else:
+        usage.input, usage.output, usage.estimated = _about(asked), _about(answered), ESTIMATED
+
+
+def _asked(op: Operation) -> list[str]:
+    system = [{"parts": op.system}] if op.system else []
+    return _said([*system, *(op.input or ())])
+
+
+def _said(messages: Any) -> list[str]:
+    """A text a message, tool calls and their answers included."""
+    return ["".join(map(_words, message.get("parts") or ())) for message in messages or ()]
+
+
+def _words(part: Any) -> str:
+    content = part.get("content")
+    if type(content) is str:
+        return content
+    name, told = part.get("name"), part.get("arguments", part.get("response"))
+    words = told if type(told) is str else "" if told is None else to_json(told)
+    return name + words if type(name) is str else words
+
+
+def _about(texts: list[str]) -> int:
+    """About how many tokens these are; from their length and a sample of them."""
     length = sum(len(text) for text in texts)
     sample = "".join(text[:_SAMPLE] for text in texts[-_SAMPLED:])
     return round(estimate(sample) * length / len(sample)) if sample else 0
