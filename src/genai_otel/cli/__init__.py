@@ -21,6 +21,7 @@ examples:
   genai-otel traces show last       the newest trace as a tree
   genai-otel report cost --by user  what model calls cost
   genai-otel prices show gpt-5      what a model costs
+  genai-otel redact < text          what would be masked in a text, and why
   genai-otel doctor                 what is active, what is skipped and why
 """
 
@@ -62,7 +63,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import doctor, prices, report, traces
+    from . import doctor, prices, redact, report, traces
 
     parser = argparse.ArgumentParser(
         prog="genai-otel",
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "traces", "list the stored traces, or show one", traces.configure)
     _add(commands, "report", "add up the stored calls", report.configure)
     _add(commands, "prices", "show what a model costs, or check a file of prices", prices.configure)
+    _add(commands, "redact", "what would be masked in a text, and why", redact.configure)
     _add(commands, "doctor", "what is active, what is skipped, and why", doctor.configure)
     return parser
 

@@ -1,0 +1,71 @@
+"""``genai-otel redact``: what would be masked in a text, and why."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from genai_otel.privacy.masking import Masker, check_groups, replaced
+from genai_otel.privacy.reasons import reason
+from genai_otel.privacy.scan import DEFAULT, GROUPS
+
+from . import Refusal
+
+if TYPE_CHECKING:
+    import argparse
+
+    from genai_otel.privacy.masking import Mask
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.description = (
+        "Reads a text, writes it masked, and tells on standard error what was masked and why."
+        " The values themselves are not told."
+    )
+    parser.add_argument("file", nargs="?", help="the text; by default standard input")
+    parser.add_argument(
+        "--find",
+        default=",".join(DEFAULT),
+        metavar="GROUPS",
+        help=f"what to look for, with commas: {', '.join(GROUPS)} (default: all but the last)",
+    )
+    parser.add_argument("--key", help="tell equal values apart by a hash with this key")
+    parser.add_argument(
+        "--check", action="store_true", help="write no text; exit 1 if anything would be masked"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    groups = [group.strip() for group in options.find.split(",") if group.strip()]
+    try:
+        check_groups(groups)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+    masker = Masker(groups, key=options.key.encode() if options.key else None)
+    text = _read(options.file)
+    masks = masker.masks(text)
+    for mask in masks:
+        sys.stderr.write(f"{_place(text, mask)}: {mask.instead}: {reason(mask.label)}\n")
+    if options.check:
+        return 1 if masks else 0
+    sys.stdout.write(masker.masked(replaced(text, masks)))
+    return 0
+
+
+def _read(path: str | None) -> str:
+    """A file or standard input, whatever its encoding was meant to be."""
+    if path is None:
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as the user wrote it
+            return file.read().decode("utf-8", "replace")
+    except OSError as error:
+        raise Refusal(f"cannot read {path}: {error.strerror}") from None
+
+
+def _place(text: str, mask: Mask) -> str:
+    """Line and column, as editors count them."""
+    line = text.count("\n", 0, mask.start) + 1
+    return f"{line}:{mask.start - text.rfind(chr(10), 0, mask.start)}"

@@ -1,0 +1,120 @@
+"""Takes what was found out of a text, and puts a word for it in its place."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from .scan import GROUPS, Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .keys import Finding
+
+_PASSES = 8
+_HASH = 10
+
+
+class Mask(NamedTuple):
+    """One masked place: where it was, what takes its place, and by which word."""
+
+    start: int
+    end: int
+    label: str
+    instead: str
+
+
+class Masker:
+    """Masks what belongs to ``groups``, and what matches one of ``patterns``.
+
+    With a ``key`` the word is followed by a keyed hash, ``[EMAIL 3f2a9c1b04]``, so that equal
+    values stay equal and cannot be guessed back without the key. Raises ``ValueError`` on a group
+    that is not known.
+    """
+
+    __slots__ = ("_key", "_patterns", "_scanner", "plain")
+
+    def __init__(
+        self,
+        groups: Iterable[str],
+        patterns: Iterable[re.Pattern[str]] = (),
+        key: bytes | None = None,
+    ) -> None:
+        self._scanner, self._patterns, self._key = Scanner(groups), tuple(patterns), key
+        self.plain = not self._patterns
+        """Whether JSON can be asked as it is: a pattern of somebody else's is for plain text."""
+
+    def suspects(self, text: str) -> bool:
+        """Whether there is something to mask; of JSON, whether there may be."""
+        return self._scanner.suspects(text) or any(p.search(text) for p in self._patterns)
+
+    def masks(self, text: str) -> list[Mask]:
+        """What would be masked, from left to right; where findings overlap, their union."""
+        found = [*self._scanner.findings(text), *self._matched(text)]
+        found.sort(key=lambda finding: (finding[0], -finding[1]))
+        merged: list[Finding] = []
+        for start, end, label in found:
+            if merged and start < merged[-1][1]:
+                first, last, known = merged[-1]
+                merged[-1] = (first, max(last, end), known)
+            else:
+                merged.append((start, end, label))
+        return [Mask(s, e, label, self._instead(text[s:e], label)) for s, e, label in merged]
+
+    def masked(self, text: str) -> str:
+        """``text`` with everything masked; masking what comes back changes nothing.
+
+        A mask may lay bare what its neighbour hid, so this is done until nothing is found.
+        """
+        for _ in range(_PASSES):
+            masks = self.masks(text)
+            if not masks:
+                return text
+            text = replaced(text, masks)
+        return "[redaction failed: Unstable]" if self.suspects(text) else text
+
+    def hashed(self, value: str, label: str) -> str:
+        """The word for a whole value."""
+        return self._instead(value, label)
+
+    def _matched(self, text: str) -> Iterable[Finding]:
+        """What the given patterns match, but not in what is masked already."""
+        if not self._patterns:
+            return
+        masked = {at for found in _MASKED.finditer(text) for at in range(*found.span())}
+        for pattern in self._patterns:
+            for found in pattern.finditer(text):
+                if found.end() > found.start() and masked.isdisjoint(range(*found.span())):
+                    yield *found.span(), "REDACTED"
+
+    def _instead(self, value: str, label: str) -> str:
+        if self._key is None:
+            return f"[{label}]"
+        return f"[{label} {digest(self._key, value)}]"
+
+
+_MASKED = re.compile(r"\[[A-Z_0-9]{2,40}(?: [0-9a-f]{10})?\]")
+
+
+def digest(key: bytes, value: str) -> str:
+    """A short keyed hash: equal for equal values, and of no use without the key."""
+    return hmac.new(key, value.encode("utf-8", "replace"), "sha256").hexdigest()[:_HASH]
+
+
+def replaced(text: str, masks: Iterable[Mask]) -> str:
+    """``text`` with each mask in place."""
+    pieces: list[str] = []
+    at = 0
+    for start, end, _, instead in masks:
+        pieces += (text[at:start], instead)
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def check_groups(names: Iterable[str]) -> None:
+    """Raises ``ValueError`` on a group that is not known."""
+    for name in names:
+        if name not in GROUPS:
+            raise ValueError(f"unknown redaction {name!r}: accepted are {', '.join(GROUPS)}")

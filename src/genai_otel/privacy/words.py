@@ -1,0 +1,110 @@
+"""What is told by the words around it: addresses, credentials in URLs, values of secret names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .keys import worded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .keys import Finding
+
+_DOMAIN = re.compile(r"@(?:[\w-]{1,63}+\.){1,8}[^\W\d_]{2,24}")
+_LOCAL = re.compile(r"[\w.+%-]{1,64}")
+_USER_INFO = re.compile(r"://([^\s\x00-\x1f/?#@\"'<>\\\[\]]{1,256}+)@")
+_MOST_LOCAL = 64
+
+
+def find_addresses(text: str) -> Iterator[Finding]:
+    """Mail addresses, and what stands before the host in a URL."""
+    taken = set()
+    if "://" in text:
+        for found in _USER_INFO.finditer(text):
+            taken.add(found.end(1))
+            yield *found.span(1), "CREDENTIALS"
+    for found in _DOMAIN.finditer(text):
+        at = found.start()
+        backwards = text[max(0, at - _MOST_LOCAL) : at][::-1]
+        local = _LOCAL.match(backwards)
+        if local is not None and at not in taken:
+            yield at - local.end(), found.end(), "EMAIL"
+
+
+# ---------------------------------------------------------------------------------- assignments
+
+# After the stem of a name: the rest of it, a quote, "=" or ":", another quote, and the value.
+_IS = (
+    r"[\w-]{0,12}+\\{0,3}[\"']? {0,2}+(?P<sign>[:=]) {0,2}+(?P<quote>\\{0,3}[\"'])?"
+    r"(?P<value>[^\s\x00-\x1f\"'\\,;&<>{}()\[\]]{4,2048}+)"
+)
+_SET = re.compile(_IS)
+_PASSWORDS = ("password", "passwd", "passphrase", "pwd")
+_SECRETS = (
+    "secret", "authorization", "api_key", "apikey", "api-key", "access_key", "access-key",
+    "accesskey", "private_key", "privatekey", "subscription_key", "subscription-key",
+    "subscriptionkey", "auth_token", "authtoken", "access_token", "access-token", "accesstoken",
+    "refresh_token", "refreshtoken", "id_token", "bearer_token",
+)  # fmt: skip
+_STEMS = ("key", "secret", "token", "authorization")
+"""What each name of a secret ends in or is."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_.]*+")
+_LEAST, _LEAST_LONG = 4, 16
+_LONGEST_NAME = max(map(len, _SECRETS))
+
+
+def find_passwords(text: str) -> Iterator[Finding]:
+    """``password=...``, ``"password": "..."``: what is set, not what is called or computed."""
+    lower = lowered(text)
+    for stem in _PASSWORDS:
+        for found in _after(stem, text, lower):
+            value, after = found["value"], text[found.end() : found.end() + 1]
+            if (
+                found["quote"]
+                or after in (";", "&")
+                or (not _NAME.fullmatch(value) and (found["sign"] == "=" or not value.isalpha()))
+            ):
+                yield *found.span("value"), "PASSWORD"
+
+
+def find_secrets(text: str) -> Iterator[Finding]:
+    """``api_key=...`` and the like, with a long value that is not words."""
+    lower = lowered(text)
+    for stem in _STEMS:
+        for found in _after(stem, text, lower):
+            value, end = found["value"], found.start()
+            name = lower[max(0, end - _LONGEST_NAME) : end]
+            if len(value) >= _LEAST_LONG and name.endswith(_SECRETS) and not _plain(value):
+                yield *found.span("value"), "SECRET"
+
+
+def secret_by_name(name: str, value: str) -> str | None:
+    """The word for the value of a field of that name, ``None`` where it is no secret."""
+    lower = name.lower()
+    if len(value) >= _LEAST and any(word in lower for word in _PASSWORDS):
+        return "PASSWORD"
+    if len(value) < _LEAST_LONG or " " in value or _plain(value):
+        return None
+    return "SECRET" if any(word in lower for word in _SECRETS) else None
+
+
+def lowered(text: str) -> str:
+    """In small letters, each at its place: ``str.lower`` makes two of some."""
+    return text.encode("latin-1", "replace").lower().decode("latin-1")
+
+
+def _after(stem: str, text: str, lower: str) -> Iterator[re.Match[str]]:
+    """Each place where something is set after ``stem``."""
+    at = lower.find(stem)
+    while at >= 0:
+        at += len(stem)
+        found = _SET.match(text, at)
+        if found is not None:
+            yield found
+        at = lower.find(stem, at)
+
+
+def _plain(value: str) -> bool:
+    return worded(value) or _NAME.fullmatch(value) is not None
