@@ -141,7 +141,8 @@ class Runtime:
         from . import __version__
 
         tracer = provider.get_tracer("genai_otel", __version__)
-        self._source = Source(tracer, early=self._joined or _looks_early(provider))
+        start = tracer.start_span if self._joined else _starter(provider, tracer)
+        self._source = Source(start, early=self._joined or _looks_early(provider))
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
@@ -298,6 +299,21 @@ def _host_provider() -> Any:
     instead, and where that is gone, nobody's.
     """
     return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def _starter(provider: Any, tracer: Any) -> Any:
+    """What starts spans where the provider is ours, and so is all that listens to it."""
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from . import __version__
+    from .destinations.own_spans import OwnSpans
+    from .destinations.seat import seat_on
+
+    if not isinstance(tracer, Tracer):  # the SDK is switched off
+        return tracer.start_span
+    scope = InstrumentationScope("genai_otel", __version__)
+    return OwnSpans(provider, scope, seat_on(provider).on_end).start_span
 
 
 def _looks_early(provider: Any) -> bool:

@@ -6,7 +6,7 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
 from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Where spans come from. ``early``: somebody may look at their attributes as they start.
+    """Where spans come from: a tracer's ``start_span``, or what stands for it.
 
-    A sampler or a processor of the host's may; where there is none, all attributes are written at
-    once, at the end, which costs the SDK much less.
+    ``early``: somebody may look at attributes as spans start, a sampler or a processor of the
+    host's. Where nobody does, all of them are written at once, at the end.
     """
 
-    tracer: Tracer
+    start: Callable[..., Span]
     early: bool
 
 
@@ -106,9 +106,9 @@ class Recorder:
         if op.kind in GENERATING and op.prompt is None:
             op.prompt = take_prompt()
         started = time_ns() - int((perf_counter() - op.timing.started) * 1e9) if late else time_ns()
-        tracer, early = self._source()
+        start, early = self._source()
         seen = _opening(op, context) if early else None
-        span = tracer.start_span(span_name(op), context, span_kind(op), seen, start_time=started)
+        span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recording = Recording(op, span, context, started, self._ledgers)
         if recording.recorded:
             op.capture = self._content

@@ -1,0 +1,217 @@
+"""Spans of a provider that is ours alone.
+
+The SDK's span cleans each attribute and takes locks, against writers that it does not know: as much
+as everything else that a recorded call costs. Here the recorder writes, once. Ids, sampler, limits
+and resource are those of the SDK's provider, and what ends is its ``ReadableSpan``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanKind
+
+_SCALARS = frozenset({str, bool, int, float})
+_LISTS = frozenset({list, tuple})
+_SAMPLED, _RANDOM = 1, 2
+_FLAGS = tuple(TraceFlags(bits) for bits in range(4))
+_UNSET = Status(StatusCode.UNSET)
+
+
+class OwnSpans:
+    """Starts spans as a tracer of ``provider`` does; what has ended is given to ``ended``."""
+
+    def __init__(
+        self,
+        provider: TracerProvider,
+        scope: InstrumentationScope,
+        ended: Callable[[ReadableSpan], None],
+    ) -> None:
+        self.provider, self.scope, self.ended = provider, scope, ended
+        self.limits = SpanLimits()  # those of the environment, as the provider's
+
+    def start_span(
+        self,
+        name: str,
+        context: Context,
+        kind: SpanKind,
+        attributes: Mapping[str, Any] | None,
+        *,
+        start_time: int,
+    ) -> Span:
+        """A span that records, or one that only carries its ids where the sampler has said so."""
+        parent: SpanContext | None = get_current_span(context).get_span_context()
+        provider = self.provider
+        if parent is not None and parent.is_valid:
+            trace_id, bits = parent.trace_id, parent.trace_flags & _RANDOM
+        else:
+            parent, trace_id, bits = None, provider.id_generator.generate_trace_id(), _RANDOM
+        decided = provider.sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        if decided.decision is Decision.RECORD_AND_SAMPLE:
+            bits |= _SAMPLED
+        ids = SpanContext(
+            trace_id,
+            provider.id_generator.generate_span_id(),
+            is_remote=False,
+            trace_flags=_FLAGS[bits],
+            trace_state=decided.trace_state,
+        )
+        if decided.decision is Decision.DROP:
+            return NonRecordingSpan(ids)
+        span = _OwnSpan(self, name, ids, parent, kind, start_time)
+        if decided.attributes:
+            span.set_attributes(decided.attributes)
+        return span
+
+
+def _cleaned(key: Any, value: Any) -> Mapping[str, Any]:
+    """What is no plain value by the SDK's rules, lists of plain ones by a shorter way."""
+    if type(value) in _LISTS and all(type(item) in _SCALARS for item in value):
+        return {key: tuple(value)}
+    return BoundedAttributes(None, {key: value})
+
+
+class _OwnSpan(Span):
+    """A span that records. The host reaches it too, as the current span, and after its end."""
+
+    def __init__(
+        self,
+        spans: OwnSpans,
+        name: str,
+        ids: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        started: int,
+    ) -> None:
+        self._spans, self._name, self._ids, self._parent = spans, name, ids, parent
+        self._kind, self._started, self._ended = kind, started, False
+        self._attributes: dict[str, Any] = {}
+        self._events: Sequence[Event] = ()
+        self._links: Sequence[Link] = ()
+        self._status = _UNSET
+
+    def get_span_context(self) -> SpanContext:
+        return self._ids
+
+    def is_recording(self) -> bool:
+        return not self._ended
+
+    def update_name(self, name: str) -> None:
+        if not self._ended:
+            self._name = name
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.set_attributes({key: value})
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        if self._ended:
+            return
+        found = self._attributes
+        for key, value in attributes.items():
+            if key in found:
+                del found[key]  # the newest is the last, and the oldest is dropped by a limit
+            if type(value) in _SCALARS and type(key) is str:
+                found[key] = value
+            else:
+                found.update(_cleaned(key, value))
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        if self._ended:
+            return
+        limits = self._spans.limits
+        kept = BoundedAttributes(
+            limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        self._events = self._events or BoundedList(limits.max_events)
+        self._events.append(Event(name, kept, timestamp))  # type: ignore[attr-defined]
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        if self._ended or not (context.is_valid or attributes or context.trace_state):
+            return
+        limits = self._spans.limits
+        kept = BoundedAttributes(
+            limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        self._links = self._links or BoundedList(limits.max_links)
+        self._links.append(Link(context, kept))  # type: ignore[attr-defined]
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """As the SDK has it: what is OK stays so, and nothing becomes unset."""
+        told = Status(status, description) if isinstance(status, StatusCode) else status
+        settled = self._ended or self._status.status_code is StatusCode.OK
+        if not settled and told.status_code is not StatusCode.UNSET:
+            self._status = told
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: FBT001, FBT002 - the API's
+    ) -> None:
+        """For the host, which has its exception's text recorded by calling this."""
+        cls = type(exception)
+        told = {
+            "exception.type": f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+            **(attributes or {}),
+        }
+        self.add_event("exception", told, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Hands the finished span on; a second end is none."""
+        if self._ended:
+            return
+        self._ended = True
+        spans = self._spans
+        spans.ended(
+            ReadableSpan(
+                self._name,
+                self._ids,
+                self._parent,
+                spans.provider.resource,
+                self._within(spans.limits),
+                self._events,
+                self._links,
+                self._kind,
+                None,
+                self._status,
+                self._started,
+                time_ns() if end_time is None else end_time,
+                spans.scope,
+            )
+        )
+
+    def _within(self, limits: SpanLimits) -> Mapping[str, Any]:
+        """The attributes; not more, and not longer ones, than the environment allows."""
+        most, longest = limits.max_span_attributes, limits.max_span_attribute_length
+        if longest is None and (most is None or len(self._attributes) <= most):
+            return self._attributes
+        return BoundedAttributes(most, self._attributes, max_value_len=longest)
