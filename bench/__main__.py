@@ -18,12 +18,11 @@ from .goals import FLOOR, NONE, OURS
 from .measure import QUICK, VARIANTS, Laboratory, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .goals import Results
 
 DEFAULT = (NONE, FLOOR, OURS, "openai_v2", "genai_otel_instrument", "otel_genai")
-REPEATS = 3
 FRESH_ROUNDS = 5
 
 
@@ -53,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default="", help="comma-separated, or all; ours and the floor")
     parser.add_argument("--quick", action="store_true", help="calls and streams of floor and ours")
     parser.add_argument("--jobs", type=int, default=2, help="counting processes at a time")
+    parser.add_argument("--repeats", type=int, default=3, help="counted pairs of blocks; the least")
     parser.add_argument("--reuse", action="store_true", help="peers' earlier figures; ours anew")
     parser.add_argument("--refresh", action="store_true", help="make the environments anew")
     parser.add_argument("--check", action="store_true", help="fail when a goal is missed")
@@ -101,15 +101,15 @@ def _measure(
         say(f"fresh processes: {', '.join(fresh)}")
         for name, values in laboratory.fresh(fresh, FRESH_ROUNDS).items():
             results[name]["fresh"] = values
-        _keep(args, results)
+            _keep(args, name, results[name])
     return results
 
 
-def _keep(args: argparse.Namespace, results: Results) -> None:
+def _keep(args: argparse.Namespace, name: str, found: dict[str, Any]) -> None:
+    """At once, so that a run which was broken off can be taken up again with ``--reuse``."""
     folder = args.folder / "results"
     folder.mkdir(exist_ok=True)
-    for name, found in results.items():
-        (folder / f"{name}.json").write_text(json.dumps(found))
+    (folder / f"{name}.json").write_text(json.dumps(found))
 
 
 def _earlier(args: argparse.Namespace, name: str) -> dict[str, Any]:
@@ -122,22 +122,32 @@ def _earlier(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 def _counts(laboratory: Laboratory, results: Results, args: argparse.Namespace) -> None:
     """Everything that other load cannot disturb, several processes at a time."""
-    known = peers()
-    todo: list[tuple[str, str, Callable[[], Any]]] = [
-        (name, v.name, partial(laboratory.instructions, name, v, REPEATS))
-        for v in ((QUICK,) if args.quick else VARIANTS)
-        for name in results
-        if v.applies(known[name])
-    ]
-    if not args.quick:
-        todo += [(name, "growth", partial(laboratory.growth, name)) for name in results]
-    todo = [step for step in todo if results[step[0]].get(step[1]) is None]
+    todo = list(_todo(laboratory, results, args))
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        running = {pool.submit(_timed, step[2]): step for step in todo}
+        running = {pool.submit(_timed, step): (name, what) for name, what, step in todo}
         for done, future in enumerate(concurrent.futures.as_completed(running), 1):
-            name, what, _ = running[future]
-            results[name][what], seconds = future.result()
+            name, what = running[future]
+            value, seconds = future.result()
+            earlier = results[name].get(what) or {}
+            results[name][what] = {**earlier, **value} if isinstance(value, dict) else value
+            _keep(args, name, results[name])
             say(f"[{done}/{len(todo)}] {name}: {what}, {seconds:.0f} s")
+
+
+def _todo(
+    laboratory: Laboratory, results: Results, args: argparse.Namespace
+) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """What is not known yet: the main rows of all first."""
+    known = peers()
+    for variant in (QUICK,) if args.quick else VARIANTS:
+        for name in results:
+            missing = variant.without(results[name].get(variant.name) or {})
+            if variant.applies(known[name]) and missing.workloads:
+                count = partial(laboratory.instructions, name, missing, args.repeats)
+                yield name, variant.name, count
+    for name in () if args.quick else results:
+        if results[name].get("growth") is None:
+            yield name, "growth", partial(laboratory.growth, name)
 
 
 def _timed(step: Callable[[], Any]) -> tuple[Any, float]:

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .environments import ROOT, build_library
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .environments import Environments
     from .harness.contract import Peer
 
@@ -33,6 +35,10 @@ class Variant:
     workloads: tuple[str, ...]
     arguments: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+
+    def without(self, found: Container[str]) -> Variant:
+        """The same for the workloads that are not among ``found``."""
+        return replace(self, workloads=tuple(w for w in self.workloads if w not in found))
 
     def applies(self, peer: Peer) -> bool:
         return {

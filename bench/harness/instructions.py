@@ -18,7 +18,7 @@ from .workloads import WORKLOADS
 if TYPE_CHECKING:
     from .contract import Adapter, Options
 
-SETTLE = 3
+SETTLE = 2
 """Blocks of each kind before the first count: lazy imports, specialised bytecode, pools."""
 
 
