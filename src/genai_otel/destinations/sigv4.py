@@ -1,0 +1,73 @@
+"""Requests signed for AWS (Signature Version 4), by botocore: the extra ``aws``.
+
+Credentials are those of AWS's default chain: environment, profile, SSO, web identity, container,
+instance. They are looked up on the worker's thread when the first request is signed, refreshed when
+they are about to end, and looked up again at the next try where there were none.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
+
+_NEVER_TOLD = ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
+
+
+def signer(service: str, options: Mapping[str, str]) -> Sign:
+    """A function from method, URL, headers and body to all headers to send.
+
+    ``options``: ``region``, and ``profile`` where it is not the default. Imports nothing of
+    botocore's; raises ``ModuleNotFoundError`` if it is not installed, and the function raises
+    ``RuntimeError`` where no credentials are found.
+    """
+    if find_spec("botocore") is None:
+        raise ModuleNotFoundError("No module named 'botocore'", name="botocore")
+    keys = _Keys(options.get("profile"))
+    region = options["region"]
+
+    def sign(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        return _signed(keys.now(), (service, region), method, url, (headers, body))
+
+    return sign
+
+
+class _Keys:
+    """The credentials in force."""
+
+    def __init__(self, profile: str | None) -> None:
+        self._profile, self._found = profile, None
+        self._lock = Lock()
+
+    def now(self) -> Any:
+        """Keys and token as of this moment; botocore refreshes them where that is due."""
+        with self._lock:
+            if self._found is None:
+                from botocore.session import Session
+
+                self._found = Session(profile=self._profile).get_credentials()
+            found: Any = self._found
+        if found is None:
+            raise RuntimeError(
+                "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
+                " AWS_SECRET_ACCESS_KEY, or give this machine a role"
+            )
+        return found.get_frozen_credentials()
+
+
+def _signed(
+    keys: Any, scope: tuple[str, str], method: str, url: str, sent: tuple[Mapping[str, str], bytes]
+) -> dict[str, str]:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    headers, body = sent
+    kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_TOLD}
+    request = AWSRequest(method=method, url=url, headers=kept, data=body)
+    SigV4Auth(keys, *scope).add_auth(request)
+    return dict(request.headers.items())
