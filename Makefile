@@ -25,8 +25,11 @@ CLIENTS := openai-2 openai-1
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
 
+# Real receivers, which the tests start on loopback, send to and read back.
+BACKENDS := phoenix mlflow rotel
+
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite conformance demo bench build clean help python
+	suite conformance backends demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +48,14 @@ python:
 $(VENV)/.has-%: pyproject.toml $(ENVIRONMENT) | python
 	@$(PYTHON) $(ENVIRONMENT) $(VENV) $*
 
-define client
-.PHONY: client-$(1)
+define environment
 .venvs/$(1)/.has-$(1): pyproject.toml $(ENVIRONMENT) | python
 	@$$(PYTHON) $(ENVIRONMENT) .venvs/$(1) $(1)
+endef
+$(foreach name,$(CLIENTS) $(BACKENDS),$(eval $(call environment,$(name))))
+
+define client
+.PHONY: client-$(1)
 client-$(1): .venvs/$(1)/.has-$(1)
 	@echo "==> calls with $(1)"
 	.venvs/$(1)/bin/python -m pytest -q $(CLIENT_TESTS)
@@ -86,13 +93,16 @@ docs-check: $(VENV)/.has-dev
 
 test: suite client-$(OLDER) ## the whole suite; real calls also on one older client major
 
-test-all: suite $(CLIENTS:%=client-%) ## the whole suite; real calls on every client major
+test-all: suite $(CLIENTS:%=client-%) backends ## all of it; every client major, real backends
 
 test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"
 
 suite: $(VENV)/.has-dev $(VENV)/.has-model
 	$(PY) -m pytest
+
+backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
+	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
 
 conformance: $(VENV)/.has-dev ## the conformance table, newest clients; in progress, cells fail
 	GENAI_OTEL_CONFORMANCE=1 $(PY) -m pytest -q tests/conformance

@@ -195,6 +195,14 @@ def test_mlflow_conversation_tools_and_cost() -> None:
     assert (found["mlflow.spanType"], found["mlflow.message.format"]) == ("CHAT_MODEL", "openai")
     assert json.loads(found["mlflow.llm.cost"]) == {"total_cost": 0.0123}
     assert found["gen_ai.usage.input_tokens"] == 1200
+    assert json.loads(found["mlflow.chat.tokenUsage"]) == {
+        "input_tokens": 1200,
+        "output_tokens": 95,
+        "cache_read_input_tokens": 128,
+        "cache_creation_input_tokens": 64,
+        "total_tokens": 1295,
+    }
+    assert parsed("mlflow", EMBEDDINGS, "mlflow.chat.tokenUsage")["total_tokens"] == 3
 
 
 def test_mlflow_documents_and_types() -> None:

@@ -18,7 +18,6 @@ from tests.dialects.spans import (
     GUARDRAIL,
     RETRIEVAL,
     TOOL,
-    WORKFLOW,
     failed,
     span,
 )
@@ -188,7 +187,7 @@ def test_the_columns_of_the_list() -> None:
     assert columns["chat"] == ("And this?", "In the post office.")
     assert columns["tool"] == ('{"number":"JD014"}', "post office")
     assert columns["retrieval"][0] == "parcel"
-    assert columns["workflow"] == ('{"question":"Where is my parcel?"}', "In the post office.")
+    assert columns["workflow"] == ("Where is my parcel?", "In the post office.")
     assert json.loads(columns["guardrail"][1] or "") == {
         "verdict": "deny",
         "score": 0.9,
@@ -197,7 +196,7 @@ def test_the_columns_of_the_list() -> None:
     }
     assert columns["agent"] == (None, None)
     assert told(CHAT)["input.mime_type"] == "text/plain"
-    assert told(WORKFLOW)["input.mime_type"] == "application/json"
+    assert told(TOOL)["input.mime_type"] == "application/json"
 
 
 def test_the_format_asked_for_is_a_parameter() -> None:

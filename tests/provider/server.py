@@ -146,8 +146,8 @@ class Provider:
     def _scenario(self, ask: Ask) -> Scenario:
         with self._lock:
             scenario = self._added.get(ask.model) or named(ask.model)
-        if ask.tools_done and scenario.then:
-            scenario = SCENARIOS[scenario.then]
+            if ask.tools_done and scenario.then:
+                scenario = self._added.get(scenario.then) or SCENARIOS[scenario.then]
         return scenario.answering(ask.prompt)
 
     def _is_retry(self, request: Request) -> bool:

@@ -228,7 +228,7 @@ _ROWS = (
             Option("log_group", default="genai_otel"),
             Option("log_stream", default="default"),
         ),
-        dialect="cloudwatch",
+        dialect="aws",
         signer="sigv4",
         limits=_XRAY,
         note="As xray, with what was said in log events; the log group must exist.",

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .decoding import StoredSpan, decode_spans
 from .files import FILE_NAME
 from .traces import Trace, TraceSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    Item = TypeVar("Item")
+    Decode = Callable[[Mapping[str, Any]], tuple[list[Item], int]]
 
 _MAX_LINE = 64 * 1024 * 1024
 _MAX_SPANS = 50_000
@@ -58,12 +61,16 @@ class StoreReader:
 
     def spans(self, containing: str = "") -> Iterator[StoredSpan]:
         """Every span, by file from oldest to newest; only lines with the given text are parsed."""
+        return self.read(decode_spans, containing)
+
+    def read(self, decode: Decode[Item], containing: str = "") -> Iterator[Item]:
+        """What ``decode`` makes of each line's request, and how many of its spans it could not."""
         self.notes = Notes()
         needle = containing.encode()
         for file in self.files():
             for line in self._lines(file):
                 if needle in line:
-                    yield from self._decoded(line)
+                    yield from self._decoded(line, decode)
 
     def summaries(self) -> list[TraceSummary]:
         """One a trace, newest first. Of very many traces only the newest are kept."""
@@ -101,11 +108,11 @@ class StoreReader:
         except OSError:  # removed by rotation meanwhile, or not ours to read
             self.notes.unread_files += 1
 
-    def _decoded(self, line: bytes) -> list[StoredSpan]:
+    def _decoded(self, line: bytes, decode: Decode[Item]) -> list[Item]:
         if not line.strip():
             return []
         try:
-            spans, bad = decode_spans(json.loads(line))
+            spans, bad = decode(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError):
             if line.endswith(b"\n"):
                 self.notes.skipped_lines += 1

@@ -11,15 +11,12 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from genai_otel import _names as names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event
+    from opentelemetry.sdk.trace import ReadableSpan
 
     Json = dict[str, Any]
 
@@ -164,43 +161,3 @@ def _load() -> Callable[[str], Any]:
     from pydantic_core import from_json as load
 
     return load
-
-
-class Told(ReadableSpan):
-    """A span told in other words: the same but for what is given."""
-
-    def __init__(
-        self,
-        span: ReadableSpan,
-        attributes: Mapping[str, Any],
-        *,
-        events: Sequence[Event] | None = None,
-        resource: Resource | None = None,
-    ) -> None:
-        super().__init__(
-            name=span.name,
-            context=span.context,
-            parent=span.parent,
-            resource=resource or span.resource,
-            attributes=attributes,
-            events=span.events if events is None else events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
-        self._lost = (span.dropped_attributes, span.dropped_events, span.dropped_links)
-
-    @property
-    def dropped_attributes(self) -> int:
-        return self._lost[0]
-
-    @property
-    def dropped_events(self) -> int:
-        return self._lost[1]
-
-    @property
-    def dropped_links(self) -> int:
-        return self._lost[2]

@@ -7,18 +7,19 @@ content}``. Agents are found by the resource attribute ``aws.service.type``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
 
 from genai_otel import _names as names
+from genai_otel.destinations.otlp import LogRecord
+from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied
-from ._facts import Facts, Told, as_text, parts, to_json, words
+from ._facts import Facts, as_text, parts, to_json, words
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from ._facts import Json
 
@@ -43,19 +44,6 @@ CONTENT = frozenset(
 """What is taken off a span. An exception's message stays: X-Ray shows it as the fault's cause."""
 
 
-class ContentEvent(NamedTuple):
-    """A log record that has what a span said; ``time_ns`` is the span's end."""
-
-    time_ns: int
-    body: dict[str, Any]
-    attributes: dict[str, Any]
-    resource: Resource
-    instrumentation_scope: InstrumentationScope | None
-    event_name: str
-    trace_id: int
-    span_id: int
-
-
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span without content, of a service that CloudWatch takes for an agent's."""
     facts = Facts(span)
@@ -65,10 +53,10 @@ def project(span: ReadableSpan) -> ReadableSpan:
     session = facts.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         kept.setdefault(names.SESSION_ID, session)
-    return Told(span, kept, resource=_of_an_agent(span.resource))
+    return changed(span, kept, resource=_of_an_agent(span.resource))
 
 
-def log_records(span: ReadableSpan) -> list[ContentEvent]:
+def log_records(span: ReadableSpan) -> list[LogRecord]:
     """The one log event with the span's content; none if it has none."""
     facts, context = Facts(span), span.context
     body = _body(facts) if facts.operation is not None else {}
@@ -80,7 +68,7 @@ def log_records(span: ReadableSpan) -> list[ContentEvent]:
     session = facts.text(names.SESSION_ID) or facts.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         attributes[names.SESSION_ID] = session
-    event = ContentEvent(
+    event = LogRecord(
         time_ns=span.end_time,
         body=body,
         attributes=attributes,

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
+from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied, tools
-from ._facts import Facts, Told, as_text, to_json
+from ._facts import Facts, as_text, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -85,7 +86,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     _began(span, facts, found)
     _level(facts, found)
     kept = {n: v for n, v in facts.attributes.items() if not _told_otherwise(n)}
-    return Told(span, {**found, **kept})
+    return changed(span, {**found, **kept})
 
 
 def _told_otherwise(name: str) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
+from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied, tools
-from ._facts import Facts, Told, as_text, to_json
+from ._facts import Facts, as_text, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -71,7 +72,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     _said(facts, kind, found)
     _usage(facts, found)
     kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
-    return Told(span, {**found, **kept})
+    return changed(span, {**found, **kept})
 
 
 def _metadata(facts: Facts, found: Json) -> None:

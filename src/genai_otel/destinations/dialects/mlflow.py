@@ -2,8 +2,8 @@
 
 Read in its source (3.17, mlflow/tracing/otel/translation): retrievals, workflows, guardrails and
 steps have no type there, only messages and tool calls become inputs and outputs, and costs are its
-own. Values of these attributes are JSON. Tokens, model and provider it reads from the canonical
-attributes.
+own, and a call without output tokens is missing from the total. Values of these attributes are
+JSON. Model, provider, session and user it reads from the canonical attributes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
+from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied, tools, turns
-from ._facts import Facts, Told, to_json
+from ._facts import Facts, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -43,7 +44,16 @@ TYPES = {
     "delete_memory": "MEMORY",
 }
 INPUTS, OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
-TOOLS, FORMAT, COST = "mlflow.chat.tools", "mlflow.message.format", "mlflow.llm.cost"
+TOOLS, FORMAT = "mlflow.chat.tools", "mlflow.message.format"
+USAGE, COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
+COUNTS = {
+    names.GEN_AI_USAGE_INPUT_TOKENS: "input_tokens",
+    names.GEN_AI_USAGE_OUTPUT_TOKENS: "output_tokens",
+    names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: "cache_read_input_tokens",
+    names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "cache_creation_input_tokens",
+    names.GENAI_OTEL_USAGE_CACHE_CREATION_1H_INPUT_TOKENS: "cache_creation_input_tokens_above_1hr",
+}
+"""Count -> its key in the JSON object of usage."""
 
 _TWICE = (
     names.GEN_AI_SYSTEM_INSTRUCTIONS,
@@ -61,11 +71,12 @@ def project(span: ReadableSpan) -> ReadableSpan:
         return span
     found: dict[str, Any] = {TYPE: TYPES.get(facts.operation, "UNKNOWN")}
     _said(facts, found)
+    _usage(facts, found)
     cost = facts.dollars()
     if cost is not None:
         found[COST] = to_json({"total_cost": cost})
     kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
-    return Told(span, {**found, **kept})
+    return changed(span, {**found, **kept})
 
 
 def _said(facts: Facts, found: Json) -> None:
@@ -86,6 +97,13 @@ def _said(facts: Facts, found: Json) -> None:
         found[INPUTS] = to_json(given)
     if result:
         found[OUTPUTS] = to_json(result)
+
+
+def _usage(facts: Facts, found: Json) -> None:
+    usage = {key: count for name, key in COUNTS.items() if (count := facts.count(name)) is not None}
+    if usage:
+        total = usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+        found[USAGE] = to_json({**usage, "total_tokens": total})
 
 
 def _choice(index: int, message: Json) -> Json:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
+from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied, tools
-from ._facts import Facts, Told, apart, as_text, parts, to_json, words
+from ._facts import Facts, apart, as_text, parts, to_json, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +158,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     found = {**found, **facts.attributes}
     for lists in _LISTS:
         lists(facts, kind, found)
-    return Told(span, found)
+    return changed(span, found)
 
 
 def _kind(facts: Facts) -> str | None:
@@ -237,10 +238,19 @@ def _values(facts: Facts, kind: str, found: Json) -> None:
     messages, replies = facts.said(), facts.answered()
     spoken = [text for m in messages if m.get("role") == "user" and (text := words(m))]
     answered = words(replies[0]) if replies else ""
-    _value(found, "input", spoken[-1] if spoken else asked(facts))
+    given = spoken[-1] if spoken else asked(facts)
+    _value(found, "input", given if kind == "TOOL" else _alone(given))
     _value(found, "output", answered or replied(facts))
     if kind == "RERANKER" and (query := facts.text(names.GEN_AI_RETRIEVAL_QUERY_TEXT)):
         found["reranker.query"] = query
+
+
+def _alone(given: Any) -> Any:
+    """The text itself where it is the only argument: sessions are shown as what was said."""
+    if isinstance(given, dict) and len(given) == 1:
+        (only,) = given.values()
+        return only if isinstance(only, str) else given
+    return given
 
 
 def _value(found: Json, side: str, value: Any) -> None:
