@@ -40,14 +40,16 @@ def spans(trace: Any) -> dict[str, dict[str, Any]]:
 
 
 def _attributes(span: Any) -> dict[str, Any]:
-    return {pair["key"]: _plain(pair["value"]) for pair in span["attributes"]}
+    return {pair["key"]: _plain(pair.get("value")) for pair in span["attributes"]}
 
 
 def _plain(any_value: Any) -> Any:
     """A value of its answer, which spells OTLP's messages with underscores."""
+    if not any_value:
+        return None
     (form, value), *_ = any_value.items()
     if form == "kvlist_value":
-        return {pair["key"]: _plain(pair["value"]) for pair in value.get("values", ())}
+        return {pair["key"]: _plain(pair.get("value")) for pair in value.get("values", ())}
     if form == "array_value":
         return [_plain(each) for each in value.get("values", ())]
     return value
