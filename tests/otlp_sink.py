@@ -1,4 +1,4 @@
-"""The far end of a collector: an OTLP receiver over HTTP that keeps what it gets."""
+"""An OTLP receiver over HTTP that keeps what it gets: the far end of whatever is tested."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Sink:
     def __init__(self) -> None:
         self.spans: dict[bytes, Any] = {}
         self.metrics: set[str] = set()
+        self.status = 200
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
@@ -50,15 +51,16 @@ class Sink:
                 self.metrics.update(metric.name for metric in part.metrics)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        take = self._take
+        sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                take(self.path, body)
-                self.send_response(200)
+                if sink.status == 200:
+                    sink._take(self.path, body)
+                self.send_response(sink.status)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
                 self.end_headers()

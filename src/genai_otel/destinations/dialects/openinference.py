@@ -291,7 +291,7 @@ _LISTS = (_documents, _messages, _tools)
 
 def _instead(found: Json, flat: Json, *canonical: str) -> None:
     """Writes a list out in place of its canonical form, or not at all if it is too long."""
-    kept = sum(name not in canonical for name in found)
+    kept = len(found) - sum(name in found for name in canonical)
     if flat and kept + len(flat) <= MOST:
         for name in canonical:
             found.pop(name, None)
