@@ -58,13 +58,15 @@ class Bench:
     def clients(self, library: Library, colour: str) -> Any:
         key = library.name, colour
         if key not in self._clients:
-            self._clients[key] = library.clients(self.provider, colour)
+            made = library.clients(self.provider, colour)
+            self._clients[key] = self._runner.run(now(made))
         return self._clients[key]
 
     def go(self, visit: Visit) -> list[Request]:
         """Makes the visit; what the provider was asked."""
         self.provider.clear()
         visit.go(self._runner)
+        OPEN.settle()  # as the next call would
         return self.provider.requests
 
     def spans(self) -> Sequence[ReadableSpan]:
@@ -95,13 +97,9 @@ class Bench:
         genai_otel.shutdown()
         for client in (c for clients in self._clients.values() for c in clients.values()):
             if hasattr(client, "close"):
-                self._runner.run(_closed(client))
+                self._runner.run(now(client.close()))
         self.meters.shutdown()
         self.tracers.shutdown()
-
-
-async def _closed(client: Any) -> None:
-    await now(client.close())
 
 
 class _Log(logging.Handler):

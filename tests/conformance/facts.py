@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
 from tests.provider import SCENARIOS, Truth, truth
+from tests.provider.catalogue import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,11 @@ ATTRIBUTES = {
     "error": names.ERROR_TYPE,
 }
 """Facts that are an attribute as it is."""
+DERIVED = (
+    *("name", "kind", "status"),
+    *("asked", "texts", "reasoning", "tool calls", "first token"),
+)
+"""Facts that are made from the span: `found` tells how."""
 USAGE = (
     *("input tokens", "output tokens", "cached tokens", "cache-written tokens"),
     "reasoning tokens",
@@ -52,6 +58,8 @@ ANSWERS = (
     *("texts", "reasoning", "tool calls", "chunks", "first token"),
 )
 """Facts that come with the answer, all of which lack where nobody read it."""
+NOTHING: Facts = dict.fromkeys(ANSWERS) | {"texts": (), "reasoning": "", "tool calls": ()}
+"""Their values there."""
 
 
 def found(span: ReadableSpan) -> Facts:
@@ -88,7 +96,7 @@ def _text(message: Any) -> str:
 
 def said(texts: Iterable[str]) -> tuple[str, ...]:
     """The texts of all choices; nothing where all are empty."""
-    told = tuple(texts)
+    told = tuple(text.encode("utf-8", "replace").decode() for text in texts)  # as OTLP has it
     return told if any(told) else ()
 
 
@@ -104,8 +112,10 @@ def _first_token(told: Any) -> str | None:
 
 
 def truth_of(visit: Visit) -> Truth:
-    """What the provider told this visitor, who may have left early."""
+    """What the provider told this visitor, who may have left early; nothing where there is none."""
     cell, endpoint, mode = visit.cell, visit.endpoint, visit.mode
+    if endpoint.name not in BY_NAME:
+        return Truth()
     row: Any = cell.scenario
     if mode.stream and visit.ending.early:
         stop = endpoint.early if visit.ending.take else ("frames", 0)
@@ -118,6 +128,7 @@ def truth_of(visit: Visit) -> Truth:
         include_usage=mode.usage,
         prompt=PROMPT,
         key=KEY,
+        body=visit.arguments,
     )
 
 
@@ -129,24 +140,29 @@ def expected(library: Library, visit: Visit, port: int) -> Facts:
     """What the span should tell: the provider's truth, in our words."""
     known = truth_of(visit)
     error = _error(visit, known)
+    model = visit.endpoint.spelled(visit.cell.scenario) if visit.endpoint.model else None
+    served = visit.endpoint.name in BY_NAME
     facts = {
         **dict.fromkeys(ATTRIBUTES),
-        "name": f"{visit.endpoint.operation} {visit.cell.scenario}",
+        "name": f"{visit.endpoint.operation} {model}",
         "kind": "CLIENT",
         "operation": visit.endpoint.operation,
         "provider": library.providers.get(visit.cell.client, library.providers["plain"]),
-        "model": visit.cell.scenario,
-        "host": "127.0.0.1",
-        "port": port,
+        "model": model,
+        "host": "127.0.0.1" if served else None,
+        "port": port if served else None,
         "stream": visit.mode.stream or None,
         "error": error,
         "status": "ERROR" if error else "UNSET",
         "completed": None if error else _completed(visit),
         **_answer(known),
-        **visit.endpoint.facts,
     }
-    if not error and known.http_status == HTTPStatus.OK:
-        facts |= visit.endpoint.told(visit.cell.scenario)
+    if visit.unread and not error:
+        facts |= NOTHING
+    elif not error and known.http_status == HTTPStatus.OK:
+        facts |= visit.endpoint.told(visit.cell)
+    for fact, value in {**visit.endpoint.facts, **visit.mode.facts}.items():
+        facts[fact] = value(facts[fact]) if callable(value) else value
     return {key: value for key, value in facts.items() if key not in visit.endpoint.untold}
 
 
@@ -158,7 +174,8 @@ def _error(visit: Visit, known: Truth) -> str | None:
 
 
 def _completed(visit: Visit) -> bool | None:
-    return False if visit.mode.stream and visit.ending.early else None
+    early = visit.ending.early or visit.unread
+    return False if visit.mode.stream and early else None
 
 
 def _answer(known: Truth) -> Facts:

@@ -1,7 +1,46 @@
-"""The libraries of the table: a further one adds its rows here."""
+"""The libraries of the table: a further one adds a line here, beside a file of rows of its own."""
 
 from __future__ import annotations
 
-from tests.conformance.openai_rows import OPENAI
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-LIBRARIES = {library.name: library for library in (OPENAI,)}
+from genai_otel.adapters.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from tests.conformance.table import Library
+
+ROWS = {
+    "openai": "openai_rows",
+}
+"""Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
+
+_TO_COME = "tested on its own, under tests/adapters; its rows are to come"
+WITHOUT_ROWS = {
+    "anthropic": _TO_COME,
+    "bedrock": _TO_COME,
+    "cerebras": _TO_COME,
+    "fireworks": _TO_COME,
+    "groq": _TO_COME,
+    "together": _TO_COME,
+}
+"""Libraries of the catalogue that have none, each with the reason."""
+
+
+def installed(name: str) -> bool:
+    """Whether the library itself is there to be called."""
+    (module,) = (entry.module for entry in CATALOGUE if entry.name == name)
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it would be in
+        return False
+
+
+def rows(name: str) -> Library:
+    library: Library = import_module(f"{__package__}.{ROWS[name]}").LIBRARY
+    return library
+
+
+LIBRARIES = {name: rows(name) for name in ROWS if installed(name)}
+"""Those that can be called here."""

@@ -29,6 +29,10 @@ class Mode:
     """Whether the caller asked for the usage, where streams tell it only if asked."""
     doors: str = ""
     """The doors that know this mode; all, when not given."""
+    verb: str = ""
+    """Its method, where it is not the endpoint's."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """As those of its endpoint."""
 
 
 WHOLE = Mode("whole")
@@ -36,28 +40,30 @@ WHOLE = Mode("whole")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One endpoint: its method in the client, what it is asked, and what only its spans tell.
-
-    `facts` are those of every span, beside what all spans tell.
-    """
+    """One endpoint: its method in the client, what it is asked, and what only its spans tell."""
 
     name: str
-    """As the provider names it."""
+    """As `tests.provider` names it; another name where no provider serves it."""
     resource: str
-    path: str
+    """What leads from the client to the object with the method, dotted; empty: the client."""
     arguments: Mapping[str, Any]
     operation: str
-    reply: str = ""
-    chunk: str = ""
     modes: tuple[Mode, ...] = (WHOLE,)
     verb: str = "create"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """What every span tells instead of what the truth says; a function is given what it says."""
     untold: str = ""
     """Facts which the provider's truth does not hold."""
+    model: str = "model"
+    """The argument that names the model; empty where none does."""
+    spelled: Callable[[str], str] = str
+    """How a scenario is named as a model, where a name alone will not do."""
+    route: Any = None
+    """For doors that go by the path: whatever they need to know."""
     early: tuple[Literal["pieces", "frames"], int] = ("pieces", 5)
     """What a reader takes of a stream before it leaves early."""
-    told: Callable[[str], Mapping[str, Any]] = lambda _scenario: {}
-    """Further facts of a successful answer, by scenario."""
+    told: Callable[[Cell], Mapping[str, Any]] = lambda _cell: {}
+    """Further facts of an answer that was read."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,10 @@ class Door:
     """The endings that can be had through it; all, when not given."""
     scenarios: str = ""
     """The scenarios that can be had through it; all, when not given."""
-    counts: str = ""
-    """The type of the items that stand for one chunk each; all items, when not given."""
+    counts: Mapping[str, str] = field(default_factory=dict)
+    """By endpoint: the type of the items that stand for a chunk each; all of them, if none."""
+    unread: Literal["never", "streams", "always"] = "never"
+    """Whether it leaves without having read the answer."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ class Gap:
     """
 
     reason: str
-    facts: str
+    facts: str | Iterable[str]
     where: Mapping[str, str]
     majors: tuple[int, ...] = ()
 
@@ -159,19 +167,23 @@ class Library:
     """All rows of one library."""
 
     name: str
-    clients: Callable[[Provider, str], Mapping[str, Any]]
-    """The clients by name, for one colour; a name may be missing in a colour."""
+    clients: Callable[[Provider, str], Any]
+    """The clients by name, for one colour, or what is awaited for them; a name may lack in one."""
     providers: Mapping[str, str]
     """Which provider's name the spans of each client bear; without one, `plain`'s."""
     endpoints: Mapping[str, Endpoint]
     doors: Mapping[str, Door]
-    finals: Mapping[str, Callable[[Any], Mapping[str, Any]]]
-    """By endpoint: the facts of the client's own final message."""
     blocks: tuple[Block, ...]
-    gaps: tuple[Gap, ...]
-    arguments: Mapping[str, Mapping[str, Any]]
-    """What a scenario needs in the call."""
     major: Callable[[], int]
+    finals: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
+    """By endpoint: the facts of the client's own final message."""
+    gaps: tuple[Gap, ...] = ()
+    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What a scenario needs in the call."""
+    shown: Callable[[Any], str] = repr
+    """What the host sees of a value, to be compared; never an address in memory."""
+    by_chance: str = ""
+    """Request headers that are other ones at each call: signatures, dates, ids."""
 
 
 def listed(names: str | Iterable[str]) -> list[str]:
@@ -224,7 +236,8 @@ def _cells_of(
 def _streams_only(endpoint: Endpoint, scenario: str) -> bool:
     """Whether a whole reply shows nothing of what the scenario is about."""
     row = SCENARIOS.get(scenario)
-    if row is None or BY_NAME[endpoint.name].frames is None:
+    served = BY_NAME.get(endpoint.name)
+    if row is None or served is None or served.frames is None:
         return False
     return bool(
         row.ending == "error" or row.turn_pause or row.pause or row.comments or row.shuffled

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import warnings
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ class Visit:
         self.mode = next(mode for mode in self.endpoint.modes if mode.name == cell.mode)
         self.ending = ENDINGS[cell.ending]
         self.arguments = {
-            "model": cell.scenario,
+            **self._named(),
             **self.endpoint.arguments,
             **self.mode.arguments,
             **library.arguments.get(cell.scenario, {}),
@@ -42,18 +43,34 @@ class Visit:
         self.final: Any = None
         self.error: str | None = None
         self.told = ""
+        self.warned: list[str] = []
         self._hand: Any = None
+        self._shown = library.shown
+
+    def _named(self) -> dict[str, str]:
+        named = self.endpoint.model
+        return {named: self.endpoint.spelled(self.cell.scenario)} if named else {}
 
     # ------------------------------------------------------------------- what doors are made of
 
     def method(self, name: str = "") -> Any:
         """A method of the endpoint's resource; without a name, its usual one."""
-        verb = self.endpoint.verb
-        return attrgetter(f"{self.endpoint.resource}.{name or verb}")(self.client)
+        path = filter(None, (self.endpoint.resource, name or self.verb))
+        return attrgetter(".".join(path))(self.client)
+
+    @property
+    def unread(self) -> bool:
+        """Whether this door, in this mode, leaves the answer unread."""
+        return self.door.unread == "always" or (self.door.unread == "streams" and self.mode.stream)
+
+    @property
+    def verb(self) -> str:
+        """The usual method's name."""
+        return self.mode.verb or self.endpoint.verb
 
     def method_by(self, accessor: str) -> Any:
         """The usual method, reached by one of the resource's accessors."""
-        return self.method(f"{accessor}.{self.endpoint.verb}")
+        return self.method(f"{accessor}.{self.verb}")
 
     def given(self, thing: Any) -> Any:
         """Notes what the host got from the client, and holds it."""
@@ -67,7 +84,7 @@ class Visit:
         if self.mode.stream:
             await self.read_stream(thing)
         else:
-            self.reply = repr(thing)
+            self.reply = self._shown(thing)
 
     async def read_stream(self, stream: Any) -> None:
         if self.ending.leave == "with":
@@ -76,7 +93,7 @@ class Visit:
         else:
             await self.take(stream)
         if self.ending.leave == "close":
-            await now(stream.close())
+            await now((getattr(stream, "close", None) or stream.aclose)())
 
     async def take(self, stream: Any) -> None:
         """Reads as many chunks as the ending wants, and cancels itself if it wants that."""
@@ -94,23 +111,34 @@ class Visit:
             await step(iterator)
 
     def note(self, item: Any) -> None:
-        self.items.append(repr(item))
-        self.chunks += not self.door.counts or getattr(item, "type", "") == self.door.counts
+        self.items.append(self._shown(item))
+        counted = self.door.counts.get(self.cell.endpoint)
+        self.chunks += counted is None or getattr(item, "type", None) == counted
 
     # ---------------------------------------------------------------------------- going through
 
     def go(self, runner: asyncio.Runner) -> None:
         """Through the door and, for better or worse, out again."""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            gc.disable()  # what is made from here on stays young, and is quickly collected
+            try:
+                self._go(runner)
+            finally:
+                gc.enable()
+        self.warned = [str(each.message) for each in warned]
+
+    def _go(self, runner: asyncio.Runner) -> None:
         through = self._through()
         if self.cell.colour == "sync":
             run_plainly(through)
         else:
             runner.run(through)
         self._hand = None
-        if self.ending.leave == "drop":
-            gc.collect()
-        if self.cell.colour == "async":
-            runner.run(pause())
+        for generation in (0, 1) if self.ending.leave == "drop" or self.unread else ():
+            gc.collect(generation)
+            if self.cell.colour == "async":  # the loop closes what was collected, and lets it go
+                runner.run(pause())
 
     async def _through(self) -> None:
         try:
@@ -127,6 +155,7 @@ class Visit:
             "reply": self.reply,
             "error": self.error,
             "told": self.told,
+            "warned": self.warned,
         }
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from tests.provider.answer import frames_sent
 from tests.provider.catalogue import BY_NAME
 from tests.provider.fixtures import SCENARIOS, named
-from tests.provider.openai_wire import responses
-from tests.provider.openai_wire.common import STREAM_ERROR
 from tests.provider.scenario import Scenario, ToolCall, Usage
 from tests.provider.wire import Ask
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.provider.scenario import Failure, Piece
-    from tests.provider.wire import Endpoint
+    from tests.provider.wire import Endpoint, Json
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,13 @@ def truth(
     key: str = "",
     tools_done: bool = False,
     retried: bool = True,
+    body: Json | None = None,
 ) -> Truth:
     """Return what a request to this endpoint with this model is answered.
 
     A scenario of a test's own goes by the `model` under which it was added. `prompt` and `key`
     matter where they are quoted, `tools_done` where tools are called, `retried` where only the
-    first attempt fails.
+    first attempt fails, `body` where the answer depends on further fields of the request.
     """
     row = named(scenario) if isinstance(scenario, str) else scenario
     name = model or (scenario if isinstance(scenario, str) else "")
@@ -84,7 +83,7 @@ def truth(
     streamed = stream and spot.frames is not None
     if row.failure and not (row.failure.once and retried):
         return _refused(row.failure, row.failure.told(prompt, key), streamed=streamed)
-    ask = Ask(name, endpoint, stream, include_usage, prompt, tools_done)
+    ask = Ask(name, endpoint, stream, include_usage, prompt, tools_done, body=body or {})
     response_id, response_model = spot.identity(ask, row)
     known = Truth(response_id=response_id, response_model=response_model, strict=row.strict)
     return _streamed(known, ask, row, spot) if streamed else _whole(known, row, spot)
@@ -106,22 +105,27 @@ def _whole(known: Truth, row: Scenario, endpoint: Endpoint) -> Truth:
     if row.ending == "cut":
         return Truth(completed=False, strict=False)
     known = replace(known, usage=_reported(row, endpoint))
-    if endpoint.name == "responses":
-        known = _with_status(known, row)
-        if row.ending == "failed":
-            return replace(known, usage=None)
-    if row.flavour == "null-choices" or not endpoint.tells:
+    known = _with_status(known, row, endpoint)
+    if known.response_status == "failed":
+        return replace(known, usage=None, finish_reasons=_FAILED)
+    if not endpoint.tells:
         return known
-    pieces = [piece for piece in row.pieces() if piece.kind in endpoint.tells]
-    if row.flavour == "null-message" and endpoint.name in {"chat", "responses"}:
-        pieces = []
     finishes = [(choice, reply.finish) for choice, reply in enumerate(row.replies)]
+    if row.flavour == "null-choices":  # a state stands beside them
+        return (
+            replace(known, finish_reasons=_finish_reasons(finishes, endpoint))
+            if (endpoint.status)
+            else known
+        )
+    pieces = [piece for piece in row.pieces() if piece.kind in endpoint.tells]
+    if row.flavour == "null-message" and endpoint.messages:
+        pieces = []
     return _with_output(known, pieces, finishes, endpoint)
 
 
 def _streamed(known: Truth, ask: Ask, row: Scenario, endpoint: Endpoint) -> Truth:
     frames = list(frames_sent(endpoint, ask, row))
-    items = [frame for frame in frames if not frame.data.get("error")]
+    items = [frame for frame in frames if frame.handed]
     pieces = [frame.piece for frame in items if frame.piece]
     finishes = [frame.finish for frame in items if frame.finish]
     usages = [frame.usage for frame in items if frame.usage]
@@ -135,10 +139,14 @@ def _streamed(known: Truth, ask: Ask, row: Scenario, endpoint: Endpoint) -> Trut
         completed=row.ending == "done",
     )
     if row.ending in {"error", "failed"}:
-        known = _with_fault(known)
-    if endpoint.name == "responses" and (finishes or row.ending == "failed"):
-        known = _with_status(known, row)
+        known = _with_fault(known, endpoint)
+    if finishes or row.ending == "failed":
+        known = _with_status(known, row, endpoint)
     return _with_output(known, pieces, finishes, endpoint)
+
+
+_FAILED = ("error",)
+"""Why a reply ended whose state is `failed`."""
 
 
 def _reported(row: Scenario, endpoint: Endpoint) -> Usage | None:
@@ -152,19 +160,21 @@ def _reported(row: Scenario, endpoint: Endpoint) -> Usage | None:
     }[endpoint.counts]
 
 
-def _with_status(known: Truth, row: Scenario) -> Truth:
-    status = responses.status(row)
-    reason = responses.incomplete_reason(row) if status == "incomplete" else None
+def _with_status(known: Truth, row: Scenario, endpoint: Endpoint) -> Truth:
+    if endpoint.status is None:
+        return known
+    status, reason = endpoint.status(row)
     known = replace(known, response_status=status, incomplete_reason=reason)
-    return _with_fault(known) if status == "failed" else known
+    return _with_fault(known, endpoint) if status == "failed" else known
 
 
-def _with_fault(known: Truth) -> Truth:
+def _with_fault(known: Truth, endpoint: Endpoint) -> Truth:
+    told = endpoint.fault
     return replace(
         known,
-        error_code=STREAM_ERROR["code"],
-        error_type=STREAM_ERROR["type"],
-        error_message=STREAM_ERROR["message"],
+        error_code=told.get("code"),
+        error_type=told.get("type"),
+        error_message=told.get("message"),
     )
 
 
@@ -183,7 +193,9 @@ def _with_output(
         reasoning=said["reasoning", 0],
         refusal=said["refusal", 0],
         tool_calls=_calls(pieces),
-        finish_reasons=_finish_reasons(finishes, endpoint),
+        finish_reasons=_FAILED
+        if known.response_status == "failed"
+        else _finish_reasons(finishes, endpoint),
     )
 
 
@@ -201,7 +213,5 @@ def _calls(pieces: Iterable[Piece]) -> tuple[ToolCall, ...]:
 def _finish_reasons(finishes: list[tuple[int, str]], endpoint: Endpoint) -> tuple[str, ...]:
     if not endpoint.says_why:
         return ()
-    told = [reason for _, reason in sorted(finishes)]
-    if "call" not in endpoint.tells:
-        told = ["stop" if reason == "tool_calls" else reason for reason in told]
+    told = [endpoint.reasons(reason) for _, reason in sorted(finishes)]
     return tuple(told if endpoint.many_choices else told[:1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.provider.received import Request
     from tests.provider.scenario import Failure, Piece, Scenario, Usage
@@ -44,7 +44,9 @@ class Frame:
     piece: Piece | None = None
     usage: Usage | None = None
     finish: tuple[int, str] | None = None
-    """A choice and why it ended."""
+    """A choice and why it ended, as `Reply.finish` has it."""
+    handed: bool = True
+    """Whether clients hand it out as an item: some are for them alone, or become an exception."""
 
 
 def to_json(data: object) -> bytes:
@@ -82,6 +84,14 @@ class Endpoint:
     many_choices: bool = False
     says_why: bool = False
     """It states why a choice ended."""
+    reasons: Callable[[str], str] = str
+    """Its word for `Reply.finish`; that itself, where not given."""
+    status: Callable[[Scenario], tuple[str, str | None]] | None = None
+    """The state of a reply and why it is incomplete, where the API has such states."""
+    fault: Mapping[str, str | None] = field(default_factory=dict)
+    """`code`, `type` and `message` of the error that ends a stream."""
+    messages: bool = False
+    """Its replies hold messages, which may be null."""
     encode: Callable[[Frame], bytes] = sse
     end: bytes = b""
     """What follows the last frame of a stream."""

@@ -252,5 +252,7 @@ ENDPOINTS = (
         tells=frozenset({"text", "reasoning", "refusal", "call", "arguments"}),
         many_choices=True,
         says_why=True,
+        fault=common.STREAM_ERROR,
+        messages=True,
     ),
 )

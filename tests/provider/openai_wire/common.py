@@ -122,7 +122,7 @@ def error(failure: Failure, ask: Ask) -> Json:
     }
 
 
-STREAM_ERROR = {
+STREAM_ERROR: dict[str, str | None] = {
     "message": "The server had an error while generating.",
     "type": "server_error",
     "param": None,
@@ -132,4 +132,4 @@ STREAM_ERROR = {
 
 def error_frame(ask: Ask, scenario: Scenario, sequence: int) -> Frame:
     """What chat and completions send when generating fails."""
-    return Frame({"error": STREAM_ERROR})
+    return Frame({"error": STREAM_ERROR}, handed=False)

@@ -139,7 +139,7 @@ def _transcript_frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
 
 
 def _stream_error(ask: Ask, scenario: Scenario, sequence: int) -> Frame:
-    return Frame({"type": "error", "error": common.STREAM_ERROR}, event="error")
+    return Frame({"type": "error", "error": common.STREAM_ERROR}, event="error", handed=False)
 
 
 _IMAGES = Endpoint(
@@ -150,6 +150,7 @@ _IMAGES = Endpoint(
     whole=_images,
     frames=_image_frames,
     error_frame=_stream_error,
+    fault=common.STREAM_ERROR,
     counts="plain",
 )
 _TRANSCRIPTIONS = replace(

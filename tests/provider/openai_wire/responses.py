@@ -34,15 +34,17 @@ def spell_usage(usage: Usage) -> Json:
     }
 
 
-def status(scenario: Scenario) -> Literal["completed", "incomplete", "failed"]:
-    """How a reply ends in the words of this API."""
+def status(scenario: Scenario) -> tuple[Literal["completed", "incomplete", "failed"], str | None]:
+    """How a reply ends in the words of this API, and why it is incomplete."""
     if scenario.ending == "failed":
-        return "failed"
-    return "incomplete" if scenario.replies[0].finish in _INCOMPLETE else "completed"
+        return "failed", None
+    reason = _INCOMPLETE.get(scenario.replies[0].finish)
+    return ("incomplete" if reason else "completed"), reason
 
 
-def incomplete_reason(scenario: Scenario) -> str | None:
-    return _INCOMPLETE.get(scenario.replies[0].finish)
+def _reason(finish: str) -> str:
+    """Why it ended in the words of chat completions, as far as state and items tell."""
+    return finish if finish in {*_INCOMPLETE, "tool_calls"} else "stop"
 
 
 # ------------------------------------------------------------------------------ items and replies
@@ -102,10 +104,15 @@ def _echoed_tools(ask: Ask) -> list[Json]:
     return [{"strict": True, "parameters": {}, **tool} for tool in ask.body.get("tools") or ()]
 
 
-def _response(ask: Ask, scenario: Scenario, state: str, output: list[Json] | None) -> Json:
+def _response(
+    ask: Ask,
+    scenario: Scenario,
+    state: str,
+    output: list[Json] | None,
+    reason: str | None = None,
+) -> Json:
     response_id, model = common.identity(ask, scenario)
     text = ask.body.get("text") or {"format": {"type": "text"}}
-    reason = incomplete_reason(scenario) if state == "incomplete" else None
     return {
         "id": response_id,
         "object": "response",
@@ -134,8 +141,9 @@ def _response(ask: Ask, scenario: Scenario, state: str, output: list[Json] | Non
 
 
 def whole(ask: Ask, scenario: Scenario) -> Json:
-    state = status(scenario)
-    body = _response(ask, scenario, state, [] if state == "failed" else _items(scenario))
+    state, reason = status(scenario)
+    items = [] if state == "failed" else _items(scenario)
+    body = _response(ask, scenario, state, items, reason)
     if state != "failed":
         common.put_usage(body, scenario, spell_usage)
     if scenario.flavour == "null-message":
@@ -263,5 +271,9 @@ ENDPOINTS = (
         identity=common.identity,
         tells=frozenset({"text", "reasoning", "refusal", "call", "arguments"}),
         says_why=True,
+        reasons=_reason,
+        status=status,
+        fault=common.STREAM_ERROR,
+        messages=True,
     ),
 )

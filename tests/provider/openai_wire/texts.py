@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 # ------------------------------------------------------------------------------------ completions
 
-_FINISH = {"tool_calls": "stop"}
+
+def _reason(finish: str) -> str:
+    return "stop" if finish == "tool_calls" else finish
 
 
 def _completion(ask: Ask, scenario: Scenario, choices: list[Json]) -> Json:
@@ -42,7 +44,7 @@ def _text_choice(index: int, text: str, finish: str | None) -> Json:
         "index": index,
         "text": text,
         "logprobs": None,
-        "finish_reason": _FINISH.get(finish, finish) if finish else None,
+        "finish_reason": _reason(finish) if finish else None,
     }
 
 
@@ -198,6 +200,8 @@ ENDPOINTS = (
         tells=frozenset({"text"}),
         many_choices=True,
         says_why=True,
+        reasons=_reason,
+        fault=common.STREAM_ERROR,
     ),
     replace(
         _MODELS,
