@@ -144,6 +144,30 @@ def test_cost_has_a_column_when_somebody_knows_it(work: Path) -> None:
     assert "0.001234" in tree
 
 
+def test_what_the_tokens_are_and_by_which_prices(work: Path) -> None:
+    usage = {
+        "gen_ai.usage.cache_creation.input_tokens": 64,
+        "gen_ai.usage.reasoning.output_tokens": 40,
+        "genai_otel.usage.audio.input_tokens": 50,
+        "genai_otel.usage.audio.output_tokens": 0,
+        "genai_otel.usage.estimated": "script-aware-1",
+        "genai_otel.prices.version": "genai-prices/1 to 2026-01-01",
+    }
+    totals = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "genai_otel.total.input_tokens": 1200,
+        "genai_otel.total.output_tokens": 95,
+        "genai_otel.total.cost": 0.5,
+    }
+    with tracing(work) as tracer, tracer.start_as_current_span("job", attributes=totals):
+        tracer.start_span("chat gpt-5", attributes=chat() | usage).end()
+    _, _, job, call, prices = run_cli("traces", "show", "--dir", ".", cwd=work).stdout.splitlines()
+
+    assert " ".join(job.split()).endswith("Σ 1,200 → 95 Σ $0.5000 ok")
+    assert "1,200 → 95 [128]  64 written, 50 audio in, 40 reasoning, estimated   " in call
+    assert prices == "prices: genai-prices/1 to 2026-01-01"
+
+
 def test_content_stands_below_its_span_and_is_shortened(work: Path, trace_id: str) -> None:
     with tracing(work / ".genai_otel") as tracer:
         long = "word " * 1000

@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import genai_otel
 from genai_otel.testing import Capture
@@ -98,6 +100,79 @@ def test_a_workflow_tells_totals_under_names_of_their_own(capture: Capture, clie
     assert whole["genai_otel.total.cost"] == pytest.approx(2 * OK_CALL)
     assert part["genai_otel.total.cost"] == pytest.approx(OK_CALL)
     assert not any(name.startswith("gen_ai.usage") for name in (*whole, *part))
+
+
+KINDS = st.sampled_from(["workflow", "agent", "step", "tool", "chat", "embeddings", "rerank"])
+COUNTS = st.none() | st.integers(0, 10_000)
+TREES: Any = st.recursive(
+    st.tuples(KINDS, COUNTS, COUNTS, st.just(())),
+    lambda inner: st.tuples(KINDS, COUNTS, COUNTS, st.lists(inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+def grow(tree: Any) -> None:
+    kind, sent, made, inside = tree
+    with genai_otel.operation(kind, None if kind in CALLS else "it") as op:
+        if kind in CALLS:
+            op.model, op.usage.input, op.usage.output = "ok", sent, made
+        for each in inside:
+            grow(each)
+
+
+CALLS = ("chat", "embeddings", "rerank")
+SPENT = {
+    "gen_ai.usage.input_tokens": "genai_otel.total.input_tokens",
+    "gen_ai.usage.output_tokens": "genai_otel.total.output_tokens",
+    "gen_ai.usage.cost": "genai_otel.total.cost",
+}
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tree=TREES)
+def test_parents_tell_sums_and_never_repeat(capture: Capture, tree: Any) -> None:
+    """Whatever is inside what: calls have their own numbers, all others the sum below them."""
+    capture.clear()
+    grow(tree)
+    spans = {span.context.span_id: span for span in capture.spans}
+
+    def below(span: Any, outer: Any) -> bool:
+        while span is not None:
+            span = spans.get(span.parent.span_id) if span.parent else None
+            if span is outer:
+                return True
+        return False
+
+    for outer in spans.values():
+        is_call = outer.attributes["gen_ai.operation.name"] in CALLS
+        inner = [span for span in spans.values() if below(span, outer)]
+        for own, total in SPENT.items():
+            assert own not in outer.attributes or is_call
+            if outer.attributes["gen_ai.operation.name"] in ("invoke_workflow", "invoke_agent"):
+                amount = sum(span.attributes.get(own, 0) for span in inner)
+                assert outer.attributes.get(total, 0) == pytest.approx(amount)
+            else:
+                assert total not in outer.attributes
+
+
+def test_a_sum_is_of_one_currency(client: Any) -> None:
+    prices = {"ok": {"input": 1.0, "output": 2.0}, "cached": {"input": 1, "output": 1,
+                                                            "currency": "EUR"}}  # fmt: skip
+    capture = Capture()
+    genai_otel.instrument(destinations=capture.exporter, prices={"models": prices})
+    with genai_otel.operation("workflow", "both"):
+        chat(client)
+        chat(client, model="cached")
+    genai_otel.flush()
+    costs = [span.attributes.get("genai_otel.cost.currency") for span in capture.spans]
+    whole = capture.span("invoke_workflow both").attributes
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+    assert costs == [None, "EUR", None]
+    assert whole["genai_otel.total.cost"] == pytest.approx(OK_CALL)
 
 
 def test_the_metric_equals_the_spans(capture: Capture, client: Any) -> None:

@@ -41,7 +41,7 @@ def outline(told: str) -> list[str]:
     """The names in the printed tree, in their order."""
     tree = told[told.index("--- What it did") : told.index("--- Where it lies")]
     lines = [re.sub(r"^[│├└─ ]*", "", line) for line in tree.splitlines()[3:]]
-    return [re.split(r"  +", line)[0] for line in lines if line]
+    return [re.split(r"  +", line)[0] for line in lines if line and not line.startswith("prices:")]
 
 
 def shape(model: str) -> list[str]:
@@ -70,4 +70,6 @@ def test_a_real_model_gives_the_same_tree(tmp_path: Path) -> None:
     told = demonstrate(tmp_path / "store")
     assert "REPLAY" not in told
     assert outline(told) == shape("smollm2-135m")
+    for figure in ("tokens [cached]", "first token", "per token", "cost", "Σ", "prices: genai-"):
+        assert figure in told
     assert findings(tmp_path / "store") == ""

@@ -214,6 +214,23 @@ with genai_otel.operation("workflow", "all"):
 
 
 @forking
+def test_a_fork_in_the_middle_of_an_import_of_ours(provider: Provider, tmp_path: Path) -> None:
+    """The child imports the same modules; without the wait before a fork it would for ever."""
+    code = """
+import signal
+genai_otel.instrument(prices={"models": {"mine": {"free": True}}})  # loads the table
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    import genai_prices, pydantic
+    os._exit(0)
+print(os.waitpid(pid, 0)[1])
+"""
+    told, said = program(provider, tmp_path, code)
+    assert (told, said) == ("0\n", "")
+
+
+@forking
 def test_a_fork_while_others_hold_our_locks(provider: Provider, tmp_path: Path) -> None:
     """A thread that calls while the process forks must not leave the child stuck."""
     code = """

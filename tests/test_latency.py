@@ -12,6 +12,7 @@ import genai_otel
 from genai_otel.adapters import _openai_wire as wire
 from genai_otel.engine import observe, streams
 from genai_otel.engine.adapter import Reader
+from genai_otel.engine.families import stainless
 from genai_otel.engine.observe import OPEN, Call
 from genai_otel.engine.safety import Guard
 from genai_otel.record import Kind, Operation
@@ -189,7 +190,47 @@ def test_a_layer_above_that_began_earlier(clock: Clock) -> None:
     assert owner.timing.time_per_output_chunk == pytest.approx(2)
 
 
+def test_what_the_client_slept_between_attempts(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genai_otel.engine.families.stainless.perf_counter", clock)
+    op = Operation(Kind.CHAT)
+    op.host = "api.openai.com"
+    observer = SimpleNamespace(recorder=SimpleNamespace(current=lambda: op), guard=Guard("test"))
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    watched = stainless._retrying(sleep, observer)
+    for seconds in (0.5, 1.5):
+        watched(seconds)
+    found: dict[str, Any] = {}
+    outcome(op, found)
+
+    assert found["genai_otel.response.attempts"] == 3
+    assert found["genai_otel.response.backoff"] == pytest.approx(2.0)
+
+
+def test_what_the_provider_tells_of_its_own_time() -> None:
+    op = Operation(Kind.CHAT)
+    op.timing.queued, op.timing.server = 0.25, 1.5
+    found: dict[str, Any] = {}
+    outcome(op, found)
+
+    assert found["genai_otel.response.queue_time"] == 0.25
+    assert found["genai_otel.response.server_time"] == 1.5
+
+
 # --------------------------------------------------------------------------------- real calls
+
+
+def test_processing_time_comes_in_a_header(genai_otel_capture: Capture, provider: Provider) -> None:
+    with openai.OpenAI(base_url=provider.base_url, api_key="test") as client:
+        client.chat.completions.create(model="ok", messages=[{"role": "user", "content": "Hi"}])
+    told = genai_otel_capture.span().attributes
+
+    assert told["genai_otel.response.server_time"] == 0.007
+    assert "genai_otel.response.queue_time" not in told
 
 
 def test_a_whole_reply_has_a_duration_and_nothing_of_tokens(

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import genai_otel
+from genai_otel.enrich import background
 from genai_otel.enrich.tokenizers import Counted, Tokenizers
 from genai_otel.enrich.tokens import estimate
 from genai_otel.testing import Capture
@@ -81,9 +81,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def settled(tokenizers: Tokenizers, model: str) -> Tokenizers:
     """After what was begun for that model."""
     tokenizers.count(model, [], [], chat=True)
-    for thread in threading.enumerate():
-        if thread.name == "genai-otel-tokenizer":
-            thread.join(60)
+    background.finish(60)
     return tokenizers
 
 
@@ -152,9 +150,7 @@ def test_a_call_that_nobody_counted_is_estimated_and_marked(
             options = {"stream": True} if model.startswith("gpt") else {}
             with contextlib.suppress(openai.BadRequestError):
                 list(client.chat.completions.create(model=model, messages=said, **options))
-            for thread in threading.enumerate():
-                if thread.name == "genai-otel-tokenizer":
-                    thread.join(60)
+            background.finish(60)
     genai_otel.flush()
     names = (
         *("genai_otel.usage.estimated", "gen_ai.usage.input_tokens"),

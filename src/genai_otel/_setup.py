@@ -17,6 +17,7 @@ from .adapters import catalogue
 from .engine import imports
 from .engine.observe import OPEN
 from .engine.safety import BY_HAND, FAULTS
+from .enrich import background
 from .recorder import ACTIVE
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _once_per_process() -> None:
     _warn_of_foreign_files()
     atexit.register(shutdown)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(before=background.finish, after_in_child=_after_fork)
 
 
 def _after_fork() -> None:

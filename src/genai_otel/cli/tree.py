@@ -22,11 +22,23 @@ _HEADS = (
     Column("duration", right=True),
     Column("model", least=14),
     Column("tokens [cached]", right=True),
+    Column("of these", least=12),
     Column("first token", right=True),
     Column("per token", right=True),
     Column("cost", right=True),
     Column("status", least=8),
 )
+_SUM = "\u03a3"
+_MADE, _MADE_INSIDE = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
+_PARTS = {
+    names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "written",
+    names.GENAI_OTEL_USAGE_AUDIO_INPUT_TOKENS: "audio in",
+    names.GENAI_OTEL_USAGE_IMAGE_INPUT_TOKENS: "image in",
+    names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: "reasoning",
+    names.GENAI_OTEL_USAGE_AUDIO_OUTPUT_TOKENS: "audio out",
+    names.GENAI_OTEL_USAGE_IMAGE_OUTPUT_TOKENS: "image out",
+    names.GENAI_OTEL_USAGE_WEB_SEARCHES: "searches",
+}
 _NAME_LENGTH = 100
 _PASSAGE_LENGTH = 600
 _VERDICT_STYLES = {"allow": "green", "deny": "red", "error": "red"}
@@ -46,6 +58,7 @@ def render_tree(
             drawn += _passages(branch)
     else:
         drawn += columns(_HEADS, [_row(branch) for branch in branches], width)
+    drawn += _price_tables(trace)
     return draw(drawn, width=width, color=color)
 
 
@@ -66,6 +79,15 @@ def _headline(trace: Trace) -> Text:
     return Text("  ".join(part for part in parts if part), style="bold")
 
 
+def _price_tables(trace: Trace) -> list[Text]:
+    """By which tables the calls were priced."""
+    from rich.text import Text
+
+    told = (span.attributes.get(names.GENAI_OTEL_PRICES_VERSION) for span in trace.spans)
+    tables = dict.fromkeys(_short(version) for version in told if version)
+    return [Text(f"prices: {', '.join(tables)}", "dim")] if tables else []
+
+
 def _row(branch: Branch) -> Row:
     from rich.text import Text
 
@@ -79,6 +101,7 @@ def _row(branch: Branch) -> Row:
         Text(duration(span.duration_ns)),
         Text(_models(facts), "cyan"),
         Text(_tokens(facts)),
+        Text(_parts(facts), "dim"),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN))),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN))),
         Text(_cost(facts)),
@@ -114,12 +137,26 @@ def _models(facts: dict[str, Any]) -> str:
 
 
 def _tokens(facts: dict[str, Any]) -> str:
-    text = tokens_text(
-        number(facts.get(names.GEN_AI_USAGE_INPUT_TOKENS)),
-        number(facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS)),
-    )
+    """Of a call, or in all of the calls inside: such a sum has a mark."""
+    text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE))
+    inside = tokens_text(*_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE))
     cached = number(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS))
+    if not text and inside:
+        return f"{_SUM} {inside}"
     return f"{text} [{cached:,.0f}]" if cached else text
+
+
+def _both(facts: dict[str, Any], given: str, made: str) -> tuple[float | None, float | None]:
+    return number(facts.get(given)), number(facts.get(made))
+
+
+def _parts(facts: dict[str, Any]) -> str:
+    """What the totals hold that is priced or spent differently, and whether they are a guess."""
+    counts = ((number(facts.get(name)), word) for name, word in _PARTS.items())
+    found = [f"{count:,.0f} {word}" for count, word in counts if count]
+    if facts.get(names.GENAI_OTEL_USAGE_ESTIMATED):
+        found.append("estimated")
+    return ", ".join(found)
 
 
 def tokens_text(given: float | None, made: float | None) -> str:
@@ -135,7 +172,9 @@ def _seconds(value: Any) -> str:
 
 
 def _cost(facts: dict[str, Any]) -> str:
-    cost = number(facts.get(names.GEN_AI_USAGE_COST))
+    cost, inside = _both(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
+    if cost is None and inside is not None:
+        return f"{_SUM} {money(inside, 'USD')}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .background import begin
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,9 +76,7 @@ class Tokenizers:
             if len(self._known) >= _MOST_KNOWN:  # names of models may come from strangers
                 del self._known[next(iter(self._known))]
             self._known[model] = None
-        threading.Thread(
-            target=self._load, args=(model,), name="genai-otel-tokenizer", daemon=True
-        ).start()
+        begin("tokenizer", self._load, model)
 
     def _load(self, model: str) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
+from genai_otel.enrich.background import begin
 from genai_otel.enrich.tokens import ESTIMATED, estimate
 from genai_otel.record import Kind, Usage
 
@@ -54,9 +55,7 @@ class Accounts:
         """Has the price table loaded, once, on a thread of its own: it takes half a second."""
         if not self._loading and self._prices is not None:
             self._loading = True
-            threading.Thread(
-                target=self._prices.load, name="genai-otel-prices", daemon=True
-            ).start()
+            begin("prices", self._prices.load)
 
     def admit(self, op: Operation, context: Context) -> None:
         """Raises ``BudgetExceeded`` if a hard budget does not bear the call, by an estimate."""
@@ -132,7 +131,7 @@ class Totals:
             self._calls += 1
             self._input += op.usage.input or 0
             self._output += op.usage.output or 0
-            amount = None if op.cost is None else op.cost.amount
+            amount = _dollars(op.cost)
             if amount is not None:
                 self._cost = (self._cost or 0.0) + amount
 

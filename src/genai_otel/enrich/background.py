@@ -1,0 +1,40 @@
+"""Work that must not be on the way of a call: big imports, each on a thread of its own.
+
+A process must not fork in the middle of one: in the child nobody would finish the import, and
+whoever imports the same module there would wait for ever. So a fork waits for them first.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RUNNING: set[threading.Thread] = set()
+_BEFORE_A_FORK = 10.0
+
+
+def begin(name: str, work: Callable[..., object], *args: object) -> None:
+    """Runs ``work``, which does not raise; not at all where threads can no longer be started."""
+
+    def run() -> None:
+        try:
+            work(*args)
+        finally:
+            _RUNNING.discard(thread)
+
+    thread = threading.Thread(target=run, name=f"genai-otel-{name}", daemon=True)
+    _RUNNING.add(thread)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is ending, or the process has too many
+        _RUNNING.discard(thread)
+
+
+def finish(timeout: float = _BEFORE_A_FORK) -> None:
+    """Waits for what is under way; the registered hook of forks, and of tests."""
+    for thread in list(_RUNNING):
+        if thread is not threading.current_thread():
+            thread.join(timeout)
