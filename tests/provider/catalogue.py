@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.provider import anthropic_wire, bedrock_wire, openai_wire
+from tests.provider import (
+    anthropic_wire,
+    bedrock_wire,
+    google_wire,
+    mistral_wire,
+    ollama_wire,
+    openai_wire,
+)
 
 if TYPE_CHECKING:
     import re
@@ -12,6 +19,9 @@ if TYPE_CHECKING:
     from tests.provider.wire import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *google_wire.ENDPOINTS,
+    *mistral_wire.ENDPOINTS,
+    *ollama_wire.ENDPOINTS,
     *openai_wire.ENDPOINTS,
     *anthropic_wire.ENDPOINTS,
     *bedrock_wire.ENDPOINTS,

@@ -58,7 +58,7 @@ class Piece:
     """A bit of generated output, as a stream delivers it.
 
     `call` opens a tool call (identity and name), `arguments` continues one; `slot` is its place
-    among the calls of the reply.
+    among the calls of the reply. Where calls are not split, `value` has all their arguments.
     """
 
     kind: Kind
@@ -158,6 +158,15 @@ class Scenario:
 
     def _split(self, text: str) -> Iterable[str]:
         return _cut(text, self.split) if self.split else _WORD.findall(text)
+
+
+def with_whole_calls(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same output as told by an API whose tool calls come in one piece."""
+    for piece in pieces:
+        if piece.call:
+            yield replace(piece, value=piece.call.arguments)
+        elif piece.kind != "arguments":
+            yield piece
 
 
 def _argument_pieces(choice: int, slot: int, call: ToolCall) -> Iterator[Piece]:

@@ -203,7 +203,7 @@ def _calls(pieces: Iterable[Piece]) -> tuple[ToolCall, ...]:
     calls: dict[int, ToolCall] = {}
     for piece in pieces:
         if piece.call:
-            calls[piece.slot] = replace(piece.call, arguments="")
+            calls[piece.slot] = replace(piece.call, arguments=piece.value)
         elif piece.kind == "arguments":
             before = calls[piece.slot]
             calls[piece.slot] = replace(before, arguments=before.arguments + piece.value)

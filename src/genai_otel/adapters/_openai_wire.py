@@ -23,6 +23,7 @@ from genai_otel.engine.read import (
 from genai_otel.record import (
     Failure,
     Message,
+    Verdict,
     media,
     media_id,
     reasoning,
@@ -42,7 +43,9 @@ _PARAMS = {
     "max_tokens": "max_tokens",
     "max_completion_tokens": "max_tokens",
     "max_output_tokens": "max_tokens",
+    "top_k": "top_k",
     "seed": "seed",
+    "random_seed": "seed",  # Mistral
     "stop": "stop",
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
@@ -51,6 +54,7 @@ _PARAMS = {
     "previous_response_id": "previous_response",
     "encoding_format": "encoding_formats",
 }
+_NOTHING: Json = {}
 _OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
 
 
@@ -128,10 +132,10 @@ def _turn(message: Json) -> Message:
     if role == "tool":
         answered = tool_result(string(message, "tool_call_id"), _plain(content))
         return {"role": role, "parts": [answered]}
-    return {"role": role, "parts": _message_parts(message)}
+    return {"role": role, "parts": message_parts(message)}
 
 
-def _message_parts(message: Json) -> list[Part]:
+def message_parts(message: Json) -> list[Part]:
     """Reasoning, text or refusal, then tool calls: the order in which a model makes them."""
     parts: list[Part] = []
     thought = string(message, "reasoning_content") or string(message, "reasoning")
@@ -165,6 +169,8 @@ def _part(item: Json) -> Part:
     words = string(item, "text") or string(item, "refusal")
     if words is not None:
         return text(words)
+    if "thinking" in item:  # Mistral
+        return reasoning(_plain(item["thinking"]) or "")
     if "image" in kind:
         url = mapping(item, "image_url")
         return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
@@ -206,7 +212,7 @@ def answer_chat(reply: Any, op: Operation) -> None:
 
 def _choice(choice: Json) -> Message:
     message = mapping(choice, "message")
-    parts: list[Part] = _message_parts(message)
+    parts: list[Part] = message_parts(message)
     if not message:  # a completion
         parts.append(text(string(choice, "text") or ""))
     audio = mapping(message, "audio")
@@ -335,7 +341,11 @@ class _ChoiceSoFar:
         return more or bool(content)
 
     def _add_call(self, call: Json) -> None:
-        so_far = self._calls.setdefault(integer(call, "index") or 0, {"pieces": []})
+        index = integer(call, "index") or 0
+        before = self._calls.get(index, _NOTHING).get("id")
+        if before and string(call, "id") not in {None, "", before}:
+            index = max(self._calls) + 1  # whole calls, which some servers number 0, all of them
+        so_far = self._calls.setdefault(index, {"pieces": []})
         function = mapping(call, "function")
         so_far["id"] = string(call, "id") or so_far.get("id")
         so_far["name"] = string(function, "name") or so_far.get("name")
@@ -358,6 +368,34 @@ class _ChoiceSoFar:
             "tool_calls": calls,
         }
         return {"message": message, "finish_reason": self.finish_reason}
+
+
+def answer_moderation(reply: Any, op: Operation) -> None:
+    """Flagged is a flag: whether that means deny is the application's to say."""
+    reply = fields(reply)
+    answer(reply, op)
+    results = mappings(reply, "results")
+    if not results:
+        return
+    flagged = any(_flagged(result) for result in results)
+    scores = {
+        name: score
+        for result in results
+        for name, score in mapping(result, "category_scores").items()
+        if type(score) is float
+    }
+    category = max(scores, key=lambda name: scores[name], default=None)
+    score = None if category is None else scores[category]
+    op.verdict = Verdict(
+        "flag" if flagged else "allow", score, category=category if flagged else None
+    )
+
+
+def _flagged(result: Json) -> bool:
+    """In all, or where nobody says so (Mistral), in any category."""
+    if "flagged" in result:
+        return result["flagged"] is True
+    return any(value is True for value in mapping(result, "categories").values())
 
 
 # ---------------------------------------------------------------------------------- responses
@@ -400,7 +438,7 @@ def _item_parts(item: Json) -> list[Part]:
     """The parts of one item of a response's input or output."""
     kind = string(item, "type") or "message"
     if kind == "message":
-        return _message_parts(item)
+        return message_parts(item)
     if kind == "reasoning":
         pieces = [*mappings(item, "summary"), *mappings(item, "content")]
         return [reasoning(string(piece, "text") or "") for piece in pieces]

@@ -42,6 +42,16 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/openai.md",
     ),
+    Entry(
+        "google_genai",
+        "google-genai",
+        "google.genai",
+        ">=1,<4",
+        "model client",
+        "docs/google-genai.md",
+    ),
+    Entry("mistralai", "mistralai", "mistralai", ">=1,<4", "model client", "docs/mistral.md"),
+    Entry("ollama", "ollama", "ollama", ">=0.4,<1", "model client", "docs/ollama.md"),
 )
 
 NAMES = tuple(entry.name for entry in CATALOGUE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.stainless import stainless
 from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, string
-from genai_otel.record import Kind, Verdict, media, text
+from genai_otel.record import Kind, media, text
 
 from . import _openai_wire as wire
 from ._openai_usage import count
@@ -186,27 +186,6 @@ def _moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
 
-def _moderated(reply: Any, op: Operation) -> None:
-    """Flagged is a flag: whether that means deny is the application's to say."""
-    reply = fields(reply)
-    wire.answer(reply, op)
-    results = mappings(reply, "results")
-    if not results:
-        return
-    flagged = any(result.get("flagged") is True for result in results)
-    scores = {
-        name: score
-        for result in results
-        for name, score in mapping(result, "category_scores").items()
-        if type(score) is float
-    }
-    category = max(scores, key=lambda name: scores[name], default=None)
-    score = None if category is None else scores[category]
-    op.verdict = Verdict(
-        "flag" if flagged else "allow", score, category=category if flagged else None
-    )
-
-
 def _held(error: BaseException) -> Any:
     """``LengthFinishReasonError`` keeps the completion that was cut too short to be parsed."""
     return getattr(error, "completion", None)
@@ -252,7 +231,7 @@ ROUTES = {
     ),
     "/audio/translations": _reader(Kind.GENERATION, _ask_transcript, _transcript),
     "/moderations": _reader(
-        Kind.GUARDRAIL, wire.ask, _moderated, _moderation_content, name="moderation"
+        Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _moderation_content, name="moderation"
     ),
 }
 

@@ -7,7 +7,9 @@ type than expected counts as missing, so that it costs one field and not the rec
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from genai_otel.record.foreign import fields
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "Json", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick", "string",
+    "Json", "address", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick",
+    "string",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -24,9 +27,11 @@ _NOTHING: Json = {}
 
 
 def string(source: Json, key: str) -> str | None:
-    """A text."""
+    """A text; of an enumeration of texts its value."""
     value = source.get(key)
-    return value if type(value) is str else None
+    if type(value) is str:
+        return value
+    return str.__str__(value) if issubclass(type(value), str) else None
 
 
 def integer(source: Json, key: str) -> int | None:
@@ -70,3 +75,13 @@ def parsed(arguments: Any) -> Any:
         return json.loads(arguments)
     except (ValueError, RecursionError):
         return arguments
+
+
+@lru_cache(maxsize=1_000)
+def address(url: str) -> tuple[str | None, int | None]:
+    """Host and port of a base URL; the usual port where it names none."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return None, None

@@ -61,7 +61,24 @@ _FINISH_REASONS = {
     "tool_calls": "tool_call",
     "tool_use": "tool_call",
     "function_call": "tool_call",
+    "tool_call": "tool_call",
+    "complete": "stop",
+    "stop_sequence": "stop",
+    "eos_token": "stop",
+    "model_length": "length",
+    "error_limit": "length",
+    "refusal": "content_filter",
+    "safety": "content_filter",
+    "image_safety": "content_filter",
+    "recitation": "content_filter",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "spii": "content_filter",
+    "error_toxic": "content_filter",
+    "error": "error",
+    "malformed_function_call": "error",
 }
+"""How providers say it, in small letters -> the word of the message schema."""
 
 
 def span_name(op: Operation) -> str:
@@ -336,7 +353,7 @@ def _answered(op: Operation, found: Attributes) -> None:
     if op.output:
         for message in op.output:
             reason = message.get("finish_reason") or _unfinished(op)
-            message["finish_reason"] = _FINISH_REASONS.get(reason, reason)
+            message["finish_reason"] = _FINISH_REASONS.get(reason.lower(), reason)
         found[names.GEN_AI_OUTPUT_MESSAGES] = to_json(op.output)
     if op.documents:
         found[names.GEN_AI_RETRIEVAL_DOCUMENTS] = to_json(op.documents)

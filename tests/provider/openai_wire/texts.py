@@ -87,7 +87,7 @@ def vector(text: str, dimensions: int = _DIMENSIONS) -> list[float]:
     return [count / length for count in counts] if length else [1.0, *counts[1:]]
 
 
-def _inputs(given: Any) -> list[str]:
+def inputs(given: Any) -> list[str]:
     """Return the texts of one input or many; each a string, or a list of token numbers."""
     if not isinstance(given, list) or (given and isinstance(given[0], int)):
         given = [given]
@@ -104,7 +104,7 @@ def _embedding(ask: Ask, index: int, text: str) -> Json:
 
 def _embeddings(ask: Ask, scenario: Scenario) -> Json:
     _, model = common.identity(ask, scenario)
-    texts = _inputs(ask.body.get("input", ""))
+    texts = inputs(ask.body.get("input", ""))
     body: Json = {
         "object": "list",
         "data": [_embedding(ask, index, text) for index, text in enumerate(texts)],

@@ -321,7 +321,8 @@ def followed(target: str, *, steps: bool = True) -> tuple[Patch, ...]:
 
     Without ``steps`` only that they are closed, for those that keep an iterator to be exchanged.
     """
-    closing = (("close", _closing), ("aclose", _closing))
+    ways = ("close", "aclose", "__exit__", "__aexit__")
+    closing = tuple((name, _closing) for name in ways)
     stepping = (("__next__", _stepping), ("__anext__", _stepping_async)) if steps else ()
     return tuple(
         Patch(f"{target}.{name}", make, optional=True) for name, make in (*closing, *stepping)

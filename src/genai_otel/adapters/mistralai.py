@@ -1,0 +1,127 @@
+"""Mistral: chat, agents, code completion, embeddings and moderation; 1.x, and 2.x and newer.
+
+The API is much like OpenAI's, and read with the same functions: docs.mistral.ai/api.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.function import followed, function
+from genai_otel.engine.read import Json, address, fields, first, integer, mapping, mappings, string
+from genai_otel.record import Kind, text
+from genai_otel.record.usage import MISTRAL, read_usage
+
+from . import _openai_wire as wire
+
+if TYPE_CHECKING:
+    from genai_otel.engine.adapter import Patch
+    from genai_otel.record import Operation
+
+_CLOUDS = {"mistralai.azure": "azure.ai.inference", "mistralai_azure": "azure.ai.inference",
+           "mistralai.gcp": "gcp.vertex_ai", "mistralai_gcp": "gcp.vertex_ai"}  # fmt: skip
+
+
+def _origin(given: Json, op: Operation) -> None:
+    client = given["self"]
+    module = type(client).__module__
+    found = (name for start, name in _CLOUDS.items() if module.startswith(start))
+    op.provider = next(found, "mistral_ai")
+    url = string(given, "server_url") or client.sdk_configuration.get_server_details()[0]
+    op.host, op.port = address(url)
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(reply, op)
+    read_usage(mapping(fields(reply), "usage"), op.usage, MISTRAL)
+
+
+class _Events(wire.ChatChunks):
+    """The chunks lie in events; what is thought and what is said may come as a list of pieces."""
+
+    def quick(self, _event: Any) -> bool | None:
+        """No chunk has the common form: what it lacks is there as an object that says so."""
+        return None
+
+    def add(self, event: Any) -> bool:
+        chunk = mapping(fields(event), "data")
+        choices = [_joined(choice) for choice in mappings(chunk, "choices")]
+        read_usage(mapping(chunk, "usage"), self._op.usage, MISTRAL)
+        return super().add({**chunk, "choices": choices})
+
+
+def _joined(choice: Json) -> Json:
+    delta = mapping(choice, "delta")
+    if type(delta.get("content")) is not list:
+        return choice
+    parts = wire.message_parts(delta)
+    said: Json = {"text": "", "reasoning": ""}
+    for part in parts:
+        if part["type"] == "text" or part["type"] == "reasoning":
+            said[part["type"]] += part["content"]
+    told = {"content": said["text"], "reasoning_content": said["reasoning"]}
+    return {**choice, "delta": {**delta, **told}}
+
+
+def _fim_content(given: Json, op: Operation) -> None:
+    words = [string(given, name) or "" for name in ("prompt", "suffix")]
+    op.input = [{"role": "user", "parts": [text(each) for each in words if each]}]
+
+
+def _inputs(given: Json, op: Operation) -> None:
+    inputs = given.get("inputs")
+    if type(inputs) is str or (type(inputs) is list and all(type(i) is str for i in inputs)):
+        op.arguments = inputs
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    wire.answer(reply, op)
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    vector = first(reply, "data").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+_reader = partial(Reader, model=wire.model)
+_CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
+_FIM = _reader(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
+_MODERATE = _reader(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
+
+
+def _methods(place: str, reader: Reader, *names: str) -> list[Patch]:
+    return [
+        function(f"{place}.{name}{colour}", reader, origin=_origin, stream=name == "stream",
+                 inner="generator")
+        for name in names
+        for colour in ("", "_async")
+    ]  # fmt: skip
+
+
+def _package(package: str) -> list[Patch]:
+    """The patches of one spelling of the package, of which there are three a version."""
+    return [
+        *_methods(f"{package}.chat:Chat", _CHAT, "complete", "stream"),
+        *_methods(f"{package}.agents:Agents", _CHAT, "complete", "stream"),
+        *_methods(f"{package}.fim:Fim", _FIM, "complete", "stream"),
+        *_methods(f"{package}.embeddings:Embeddings", _EMBED, "create"),
+        *_methods(f"{package}.classifiers:Classifiers", _MODERATE, "moderate", "moderate_chat"),
+        *followed(f"{package}.utils.eventstreaming:EventStream", steps=False),
+        *followed(f"{package}.utils.eventstreaming:EventStreamAsync", steps=False),
+    ]
+
+
+_PACKAGES = (
+    "mistralai.client", "mistralai.azure.client", "mistralai.gcp.client",
+    "mistralai", "mistralai_azure", "mistralai_gcp",
+)  # fmt: skip
+
+ADAPTER = Adapter(
+    name="mistralai",
+    distribution="mistralai",
+    oldest="1",
+    untested="4",
+    patches=tuple(patch for package in _PACKAGES for patch in _package(package)),
+)
