@@ -22,7 +22,10 @@ WITHOUT_ROWS = {
     "bedrock": _TO_COME,
     "cerebras": _TO_COME,
     "fireworks": _TO_COME,
+    "google_genai": _TO_COME,
     "groq": _TO_COME,
+    "mistralai": _TO_COME,
+    "ollama": _TO_COME,
     "together": _TO_COME,
 }
 """Libraries of the catalogue that have none, each with the reason."""
