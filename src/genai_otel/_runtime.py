@@ -232,6 +232,8 @@ class Runtime:
 
         New meters are made when the child first records something.
         """
+        for installation in self.installations:
+            installation.forget()
         if self._meters is not None:
             self._flushers.remove(self._meters)
             self._closers.remove(self._meters.shutdown)

@@ -52,6 +52,14 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry("mistralai", "mistralai", "mistralai", ">=1,<4", "model client", "docs/mistral.md"),
     Entry("ollama", "ollama", "ollama", ">=0.4,<1", "model client", "docs/ollama.md"),
+    Entry(
+        "langchain",
+        "langchain-core",
+        "langchain_core",
+        ">=0.3,<2",
+        "framework",
+        "docs/langchain.md",
+    ),
 )
 
 NAMES = tuple(entry.name for entry in CATALOGUE)

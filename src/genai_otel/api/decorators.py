@@ -30,9 +30,9 @@ _DOCUMENTS = 100
 class _Recorder:
     """The recorder of the moment: decorators are older than ``instrument()`` and outlive it."""
 
-    def start(self, op: Operation) -> Active | None:
+    def start(self, op: Operation, under: Any = None, *, alone: bool = False) -> Active | None:
         recorder = ACTIVE.recorder
-        return None if recorder is None else recorder.start(op)
+        return None if recorder is None else recorder.start(op, under, alone=alone)
 
     def current(self) -> Operation | None:
         return current()

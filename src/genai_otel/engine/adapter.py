@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Kind, Operation
 
     from .observe import Observer
+    from .runs import Runs
 
 
 class Accumulator(Protocol):
@@ -80,6 +81,17 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Bridge:
+    """How a framework that reports by callbacks is listened to, once ``module`` is loaded.
+
+    ``attach`` is given the module and where to report to; what it returns detaches it.
+    """
+
+    module: str
+    attach: Callable[[Any, Runs], Callable[[], None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """One library. Versions: from ``oldest`` on; ``untested`` is the first that was not tried."""
 
@@ -87,4 +99,5 @@ class Adapter:
     distribution: str
     oldest: str
     untested: str
-    patches: tuple[Patch, ...]
+    patches: tuple[Patch, ...] = ()
+    bridge: Bridge | None = None

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import wrapt
 
 from .observe import Observer
-from .safety import FAULTS, Guard
+from .runs import Runs
+from .safety import FAULTS, Guard, contained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .adapter import Adapter, Patch
     from .observe import Recorder
@@ -64,13 +65,14 @@ class Installation:
         self._done: set[str] = set()
         self._failed = False
         self._observer: Observer | None = None
+        self._detach: Callable[[], None] | None = None
 
     @property
     def state(self) -> str:
         """``active``, ``waiting`` for its library to be imported, ``skipped`` or ``broken``."""
         if self.guard.broken:
             return "broken"
-        if self._placed:
+        if self._placed or self._detach is not None:
             return "active"
         return "skipped" if self.note else "waiting"
 
@@ -80,7 +82,8 @@ class Installation:
             self.guard.enabled, self.guard.broken = True, False
             self.note, self._failed = "", False
             self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
-            for module in {patch.module for patch in self.adapter.patches}:
+            self._observer.runs = Runs(self._observer)
+            for module in self._modules():
                 _WAITING.setdefault(module, []).append(self)
                 if module in sys.modules:
                     self.arrived(module)
@@ -88,10 +91,16 @@ class Installation:
                     _HOOKED.add(module)
                     wrapt.register_post_import_hook(_arrived, module)
 
+    def _modules(self) -> set[str]:
+        bridge = self.adapter.bridge
+        own = {bridge.module} if bridge is not None else set()
+        return own | {patch.module for patch in self.adapter.patches}
+
     def remove(self) -> None:
         """Takes everything back that is still ours; what others wrapped becomes inert."""
         with _LOCK:
             self.guard.enabled = False
+            self._part()
             for waiting in _WAITING.values():
                 if self in waiting:
                     waiting.remove(self)
@@ -99,6 +108,19 @@ class Installation:
                 self._placed.pop().undo()
             self._done.clear()
             self.note = "uninstrumented"
+
+    def _part(self) -> None:
+        """Listens no more; what was open is ended."""
+        detach, self._detach = self._detach, None
+        if detach is not None:
+            contained(detach)
+        if self._observer is not None:
+            contained(self._observer.runs.end_all)
+
+    def forget(self) -> None:
+        """In a forked child: what is open belongs to the parent."""
+        if self._observer is not None:
+            self._observer.runs.forget()
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
@@ -108,6 +130,12 @@ class Installation:
         for patch in self.adapter.patches:
             if patch.module == module and not self._failed:
                 self._place(patch, self._observer)
+        bridge = self.adapter.bridge
+        if bridge is not None and bridge.module == module and not self._failed:
+            try:
+                self._detach = bridge.attach(sys.modules[module], self._observer.runs)
+            except Exception as error:  # noqa: BLE001 - a framework we do not know must still load
+                self._give_up(f"{module} cannot be listened to: {type(error).__name__}")
 
     def suits(self) -> bool:
         """Whether the library's installed version will do; sets ``version`` and ``note``."""
@@ -138,14 +166,18 @@ class Installation:
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
             if patch.optional:
                 return
-            self.note = f"{patch.target} is not there: {type(error).__name__}"
-            self.guard.enabled, self._failed = False, True
-            while self._placed:
-                self._placed.pop().undo()
+            self._give_up(f"{patch.target} is not there: {type(error).__name__}")
             return
         self._placed.append(_Placed(owner, name, original, stand_in, inherited))
         if patch.captured or not path:
             self._placed.extend(_sweep(original, stand_in))
+
+    def _give_up(self, note: str) -> None:
+        self.note, self._failed = note, True
+        self.guard.enabled = False
+        self._part()
+        while self._placed:
+            self._placed.pop().undo()
 
 
 def _sweep(original: Any, stand_in: Any) -> Iterator[_Placed]:

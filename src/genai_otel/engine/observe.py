@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
+from functools import partial
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
     from .adapter import Accumulator, Reader
+    from .runs import Runs
     from .safety import Guard
 
 WAITS_KEPT = 4_096
@@ -44,6 +46,19 @@ class Active(Protocol):
     def leave(self) -> None:
         """Undoes ``enter``."""
 
+    def stay(self) -> None:
+        """Makes the operation current in a context that was copied for its body, and stays so."""
+
+    def stand(self) -> None:
+        """What begins in this context belongs to the operation, until it ends or steps aside."""
+
+    def step_aside(self) -> None:
+        """Ends what ``stand`` began."""
+
+    @property
+    def joined(self) -> Operation | None:
+        """The same call, as a layer below sees it."""
+
     def finish(self, error: BaseException | None = None) -> None:
         """Ends the operation; called once."""
 
@@ -51,8 +66,12 @@ class Active(Protocol):
 class Recorder(Protocol):
     """Starts Operations; the engine knows nothing else of what becomes of them."""
 
-    def start(self, op: Operation) -> Active | None:
-        """Begins to record ``op``, or ``None`` where nothing shall be recorded."""
+    def start(self, op: Operation, under: Any = None, *, alone: bool = False) -> Active | None:
+        """Begins to record ``op``, or ``None`` where nothing shall be recorded.
+
+        ``under``: the ``Active`` whose child it is for certain; ``alone``: it is no layer of
+        another call that is open.
+        """
 
     def current(self) -> Operation | None:
         """The operation in whose frame this code runs."""
@@ -61,7 +80,10 @@ class Recorder(Protocol):
 class Observer:
     """Opens the calls of one adapter; what stand-ins get to work with."""
 
-    __slots__ = ("guard", "recorder", "stream_usage")
+    __slots__ = ("guard", "recorder", "runs", "stream_usage")
+
+    runs: Runs
+    """Set for the adapter of a library: what is open of those that report by callbacks."""
 
     def __init__(
         self, recorder: Recorder, guard: Guard, stream_usage: frozenset[str] = frozenset()
@@ -70,16 +92,26 @@ class Observer:
         self.stream_usage = stream_usage
         """Hosts, or ``known``, where usage of streams is asked for on the caller's behalf."""
 
-    def open(self, reader: Reader, op: Operation, request: Any) -> Call | None:
+    def open(
+        self,
+        reader: Reader,
+        op: Operation,
+        request: Any,
+        under: Call | None = None,
+        *,
+        alone: bool = False,
+    ) -> Call | None:
         """Starts the Operation of one call; ``None`` means: straight through.
 
-        Raises nothing but a ``Refusal``, which is the host's: it has asked for it.
+        ``under`` and ``alone`` as in ``Recorder.start``. Raises nothing but a ``Refusal``, which is
+        the host's: it has asked for it.
         """
         guard = self.guard
         if reader.model is not None:
             op.model = guard.run(reader.model, request)
         op.timing.started = op.timing.asked = perf_counter()
-        active = self.recorder.start(op)
+        outer = None if under is None else under.active
+        active = self.recorder.start(op, outer, alone=alone)
         if active is None:
             return None
         if not active.wanted:
@@ -102,11 +134,11 @@ class Call:
     """
 
     __slots__ = (
-        "_active",
         "_ended",
         "_fold",
         "_guard",
         "_reader",
+        "active",
         "closing",
         "extra",
         "holder",
@@ -129,20 +161,20 @@ class Call:
         self.watcher: Any = None
         self.key = -1
         self._ended = False
-        self._reader, self._active, self._guard = reader, active, guard
+        self._reader, self.active, self._guard = reader, active, guard
         self._fold: Accumulator | None = None
 
     def enter(self) -> None:
         """Our context for the frame of the real call, and only for it."""
         try:
-            self._active.enter()
+            self.active.enter()
         except Exception as error:  # noqa: BLE001 - see safety
             self._guard.note("enter", error)
 
     def leave(self) -> None:
         """Undoes ``enter``; in the same frame, so the context is the same."""
         try:
-            self._active.leave()
+            self.active.leave()
         except Exception as error:  # noqa: BLE001 - see safety
             self._guard.note("leave", error)
 
@@ -209,7 +241,7 @@ class Call:
             self._guard.run(self._fold.close)
         if self.op.stream and error is None:
             self.op.completed = completed
-        contained(self._active.finish, error)
+        contained(self.active.finish, error)
 
 
 class Unwatched(Call):
@@ -218,7 +250,7 @@ class Unwatched(Call):
     __slots__ = ()
 
     def __init__(self, op: Operation, _reader: Reader, active: Active, guard: Guard) -> None:
-        self.op, self._active, self._guard, self.sent = op, active, guard, None
+        self.op, self.active, self._guard, self.sent = op, active, guard, None
 
     def reply(self, data: Any) -> None: ...
 
@@ -257,7 +289,7 @@ class OpenStreams:
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
         self._keys = count()
-        self._left: deque[int] = deque()
+        self._left: deque[Callable[[], Any]] = deque()
         self._collecting = False
         self.by_source: dict[int, Call] = {}
         """Open calls by the ``id`` of what their chunks come from."""
@@ -265,13 +297,17 @@ class OpenStreams:
     def add(self, call: Call, source: Any) -> None:
         """Begins to watch ``call``, whose chunks come from ``source``."""
         self.settle()
-        if self._on_gc not in gc.callbacks:
-            gc.callbacks.append(self._on_gc)
+        self.attend()
         call.key = next(self._keys)
         call.source = source  # kept, so that its id stays its own
         self._calls[call.key] = self.by_source[id(source)] = call
         if len(self._calls) > MAX_OPEN_STREAMS:
             self.end(next(iter(self._calls)), completed=False)
+
+    def attend(self) -> None:
+        """From now on it is known when the collector runs."""
+        if self._on_gc not in gc.callbacks:
+            gc.callbacks.append(self._on_gc)
 
     def get(self, key: int) -> Call | None:
         """The open call of that key."""
@@ -288,18 +324,23 @@ class OpenStreams:
         call.finish(error, completed=completed)
 
     def leave(self, key: int) -> None:
-        """Ends a call whose stream was dropped.
-
-        The collector may run in the middle of anything, with locks of the SDK's held by this very
-        thread; then the end waits for the next call, flush or shutdown.
-        """
-        if self._collecting:
-            self._left.append(key)
+        """Ends a call whose stream was dropped."""
+        if self.later(partial(self.end, key, completed=False)):
             call = self._calls.get(key)
             if call is not None:
                 self._let_go(call)
         else:
             self.end(key, completed=False)
+
+    def later(self, end: Callable[[], Any]) -> bool:
+        """Whether the collector is running; then ``end`` is called later.
+
+        It may run in the middle of anything, with locks of the SDK's held by this very thread; an
+        end waits for the next call, flush or shutdown.
+        """
+        if self._collecting:
+            self._left.append(end)
+        return self._collecting
 
     def _let_go(self, call: Call) -> None:
         """Keeps nothing of the host's alive."""
@@ -316,7 +357,7 @@ class OpenStreams:
     def settle(self) -> None:
         """Ends what the garbage collector found."""
         while self._left:
-            self.end(self._left.popleft(), completed=False)
+            contained(self._left.popleft())
 
     def end_all(self) -> None:
         """Ends every stream that is still open, as left early."""

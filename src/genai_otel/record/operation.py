@@ -195,6 +195,10 @@ class Operation:
 
     by_hand = False
     """Whether the application fills it, until the very end."""
+    secondhand = False
+    """Told by a framework: what the client below it knows is better."""
+    scope: Mapping[str, Any] | None = None
+    """Facts for it and everything inside, named as ``genai_otel.scope`` names them."""
     capture: bool = False
     provider: str | None = None
     model: str | None = None

@@ -491,3 +491,25 @@ docs.cohere.com/reference/chat, "usage"
 
 OLLAMA = Rule((("prompt_eval_count", "input"), ("eval_count", "output")))
 """docs.ollama.com/api; a prompt that was not evaluated again has no count."""
+
+LANGCHAIN = Rule(
+    (
+        ("input_tokens", "input"),
+        ("output_tokens", "output"),
+        (
+            "input_token_details",
+            (
+                ("cache_read", "cache_read"),
+                ("cache_creation", "cache_write"),
+                ("ephemeral_5m_input_tokens", "cache_write"),
+                ("ephemeral_1h_input_tokens", "cache_write_1h"),
+                ("audio", "audio_input"),
+            ),
+        ),
+        ("output_token_details", (("reasoning", "reasoning"), ("audio", "audio_output"))),
+    )
+)
+"""``usage_metadata`` of its messages, where every total includes its parts, whoever counted.
+
+reference.langchain.com/python/langchain-core/messages/ai/UsageMetadata
+"""

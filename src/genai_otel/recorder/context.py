@@ -97,21 +97,36 @@ def enter_scope(
     session_id: Any, user_id: Any, tags: Any, metadata: Any, prompt: Any, experiment: Any
 ) -> Token[Context]:
     """Adds these facts to those in force, until the token is detached."""
-    flag, variant = _pair(experiment)
+    scope = {
+        "session_id": session_id,
+        "user_id": user_id,
+        "tags": tags,
+        "metadata": metadata,
+        "prompt": prompt,
+        "experiment": experiment,
+    }
+    return attach(scoped(otel_context.get_current(), scope))
+
+
+def scoped(context: Context, scope: Mapping[str, Any]) -> Context:
+    """``context`` with these facts in force, of the names that ``genai_otel.scope`` takes."""
+    flag, variant = _pair(scope.get("experiment"))
     given = {
         names.FEATURE_FLAG_KEY: flag,
         names.FEATURE_FLAG_RESULT_VARIANT: variant,
-        names.SESSION_ID: session_id,
-        names.GEN_AI_CONVERSATION_ID: session_id,
-        names.USER_ID: user_id,
-        **{f"{names.GENAI_OTEL_METADATA}.{_plain(key)}": v for key, v in _fields(metadata)},
-        **_of_prompt(prompt),
+        names.SESSION_ID: scope.get("session_id"),
+        names.GEN_AI_CONVERSATION_ID: scope.get("session_id"),
+        names.USER_ID: scope.get("user_id"),
+        **{
+            f"{names.GENAI_OTEL_METADATA}.{_plain(key)}": value
+            for key, value in _fields(scope.get("metadata"))
+        },
+        **_of_prompt(scope.get("prompt")),
     }
     attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}
-    current = otel_context.get_current()
-    outer: Any = current.get(AMBIENT_KEY, _NONE)
-    inner = outer.within(_listed(tags), attributes)
-    return attach(otel_context.set_value(AMBIENT_KEY, inner, current))
+    outer: Any = context.get(AMBIENT_KEY, _NONE)
+    inner = outer.within(_listed(scope.get("tags")), attributes)
+    return otel_context.set_value(AMBIENT_KEY, inner, context)
 
 
 def _listed(tags: Any) -> list[object]:

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from genai_otel.record import Failure
 
+from .categories import CANCELLED, category_of
+
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from genai_otel.record import Operation
 
 _FRAMES = 32
 _MESSAGE = 4_096
@@ -21,6 +25,15 @@ _PLAIN = (str, int, float, bool, bytes, type(None))
 def is_cancellation(error: BaseException) -> bool:
     """Whether the host gave up waiting (asyncio, trio, a closed generator), which is no error."""
     return type(error).__name__ in _CANCELLED
+
+
+def fail(op: Operation, error: BaseException) -> None:
+    """Notes how ``op`` ended."""
+    if is_cancellation(error):
+        op.completed = False
+        op.category = None if isinstance(error, GeneratorExit) else CANCELLED
+    else:
+        op.failure, op.category = failure(error, capture=op.capture), category_of(error)
 
 
 def failure(error: BaseException, *, capture: bool) -> Failure:

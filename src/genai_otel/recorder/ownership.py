@@ -3,15 +3,31 @@
 The outermost layer that opened the call owns it; a layer below that sees the same call adds what it
 knows. A call that an owner has taken up is taken: a second one inside the same owner is a call of
 its own.
+
+A framework tells of its model calls by callbacks, which cannot make the operation current: what is
+set there would stay set after the call. Such an operation *stands* instead. What begins in the same
+context belongs to it while it is open, and afterwards nothing has to be undone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
 
 from genai_otel.record import Kind
 
+from .context import OPERATION_KEY, attach, detach
+from .failures import fail
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
     from genai_otel.record import Operation
 
 GENERATING = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.GENERATION})
@@ -49,13 +65,134 @@ _FACTS = (
 
 
 def absorb(owner: Operation, op: Operation) -> None:
-    """Adds to ``owner`` what only the lower layer knew."""
+    """Adds to ``owner`` what only the lower layer knew; of hearsay, what it knows better."""
     for fact in _FACTS:
-        if getattr(owner, fact) is None:
-            setattr(owner, fact, getattr(op, fact))
+        told = getattr(op, fact)
+        if told is not None and (owner.secondhand or getattr(owner, fact) is None):
+            setattr(owner, fact, told)
     owner.usage.absorb(op.usage)
-    if op.stream and owner.timing.first_chunk is None:
-        started, ended = owner.timing.started, owner.timing.ended
-        op.timing.waited += op.timing.started - started  # for the layer above, too
+    timing = owner.timing
+    if op.stream and timing.first_chunk is None:
         owner.stream, owner.timing = True, op.timing
-        owner.timing.started, owner.timing.ended = started, ended
+        op.timing.waited += op.timing.started - timing.started
+        op.timing.started, op.timing.ended = timing.started, timing.ended
+    else:
+        timing.attempts, timing.backoff = op.timing.attempts, op.timing.backoff
+        timing.server = op.timing.server
+
+
+class Layer:
+    """A started operation, which a lower layer may turn out to see as well."""
+
+    __slots__ = (
+        "_context", "_due", "_token", "base", "ended", "joined", "op", "parent", "stands", "totals",
+        "tried", "wanted", "weighs",
+    )  # fmt: skip
+
+    wanted: bool
+    weighs: bool
+
+    def __init__(self, op: Operation, parent: Layer | None, context: Context) -> None:
+        self.op, self.parent, self._context = op, parent, context
+        self.totals: Any = None
+        self.joined: Operation | None = None
+        """The same call, as the lower layer sees it."""
+        self.tried: Operation | None = None
+        """What it saw of an attempt that failed."""
+        self.ended = self.stands = self._due = False
+        self.base: Context | None = None
+        self._token: Token[Context] | None = None
+
+    @property
+    def context(self) -> Context:
+        """Where children of this operation begin."""
+        return self._context
+
+    def takes(self, op: Operation) -> bool:
+        """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""
+        if self.ended or self.joined is not None or not same_call(self.op, op):
+            return False
+        self.joined = op
+        return True
+
+    def enter(self) -> None:
+        """Makes this the current operation, and its span the current span."""
+        self._token = attach(self._context)
+
+    def leave(self) -> None:
+        """Undoes ``enter``."""
+        if self._token is not None:
+            detach(self._token)
+            self._token = None
+
+    def stay(self) -> None:
+        """Makes this current in a context that was copied for its body, and goes with it."""
+        if not within(otel_context.get_current().get(OPERATION_KEY), self):
+            attach(self._context)
+
+    def stand(self) -> None:
+        """What begins in this context belongs to this operation, until it stands no more."""
+        self.stands, self.base = True, otel_context.get_current()
+        _STANDING.set((*(each for each in _STANDING.get() if each.stands), self))
+
+    def covers(self, owner: Any) -> bool:
+        """Whether code in which ``owner`` is current may be the body of this, which stands."""
+        place = None if self.base is None else self.base.get(OPERATION_KEY)
+        return place is None or within(owner, place)
+
+    def step_aside(self) -> None:
+        """Stands no more: what begins from now on in this context is somebody else's."""
+        self.stands = False
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Ends the operation."""
+        raise NotImplementedError
+
+    def postponed(self, error: BaseException | None) -> bool:
+        """Whether a stream is still open below, which knows what there is to tell.
+
+        A framework tells that a stream was left before the client is told so.
+        """
+        lower = self.joined
+        if not self.op.secondhand or lower is None or lower.timing.ended is not None:
+            return False
+        if error is not None:
+            fail(self.op, error)
+        self.op.timing.ended = perf_counter()
+        self.stands, self._due = False, True
+        return True
+
+    def resume(self) -> None:
+        """The layer below has ended: an end that waited for it comes now."""
+        if self._due:
+            self._due = False
+            self.finish()
+
+
+_STANDING: ContextVar[tuple[Layer, ...]] = ContextVar("genai_otel-standing", default=())
+
+
+def standing(owner: Any) -> Sequence[Layer]:
+    """The operations that stand in this context, begun where ``owner`` was current or around it."""
+    found = _STANDING.get()
+    return [each for each in found if each.stands and each.covers(owner)] if found else found
+
+
+def taker(op: Operation, owner: Any, standing: Sequence[Layer]) -> Layer | None:
+    """Which of the open operations takes ``op`` up, if any.
+
+    Of those that stand the innermost come first, and in the order in which they began.
+    """
+    if isinstance(owner, Layer) and owner.takes(op):
+        return owner
+    outer = [each.parent for each in standing]
+    return next((each for each in standing if each not in outer and each.takes(op)), None)
+
+
+def within(inner: Any, outer: Any) -> bool:
+    """Whether ``inner`` is ``outer``, or was begun somewhere inside it."""
+    while isinstance(inner, Layer):
+        if inner is outer:
+            return True
+        inner = inner.parent
+    return False

@@ -12,23 +12,14 @@ from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
 
 from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
-from .categories import APP, CANCELLED, PROVIDER, category_of, category_of_word
-from .context import (
-    OPERATION_KEY,
-    ambient,
-    attach,
-    detach,
-    prompt_facts,
-    suppressed,
-    take_prompt,
-)
-from .failures import failure, is_cancellation
-from .ownership import GENERATING, MODEL_KINDS, absorb, same_call
+from .categories import APP, PROVIDER, category_of_word
+from .context import OPERATION_KEY, ambient, prompt_facts, scoped, suppressed, take_prompt
+from .failures import fail
+from .ownership import GENERATING, MODEL_KINDS, Layer, absorb, standing, taker, within
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -76,10 +67,14 @@ class Recorder:
         """From now on nothing that was said is recorded."""
         self._content = False
 
-    def start(self, op: Operation) -> Recording | Joined | None:
+    def start(
+        self, op: Operation, under: Any = None, *, alone: bool = False
+    ) -> Recording | Joined | None:
         """Begins to record ``op``; ``None`` where recording is suppressed.
 
-        Sets ``op.capture``; the operation's start is ``op.timing.started`` if that is set.
+        Its parent is what is current here; but if that is not inside ``under``, whose child it is
+        for certain, then that. ``alone``: it is no layer of anything that is open. Sets
+        ``op.capture``; the operation's start is ``op.timing.started`` if that is set.
         """
         context = otel_context.get_current()
         if suppressed(context):
@@ -87,11 +82,18 @@ class Recorder:
         if not op.timing.started:
             op.timing.started = perf_counter()
         owner: Any = context.get(OPERATION_KEY)
-        if isinstance(owner, Recording) and owner.takes(op):
-            if owner.op.prompt is None and op.kind in GENERATING:
-                owner.op.prompt = take_prompt()
-            return Joined(owner, op, self)
-        return self.open(op, context)
+        if under is not None and not within(owner, under):
+            owner, context = under, under.context
+        upright = () if alone else standing(owner)
+        holder = None if alone else taker(op, owner, upright)
+        nearest = holder or (upright[-1] if upright else None)
+        if nearest is not None and nearest.base is context:
+            context = nearest.context
+        if holder is None:
+            return self.open(op, context)
+        if holder.op.prompt is None and op.kind in GENERATING:
+            holder.op.prompt = take_prompt()
+        return Joined(holder, op, self, context)
 
     @staticmethod
     def current() -> Operation | None:
@@ -106,6 +108,8 @@ class Recorder:
         if op.kind in GENERATING and op.prompt is None:
             op.prompt = take_prompt()
         started = time_ns() - int((perf_counter() - op.timing.started) * 1e9) if late else time_ns()
+        if op.scope is not None:
+            context = scoped(context, op.scope)
         start, early = self._source()
         seen = _opening(op, context) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
@@ -128,26 +132,10 @@ class _Active:
 ACTIVE = _Active()
 
 
-class Recording:
+class Recording(Layer):
     """A started operation with a span of its own."""
 
-    __slots__ = (
-        "_context",
-        "_encoded",
-        "_ledgers",
-        "_span",
-        "_started",
-        "_token",
-        "ended",
-        "found",
-        "joined",
-        "op",
-        "parent",
-        "recorded",
-        "totals",
-        "wanted",
-        "weighs",
-    )
+    __slots__ = ("_encoded", "_ledgers", "_span", "_started", "found", "recorded")
 
     def __init__(
         self,
@@ -157,17 +145,12 @@ class Recording:
         started: int,
         ledgers: Ledgers,
     ) -> None:
-        self.op = op
-        self.ended = False
-        self.joined: Operation | None = None
+        super().__init__(op, context.get(OPERATION_KEY), set_span_in_context(span, context))  # type: ignore[arg-type]
         self.recorded = span.is_recording()
         instruments, accounts = ledgers
         self.wanted = self.recorded or instruments is not None or accounts.counts
         self.weighs = accounts.hard
-        self.totals: Totals | None = None
         self._span, self._started, self._ledgers = span, started, ledgers
-        self.parent: Any = context.get(OPERATION_KEY)
-        self._context = set_span_in_context(span, context)
         if self.wanted:
             accounts.prepare()
             self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
@@ -175,21 +158,8 @@ class Recording:
             self.totals = Totals()
             if op.kind is Kind.AGENT:
                 self._context = otel_context.set_value(AGENT_KEY, op.name, self._context)
-        self._token: Token[Context] | None = None
         self.found: dict[str, Any] = {}
         self._encoded = False
-
-    @property
-    def context(self) -> Context:
-        """Where children of this operation begin."""
-        return self._context
-
-    def takes(self, op: Operation) -> bool:
-        """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""
-        if self.ended or self.joined is not None or not same_call(self.op, op):
-            return False
-        self.joined = op
-        return True
 
     def opened(self) -> None:
         """Encodes the request as it was sent, unless it is made by hand and may yet change.
@@ -209,25 +179,19 @@ class Recording:
             self.finish(refusal)
             raise
 
-    def enter(self) -> None:
-        """Makes this the current operation, and its span the current span."""
-        self._token = attach(self._context)
-
-    def leave(self) -> None:
-        """Undoes ``enter``."""
-        if self._token is not None:
-            detach(self._token)
-            self._token = None
-
     def finish(self, error: BaseException | None = None) -> None:
         """Ends the span and measures the operation."""
+        if self.postponed(error):
+            return
         op = self.op
-        self.ended = True
+        self.ended, self.stands = True, False
+        if error is not None and self.tried is not None:
+            absorb(op, self.tried)
         op.settle()
         if op.timing.ended is None:
             op.timing.ended = perf_counter()
         if error is not None:
-            _fail(op, error)
+            fail(op, error)
         elif op.failure is not None and op.category is None:  # told within an answer
             told = category_of_word(op.failure.type)
             op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
@@ -249,7 +213,8 @@ class Recording:
     def _write(self, op: Operation, standing: Sequence[Spending]) -> None:
         """The span ends whatever an odd value does to its attributes."""
         try:
-            if self.joined is not None or not self._encoded:  # facts were added on the way
+            more = self.joined is not None or self.tried is not None
+            if more or not self._encoded:  # facts were added on the way
                 self.found.update(_opening(op, self._context))
                 request(op, self.found)
                 self._span.update_name(span_name(op))
@@ -271,51 +236,45 @@ class Recording:
                 self._span.end(self._started + int((ended - op.timing.started) * 1e9))
 
 
-class Joined:
+class Joined(Layer):
     """The same call seen by a lower layer: adds its facts to the owner's."""
 
-    __slots__ = ("_owner", "_recorder", "op", "wanted", "weighs")
+    __slots__ = ("_owner", "_recorder")
 
-    def __init__(self, owner: Recording, op: Operation, recorder: Recorder) -> None:
+    def __init__(self, owner: Layer, op: Operation, recorder: Recorder, context: Context) -> None:
         op.capture = owner.op.capture
-        self.op, self._owner, self._recorder = op, owner, recorder
+        super().__init__(op, owner, otel_context.set_value(OPERATION_KEY, self, context))
+        self._owner, self._recorder = owner, recorder
         self.wanted, self.weighs = owner.wanted, False
 
     def opened(self) -> None:
         """The owner has encoded its own request."""
 
-    def enter(self) -> None:
-        """The owner is current already."""
-
-    def leave(self) -> None:
-        """Nothing to undo."""
-
     def finish(self, error: BaseException | None = None) -> None:
         """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
-        if self._owner.ended:
-            if self._owner.op.stream:  # left early, it has told of the same stream itself
+        if self.postponed(error):
+            return
+        self.ended, self.stands = True, False
+        owner = self._owner
+        if error is not None and self.tried is not None:
+            absorb(self.op, self.tried)
+        if owner.ended:
+            if owner.op.stream:  # left early, it has told of the same stream itself
                 return
             # It could not wait for this stream: better a span of its own.
-            late = self._recorder.open(self.op, self._owner.context, late=True)
+            late = self._recorder.open(self.op, owner.context, late=True)
             late.opened()
             late.finish(error)
         elif error is not None:
-            self._owner.joined = None
+            owner.joined, owner.tried = None, self.op
         else:
-            absorb(self._owner.op, self.op)
+            absorb(owner.op, self.op)
+        owner.resume()
 
 
 def _opening(op: Operation, context: Context) -> dict[str, Any]:
     facts = {**ambient(context), **opening(op)}
     return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
-
-
-def _fail(op: Operation, error: BaseException) -> None:
-    if is_cancellation(error):
-        op.completed = False
-        op.category = None if isinstance(error, GeneratorExit) else CANCELLED
-    else:
-        op.failure, op.category = failure(error, capture=op.capture), category_of(error)
 
 
 def _tell_failure(span: Span, op: Operation) -> None:
@@ -336,4 +295,4 @@ def _tell_failure(span: Span, op: Operation) -> None:
 def current() -> Operation | None:
     """The operation that this code runs in, to be filled with what only the application knows."""
     owner: Any = otel_context.get_current().get(OPERATION_KEY)
-    return owner.op if isinstance(owner, Recording) else None
+    return owner.op if isinstance(owner, Layer) else None

@@ -1,0 +1,203 @@
+"""Operations by run id, for frameworks that report what happens through callbacks.
+
+A callback knows its run and that run's parent, and cannot be relied on for anything else: it may
+come in another thread or task, twice, or never. So parents are looked up by id, an end counts once,
+and a run that does not end is ended here: the oldest of too many, and after too long a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial, wraps
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from genai_otel.record import Refusal
+
+from .observe import OPEN, Observer
+from .safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from genai_otel.record import Operation
+
+    from .adapter import Reader
+    from .observe import Call
+
+MAX_OPEN = 10_000
+LONGEST = 3_600.0
+"""Seconds after which nobody believes that a run will end."""
+
+
+class _Run(NamedTuple):
+    """An open run. ``lent``: it is not recorded, and its children are the call's own."""
+
+    call: Call
+    began: float
+    lent: bool
+
+
+class Runs:
+    """The open runs of one framework. Every method contains its own errors.
+
+    Raises nothing but a ``Refusal``, from ``open``.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._open: dict[Hashable, _Run] = {}
+        self._lock = threading.RLock()  # a collected generator may report in the middle of it
+
+    def open(
+        self,
+        key: Hashable,
+        parent: Hashable,
+        reader: Reader,
+        op: Operation,
+        request: Any = None,
+        *,
+        stands: bool = False,
+        alone: bool = False,
+    ) -> None:
+        """A run begins; ``request`` is what ``reader`` reads.
+
+        ``stands``: the callback comes inline, and the framework makes no context for the run's
+        body, so that what begins in this one belongs to it (a model call, which the client's own
+        adapter sees as well). ``alone``: it is no layer of another call, but its sibling.
+        """
+        self._observer.guard.run(self._begin, key, parent, reader, op, request, stands, alone)
+
+    def lend(self, key: Hashable, parent: Hashable) -> None:
+        """A run begins that is not recorded: what happens in it happens in its parent."""
+        outer = self._open.get(parent)
+        if outer is not None:
+            self._keep(key, _Run(outer.call, perf_counter(), lent=True))
+
+    def close(
+        self, key: Hashable, reply: Any = None, error: BaseException | None = None,
+        *, completed: bool | None = True,
+    ) -> None:  # fmt: skip
+        """A run ended, with what it made or with an error."""
+        with self._lock:
+            run = self._open.pop(key, None)
+        if run is None or run.lent:
+            return
+        if not OPEN.later(partial(self._end, run.call, reply, error, completed)):
+            self._end(run.call, reply, error, completed)
+
+    def token(self, key: Hashable, *, generated: bool) -> None:
+        """A run's model has sent a chunk; whoever reads it may call other models now."""
+        run = self._open.get(key)
+        if run is None or run.call.op.timing.first_token is not None:
+            return
+        active, op = run.call.active, run.call.op
+        contained(active.step_aside)
+        op.stream = op.stream or active.joined is None
+        if generated and active.joined is None:
+            # The reader's own time is not known, so of the stream's timing this is all.
+            op.timing.first_token = op.timing.last_token = perf_counter()
+
+    def enter(self, key: Hashable) -> None:
+        """The framework has copied a context for the body of this run, and runs code in it."""
+        run = self._open.get(key)
+        if run is not None:
+            contained(run.call.active.stay)
+
+    def methods(self, callbacks: Mapping[str, Callable[..., None]]) -> dict[str, Any]:
+        """Methods of a handler: each hands these runs, and what it was given, to its function."""
+        return {name: self._method(function) for name, function in callbacks.items()}
+
+    def _method(self, function: Callable[..., None]) -> Callable[..., None]:
+        guard = self._observer.guard
+
+        @wraps(function)
+        def report(_handler: Any, *args: Any, **kwargs: Any) -> None:
+            if not guard.enabled:
+                return
+            try:
+                function(self, *args, **kwargs)
+            except Refusal:
+                raise
+            except Exception as error:  # noqa: BLE001 - see safety
+                guard.note(function.__qualname__, error)
+
+        return report
+
+    def end_all(self) -> None:
+        """Ends every run that is still open, as left."""
+        for key in list(self._open):
+            self.close(key, completed=False)
+
+    def forget(self) -> None:
+        """Drops all without ending it: in a forked child the runs belong to the parent."""
+        self._lock = threading.RLock()
+        self._open.clear()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def _begin(  # noqa: PLR0917 - called through the guard
+        self,
+        key: Hashable,
+        parent: Hashable,
+        reader: Reader,
+        op: Operation,
+        request: Any,
+        stands: bool,  # noqa: FBT001
+        alone: bool,  # noqa: FBT001
+    ) -> None:
+        OPEN.attend()
+        OPEN.settle()
+        outer = self._open.get(parent)
+        under = None if outer is None else outer.call
+        call = self._observer.open(reader, op, request, under, alone=alone)
+        if call is not None:
+            if stands:
+                call.active.stand()
+            self._keep(key, _Run(call, perf_counter(), lent=False))
+
+    def _keep(self, key: Hashable, run: _Run) -> None:
+        late: list[Hashable] = []
+        with self._lock:
+            self._open[key] = run
+            for oldest in self._open:
+                if len(self._open) - len(late) <= MAX_OPEN and (
+                    run.began - self._open[oldest].began < LONGEST
+                ):
+                    break
+                late.append(oldest)
+        for oldest in late:
+            self.close(oldest, completed=False)
+
+    @staticmethod
+    def _end(call: Call, reply: Any, error: BaseException | None, completed: bool | None) -> None:  # noqa: FBT001
+        active = call.active
+        contained(active.step_aside)
+        if reply is not None and active.joined is None:
+            call.reply(reply)
+        if completed is not True:
+            call.op.completed = completed
+        call.finish(error, completed=completed)
+
+
+def entering(
+    run: Callable[..., Hashable], original: Callable[..., Any], observer: Observer
+) -> Callable[..., Any]:
+    """Stands in for what a framework calls inside the context that it has copied for a run's body.
+
+    ``run`` is given its positional arguments and returns the run's id. The context goes with the
+    body, so nothing that is set there has to be undone, whoever resumes it and wherever it ends.
+    """
+
+    @wraps(original)
+    def enter(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        guard = observer.guard
+        if guard.enabled:
+            key = guard.run(run, *args)
+            if key is not None:
+                observer.runs.enter(key)
+        return result
+
+    return enter
