@@ -21,7 +21,9 @@ SOURCES := src tests scripts examples semconv
 # Older client majors (pyproject.toml has their pins), and what is run in each one's environment.
 CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_joining.py \
 	tests/test_stream_usage.py tests/test_cost_on_spans.py
-CLIENTS := openai-2 openai-1
+CLIENTS := openai-2 openai-1 langchain-0
+# What is run in an environment of its own, where that is not all of them.
+TESTS_langchain-0 := tests/test_langchain.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
 
@@ -58,7 +60,7 @@ define client
 .PHONY: client-$(1)
 client-$(1): .venvs/$(1)/.has-$(1)
 	@echo "==> calls with $(1)"
-	.venvs/$(1)/bin/python -m pytest -q $(CLIENT_TESTS)
+	.venvs/$(1)/bin/python -m pytest -q $(or $(TESTS_$(1)),$(CLIENT_TESTS))
 endef
 $(foreach name,$(CLIENTS),$(eval $(call client,$(name))))
 

@@ -75,7 +75,7 @@ def test_what_is_not_ours_to_contain_passes(
 ) -> None:
     """Ctrl-C may arrive while our code runs."""
 
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr("genai_otel.recorder.recorder.Recorder.start", interrupted)

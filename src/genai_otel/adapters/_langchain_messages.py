@@ -54,7 +54,8 @@ def message(given: Any) -> Message:
         return {"role": role, "parts": [answer]}
     parts = content(found.get("content"))
     for call in mappings(found, "tool_calls"):
-        parts.append(tool_call(string(call, "id"), string(call, "name") or "", call.get("args")))
+        arguments = snapshot(call.get("args"))
+        parts.append(tool_call(string(call, "id"), string(call, "name") or "", arguments))
     return {"role": role, "parts": parts}
 
 

@@ -73,7 +73,16 @@ _THREADS = ("thread_id", "session_id", "conversation_id")
 _HIDDEN = "langsmith:hidden"
 _INTERNAL_TAGS = ("seq:step", "map:key", "graph:step", "langsmith:", "condition:", "branch:")
 _FORMATTING = ("prompt", "parser")
-_PLUMBING = ("RunnableSequence", "RunnablePassthrough", "RunnableAssign", "RunnablePick")
+_PLUMBING = frozenset(
+    {
+        "Prompt",
+        "RunnableAssign",
+        "RunnableCallable",
+        "RunnablePassthrough",
+        "RunnablePick",
+        "RunnableSequence",
+    }
+)
 _GRAPH = "LangGraph"
 
 # --------------------------------------------------------------------------- chains and graphs
@@ -113,13 +122,15 @@ def _given(run: Json, op: Operation) -> None:
     inputs = run.get("inputs")
     if op.kind is not Kind.STEP:
         op.input = told.messages(inputs) or None
-    if op.input is None:
-        op.arguments = told.state(inputs)
+    op.arguments = told.state(inputs) if op.input is None else None
 
 
-def _made(outputs: Any, op: Operation) -> None:
+def _made(end: Json, op: Operation) -> None:
     if not op.capture:
         return
+    if end.get("inputs") is not None:  # a stream, whose input came in pieces
+        _given(end, op)
+    outputs = end["outputs"]
     if op.kind is not Kind.STEP:
         op.output = told.messages(outputs)[-1:] or None
     if op.output is None:
@@ -147,7 +158,7 @@ def _tool_result(output: Any, op: Operation) -> None:
     found = fields(output)
     call_id = string(found, "tool_call_id")
     if call_id is not None:
-        op.details = {"call_id": call_id}
+        op.params = {**(op.params or {}), "call_id": call_id}
     if op.capture:
         op.result = snapshot(found["content"]) if told.is_message(output) else told.state(output)
 
@@ -289,6 +300,10 @@ def _token(runs: Runs, token: Any = None, **run: Any) -> None:
     runs.token(run["run_id"], generated=bool(token or pieces))
 
 
+def _chain_end(runs: Runs, outputs: Any, **run: Any) -> None:
+    runs.close(run["run_id"], {**run, "outputs": outputs})
+
+
 def _end(runs: Runs, made: Any = None, **run: Any) -> None:
     runs.close(run["run_id"], made)
 
@@ -307,7 +322,8 @@ _CALLBACKS: dict[str, Any] = {
     "on_llm_start": _llm_start,
     "on_llm_new_token": _token,
     "on_stream_event": _token,
-    **dict.fromkeys(("on_chain_end", "on_tool_end", "on_retriever_end", "on_llm_end"), _end),
+    "on_chain_end": _chain_end,
+    **dict.fromkeys(("on_tool_end", "on_retriever_end", "on_llm_end"), _end),
     **dict.fromkeys(
         ("on_chain_error", "on_tool_error", "on_retriever_error", "on_llm_error"), _error
     ),

@@ -34,6 +34,7 @@ class _Run(NamedTuple):
     """An open run. ``lent``: it is not recorded, and its children are the call's own."""
 
     call: Call
+    parent: Hashable
     began: float
     lent: bool
 
@@ -72,13 +73,19 @@ class Runs:
         """A run begins that is not recorded: what happens in it happens in its parent."""
         outer = self._open.get(parent)
         if outer is not None:
-            self._keep(key, _Run(outer.call, perf_counter(), lent=True))
+            self._keep(key, _Run(outer.call, parent, perf_counter(), lent=True))
 
     def close(
         self, key: Hashable, reply: Any = None, error: BaseException | None = None,
         *, completed: bool | None = True,
     ) -> None:  # fmt: skip
-        """A run ended, with what it made or with an error."""
+        """A run ended, with what it made or with an error.
+
+        What is cancelled may not be told of what was open inside: that ends with it.
+        """
+        if error is not None and not isinstance(error, Exception):
+            for inner in [each for each, run in list(self._open.items()) if run.parent == key]:
+                self.close(inner, error=error)
         with self._lock:
             run = self._open.pop(key, None)
         if run is None or run.lent:
@@ -155,7 +162,7 @@ class Runs:
         if call is not None:
             if stands:
                 call.active.stand()
-            self._keep(key, _Run(call, perf_counter(), lent=False))
+            self._keep(key, _Run(call, parent, perf_counter(), lent=False))
 
     def _keep(self, key: Hashable, run: _Run) -> None:
         late: list[Hashable] = []

@@ -162,11 +162,11 @@ class Recording(Layer):
         self._encoded = False
 
     def opened(self) -> None:
-        """Encodes the request as it was sent, unless it is made by hand and may yet change.
+        """Encodes the request as it was sent, unless more of it may yet become known.
 
         Raises a ``Refusal`` of a hard budget.
         """
-        if self.recorded and not self.op.by_hand:
+        if self.recorded and not (self.op.by_hand or self.op.secondhand):
             self._encoded = True
             request(self.op, self.found)
         if self.weighs:

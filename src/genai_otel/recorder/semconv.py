@@ -323,7 +323,6 @@ _DETAILS = {
     "requested_tier": names.OPENAI_REQUEST_SERVICE_TIER,
     "service_tier": names.OPENAI_RESPONSE_SERVICE_TIER,
     "system_fingerprint": names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
-    "call_id": names.GEN_AI_TOOL_CALL_ID,
     "guardrail_layer": names.GENAI_OTEL_GUARDRAIL_LAYER,
     "guardrail_phase": names.GENAI_OTEL_GUARDRAIL_PHASE,
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
