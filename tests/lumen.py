@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -113,6 +114,29 @@ class Stream:
         self.close()
 
     def close(self) -> None:
+        events.append("closed")
+
+
+class Reply:
+    def __init__(self, words: Any) -> None:
+        self.words = words
+
+
+@contextmanager
+def block(model: str) -> Iterator[Reply]:
+    _send(model)
+    try:
+        yield Reply(_words(model))
+    finally:
+        events.append("closed")
+
+
+@asynccontextmanager
+async def block_later(model: str) -> AsyncIterator[Reply]:
+    _send(model)
+    try:
+        yield Reply(_later_words(model))
+    finally:
         events.append("closed")
 
 

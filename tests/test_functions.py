@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import itertools
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,10 @@ ADAPTER = Adapter(
         *(
             function(f"tests.lumen:{name}", READER, origin=_origin, arguments=("model",), lazy=True)
             for name in NAMES[7:]
+        ),
+        *(
+            function(f"tests.lumen:{name}", READER, stream=True, lazy=True, inner="words")
+            for name in ("block", "block_later")
         ),
         function("tests.lumen:Client.ask", READER, origin=_origin, captured=True),
         function("tests.lumen:Client.stream", READER, stream=True, inner="_words"),
@@ -247,6 +252,67 @@ def test_a_stream_that_breaks(installed: Capture, stream: Any) -> None:
     facts = told(installed)
     assert facts["error.type"].endswith("BrokenError")
     assert '"one "' in said(facts)
+
+
+def _inside(model: str, take: int | None) -> list[str]:
+    with lumen.block(model) as reply:
+        assert inspect.isgenerator(reply.words)
+        return list(itertools.islice(reply.words, take))
+
+
+def _inside_later(model: str, take: int | None) -> list[str]:
+    async def read() -> list[str]:
+        chunks: list[str] = []
+        async with lumen.block_later(model) as reply:
+            assert inspect.isasyncgen(reply.words)
+            while take is None or len(chunks) < take:
+                try:
+                    chunks.append(await anext(reply.words))
+                except StopAsyncIteration:
+                    break
+        return chunks
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize("read", [_inside, _inside_later])
+def test_a_stream_in_a_block(installed: Capture, read: Any) -> None:
+    assert read("small", None) == lumen.WORDS
+    facts = told(installed)
+    assert "one two three" in said(facts)
+    assert "genai_otel.response.completed" not in facts
+    assert read("small", 2) == ["", "one "]
+    assert lumen.events[-1] == "closed" or "closed" in lumen.events[-2:]
+    assert told(installed)["genai_otel.response.completed"] is False
+    for model, seen in (("cut", '"one "'), ("refused", "[")):
+        with pytest.raises(lumen.BrokenError):
+            read(model, None)
+        facts = told(installed)
+        assert facts["error.type"].endswith("BrokenError")
+        assert seen in facts.get("gen_ai.output.messages", "[")
+    assert not len(OPEN)
+
+
+def test_an_error_of_the_hosts_own_passes_through_a_block(installed: Capture) -> None:
+    error = ZeroDivisionError()
+
+    def fail() -> None:
+        with lumen.block("small") as reply:
+            next(reply.words)
+            raise error
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fail()
+    assert caught.value is error
+    assert lumen.events[-1] in {"closed", "cleaned up"}
+    facts = told(installed)
+    assert facts["genai_otel.response.completed"] is False
+    assert "error.type" not in facts
+
+
+def test_a_block_that_is_never_entered_is_no_call(installed: Capture) -> None:
+    lumen.block("small")
+    assert not installed.spans
 
 
 def test_a_stream_whose_task_is_cancelled(installed: Capture) -> None:

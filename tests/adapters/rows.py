@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 ROWS: list[Row] = []
 
+if find_spec("cohere"):
+    from tests.adapters import cohere_rows
+
+    ROWS += cohere_rows.ROWS
 if find_spec("google") and find_spec("google.genai"):
     from tests.adapters import google_rows
 

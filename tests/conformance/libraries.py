@@ -21,6 +21,7 @@ WITHOUT_ROWS = {
     "anthropic": _TO_COME,
     "bedrock": _TO_COME,
     "cerebras": _TO_COME,
+    "cohere": _TO_COME,
     "fireworks": _TO_COME,
     "google_genai": _TO_COME,
     "groq": _TO_COME,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tests.provider import (
     anthropic_wire,
     bedrock_wire,
+    cohere_wire,
     google_wire,
     mistral_wire,
     ollama_wire,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.provider.wire import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *cohere_wire.ENDPOINTS,
     *google_wire.ENDPOINTS,
     *mistral_wire.ENDPOINTS,
     *ollama_wire.ENDPOINTS,

@@ -42,6 +42,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/openai.md",
     ),
+    Entry("cohere", "cohere", "cohere", ">=5.17,<8", "model client", "docs/cohere.md"),
     Entry(
         "google_genai",
         "google-genai",
