@@ -138,9 +138,8 @@ def answer(reply: Any, op: Operation) -> None:
     op.finish_reasons = [] if reason is None else [reason]
     usage = mapping(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
-    tier = string(usage, "service_tier")
-    if tier is not None:
-        op.details = {**(op.details or {}), "served_tier": tier}
+    fast = string(usage, "speed") == "fast"  # which has a price of its own
+    op.tier = "fast" if fast else string(usage, "service_tier")
     if op.capture:
         turn: Message = {"role": "assistant", "parts": _parts(reply, "content")}
         if reason is not None:

@@ -116,6 +116,8 @@ def answer(reply: Any, op: Operation) -> None:
     reason = string(reply, "stopReason")
     op.finish_reasons = [] if reason is None else [reason]
     read_usage(mapping(reply, "usage"), op.usage, BEDROCK_CONVERSE)
+    optimized = string(mapping(reply, "performanceConfig"), "latency") == "optimized"
+    op.tier = "optimized" if optimized else string(mapping(reply, "serviceTier"), "type")
     took = integer(mapping(reply, "metrics"), "latencyMs")
     if took is not None:
         op.timing.server = took / 1000

@@ -34,6 +34,10 @@ def _headers(told: Json, op: Operation) -> None:
     counts = {name: int(told[key]) for key, name in _TOKENS.items() if told.get(key, "").isdigit()}
     if counts:
         read_usage(counts, op.usage, BEDROCK_CONVERSE)
+    if told.get("x-amzn-bedrock-performanceconfig-latency") == "optimized":
+        op.tier = "optimized"
+    elif op.tier is None:
+        op.tier = told.get("x-amzn-bedrock-service-tier")
     took = told.get("x-amzn-bedrock-invocation-latency", "")
     if took.isdigit():
         op.timing.server = int(took) / 1000

@@ -36,13 +36,16 @@ _KEYS = {
     "image_output": "output_image_mtok",
 }
 _STANDARD = frozenset(("default", "standard", "auto", "on_demand", "on-demand", "standard_only"))
+_SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # as Vertex says it
 _HOUR = 3600
 _LEAST_SECONDS = 10.0  # Groq bills ten seconds of audio at least
 _THOUSAND = 1000
 
 
-def is_standard(tier: str | None) -> bool:
-    return tier is None or tier.lower() in _STANDARD
+def tier_of(told: str | None) -> str | None:
+    """The tier in the words of price tables; ``None`` is the standard one."""
+    word = (told or "standard").lower()
+    return None if word in _STANDARD else _SAME_TIERS.get(word, word)
 
 
 def is_dated(model: str) -> bool:
@@ -160,11 +163,12 @@ class BundledModel:
 
 def _context(tier: str | None, *, batch: bool) -> list[dict[str, str]]:
     """The library's words for the kind of request, in each of its spellings."""
-    if batch or tier == "batch":
-        return [{"processing": "batch"}]
-    if tier is None or is_standard(tier):
+    word = "batch" if batch else tier_of(tier)
+    if word is None:
         return []
-    return [{"service_tier": tier.lower()}, {"speed": tier.lower()}]
+    if word == "batch":
+        return [{"processing": "batch"}]
+    return [{"service_tier": word}, {"speed": word}]
 
 
 class _Always:

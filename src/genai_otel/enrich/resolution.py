@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from .billers import biller_of_host, biller_of_provider, region_of_host
-from .bundled import Bundled, Schedule, is_dated, is_standard
+from .bundled import Bundled, Schedule, is_dated, tier_of
 from .prices_file import FOREVER, ITSELF, Book, Entry, matches
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Call(NamedTuple):
         """The tier in the words of an override; ``None`` for standard requests."""
         if self.batch:
             return "batch"
-        return None if self.tier is None or is_standard(self.tier) else self.tier.lower()
+        return tier_of(self.tier)
 
 
 class Quote(NamedTuple):

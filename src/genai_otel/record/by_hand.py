@@ -15,7 +15,7 @@ from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, 
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
 
-_WORDS = ("name", "provider", "model", "host", "output_type", "query", "response_id")
+_WORDS = ("name", "provider", "model", "host", "output_type", "query", "response_id", "tier")
 _CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
 
 

@@ -218,6 +218,7 @@ class Operation:
     finish_reasons: Sequence[str] | None = None
     output: Sequence[Message] | None = None
     documents: Sequence[Document] | None = None
+    tier: str | None = None  # that served the call, in the provider's word: it decides the price
     dimensions: int | None = None
     result: Any = None
     details: dict[str, Scalar] | None = None

@@ -98,7 +98,7 @@ class Accounts:
             request_model=op.model,
             at=at,
             host=op.host,
-            tier=_tier(op),
+            tier=op.tier,
         )
 
 
@@ -163,12 +163,6 @@ def _billed(op: Operation) -> Usage:
     usage = Usage()
     vars(usage).update(vars(op.usage), output=0)
     return usage
-
-
-def _tier(op: Operation) -> str | None:
-    """The tier that served the call; what was asked for may have been refused."""
-    tier: Any = (op.details or {}).get("service_tier")
-    return None if tier in (None, "auto", "default", "standard") else tier
 
 
 def _who(context: Context) -> dict[str, Any]:

@@ -58,6 +58,7 @@ _FACTS = (
     "finish_reasons",
     "output",
     "output_type",
+    "tier",
     "dimensions",
     "details",
     "completed",

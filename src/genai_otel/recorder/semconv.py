@@ -227,6 +227,8 @@ def _response(op: Operation, found: Attributes) -> None:
         found[names.GEN_AI_RESPONSE_FINISH_REASONS] = [utf8(r) for r in op.finish_reasons]
     if op.dimensions is not None:
         found[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = op.dimensions
+    if op.tier is not None and "service_tier" not in (op.details or ()):
+        found[names.GENAI_OTEL_RESPONSE_TIER] = utf8(op.tier)
     if op.details:
         _details(op.details, found)
     if op.cost is not None:
