@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
 openai = pytest.importorskip("openai")
 
+SEMCONV = Path(__file__).resolve().parent.parent / "semconv"
 PRICES = {"models": {"ok*": {"input": 1.0, "output": 2.0}, "e-*": {"input": 1.0, "output": 2.0}}}
 OK_CALL = (12 * 1.0 + 8 * 2.0) / 1e6
 
@@ -192,6 +198,47 @@ def test_what_has_no_price_is_counted_by_its_reason(capture: Capture, client: An
     assert point.value == 2
     assert point.attributes["gen_ai.request.model"] == "tools"
     assert point.attributes["genai_otel.cost.status"] == "unknown_biller"
+
+
+def test_what_is_measured_has_no_dimensions_but_the_declared(
+    tmp_path: Path, provider: Provider, client: Any
+) -> None:
+    """Of users, sessions and tags there is none, however many there are; prompts are bounded."""
+    settings = genai_otel.Settings(directory=str(tmp_path))
+    genai_otel.instrument(settings=settings, destinations="local", prices=PRICES)
+    greet = genai_otel.prompt("greet", "Hello", version="1")
+    for number, model in enumerate(("ok", "tools", "err429", "ok", "err401")):
+        with genai_otel.scope(
+            user_id=f"u{number}", session_id=f"s{number}", tags=[f"t{number}"], prompt=greet,
+            experiment=("tone", "warm"),
+        ), contextlib.suppress(openai.APIError):  # fmt: skip
+            chat(client.with_options(max_retries=0), model=model)
+    genai_otel.shutdown()
+    files = [str(file) for file in tmp_path.glob("*.jsonl")]
+    measured = "".join(Path(file).read_text() for file in files if "metrics" in file)
+    command = [sys.executable, str(SEMCONV / "check.py"), *files]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == ""
+    for name in (
+        "genai_otel.cost",
+        "genai_otel.cost.missing",
+        "genai_otel.error.category",
+        "greet",
+    ):
+        assert f'"{name}"' in measured
+    assert not re.search(r'"[ust][0-4]"', measured)
+
+
+def test_names_of_prompts_are_bounded(capture: Capture) -> None:
+    for number in range(520):
+        with genai_otel.scope(prompt=f"p{number}"), genai_otel.operation("chat") as op:
+            op.model, op.usage.input, op.usage.output = "ok", 1, 1
+    told = {
+        point.attributes["gen_ai.prompt.name"] for point in capture.metrics()["genai_otel.cost"]
+    }
+
+    assert len(told) == 501
+    assert "other" in told
 
 
 def test_a_call_that_failed_costs_nothing_and_misses_nothing(capture: Capture, client: Any) -> None:

@@ -506,6 +506,23 @@ def test_many_threads_ask_one_book() -> None:
     assert book.price(TOKENS, provider="openai", model="gpt-4o", at=time.time()).status == "priced"
 
 
+def test_prices_are_looked_up_once_for_each_model_and_biller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    book = PriceBook()
+    book.load()
+    asked: list[Any] = []
+    resolve = book._resolver.resolve
+    monkeypatch.setattr(
+        book._resolver, "resolve", lambda call: (asked.append(call), resolve(call))[1]
+    )
+    for host in ("api.openai.com", "acme.openai.azure.com", "api.openai.com"):
+        for model in ("gpt-4o", "gpt-4o-nonsense", "gpt-4o"):
+            book.price(TOKENS, provider="openai", model=model, at=NOVEMBER, host=host)
+
+    assert len(asked) == len(set(asked)) == 4
+
+
 def test_what_is_remembered_is_bounded(book: PriceBook) -> None:
     for number in range(1500):
         book.price(TOKENS, provider="openai", model=f"stranger-{number}", at=NOVEMBER)
