@@ -10,7 +10,7 @@ import genai_otel
 from genai_otel.adapters import _anthropic_wire as anthropic
 from genai_otel.adapters import _converse_wire as converse
 from genai_otel.adapters import _openai_wire as openai
-from genai_otel.adapters import bedrock
+from genai_otel.adapters import bedrock, google_genai, mistralai
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder.semconv import outcome
@@ -40,6 +40,22 @@ def read(answer: Callable[[Any, Operation], None], reply: Any) -> Operation:
 def said(tier: str | None) -> dict[str, Any]:
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
     return {"model": "gpt-5", "choices": [], "usage": usage, "service_tier": tier}
+
+
+def mistral(reply: dict[str, Any], op: Operation) -> None:
+    """Which has the tier beside the counts, here as the only chunk of a stream."""
+    usage = {**reply["usage"], "service_tier": reply["service_tier"]}
+    chunks = mistralai._Events(op)
+    chunks.add({"data": {"model": reply["model"], "choices": [], "usage": usage}})
+    chunks.close()
+
+
+def google(reply: dict[str, Any], op: Operation) -> None:
+    google_genai._told(reply, [], op)
+
+
+def generated(**more: str) -> dict[str, Any]:
+    return {"usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 100, **more}}
 
 
 def message(**more: Any) -> dict[str, Any]:
@@ -72,6 +88,15 @@ ROWS: list[tuple[str, str, Operation, str | None, float | None]] = [
      "priority", None),
     ("anthropic", "claude-opus-4-5",
      read(anthropic.answer, message(service_tier="standard", speed="fast")), "fast", None),
+    ("gcp.gemini", "gemini-2.5-pro", read(google, generated(serviceTier="STANDARD")), "STANDARD",
+     0.00225),
+    ("gcp.gemini", "gemini-2.5-pro", read(google, generated(serviceTier="FLEX")), "FLEX", None),
+    ("gcp.vertex_ai", "gemini-2.5-pro", read(google, generated(trafficType="ON_DEMAND")),
+     "ON_DEMAND", 0.00225),
+    ("gcp.vertex_ai", "gemini-2.5-pro",
+     read(google, generated(trafficType="PROVISIONED_THROUGHPUT")), "PROVISIONED_THROUGHPUT", None),
+    ("mistral_ai", "mistral-large-2411", read(mistral, said("standard")), "standard", 0.0026),
+    ("mistral_ai", "mistral-large-2411", read(mistral, said("priority")), "priority", None),
     ("aws.bedrock", SONNET, read(converse.answer, conversed()), None, 0.0045),
     ("aws.bedrock", SONNET, read(converse.answer, conversed(serviceTier={"type": "default"})),
      "default", 0.0045),

@@ -76,7 +76,7 @@ def answer(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     op.response_id = string(reply, "id")
     op.response_model = string(reply, "model")
-    op.tier = string(reply, "service_tier")
+    op.tier = string(reply, "service_tier") or string(mapping(reply, "usage"), "service_tier")
     for name in ("service_tier", "system_fingerprint"):
         value = string(reply, name)
         if value is not None:

@@ -26,7 +26,6 @@ from genai_otel.engine.read import (
 from genai_otel.record import Failure, Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import GEMINI, read_usage
 
-from ._openai_wire import detail
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -167,9 +166,8 @@ def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
     blocked = string(mapping(reply, "promptFeedback"), "blockReason")
     if blocked is not None:
         op.finish_reasons = [blocked]
-    tier = string(mapping(reply, "usageMetadata"), "serviceTier")
-    if tier is not None:
-        detail(op, "served_tier", tier)
+    told = mapping(reply, "usageMetadata")
+    op.tier = string(told, "serviceTier") or string(told, "trafficType")  # the latter is Vertex's
     if reply.get("error"):
         code = mapping(reply, "error").get("code")
         op.failure = Failure(str(code) if type(code) is int else "error")
