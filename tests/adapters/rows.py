@@ -14,6 +14,10 @@ if find_spec("cohere"):
     from tests.adapters import cohere_rows
 
     ROWS += cohere_rows.ROWS
+if find_spec("azure") and find_spec("azure.ai.inference"):
+    from tests.adapters import azure_rows
+
+    ROWS += azure_rows.ROWS
 if find_spec("google") and find_spec("google.genai"):
     from tests.adapters import google_rows
 

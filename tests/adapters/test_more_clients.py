@@ -1,0 +1,217 @@
+"""Voyage, Replicate, Azure's embeddings, and Transformers with a model made up in memory."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from genai_otel import _names as names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from genai_otel.testing import Capture
+    from tests.provider import Provider
+
+
+@contextmanager
+def serving(answers: dict[str, Any]) -> Iterator[str]:
+    """A server that gives each path its answer: JSON, or the bytes of an event stream."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            answer = answers[self.path]
+            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            kind = "text/event-stream" if isinstance(answer, bytes) else "application/json"
+            self.send_response(200)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815 - the name that is looked for
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    root = f"http://127.0.0.1:{server.server_port}"
+    answers.update({key: _at(root, value) for key, value in answers.items()})
+    try:
+        yield root
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _at(root: str, answer: Any) -> Any:
+    if isinstance(answer, bytes):
+        return answer
+    return json.loads(json.dumps(answer).replace("ROOT", root))
+
+
+def facts(capture: Capture, name: str) -> dict[str, Any]:
+    return dict(capture.span(name).attributes or {})
+
+
+# ------------------------------------------------------------------------------------- Voyage
+
+VOYAGE = {
+    "/v1/embeddings": {
+        "object": "list",
+        "data": [{"object": "embedding", "embedding": [0.5, 0.25], "index": 0}],
+        "model": "voyage-3",
+        "usage": {"total_tokens": 3},
+    },
+    "/v1/rerank": {
+        "object": "list",
+        "data": [{"relevance_score": 0.75, "index": 1}, {"relevance_score": 0.5, "index": 0}],
+        "model": "rerank-2",
+        "usage": {"total_tokens": 9},
+    },
+}
+
+
+@pytest.mark.parametrize("colour", ["Client", "AsyncClient"])
+async def test_voyage(genai_otel_capture: Capture, colour: str) -> None:
+    voyageai = pytest.importorskip("voyageai")
+    with serving(dict(VOYAGE)) as root:
+        client = getattr(voyageai, colour)(api_key="k", base_url=f"{root}/v1")
+        embedded = client.embed(["Hello"], model="voyage-3")
+        found = client.rerank("Which?", ["a", "b"], model="rerank-2", top_k=2)
+        if colour == "AsyncClient":
+            embedded, found = await embedded, await found
+    assert embedded.embeddings == [[0.5, 0.25]]
+    told = facts(genai_otel_capture, "embeddings voyage-3")
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 3
+    assert told[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] == 2
+    assert "0.25" not in str(told)
+    told = facts(genai_otel_capture, "rerank rerank-2")
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 9
+    documents = json.loads(told[names.GEN_AI_RETRIEVAL_DOCUMENTS])
+    assert documents == [{"id": "1", "score": 0.75}, {"id": "0", "score": 0.5}]
+    assert told[names.GEN_AI_RETRIEVAL_QUERY_TEXT] == "Which?"
+
+
+# ---------------------------------------------------------------------------------- Replicate
+
+PREDICTION = {
+    "id": "p1",
+    "model": "meta/llama",
+    "version": "v",
+    "status": "succeeded",
+    "input": {},
+    "output": ["Hel", "lo."],
+    "logs": "",
+    "created_at": "2026-01-01T00:00:00Z",
+    "urls": {"get": "ROOT/v1/predictions/p1", "cancel": "ROOT/c", "stream": "ROOT/stream"},
+}
+REPLICATE = {
+    "/v1/models/meta/llama/predictions": PREDICTION,
+    "/stream": b"".join(
+        b"event: %s\nid: %d\ndata: %s\n\n" % (kind, at, data)
+        for at, (kind, data) in enumerate(
+            ((b"output", b"Hel"), (b"output", b"lo."), (b"done", b"{}"))
+        )
+    ),
+}
+SAID = [
+    {
+        "role": "assistant",
+        "parts": [{"type": "text", "content": "Hello."}],
+        "finish_reason": "unknown",
+    }
+]
+WHAT = {"prompt": "Greet me.", "max_tokens": 9}
+
+
+@pytest.mark.parametrize("way", ["run", "async_run", "stream", "async_stream"])
+async def test_replicate(genai_otel_capture: Capture, way: str) -> None:
+    replicate = pytest.importorskip("replicate")
+    with serving(dict(REPLICATE)) as root:
+        client = replicate.Client(api_token="k", base_url=root)
+        found = getattr(client, way)("meta/llama", input=WHAT)
+        if way == "async_stream":
+            found = [str(event) async for event in await found]
+        else:
+            found = await found if way == "async_run" else list(found)
+    assert "".join(map(str, found)).startswith("Hello.")
+    told = facts(genai_otel_capture, "generate_content meta/llama")
+    assert told[names.GEN_AI_PROVIDER_NAME] == "replicate"
+    assert told[names.GEN_AI_REQUEST_MAX_TOKENS] == 9
+    assert json.loads(told[names.GEN_AI_OUTPUT_MESSAGES]) == SAID
+    assert "Greet me." in told[names.GEN_AI_INPUT_MESSAGES]
+    assert names.GEN_AI_USAGE_OUTPUT_TOKENS not in told
+
+
+# -------------------------------------------------------------------------------------- Azure
+
+
+def test_azures_embeddings(genai_otel_capture: Capture, provider: Provider) -> None:
+    pytest.importorskip("azure.ai.inference")
+    from azure.ai.inference import EmbeddingsClient
+    from azure.core.credentials import AzureKeyCredential
+
+    with EmbeddingsClient(endpoint=provider.root, credential=AzureKeyCredential("k")) as client:
+        client.embed(model="ok", input=["Hello"])
+    told = facts(genai_otel_capture, "embeddings ok")
+    assert told[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] == 1536
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 12
+
+
+# ------------------------------------------------------------------------------- Transformers
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    """A text generation pipeline over a tiny model of random weights and four words."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"a": 0, "b": 1, "c": 2, "[UNK]": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[UNK]", eos_token="[UNK]"
+    )
+    config = transformers.GPT2Config(
+        vocab_size=4, n_positions=64, n_embd=8, n_layer=1, n_head=1, eos_token_id=None
+    )
+    model = transformers.GPT2LMHeadModel(config)
+    model.config._name_or_path = "tiny"
+    return transformers.pipeline("text-generation", model=model, tokenizer=tokenizer)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the library, about a model of four words
+def test_a_pipeline_and_the_generation_in_it_are_one_call(
+    genai_otel_capture: Capture, pipe: Any
+) -> None:
+    ((found,), *_) = [pipe("a b c", max_new_tokens=5, do_sample=False)]
+    told = facts(genai_otel_capture, "text_completion tiny")
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 3
+    assert told[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 5
+    assert told[names.GEN_AI_REQUEST_MAX_TOKENS] == 5
+    said = json.loads(told[names.GEN_AI_OUTPUT_MESSAGES])[0]["parts"][0]["content"]
+    assert found["generated_text"] == f"a b c{said}"
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_generate_by_itself(genai_otel_capture: Capture, pipe: Any) -> None:
+    import torch
+
+    pipe.model.generate(torch.tensor([[0, 1]]), max_new_tokens=3, do_sample=False)
+    told = facts(genai_otel_capture, "text_completion tiny")
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 2
+    assert told[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 3
+    genai_otel_capture.clear()
+    pipe.model.generate(torch.tensor([[0, 1], [1, 2]]), max_new_tokens=3, do_sample=False)
+    told = facts(genai_otel_capture, "text_completion tiny")
+    assert names.GEN_AI_USAGE_INPUT_TOKENS not in told
