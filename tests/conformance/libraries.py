@@ -17,6 +17,7 @@ ROWS = {
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
 
 _TO_COME = "tested on its own, under tests/adapters; its rows are to come"
+_IN_PROCESS = "runs in this process: no wire to compare"
 WITHOUT_ROWS = {
     "anthropic": _TO_COME,
     "bedrock": _TO_COME,
@@ -29,6 +30,12 @@ WITHOUT_ROWS = {
     "mistralai": _TO_COME,
     "ollama": _TO_COME,
     "together": _TO_COME,
+    "azure_ai_inference": _TO_COME,
+    "voyageai": _TO_COME,
+    "replicate": _TO_COME,
+    "transformers": _IN_PROCESS,
+    "llama_cpp": _IN_PROCESS,
+    "vllm": _IN_PROCESS,
 }
 """Libraries of the catalogue that have none, each with the reason."""
 

@@ -77,9 +77,7 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_CHAT = Reader(
-    Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Updates, model=wire.model
-)
+_CHAT = Reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Updates, model=wire.model)
 _EMBED = Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, model=wire.model)
 _call = partial(function, origin=_origin, body=_body)
 

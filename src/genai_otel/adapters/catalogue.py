@@ -62,7 +62,9 @@ CATALOGUE: tuple[Entry, ...] = (
         "docs/more-clients.md",
     ),
     Entry("voyageai", "voyageai", "voyageai", ">=0.3,<1", "model client", "docs/more-clients.md"),
-    Entry("replicate", "replicate", "replicate", ">=0.25,<2", "model client", "docs/more-clients.md"),
+    Entry(
+        "replicate", "replicate", "replicate", ">=0.25,<2", "model client", "docs/more-clients.md"
+    ),
     Entry(
         "transformers",
         "transformers",

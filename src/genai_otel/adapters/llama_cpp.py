@@ -63,9 +63,7 @@ ADAPTER = Adapter(
     patches=(
         _call(
             "llama_cpp.llama:Llama.create_chat_completion",
-            _reader(
-                Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks
-            ),
+            _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_completion",

@@ -119,9 +119,7 @@ ADAPTER = Adapter(
     oldest="4.40",
     untested="6",
     patches=(
-        _call(
-            "transformers.pipelines.text_generation:TextGenerationPipeline.__call__", _pipeline
-        ),
+        _call("transformers.pipelines.text_generation:TextGenerationPipeline.__call__", _pipeline),
         _call("transformers.generation.utils:GenerationMixin.generate", _generate),
     ),
 )
