@@ -22,6 +22,10 @@ if find_spec("google") and find_spec("google.genai"):
     from tests.adapters import google_rows
 
     ROWS += google_rows.ROWS
+if find_spec("huggingface_hub"):
+    from tests.adapters import huggingface_rows
+
+    ROWS += huggingface_rows.ROWS
 if find_spec("mistralai"):
     from tests.adapters import mistral_rows
 

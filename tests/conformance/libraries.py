@@ -26,6 +26,7 @@ WITHOUT_ROWS = {
     "fireworks": _TO_COME,
     "google_genai": _TO_COME,
     "groq": _TO_COME,
+    "huggingface_hub": _TO_COME,
     "langchain": "a framework, which has runs and no doors: tested on its own",
     "mistralai": _TO_COME,
     "ollama": _TO_COME,

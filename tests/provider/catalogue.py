@@ -9,6 +9,7 @@ from tests.provider import (
     bedrock_wire,
     cohere_wire,
     google_wire,
+    huggingface_wire,
     mistral_wire,
     ollama_wire,
     openai_wire,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *cohere_wire.ENDPOINTS,
     *google_wire.ENDPOINTS,
+    *huggingface_wire.ENDPOINTS,
     *mistral_wire.ENDPOINTS,
     *ollama_wire.ENDPOINTS,
     *openai_wire.ENDPOINTS,

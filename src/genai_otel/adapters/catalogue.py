@@ -51,6 +51,14 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/google-genai.md",
     ),
+    Entry(
+        "huggingface_hub",
+        "huggingface_hub",
+        "huggingface_hub",
+        ">=1,<3",
+        "model client",
+        "docs/huggingface.md",
+    ),
     Entry("mistralai", "mistralai", "mistralai", ">=1,<4", "model client", "docs/mistral.md"),
     Entry("ollama", "ollama", "ollama", ">=0.4,<1", "model client", "docs/ollama.md"),
     Entry(

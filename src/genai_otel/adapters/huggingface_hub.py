@@ -1,0 +1,125 @@
+"""Hugging Face's InferenceClient: chat, text generation and embeddings.
+
+Chat is in the shapes of OpenAI's API; the rest is in those of text-generation-inference:
+huggingface.co/docs/inference-providers.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.function import function
+from genai_otel.engine.read import Json, address, fields, integer, mapping, string
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_ROUTER = "https://router.huggingface.co"
+
+
+def _origin(given: Json, op: Operation) -> None:
+    """Everything goes through Hugging Face's own router, unless the client has an address."""
+    op.provider = "huggingface"
+    told = (given["self"].model, given.get("model"))
+    addresses = (each for each in told if type(each) is str and "://" in each)
+    op.host, op.port = address(next(addresses, _ROUTER))
+
+
+def _body(given: Json) -> Json:
+    """The arguments, with the client's own model where the call has none; an address is no name."""
+    asked = given.get("model") or given["self"].model
+    named = type(asked) is str and "://" not in asked
+    asked = {**given, "model": asked if named else None}
+    if "max_new_tokens" in given:
+        asked["max_tokens"] = given["max_new_tokens"]
+    return asked
+
+
+def _prompt(body: Json, op: Operation) -> None:
+    words = string(body, "prompt")
+    op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
+
+
+def _generated(reply: Any, op: Operation) -> None:
+    """Text, or an object with details where the caller asked for them."""
+    found = fields(reply)
+    words = reply if type(reply) is str else string(found, "generated_text") or ""
+    _details(mapping(found, "details"), op)
+    if op.capture:
+        reason = op.finish_reasons[0] if op.finish_reasons else None
+        op.output = [spoken([text(words)], reason)]
+
+
+def _details(details: Json, op: Operation) -> None:
+    reason = string(details, "finish_reason")
+    op.finish_reasons = [] if reason is None else [reason]
+    op.usage.output = integer(details, "generated_tokens")
+    op.usage.input = integer(details, "input_length")
+
+
+class _Tokens:
+    """One token a chunk: its text, or an object with it; the last one has the details."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op, self._said = op, Said(op)
+        self._last: Json = {}
+
+    def quick(self, chunk: Any) -> bool | None:
+        """Text."""
+        return self._said.words(chunk) if type(chunk) is str else None
+
+    def add(self, chunk: Any) -> bool:
+        self._last = fields(chunk)
+        token = mapping(self._last, "token")
+        return token.get("special") is not True and self._said.words(string(token, "text"))
+
+    def close(self) -> None:
+        _generated({**self._last, "generated_text": ""}, self._op)
+        if self._op.output:
+            self._op.output[0]["parts"] = self._said.parts()
+
+
+def _texts(body: Json, op: Operation) -> None:
+    given = body.get("text")
+    if type(given) is str or (type(given) is list and all(type(each) is str for each in given)):
+        op.arguments = given
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    """An array of numpy's."""
+    shape = getattr(reply, "shape", ())
+    op.dimensions = int(shape[-1]) if shape else None
+
+
+_reader = partial(Reader, model=wire.model)
+_CHAT = _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks)
+_GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+
+_CLIENTS = (
+    "huggingface_hub.inference._client:InferenceClient",
+    "huggingface_hub.inference._generated._async_client:AsyncInferenceClient",
+)
+_method = partial(function, origin=_origin, body=_body)
+
+ADAPTER = Adapter(
+    name="huggingface_hub",
+    distribution="huggingface_hub",
+    oldest="1",
+    untested="3",
+    patches=tuple(
+        patch
+        for client in _CLIENTS
+        for patch in (
+            _method(f"{client}.chat_completion", _CHAT),
+            _method(f"{client}.text_generation", _GENERATE),
+            _method(f"{client}.feature_extraction", _EMBED),
+        )
+    ),
+)
