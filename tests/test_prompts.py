@@ -205,6 +205,17 @@ def test_a_scope_has_it_for_all_inside(genai_otel_capture: Capture, client: Any)
     assert "feature_flag.key" not in last.attributes
 
 
+def test_an_odd_prompt_does_not_lose_the_scope(genai_otel_capture: Capture) -> None:
+    class Sour:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    with scope(session_id="s", prompt=Sour()), genai_otel.operation("step"):  # type: ignore[arg-type]
+        pass
+
+    assert genai_otel_capture.span().attributes["session.id"] == "s"
+
+
 @pytest.mark.parametrize("odd", [7, "tone", ("one",), {"tone": "warm"}, object()])
 def test_an_odd_experiment_is_none(genai_otel_capture: Capture, odd: Any) -> None:
     with scope(experiment=odd), genai_otel.operation("step"):

@@ -141,14 +141,17 @@ def _listed(tags: Any) -> list[object]:
 
 def _pair(experiment: Any) -> tuple[Any, Any]:
     """An experiment's key and the variant in force; of anything else, nothing."""
-    if isinstance(experiment, tuple | list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
+    if type(experiment) in (tuple, list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
         return experiment[0], experiment[1]
     return None, None
 
 
 def _of_prompt(prompt: Any) -> dict[str, Any]:
     """A prompt, or the mere name of one."""
-    tag = getattr(prompt, "tag", None)
+    try:
+        tag = prompt.tag
+    except Exception:  # noqa: BLE001 - a name, most of all; a scope must not be lost for an odd one
+        tag = None
     return prompt_facts(tag) if isinstance(tag, PromptTag) else {names.GEN_AI_PROMPT_NAME: prompt}
 
 
