@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,21 +252,24 @@ def test_a_call_that_failed_costs_nothing_and_misses_nothing(capture: Capture, c
     assert not {"genai_otel.cost", "genai_otel.cost.missing"} & capture.metrics().keys()
 
 
-def test_the_price_is_that_of_the_calls_start(client: Any) -> None:
-    """It becomes dearer while the call is under way."""
-    changes = time.time() + 0.4
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(changes)) + f"{changes % 1:.6f}"[1:]
-    rows = [{"input": 1.0, "output": 2.0, "until": at}, {"input": 9.0, "output": 9.0, "from": at}]
+def test_the_price_is_that_of_the_calls_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has become dearer since, long before the call ends."""
+    rows = [
+        {"input": 1.0, "output": 2.0, "until": "2026-01-01"},
+        {"input": 9.0, "output": 9.0, "from": "2026-01-01"},
+    ]
+    eve = datetime(2025, 12, 31, 23, 59, tzinfo=UTC).timestamp()
     capture = Capture()
     genai_otel.instrument(destinations=capture.exporter, prices={"models": {"ok": rows}})
-    with genai_otel.operation("chat") as op:
-        op.model, op.usage.input, op.usage.output = "ok", 12, 8
-        time.sleep(max(0.0, changes + 0.1 - time.time()))
-    told = capture.span().attributes
+    for clock in (lambda: int(eve * 1e9), time.time_ns):
+        monkeypatch.setattr("genai_otel.recorder.recorder.time_ns", clock)
+        with genai_otel.operation("chat") as op:
+            op.model, op.usage.input, op.usage.output = "ok", 12, 8
+    told = [span.attributes["gen_ai.usage.cost"] for span in capture.spans]
     genai_otel.shutdown()
     capture.meter_provider.shutdown()
 
-    assert told["gen_ai.usage.cost"] == pytest.approx(OK_CALL)
+    assert told == [pytest.approx(OK_CALL), pytest.approx(20 * 9 / 1e6)]
 
 
 def test_media_that_are_billed_by_the_piece(client: Any) -> None:
