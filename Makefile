@@ -26,6 +26,8 @@ CLIENTS := openai-2 openai-1 langchain-0
 TESTS_langchain-0 := tests/test_langchain.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
+# The share of the conformance table that is run there; targets which want all set the variable.
+SHARE = $(if $(GENAI_OTEL_WHOLE),,-m "not slow")
 
 # Real receivers, which the tests start on loopback, send to and read back.
 BACKENDS := phoenix mlflow rotel
@@ -61,6 +63,8 @@ define client
 client-$(1): .venvs/$(1)/.has-$(1)
 	@echo "==> calls with $(1)"
 	.venvs/$(1)/bin/python -m pytest -q $(or $(TESTS_$(1)),$(CLIENT_TESTS))
+	$(if $(TESTS_$(1)),,.venvs/$(1)/bin/python -m pytest -q tests/conformance \
+		-k $(firstword $(subst -, ,$(1))) $$(SHARE))
 endef
 $(foreach name,$(CLIENTS),$(eval $(call client,$(name))))
 
@@ -95,6 +99,7 @@ docs-check: $(VENV)/.has-dev
 
 test: suite client-$(OLDER) ## the whole suite; real calls also on one older client major
 
+test-all conformance: export GENAI_OTEL_WHOLE := 1
 test-all: suite $(CLIENTS:%=client-%) backends ## all of it; every client major, real backends
 
 test-quick: $(VENV)/.has-dev
@@ -107,7 +112,8 @@ backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
 
 conformance: $(VENV)/.has-dev ## the whole conformance table, newest clients
-	GENAI_OTEL_WHOLE=1 $(PY) -m pytest -q tests/conformance
+	$(PY) -m pytest -q tests/conformance
+	$(PY) -m tests.conformance.report
 
 # ---------------------------------------------------------------------------- the rest
 

@@ -1,4 +1,4 @@
-"""Write the parts of README and docs that are tables of the code: libraries, settings, backends.
+"""Write the parts of README and docs that are tables of the code.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if a page is not what would be written
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import MISSING, fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,10 +86,19 @@ def _shown(default: object) -> str:
 
 
 # Each page, and what stands between <!-- NAME --> and <!-- /NAME --> in it.
+def conformance() -> str:
+    """Made by the tests, which hold the table; their types are no business of the checks here."""
+    sys.path.insert(0, str(ROOT))
+    report = import_module("tests.conformance.report")
+    told: str = report.matrix(report.PAGE.read_text(encoding="utf-8"))
+    return told
+
+
 PAGES = {
     "README.md": {"libraries": libraries},
     "docs/configuration.md": {"settings": settings},
     "docs/destinations.md": {"presets": presets},
+    "docs/conformance.md": {"conformance": conformance},
 }
 
 

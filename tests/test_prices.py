@@ -544,3 +544,20 @@ def test_the_library_still_has_the_traps_that_we_go_around() -> None:
     context = {"processing": "nonsense"}
     assert price("gpt-4o", "openai", price_context=context) == price("gpt-4o", "openai")
     assert price("gpt-4.1", "github-copilot") == 0
+
+
+def test_the_table_is_read_without_what_fetches_newer_ones(tmp_path: Path) -> None:
+    told = run_python("-c", _WITHOUT_FETCHING, cwd=tmp_path).stdout
+    assert told.split() == ["False", "False", "True", "httpx2"]
+
+
+_WITHOUT_FETCHING = """
+import sys
+from genai_otel.enrich.bundled import Bundled
+Bundled()
+print("httpx2" in sys.modules, "genai_prices.update_prices" in sys.modules)
+import genai_prices
+from genai_prices import UpdatePrices
+print(UpdatePrices is sys.modules["genai_prices.update_prices"].UpdatePrices)
+print(sys.modules["httpx2"].__name__)
+"""

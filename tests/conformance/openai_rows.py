@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 from openai import types
 
-from tests.conformance.facts import ANSWERS, KEY, PROMPT, said
+from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
 from tests.conformance.stainless_doors import DOORS, Route
 from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode
 from tests.conformance.visits import entered, now
@@ -287,6 +287,21 @@ _BLOCKS = (
 
 # ------------------------------------------------------------------------------------------ gaps
 
+_SAID = ("finish reasons", "texts", "reasoning", "tool calls", "first token")
+_TOUCHES: dict[str, tuple[str, ...]] = {
+    "id": ("response id",),
+    "model": ("response model",),
+    "usage": USAGE,
+    "status": ("finish reasons",),
+    "incomplete_details": ("finish reasons",),
+    "error": ("error", "status"),
+    **dict.fromkeys(("choices", "output", "delta", "item", "output_index", "text"), _SAID),
+    "type": ANSWERS,
+    "data": ("dimensions",),
+    "b64_json": ("first token",),
+    "results": ("verdict",),
+}
+
 _SPEECHLESS = (*ANSWERS, "dimensions", "verdict")
 _ANSWERED = set(ANSWERS) - {"response id", "response model", "first token"}
 _GAPS = (
@@ -321,6 +336,12 @@ _GAPS = (
         {"endpoint": "chat", "door": "parse", "scenario": "null-choices"},
     ),
     Gap(
+        "a reply without output fails in the client's own parsing, and nobody has it then",
+        ANSWERS,
+        {"endpoint": "responses", "door": "parse", "scenario": "null-choices"},
+        majors=(1, 2),
+    ),
+    Gap(
         "a reply without vectors fails in the client's own decoding, and nobody has it then",
         ANSWERS,
         {"endpoint": "embeddings", "door": "create", "scenario": "null-choices"},
@@ -342,7 +363,8 @@ LIBRARY = Library(
     finals={"chat": _chat_final, "responses": _response_final},
     blocks=_BLOCKS,
     gaps=_GAPS,
-    arguments={"hang": {"timeout": 0.05}},
+    arguments={"hang": {"timeout": openai.Timeout(10, read=0.1)}},
     shown=_shown,
+    touches=_TOUCHES,
     major=lambda: int(openai.__version__.partition(".")[0]),
 )

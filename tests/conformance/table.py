@@ -157,8 +157,10 @@ class Gap:
     majors: tuple[int, ...] = ()
 
     def covers(self, cell: Cell, major: int) -> bool:
-        if self.majors and major not in self.majors:
-            return False
+        return self.fits(cell) and (not self.majors or major in self.majors)
+
+    def fits(self, cell: Cell) -> bool:
+        """The same for whichever major has it."""
         return all(getattr(cell, what) in listed(names) for what, names in self.where.items())
 
 
@@ -182,6 +184,8 @@ class Library:
     """What a scenario needs in the call."""
     shown: Callable[[Any], str] = repr
     """What the host sees of a value, to be compared; never an address in memory."""
+    touches: Mapping[str, str | Iterable[str]] = field(default_factory=dict)
+    """For answers of odd form: a key in them -> the facts that hang on it."""
     by_chance: str = ""
     """Request headers that are other ones at each call: signatures, dates, ids."""
 

@@ -246,7 +246,7 @@ class ChatChunks:
         (choice,) = chunk.choices
         delta = choice.delta
         content = delta.content
-        if not content or delta.tool_calls is not None:
+        if not content or type(content) is not str or delta.tool_calls is not None:
             return None
         self._append(content)
         self._last = chunk
@@ -489,7 +489,10 @@ class ResponseEvents:
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
-        self._pieces[event.type].append(event.delta)
+        piece = event.delta
+        if type(piece) is not str:
+            return None
+        self._pieces[event.type].append(piece)
         return True
 
     def add(self, event: Any) -> bool:

@@ -8,6 +8,9 @@ has no price. Here an id is found only if a rule names it, see ``matching``, and
 from __future__ import annotations
 
 import re
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .matching import names
@@ -53,11 +56,59 @@ def is_dated(model: str) -> bool:
     return _DATED.search(model) is not None
 
 
+_FETCHING = "genai_prices.update_prices"
+"""What fetches newer prices, which we never do. It imports an HTTP client (httpx2)."""
+
+
+def _without_fetching() -> Any:
+    """The library, imported without the HTTP client; whoever asks for what fetches gets that.
+
+    We import on a thread of our own, and openai 2 looks at a half-imported httpx2 as it is called.
+    """
+    if "genai_prices" in sys.modules or "httpx2" in sys.modules:
+        import genai_prices
+
+        return genai_prices
+    stand_in: Any = ModuleType(_FETCHING)
+    stand_in.__getattr__ = _later
+    sys.modules[_FETCHING] = stand_in
+    try:
+        import genai_prices
+    finally:
+        del sys.modules[_FETCHING]
+    for name in [name for name, value in vars(genai_prices).items() if type(value) is _Later]:
+        delattr(genai_prices, name)
+    genai_prices.__getattr__ = _fetching
+    return genai_prices
+
+
+class _Later:
+    """One of its names, for who has imported it in that very moment."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _fetching(self._name)(*args, **kwargs)
+
+
+def _later(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return _Later(name)
+
+
+def _fetching(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module(_FETCHING), name)
+
+
 class Bundled:
     """What genai-prices knows; making one imports it, which takes half a second."""
 
     def __init__(self) -> None:
-        import genai_prices
+        genai_prices = _without_fetching()
         from genai_prices.data_snapshot import get_snapshot
 
         self._providers: dict[str, Any] = {p.id: p for p in get_snapshot().providers}

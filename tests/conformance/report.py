@@ -1,0 +1,103 @@
+"""The table as a page: what is called, through which doors, and what is not as it should be.
+
+`docs/conformance.md` is written by `scripts/generate_docs.py` and printed by `make conformance`. It
+tells what the rows say, whatever was run where; the part of a library that is not installed here
+stays as it stands.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.conformance.libraries import LIBRARIES, ROWS, WITHOUT_ROWS
+from tests.conformance.table import COLOURS, cells, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.conformance.table import Cell, Gap, Library
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+
+
+def matrix(before: str) -> str:
+    """The generated part of the page, of which `before` is the present text."""
+    parts = [_section(name, before) for name in sorted(ROWS)]
+    reasons = [f"* {name}: {why}" for name, why in sorted(WITHOUT_ROWS.items())]
+    return "\n\n".join([*parts, *(["## Not in the table", "\n".join(reasons)] if reasons else [])])
+
+
+def _section(name: str, before: str) -> str:
+    head = f"## {name}\n"
+    if name in LIBRARIES:
+        return "\n".join([head, *_told(LIBRARIES[name])])
+    _, _, present = before.partition(head)
+    return head + present.partition("\n## ")[0].rstrip()
+
+
+def _told(library: Library) -> Iterator[str]:
+    table = cells(library)
+    yield f"{len(table)} calls, each made bare and instrumented."
+    yield ""
+    yield from _rows(("endpoint", "method", "modes", "calls"), _endpoints(library, table))
+    doors = list(dict.fromkeys(cell.door for cell in table))
+    yield ""
+    yield from _rows(("scenario", *doors), _scenarios(library, table, doors))
+    yield ""
+    yield from _rows(("a stream is left", *doors), _endings(table, doors))
+    for number, gap in enumerate(library.gaps, 1):
+        yield ("\n" if number == 1 else "") + f"{number}. {_gap(gap)}"
+
+
+def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    lines = [list(head)]
+    lines += [["---"] * len(lines[0]), *map(list, rows)]
+    return (f"| {' | '.join(line)} |" for line in lines)
+
+
+def _endpoints(library: Library, table: list[Cell]) -> Iterator[Iterable[str]]:
+    for endpoint in library.endpoints.values():
+        calls = sum(cell.endpoint == endpoint.name for cell in table)
+        method = ".".join(filter(None, (endpoint.resource, endpoint.verb)))
+        modes = ", ".join(mode.name for mode in endpoint.modes)
+        yield endpoint.name, f"`{method}`", modes, str(calls)
+
+
+def _scenarios(library: Library, table: list[Cell], doors: list[str]) -> Iterator[Iterable[str]]:
+    colours: dict[tuple[str, str], set[str]] = defaultdict(set)
+    gaps: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for cell in table:
+        colours[cell.scenario, cell.door].add(cell.colour)
+        for number, gap in enumerate(library.gaps, 1):
+            if gap.fits(cell):
+                gaps[cell.scenario, cell.door].add(number)
+    for scenario in dict.fromkeys(cell.scenario for cell in table):
+        spots = [(scenario, door) for door in doors]
+        yield scenario, *(_spot(colours[spot], gaps[spot]) for spot in spots)
+
+
+def _endings(table: list[Cell], doors: list[str]) -> Iterator[Iterable[str]]:
+    colours: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for cell in table:
+        if cell.mode != "whole":
+            colours[cell.ending, cell.door].add(cell.colour)
+    for ending in dict.fromkeys(ending for ending, _ in colours):
+        yield ending, *(_spot(colours[ending, door], ()) for door in doors)
+
+
+def _spot(colours: Iterable[str], gaps: Iterable[int]) -> str:
+    both = set(colours) == set(COLOURS)
+    told = "both" if both else ", ".join(sorted(colours))
+    return " ".join([told, *(f"[{number}]" for number in sorted(gaps))]).strip()
+
+
+def _gap(gap: Gap) -> str:
+    where = ", ".join(f"{what} {', '.join(listed(names))}" for what, names in gap.where.items())
+    majors = f"; majors {', '.join(map(str, gap.majors))}" if gap.majors else ""
+    return f"{where}{majors}: {gap.reason}. Not told: {', '.join(sorted(listed(gap.facts)))}."
+
+
+if __name__ == "__main__":
+    print(matrix(PAGE.read_text("utf-8")))

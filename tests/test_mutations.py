@@ -1,0 +1,213 @@
+"""Answers of odd form: each key of each fixture deleted, nulled and retyped in turn.
+
+The host sees exactly what it sees without us, and the span keeps every fact that does not hang on
+the key (`Library.touches` says which do). Each third key is changed, in one way in turn; every key
+in all three ways by `make test-all`.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+import genai_otel
+from tests.conformance.conftest import Bench
+from tests.conformance.facts import found
+from tests.conformance.libraries import LIBRARIES
+from tests.conformance.share import WHOLE
+from tests.conformance.table import Cell, listed
+from tests.provider import SCENARIOS, Provider, Replay
+from tests.provider.answer import Answer, stream_parts
+from tests.provider.catalogue import BY_NAME
+from tests.provider.wire import Ask, Frame, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conformance.facts import Facts
+    from tests.conformance.table import Endpoint, Library, Mode
+    from tests.conformance.visits import Visit
+
+pytestmark = pytest.mark.slow
+MODEL = "replay-odd"
+FIXTURES = ("tools", "reasoning", "cached", "filtered")
+"""What between them has every key that is read."""
+WAYS = ("deleted", "nulled", "retyped")
+_SHARE = 3
+_ITEMS = 2
+"""Of a list so many items are changed: the others are alike."""
+
+
+class Odd(NamedTuple):
+    """One change: where in which message of the answer, and what hung on it."""
+
+    at: int
+    path: tuple[str | int, ...]
+    way: str
+
+    def __str__(self) -> str:
+        return f"{self.way}: {self.at}/{'/'.join(map(str, self.path))}"
+
+
+def odds(messages: list[Any]) -> Iterator[Odd]:
+    keys = [(at, path) for at, message in enumerate(messages) for path in _paths(message)]
+    for turn, (at, path) in enumerate(keys):
+        for way in WAYS if WHOLE else (WAYS[turn % len(WAYS)],):
+            yield Odd(at, path, way)
+
+
+def _paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from _paths(inner, (*path, key))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value[:_ITEMS]):
+            yield from _paths(inner, (*path, at))
+
+
+def changed(message: Any, odd: Odd) -> Any:
+    message = copy.deepcopy(message)
+    *way, last = odd.path
+    holder = message
+    for key in way:
+        holder = holder[key]
+    if odd.way == "deleted":
+        del holder[last]
+    else:
+        holder[last] = None if odd.way == "nulled" else _retyped(holder[last])
+    return message
+
+
+def _retyped(value: Any) -> Any:
+    return {
+        str: 7,
+        bool: "maybe",
+        int: "seven",
+        float: "seven",
+        list: {"odd": 1},
+        dict: ["odd"],
+    }.get(type(value), "odd")
+
+
+def hanging(library: Library, message: Any, odd: Odd) -> set[str]:
+    """The facts that may be told otherwise: those of the key, and of all that lies in it."""
+    value = message
+    for key in odd.path:
+        value = value[key]
+    keys = {*odd.path, *(key for path in _paths(value) for key in path)}
+    return {fact for key in keys for fact in listed(library.touches.get(str(key), ""))}
+
+
+# ------------------------------------------------------------------------------------ the provider
+
+
+class _Served(Replay):
+    """Answers with the messages that it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def answer(self, endpoint: Any, ask: Ask) -> Answer:
+        if not ask.stream:
+            return Answer(
+                headers={"content-type": "application/json"}, body=to_json(self.messages[0])
+            )
+        kinds = (message.get("type", "") for message in self.messages)
+        names = [kind if isinstance(kind, str) else "" for kind in kinds]
+        frames = [Frame(m, event) for m, event in zip(self.messages, names, strict=True)]
+        head = {"content-type": endpoint.stream_type}
+        return Answer(headers=head, parts=stream_parts(iter(frames), endpoint, SCENARIOS["ok"]))
+
+
+def messages_of(visit: Visit, scenario: str) -> list[Any]:
+    """The messages that the fixture's answer consists of; none where it is no JSON."""
+    endpoint, row = BY_NAME[visit.cell.endpoint], SCENARIOS[scenario]
+    ask = Ask(MODEL, endpoint.name, visit.mode.stream, visit.mode.usage, body=visit.arguments)
+    if visit.mode.stream:
+        return [frame.data for frame in endpoint.frames(ask, row)] if endpoint.frames else []
+    whole = endpoint.whole(ask, row)
+    return [whole] if isinstance(whole, dict) else []
+
+
+# ----------------------------------------------------------------------------------------- visits
+
+
+def _rows() -> Iterator[Any]:
+    for library in LIBRARIES.values():
+        for endpoint in library.endpoints.values() if library.touches else ():
+            for mode in endpoint.modes:
+                yield pytest.param(
+                    library, endpoint, mode, id=f"{library.name}-{endpoint.name}-{mode.name}"
+                )
+
+
+@pytest.fixture(scope="module")
+def served() -> _Served:
+    return _Served()
+
+
+@pytest.fixture(scope="module")
+def bench(served: _Served) -> Iterator[Bench]:
+    import asyncio
+
+    with asyncio.Runner() as runner, Provider(replay=served) as provider:
+        bench = Bench(provider, runner)
+        yield bench
+        bench.close()
+
+
+@pytest.mark.parametrize(("library", "endpoint", "mode"), list(_rows()))
+def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
+    bench: Bench, served: _Served, library: Library, endpoint: Endpoint, mode: Mode
+) -> None:
+    door = next(iter(library.doors))
+    cell = Cell(library.name, endpoint.name, "plain", door, mode.name, "sync", MODEL, "exhausted")
+    seen: set[str] = set()
+    for scenario in FIXTURES:
+        messages = messages_of(bench.visit(library, cell), scenario)
+        fresh = [odd for odd in odds(messages) if _key(messages, odd) not in seen]
+        fresh = fresh if WHOLE else fresh[::_SHARE]
+        seen |= {_key(messages, odd) for odd in fresh}
+        if not fresh:
+            continue
+        answers = [messages, *(_with(messages, odd) for odd in fresh)]
+        bare = _visits(bench, served, library, cell, answers)
+        bench.instrument()
+        watched = _visits(bench, served, library, cell, answers)
+        genai_otel.uninstrument()
+        usual = watched[0][1]
+        assert usual is not None
+        for odd, (seen_bare, _), (saw, told) in zip(fresh, bare[1:], watched[1:], strict=True):
+            assert saw == seen_bare, f"{scenario}, {odd}"
+            if saw["error"] is None:
+                assert told is not None, f"{scenario}, {odd}"
+                loose = hanging(library, messages[odd.at], odd)
+                lost = {f: told[f] for f, v in usual.items() if f not in loose and told[f] != v}
+                assert lost == {}, f"{scenario}, {odd}"
+
+
+def _key(messages: list[Any], odd: Odd) -> str:
+    """What has been changed in another message or fixture of the same form is not changed again."""
+    kind = messages[odd.at].get("type", odd.at if odd.at < _ITEMS else "later")
+    return f"{odd.way} {kind} {'/'.join(map(str, odd.path))}"
+
+
+def _with(messages: list[Any], odd: Odd) -> list[Any]:
+    return [changed(m, odd) if at == odd.at else m for at, m in enumerate(messages)]
+
+
+def _visits(
+    bench: Bench, served: _Served, library: Library, cell: Cell, answers: list[list[Any]]
+) -> list[tuple[dict[str, Any], Facts | None]]:
+    bench.forget()
+    told: list[tuple[dict[str, Any], Facts | None]] = []
+    for served.messages in answers:
+        visit = bench.visit(library, cell)
+        bench.go(visit)
+        spans = bench.spans()
+        assert len(spans) < _ITEMS
+        told.append((visit.seen(), found(spans[0]) if spans else None))
+    return told
