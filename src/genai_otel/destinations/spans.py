@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
+    """The attributes of an ended span, past two layers of proxies: all of them are read here."""
+    attributes = getattr(span, "_attributes", None)
+    if type(attributes) is dict:
+        return attributes
+    inner = getattr(attributes, "_dict", None)
+    return inner if type(inner) is dict else span.attributes or {}
+
+
 def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> ReadableSpan:
     """A copy with these attributes, and with other ``events``, ``name``, ``status`` where given.
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from genai_otel._settings import one_of, variable
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .destination import Destination
-    from .otlp import LogRecord
 
     Project = Callable[[ReadableSpan], ReadableSpan]
-    LogRecords = Callable[[ReadableSpan], Sequence[LogRecord]]
+    LogRecords = Callable[[ReadableSpan], Sequence[Any]]
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
     """Method, URL, headers and body to all headers to send."""
 
