@@ -235,6 +235,14 @@ def test_aws_spans_have_no_content(name: str) -> None:
     assert after.resource.attributes["service.name"] == "shop"
 
 
+def test_aws_spans_of_one_resource_stay_of_one() -> None:
+    first, second = span(CHAT), span(TOOL, resource=span(CHAT).resource)
+    again = span(TOOL, resource=first.resource)
+    assert aws.project(first).resource is aws.project(again).resource
+    assert aws.log_records(first)[0].resource is aws.project(first).resource
+    assert aws.project(second).resource is not aws.project(first).resource
+
+
 def test_aws_content_is_an_event_of_the_span() -> None:
     given = span(CHAT)
     (event,) = aws.log_records(given)
