@@ -155,6 +155,23 @@ class Receiver:
         """Of all spans that were taken, sorted."""
         return sorted(span.name for got in self.taken for span in got.spans)
 
+    @property
+    def spans(self) -> dict[bytes, Any]:
+        """All that were taken, by their ids."""
+        return {span.span_id: span for got in self.taken for span in got.spans}
+
+    @property
+    def metrics(self) -> set[str]:
+        """The names of all that were taken."""
+        return {
+            metric.name
+            for got in self.taken
+            if got.signal == "metrics"
+            for r in got.message.resource_metrics
+            for c in r.scope_metrics
+            for metric in c.metrics
+        }
+
     def __enter__(self) -> Self:
         return self
 
@@ -211,6 +228,18 @@ class GrpcReceiver:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(None).wait()
+
+
+def attributes(holder: Any) -> dict[str, Any]:
+    """Those of a span, log record or resource, as plain values."""
+    return {pair.key: _plain(pair.value) for pair in holder.attributes}
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_plain(each) for each in value.array_value.values]
+    return None if kind is None else getattr(value, kind)
 
 
 def closed_port() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.otlp_sink import Sink, attributes
+from tests.receiver import Receiver, Reply, attributes
 from tests.stored import run_cli, spans, write_assistant
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as running:
+def sink() -> Iterator[Receiver]:
+    with Receiver() as running:
         yield running
 
 
@@ -27,7 +27,7 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: Sink) -> None:
+def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: Receiver) -> None:
     for _ in range(2):  # the second time the same spans
         said = run_cli("send", "--to", "phoenix", "--endpoint", sink.url, cwd=work).stdout
         assert said.startswith("7 of 7 spans of 1 traces are at phoenix")
@@ -40,7 +40,7 @@ def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: S
         assert "openinference.span.kind" in attributes(arrived)
 
 
-def test_content_is_sent_only_if_asked_for(work: Path, sink: Sink) -> None:
+def test_content_is_sent_only_if_asked_for(work: Path, sink: Receiver) -> None:
     ran = run_cli("send", "--to", "otlp", "--endpoint", sink.url, cwd=work)
     assert "--content full sends them" in ran.stderr
     assert "parcel" not in str(sink.spans).replace("name: ", "")
@@ -49,7 +49,7 @@ def test_content_is_sent_only_if_asked_for(work: Path, sink: Sink) -> None:
     assert "Where is my parcel?" in str(sink.spans)
 
 
-def test_several_destinations_and_files_for_programs(work: Path, sink: Sink) -> None:
+def test_several_destinations_and_files_for_programs(work: Path, sink: Receiver) -> None:
     other = write_assistant(work / "other")
     ran = run_cli(
         "send", ".genai_otel", "other", "--to", "otlp", "--to", "mlflow",
@@ -75,8 +75,8 @@ def test_a_backend_that_is_away_is_told_and_is_no_success(work: Path) -> None:
     assert "refused" in told["problem"].lower()
 
 
-def test_a_backend_that_refuses_is_told(work: Path, sink: Sink) -> None:
-    sink.status = 401
+def test_a_backend_that_refuses_is_told(work: Path, sink: Receiver) -> None:
+    sink.script = lambda _: Reply(401)
     told = _not_sent("--to", "otlp", "--endpoint", sink.url, cwd=work)
     assert (told["sent"], told["not_sent"]) == (0, {"refused": 7})
     assert "401" in told["problem"]
@@ -92,7 +92,7 @@ def test_wrong_calls(work: Path) -> None:
     assert "NAME=VALUE" in run_cli("send", "--to", "otlp", "--option", "x", cwd=work, code=2).stderr
 
 
-def test_what_could_not_be_read_is_noted(work: Path, sink: Sink) -> None:
+def test_what_could_not_be_read_is_noted(work: Path, sink: Receiver) -> None:
     (work / ".genai_otel" / "torn.jsonl").write_text("not json\n")
     ran = run_cli("send", "--to", "otlp", "--endpoint", sink.url, "--content", "full", cwd=work)
     assert "1 line(s) that are not OTLP-JSON were skipped" in ran.stderr

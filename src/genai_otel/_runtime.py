@@ -68,6 +68,10 @@ class Runtime:
         given = self.arguments
         host = given["tracer_provider"] or _host_provider()
         self._take_tracer(host if host is not None else self._own_provider())
+        if any(each.propagation == "xray" for each in self.outlets):
+            from .destinations.xray import propagate_header
+
+            self._closers.append(propagate_header())
         instruments = self._instruments(given["meter_provider"])
         ledgers = Ledgers(instruments, self._accounts)
         self.recorder = Recorder(self._current_source, ledgers, content=self.content)
@@ -112,8 +116,13 @@ class Runtime:
 
         from .destinations.ids import OsEntropyIds
 
+        ids = OsEntropyIds()
+        if any(each.ids == "xray" for each in self.outlets):
+            from .destinations.xray import XRayIds
+
+            ids = XRayIds()
         provider = TracerProvider(
-            resource=_resource(self.settings), id_generator=OsEntropyIds(), shutdown_on_exit=False
+            resource=_resource(self.settings), id_generator=ids, shutdown_on_exit=False
         )
         self._closers.append(provider.shutdown)
         return provider

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import propagate
 
 import genai_otel
 from genai_otel import Destination
+from genai_otel.destinations.xray import HEADER
 from tests.aws.server import Aws, Key
-from tests.otlp_sink import attributes
+from tests.receiver import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,3 +114,33 @@ def test_wrong_keys_deliver_nothing_and_say_so(
     assert not genai_otel.flush(2)
     assert aws.got == []
     assert {refusal.kind for refusal in aws.refused} == {"InvalidSignatureException"}
+
+
+def test_without_credentials_the_status_says_what_is_missing(
+    aws: Aws, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    send(aws, "xray")
+    chat(provider)
+    assert not genai_otel.flush(5)
+    (destination,) = genai_otel.status().destinations
+    assert "no AWS credentials: set AWS_PROFILE" in (destination.problem or "")
+
+
+def test_ids_and_header_in_xrays_form_are_options(aws: Aws, provider: Provider) -> None:
+    before = propagate.get_global_textmap()
+    send(aws, "xray", options={"ids": "xray", "propagation": "xray"})
+    assert HEADER in propagate.get_global_textmap().fields
+    chat(provider)
+    assert genai_otel.shutdown(20)
+    (span,) = aws.spans()
+    assert abs(int.from_bytes(span.trace_id[:4]) - time.time()) < 60
+    assert propagate.get_global_textmap() is before
+
+
+def test_an_unknown_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown ids 'zipkin': accepted are w3c, xray"):
+        genai_otel.instrument(
+            destinations=Destination("xray", options={"region": "eu-west-1", "ids": "zipkin"})
+        )

@@ -98,7 +98,8 @@ def _signals(preset: str) -> tuple[str, ...]:
 class Outlet:
     """One destination ready for use; ``content``: whether what was said may go there.
 
-    ``temporality`` is that of its metrics, ``None`` where it takes none.
+    ``temporality`` is that of its metrics, ``None`` where it takes none. ``ids`` and
+    ``propagation`` say whose form of trace ids and headers it asks for: ``w3c`` or ``xray``.
     """
 
     name: str
@@ -108,6 +109,8 @@ class Outlet:
     temporality: str | None = None
     store: LocalStore | None = None
     filter: Callable[[ReadableSpan], bool] | None = None
+    ids: str = "w3c"
+    propagation: str = "w3c"
 
     def delivery(self, *, recorded: bool) -> Delivery:
         """``recorded``: whether there is any content on the spans of this process."""
@@ -156,7 +159,16 @@ def _otlp(given: Destination, *, content: bool) -> Outlet:
     to = target(given)
     temporality = to.temporality if "metrics" in to.addresses else None
     channel = OtlpChannel(to, sender(to))
-    return Outlet(to.name, to.where, channel, content, temporality, filter=given.filter)
+    return Outlet(
+        to.name,
+        to.where,
+        channel,
+        content,
+        temporality,
+        filter=given.filter,
+        ids=to.ids,
+        propagation=to.propagation,
+    )
 
 
 def _console(given: Destination, *, content: bool) -> Outlet:

@@ -29,6 +29,7 @@ _MAX_BODY = 64 * 1024
 _MAX_HEADERS = 64 * 1024
 _SMALL = 512  # not worth compressing
 _LEVEL = 4
+_TOLD = 200
 
 
 class _Place(NamedTuple):
@@ -71,7 +72,7 @@ class HttpSender:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return Answer.again(_told(error))
-        except Exception as error:  # noqa: BLE001 - a signer without credentials, say
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is raised here
             self.close()
             return Answer.again(f"the request failed: {type(error).__name__}")
 
@@ -98,7 +99,10 @@ class HttpSender:
             headers["Content-Encoding"] = "gzip"
         headers |= address.headers
         if address.sign is not None:
-            headers = dict(address.sign("POST", address.url, headers, body))
+            try:
+                headers = dict(address.sign("POST", address.url, headers, body))
+            except Exception as error:  # noqa: BLE001 - no credentials, say: it tells which
+                return Answer.again(f"not signed: {str(error)[:_TOLD]}")
         kept = self._socket is not None
         try:
             return self._exchange(url, signal, headers, body, deadline)
