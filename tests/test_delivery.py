@@ -77,8 +77,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]
 
     yield make
     for each in made:
-        each.close(time.monotonic())
-        assert each.join(time.monotonic() + 5)
+        assert end(each, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +89,13 @@ def ended() -> Iterator[None]:
 def give(delivery: Delivery, *spans: ReadableSpan) -> None:
     for each in spans:
         delivery.accept(each, weight(each), ours=True)
+
+
+def end(delivery: Delivery, seconds: float = 5.0) -> bool:
+    delivery.close(time.monotonic() + seconds)
+    if not delivery.join(time.monotonic() + seconds):
+        delivery.abort()
+    return delivery.join(time.monotonic() + 5)
 
 
 def flush(delivery: Delivery, seconds: float = 10.0) -> bool:
@@ -263,8 +269,7 @@ def test_nobody_listens(deliver: Any) -> None:
     assert not flush(delivery, 0.5)
     assert time.monotonic() - began < 0.5 + 2
     assert delivery.problem == "connection refused"
-    delivery.close(time.monotonic() + 0.2)
-    assert delivery.join(time.monotonic() + 0.5)
+    assert end(delivery, 0.2)
     assert delivery.counts.dropped() == {"shutdown": 2}
 
 
@@ -318,8 +323,7 @@ def test_it_hangs(deliver: Any) -> None:
         give(delivery, span())
         began = time.monotonic()
         assert not flush(delivery, 0.3)
-        delivery.close(time.monotonic() + 0.3)
-        assert delivery.join(time.monotonic() + 0.3), "it was cut off"
+        assert end(delivery, 0.3), "it was cut off"
         assert time.monotonic() - began < 0.6 + 4
         assert delivery.counts.dropped() == {"shutdown": 1}
 
@@ -501,8 +505,7 @@ def test_grpc_nobody_listens(deliver: Any) -> None:
     delivery = deliver(f"http://127.0.0.1:{closed_port()}", options=grpc_options())
     give(delivery, span())
     assert not flush(delivery, 0.5)
-    delivery.close(time.monotonic() + 0.3)
-    assert delivery.join(time.monotonic() + 2)
+    assert end(delivery, 0.3)
     assert delivery.counts.dropped() == {"shutdown": 1}
 
 
@@ -512,8 +515,7 @@ def test_grpc_hangs(deliver: Any) -> None:
         delivery = deliver(receiver.url, options=grpc_options())
         give(delivery, span())
         assert not flush(delivery, 0.3)
-        delivery.close(time.monotonic() + 0.2)
-        assert delivery.join(time.monotonic() + 2)
+        assert end(delivery, 0.2)
         going.set()
 
 
@@ -548,8 +550,7 @@ def test_exporters_run_on_a_worker_and_quietly() -> None:
     give(delivery, span())
     assert not flush(delivery)
     assert delivery.counts.dropped() == {"refused": 1}
-    delivery.close(time.monotonic() + 5)
-    assert delivery.join(time.monotonic() + 5)
+    assert end(delivery)
     assert exporter.ended == 1
     assert exporter.keys == [[True, True]] * 2
     assert exporter.threads == {"genai-otel-given"}

@@ -239,6 +239,11 @@ class Runtime:
         OPEN.settle()
         return self._outgoing is None or bool(contained(self._outgoing.flush, timeout))
 
+    def at_root(self, then: Callable[[], None]) -> None:
+        """Calls ``then`` whenever a span without a parent in this process has ended."""
+        if self._outgoing is not None:
+            self._outgoing.at_root(then)
+
     def remove(self, libraries: Sequence[str]) -> None:
         for installation in self.installations:
             if not libraries or installation.adapter.name in libraries:

@@ -44,7 +44,6 @@ PATIENCE = 300.0
 MEASURE_EVERY = 60.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_GRACE = 0.2  # for a worker to see that it was cut off
 _SAY_EVERY = 60.0
 _jitter = SystemRandom().uniform
 
@@ -229,10 +228,13 @@ class Delivery:
         if thread is None or thread is threading.current_thread():
             return True
         thread.join(max(0.0, deadline - monotonic()))
-        if thread.is_alive():
-            self._channel.abort()
-            thread.join(_GRACE)
         return not thread.is_alive()
+
+    def abort(self) -> None:
+        """After ``close``: whatever the worker still waits for comes to an end."""
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            self._channel.abort()
 
     # ------------------------------------------------------------------------ the worker
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from .seat import seat_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .destination import Outlet
     from .export import Delivery
     from .seat import Seat
+
+
+_GRACE = 0.2
+"""Seconds, of those given, for workers to see that they were cut off."""
 
 
 class Outgoing:
@@ -21,6 +25,7 @@ class Outgoing:
     def __init__(self, outlets: Sequence[Outlet], *, recorded: bool) -> None:
         self.pairs = [(each, each.delivery(recorded=recorded)) for each in outlets]
         self._seats: list[Seat] = []
+        self._at_root: Callable[[], None] | None = None
         self._meters: Any = None
 
     @property
@@ -31,7 +36,14 @@ class Outgoing:
         """From now on, what ends there goes out."""
         seat = seat_on(provider)
         seat.take(self._all)
+        seat.at_root = self._at_root
         self._seats.append(seat)
+
+    def at_root(self, then: Callable[[], None] | None) -> None:
+        """``then`` is called whenever a span without a parent in this process has ended."""
+        self._at_root = then
+        for seat in self._seats:
+            seat.at_root = then
 
     def meter_provider(self, resource: Any) -> Any:
         """One whose metrics go out; ``None`` where no destination takes any."""
@@ -67,13 +79,18 @@ class Outgoing:
 
     def close(self, timeout: float) -> bool:
         """Delivers what is queued and ends; whether all of it arrived, within ``timeout``."""
-        deadline = monotonic() + timeout
+        deadline = monotonic() + timeout - _GRACE
         before = [each.counts.lost.total() for each in self._all]
         for each in self._all:
             each.close(deadline)
-        ended = [each.join(deadline) for each in self._all]
+        for each in self._all:
+            each.join(deadline)
+        for each in self._all:
+            each.abort()  # who still waits for a receiver
+        ended = [each.join(deadline + _GRACE) for each in self._all]
         for seat in self._seats:
             seat.leave(self._all)
+            seat.at_root = None
         if self._meters is not None:
             self._meters.shutdown()
         return all(ended) and before == [each.counts.lost.total() for each in self._all]

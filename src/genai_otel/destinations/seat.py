@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from .spans import is_ours, weight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -40,6 +40,7 @@ class Seat(SpanProcessor):
 
     def __init__(self) -> None:
         self._here: tuple[Delivery, ...] = ()
+        self.at_root: Callable[[], None] | None = None
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         self._here += tuple(deliveries)
@@ -53,13 +54,16 @@ class Seat(SpanProcessor):
         ours, size = is_ours(span), weight(span)
         for each in self._here:
             each.accept(span, size, ours=ours)
+        if self.at_root is not None and (span.parent is None or span.parent.is_remote):
+            self.at_root()
 
     def shutdown(self) -> None:
         deadline = monotonic() + _END
         for each in self._here:
             each.close(deadline)
         for each in self._here:
-            each.join(deadline)
+            if not each.join(deadline):
+                each.abort()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         deadline = monotonic() + timeout_millis / 1000
