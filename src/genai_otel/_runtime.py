@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from ._settings import Settings
     from .destinations.destination import Outlet
+    from .destinations.outgoing import Outgoing
 
 logger = logging.getLogger("genai_otel")
 
@@ -45,11 +45,10 @@ class Runtime:
         self.outlets: list[Outlet] = []
         self.content = False
         self._joined = False
-        self._flushers: list[Any] = []
+        self._outgoing: Outgoing | None = None
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
         self._source: Source | None = None
-        self._meters: Any = None
         self._measures_anew = False
         self.recorder: Recorder | None = None
         self._accounts = Accounts()
@@ -69,6 +68,10 @@ class Runtime:
         given = self.arguments
         host = given["tracer_provider"] or _host_provider()
         self._take_tracer(host if host is not None else self._own_provider())
+        if any(each.propagation == "xray" for each in self.outlets):
+            from .destinations.xray import propagate_header
+
+            self._closers.append(propagate_header())
         instruments = self._instruments(given["meter_provider"])
         ledgers = Ledgers(instruments, self._accounts)
         self.recorder = Recorder(self._current_source, ledgers, content=self.content)
@@ -113,31 +116,29 @@ class Runtime:
 
         from .destinations.ids import OsEntropyIds
 
+        ids = OsEntropyIds()
+        if any(each.ids == "xray" for each in self.outlets):
+            from .destinations.xray import XRayIds
+
+            ids = XRayIds()
         provider = TracerProvider(
-            resource=_resource(self.settings), id_generator=OsEntropyIds(), shutdown_on_exit=False
+            resource=_resource(self.settings), id_generator=ids, shutdown_on_exit=False
         )
         self._closers.append(provider.shutdown)
         return provider
 
     def _take_tracer(self, provider: Any) -> None:
         """Uses ``provider`` from now on, with our destinations behind it."""
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-        from .destinations.destination import Projection
-        from .destinations.seat import seat_on
+        from .destinations.outgoing import Outgoing
 
         self._host = _host_provider()
+        if self._outgoing is None:
+            self._outgoing = Outgoing(self.outlets, recorded=self.content)
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
         elif self.outlets:
-            projections = [Projection(each, recorded=self.content) for each in self.outlets]
-            processors = [BatchSpanProcessor(each) for each in projections]
-            seat = seat_on(provider)
-            seat.take(processors)
-            self._flushers.extend(processors)
-            self._closers.extend(each.shutdown for each in processors)
-            self._closers.append(partial(seat.leave, processors))
+            self._outgoing.sit(provider)
         from . import __version__
 
         tracer = provider.get_tracer("genai_otel", __version__)
@@ -204,28 +205,12 @@ class Runtime:
     def _instruments(self, given: MeterProvider | None) -> Instruments | None:
         from . import __version__
 
-        provider = given or _host_meter_provider() or self._own_meter_provider()
+        provider = given or _host_meter_provider()
+        if provider is None and self._outgoing is not None:
+            provider = self._outgoing.meter_provider(_resource(self.settings))
         if provider is None:
             return None
         return Instruments(provider.get_meter("genai_otel", __version__))
-
-    def _own_meter_provider(self) -> Any:
-        exporters = [outlet.metrics for outlet in self.outlets if outlet.metrics is not None]
-        if not exporters:
-            return None
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-
-        from .destinations.this_process import ThisProcess
-
-        readers = [PeriodicExportingMetricReader(ThisProcess(each)) for each in exporters]
-        provider = MeterProvider(
-            metric_readers=readers, resource=_resource(self.settings), shutdown_on_exit=False
-        )
-        self._flushers.append(provider)
-        self._closers.append(provider.shutdown)
-        self._meters = provider
-        return provider
 
     def after_fork(self) -> None:
         """In the child: what the parent has measured, and what it may hold locked, is left alone.
@@ -234,10 +219,8 @@ class Runtime:
         """
         for installation in self.installations:
             installation.forget()
-        if self._meters is not None:
-            self._flushers.remove(self._meters)
-            self._closers.remove(self._meters.shutdown)
-            self._meters, self._measures_anew = None, True
+        if self._outgoing is not None and self._outgoing.after_fork():
+            self._measures_anew = True
 
     def _measure_anew(self) -> None:
         with _LOCK:
@@ -254,8 +237,12 @@ class Runtime:
 
     def flush(self, timeout: float) -> bool:
         OPEN.settle()
-        done = [contained(each.force_flush, int(timeout * 1000)) for each in self._flushers]
-        return all(done)
+        return self._outgoing is None or bool(contained(self._outgoing.flush, timeout))
+
+    def at_root(self, then: Callable[[], None]) -> None:
+        """Calls ``then`` whenever a span without a parent in this process has ended."""
+        if self._outgoing is not None:
+            self._outgoing.at_root(then)
 
     def remove(self, libraries: Sequence[str]) -> None:
         for installation in self.installations:
@@ -268,27 +255,20 @@ class Runtime:
         """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
         self.remove(())
         OPEN.end_all()
-        closing = threading.Thread(target=self._close, name="genai-otel-shutdown", daemon=True)
-        try:
-            closing.start()
-        except RuntimeError:  # the interpreter is ending: no thread can be started any more
-            self._close()
-            return True
-        closing.join(timeout)
-        return not closing.is_alive()
-
-    def _close(self) -> None:
-        for close in reversed(self._closers):
+        done = self._outgoing is None or bool(contained(self._outgoing.close, timeout))
+        for close in self._closers:
             contained(close)
+        return done
 
     def status(self) -> Status:
         kept = {each.adapter.name: each for each in self.installations}
+        pairs = self._outgoing.pairs if self._outgoing is not None else ()
         return Status(
             active=any(each.guard.enabled for each in self.installations),
             provider="the host's" if self._joined else "our own",
             content="full" if self.content else "none",
             libraries=tuple(library_status(e, kept.get(e.name)) for e in catalogue.CATALOGUE),
-            destinations=tuple(destination_status(each) for each in self.outlets),
+            destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
             faults=dict(FAULTS.counts),
         )

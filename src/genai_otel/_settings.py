@@ -114,6 +114,18 @@ class Settings:
         variable="GENAI_OTEL_THREAD_CONTEXT",
         sentence="threads: a thread started inside an operation belongs to it; off: it does not.",
     )
+    handle_sigterm: bool = _setting(
+        default=True,
+        variable="GENAI_OTEL_HANDLE_SIGTERM",
+        sentence="Whether SIGTERM, where nobody handles it, delivers what is queued before the "
+        "process dies of it; off: it does not.",
+    )
+    serverless: bool = _setting(
+        default=False,
+        variable="AWS_LAMBDA_FUNCTION_NAME",
+        sentence="Whether the process is frozen between calls: then what is queued is delivered at "
+        "the end of each.",
+    )
     otlp_in_environment: bool = _setting(
         default=False,
         variable=" or ".join(_OTLP_VARIABLES),
@@ -130,12 +142,13 @@ class Settings:
         """The settings of the environment; raises ``ValueError`` on a value that none accepts."""
         environ = os.environ if environ is None else environ
         found: dict[str, Any] = {
-            "otlp_in_environment": any(environ.get(name) for name in _OTLP_VARIABLES)
+            "otlp_in_environment": any(environ.get(name) for name in _OTLP_VARIABLES),
         }
         for each in fields(cls):
             raw = environ.get(each.metadata["variable"], "").strip()
             if raw:
                 found[each.name] = _converted(each.default, raw)
+        found["serverless"] = bool(environ.get("AWS_LAMBDA_FUNCTION_NAME"))  # any name means yes
         if switched_off(environ):
             found["disabled"] = True
         standard = environ.get(_STANDARD_CONTENT, "").strip()

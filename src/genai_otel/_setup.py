@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
@@ -10,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import _runtime
+from ._process import Ends
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from ._status import Status, library_status
@@ -103,6 +103,10 @@ def _begin(runtime: Runtime) -> None:
         runtime.shutdown(1.0)
         raise
     _RUNTIME, ACTIVE.recorder = runtime, runtime.recorder
+    if runtime.settings.handle_sigterm:
+        ENDS.take_sigterm()
+    if runtime.settings.serverless and not ENDS.after_each_event():
+        runtime.at_root(ENDS.now)
 
 
 def uninstrument(*libraries: str) -> None:
@@ -129,6 +133,7 @@ def shutdown(timeout: float = 2.0) -> bool:
     global _RUNTIME
     with _LOCK:
         runtime, _RUNTIME, ACTIVE.recorder = _RUNTIME, None, None
+    ENDS.leave_sigterm()
     return True if runtime is None else runtime.shutdown(timeout)
 
 
@@ -149,6 +154,8 @@ def status() -> Status:
 
 
 # ------------------------------------------------------------------------------------ pieces
+
+ENDS = Ends(shutdown, flush)
 
 
 def _settle(arguments: dict[str, Any]) -> Settings:
@@ -179,7 +186,7 @@ def _once_per_process() -> None:
         return
     _prepared = True
     _warn_of_foreign_files()
-    atexit.register(shutdown)
+    ENDS.register()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=background.finish, after_in_child=_after_fork)
 
@@ -191,6 +198,7 @@ def _after_fork() -> None:
     imports.renew_lock()
     _runtime.renew_lock()
     OPEN.forget()
+    ENDS.in_child()
     if _RUNTIME is not None:
         _RUNTIME.after_fork()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .destinations.destination import Outlet
+    from .destinations.export import Delivery
     from .engine.imports import Installation
 
 
@@ -23,13 +24,20 @@ class LibraryStatus:
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """One destination: where it is, whether content goes there, what was written and dropped."""
+    """One destination, in this process.
+
+    ``queued`` spans were taken, ``written`` of them acknowledged or written, ``dropped`` by reason
+    (a log record or a collection of metrics counts there, too); ``retried`` requests were sent
+    again. The ``problem`` is the last one, until something arrives.
+    """
 
     name: str
     where: str
     content: str
-    written: int | None = None
-    dropped: dict[str, int] | None = None
+    queued: int = 0
+    written: int = 0
+    retried: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -54,16 +62,20 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
     )
 
 
-def destination_status(outlet: Outlet) -> DestinationStatus:
-    content = "full" if outlet.content else "none"
-    if outlet.store is None:
-        return DestinationStatus(outlet.name, outlet.where, content)
-    counters = outlet.store.counters()["traces"]
+def destination_status(outlet: Outlet, delivery: Delivery) -> DestinationStatus:
+    counts, store = delivery.counts, outlet.store
+    written, dropped, problem = counts.sent, counts.dropped(), delivery.problem
+    if store is not None:  # which knows better why it did not write
+        told = store.counters()["traces"]
+        dropped.pop("refused", None)
+        written, dropped, problem = told.written, {**dropped, **told.dropped}, store.problem
     return DestinationStatus(
         outlet.name,
         outlet.where,
-        content,
-        counters.written,
-        dict(counters.dropped),
-        outlet.store.problem,
+        "full" if outlet.content else "none",
+        counts.queued,
+        written,
+        counts.retried,
+        dropped,
+        problem,
     )

@@ -11,7 +11,7 @@ import pytest
 import genai_otel
 from genai_otel import Destination
 from tests.backends import servers
-from tests.otlp_sink import Sink
+from tests.receiver import Receiver
 from tests.stored import spans
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Backends:
     """Those that are installed here, by name; ``store`` has the same trace as canonical spans."""
 
     store: Path
-    sink: Sink
+    sink: Receiver
     running: dict[str, servers.Server] = field(default_factory=dict)
     trace_id: str = ""
 
@@ -69,7 +69,7 @@ def backends(
 
     folder = tmp_path_factory.mktemp("backends")
     with ExitStack() as stack:
-        found = Backends(folder / "store", stack.enter_context(Sink()))
+        found = Backends(folder / "store", stack.enter_context(Receiver()))
         makers = {
             "phoenix": servers.phoenix,
             "mlflow": servers.mlflow,

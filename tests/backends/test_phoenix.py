@@ -9,8 +9,11 @@ import pytest
 
 from tests.backends import servers
 from tests.backends.conftest import PROJECT, SESSION
+from tests.stored import run_cli
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.backends.conftest import Backends
 
 pytestmark = pytest.mark.slow
@@ -121,3 +124,24 @@ def test_messages_tools_documents_and_metadata(spans: dict[str, Any]) -> None:
     root = json.loads(spans["invoke_workflow answer a customer"]["attributes"])
     assert root["metadata"]["tenant"] == "north"
     assert (root["user"]["id"], root["tag"]["tags"]) == ("ada", ["beta"])
+
+
+def test_a_store_can_be_sent_later_and_twice(url: str, backends: Backends, tmp_path: Path) -> None:
+    """Ids stay, so that Phoenix has each span once; another project shows it is the later one."""
+    expected = len(backends.canonical())
+    copied = tmp_path / "store"
+    copied.mkdir()
+    for file in backends.store.glob("traces-*.jsonl"):  # the same spans under ids of their own
+        text = file.read_text("utf-8").replace(backends.trace_id, backends.trace_id[::-1])
+        for span in backends.canonical():
+            text = text.replace(span["spanId"], span["spanId"][::-1])
+        (copied / file.name).write_text(text, "utf-8")
+    options = ("--endpoint", url, "--option", "project=later", "--content", "full")
+    for _ in range(2):
+        ran = run_cli("send", str(copied), "--to", "phoenix", *options, cwd=tmp_path)
+        assert ran.stdout.startswith(f"{expected} of {expected} spans of 1 traces are at phoenix")
+    found = servers.eventually(lambda: query(url, "later"))
+    servers.eventually(lambda: len(rows(query(url, "later"))) == expected)
+    assert found["traceCount"] == 1
+    kinds = {row["spanKind"] for row in rows(query(url, "later"))}
+    assert {"chain", "agent", "llm", "tool", "guardrail"} <= kinds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.backends import servers
-from tests.otlp_sink import attributes
+from tests.receiver import attributes
 from tests.stored import spans
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,14 +26,9 @@ from tests.dialects.spans import (
     span,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from opentelemetry.sdk.trace import ReadableSpan
-
 
 def told(dialect: str, attributes: dict[str, Any]) -> dict[str, Any]:
-    return dict(dialects.load(dialect)(span(attributes)).attributes or {})
+    return dict(dialects.load(dialect).project(span(attributes)).attributes or {})
 
 
 def parsed(dialect: str, attributes: dict[str, Any], name: str) -> Any:
@@ -235,6 +230,14 @@ def test_aws_spans_have_no_content(name: str) -> None:
     assert after.resource.attributes["service.name"] == "shop"
 
 
+def test_aws_spans_of_one_resource_stay_of_one() -> None:
+    first, second = span(CHAT), span(TOOL, resource=span(CHAT).resource)
+    again = span(TOOL, resource=first.resource)
+    assert aws.project(first).resource is aws.project(again).resource
+    assert aws.log_records(first)[0].resource is aws.project(first).resource
+    assert aws.project(second).resource is not aws.project(first).resource
+
+
 def test_aws_content_is_an_event_of_the_span() -> None:
     given = span(CHAT)
     (event,) = aws.log_records(given)
@@ -274,7 +277,7 @@ def test_canonical_facts_stay(dialect: str, name: str) -> None:
 @pytest.mark.parametrize("dialect", dialects.NAMES)
 def test_a_failure_stays_one(dialect: str) -> None:
     before = failed()
-    after = dialects.load(dialect)(before)
+    after = dialects.load(dialect).project(before)
     assert (after.status, after.events) == (before.status, before.events)
     assert dict(after.attributes or {})["error.type"] == "TimeoutError"
 
@@ -283,9 +286,9 @@ def test_a_failure_stays_one(dialect: str) -> None:
 @pytest.mark.parametrize("given", [*ALL.values(), EMBEDDINGS], ids=[*ALL, "again"])
 def test_nothing_comes_of_content_that_was_left_out(dialect: str, given: dict[str, Any]) -> None:
     given = _marked(given)
-    after = dialects.load(dialect)(without_content(span(given)))
+    after = dialects.load(dialect).project(without_content(span(given)))
     assert "SECRET" not in json.dumps(dict(after.attributes or {}))
-    shown = json.dumps(dict(dialects.load(dialect)(span(given)).attributes or {}))
+    shown = json.dumps(dict(dialects.load(dialect).project(span(given)).attributes or {}))
     assert dialect == "aws" or "SECRET" in shown or given is ALL["agent"] or "agent" in shown
 
 
@@ -358,7 +361,7 @@ def test_odd_values_are_not_said_and_nothing_is_raised(
     dialect: str, attributes: dict[str, Any], operation: str
 ) -> None:
     given = span({**attributes, "gen_ai.operation.name": operation})
-    after = dialects.load(dialect)(given)
+    after = dialects.load(dialect).project(given)
     assert all(type(name) is str for name in after.attributes or {})
     assert len(after.attributes or {}) <= 128
     for name in _WRITTEN & set(after.attributes or {}):
@@ -371,7 +374,7 @@ def test_odd_values_are_not_said_and_nothing_is_raised(
 @pytest.mark.parametrize("dialect", dialects.NAMES)
 def test_the_span_itself_is_not_changed(dialect: str) -> None:
     given = span(dict(CHAT))
-    project: Callable[[ReadableSpan], ReadableSpan] = dialects.load(dialect)
+    project = dialects.load(dialect).project
     assert dict(project(given).attributes or {}) == dict(project(given).attributes or {})
     assert given.attributes == CHAT
     assert dict(given.resource.attributes) == {"service.name": "shop"}

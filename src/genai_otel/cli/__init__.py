@@ -22,6 +22,7 @@ examples:
   genai-otel report cost --by user  what model calls cost
   genai-otel prices show gpt-5      what a model costs
   genai-otel redact < text          what would be masked in a text, and why
+  genai-otel send --to phoenix      what the store holds, to a backend
   genai-otel doctor                 what is active, what is skipped and why
 """
 
@@ -63,7 +64,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import doctor, prices, redact, report, traces
+    from . import doctor, prices, redact, report, send, traces
 
     parser = argparse.ArgumentParser(
         prog="genai-otel",
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run a program instrumented, without changing it")
     _add(commands, "traces", "list the stored traces, or show one", traces.configure)
     _add(commands, "report", "add up the stored calls", report.configure)
+    _add(commands, "send", "send what a store holds to a backend", send.configure)
     _add(commands, "prices", "show what a model costs, or check a file of prices", prices.configure)
     _add(commands, "redact", "what would be masked in a text, and why", redact.configure)
     _add(commands, "doctor", "what is active, what is skipped, and why", doctor.configure)

@@ -11,6 +11,8 @@ from . import Refusal
 from .text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genai_otel.destinations.reading import StoreReader
 
 
@@ -31,15 +33,21 @@ def positive(text: str) -> int:
 
 
 def open_store(place: str | None) -> StoreReader:
+    return open_stores([place] if place else [])
+
+
+def open_stores(places: Sequence[str]) -> StoreReader:
+    """All of these as one; the default store where none is named."""
     from genai_otel.destinations.reading import StoreReader
 
-    path = Path(place or _default_directory()).expanduser()
-    if not path.exists():
-        raise Refusal(
-            f"there is no store at {one_line(str(path))}: run a program with"
-            " genai_otel.instrument() or `genai-otel run` here, or name one with --dir"
-        )
-    return StoreReader(path)
+    paths = [Path(place).expanduser() for place in places or (_default_directory(),)]
+    for path in paths:
+        if not path.exists():
+            raise Refusal(
+                f"there is no store at {one_line(str(path))}: run a program with"
+                " genai_otel.instrument() or `genai-otel run` here, or name one"
+            )
+    return StoreReader(*paths)
 
 
 def _default_directory() -> str:

@@ -6,26 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from genai_otel import _names as names
 from genai_otel._settings import CONTENT_MODES, one_of
 
+from .channels import ExporterChannel, OtlpChannel
+from .export import Delivery
 from .presets import PRESETS
+from .sending import HttpSender
 from .spans import changed
 from .target import check_endpoint, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from .channels import Channel, Sender
     from .local import LocalStore
-    from .target import Project
-
-SCOPE = "genai_otel"
-"""The instrumentation scope of our own spans."""
+    from .target import Target
 
 CONTENT = frozenset(
     {
@@ -96,15 +96,27 @@ def _signals(preset: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Outlet:
-    """One destination ready for use: exporters, and what content they may see."""
+    """One destination ready for use; ``content``: whether what was said may go there.
+
+    ``temporality`` is that of its metrics, ``None`` where it takes none. ``ids`` and
+    ``propagation`` say whose form of trace ids and headers it asks for: ``w3c`` or ``xray``.
+    """
 
     name: str
     where: str
-    spans: SpanExporter | None
-    metrics: MetricExporter | None
+    channel: Channel
     content: bool
+    temporality: str | None = None
     store: LocalStore | None = None
-    project: Project | None = None
+    filter: Callable[[ReadableSpan], bool] | None = None
+    ids: str = "w3c"
+    propagation: str = "w3c"
+
+    def delivery(self, *, recorded: bool) -> Delivery:
+        """``recorded``: whether there is any content on the spans of this process."""
+        prepare = without_content if recorded and not self.content else None
+        tells = self.store is None  # which does so itself
+        return Delivery(self.name, self.channel, prepare=prepare, keep=self.filter, tells=tells)
 
 
 def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
@@ -115,86 +127,68 @@ def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
         default = PRESETS[given.preset].content or "none"
         keeps = (given.content or content or default) == "full"
         if given.preset == "local":
-            return _local(given, keeps, given.directory or directory)
-        return _console(keeps) if given.preset == "console" else _otlp(given, keeps)
+            return _local(given, given.directory or directory, content=keeps)
+        return (_console if given.preset == "console" else _otlp)(given, content=keeps)
     if isinstance(given, SpanExporter):
-        return Outlet(
-            type(given).__name__, "an exporter given in code", given, None, content == "full"
-        )
+        name, where = type(given).__name__, "an exporter given in code"
+        return Outlet(name, where, ExporterChannel(given), content == "full")
     raise ValueError(
         f"a destination is one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
         f" not {type(given).__name__}"
     )
 
 
-def _local(_given: Destination, content: bool, directory: str) -> Outlet:  # noqa: FBT001 - row
+def _local(given: Destination, directory: str, *, content: bool) -> Outlet:
     from .local import LocalStore
 
     store = LocalStore(directory)
-    where = str(store.directory)
-    return Outlet("local", where, store.span_exporter(), store.metric_exporter(), content, store)
-
-
-def _otlp(given: Destination, content: bool) -> Outlet:  # noqa: FBT001 - as above
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    to = target(given)
-    traces, metrics = to.addresses.get("traces"), to.addresses.get("metrics")
+    metrics = store.metric_exporter() if _takes(given, "metrics") else None
+    channel = ExporterChannel(store.span_exporter(), metrics)
     return Outlet(
-        to.name,
-        to.where,
-        OTLPSpanExporter(endpoint=traces.url, headers=dict(traces.headers)) if traces else None,
-        OTLPMetricExporter(endpoint=metrics.url, headers=dict(metrics.headers))
-        if metrics
-        else None,
+        "local",
+        str(store.directory),
+        channel,
         content,
-        project=to.project,
+        "cumulative" if metrics else None,
+        store,
+        given.filter,
     )
 
 
-def _console(content: bool) -> Outlet:  # noqa: FBT001 - as above
+def _otlp(given: Destination, *, content: bool) -> Outlet:
+    to = target(given)
+    temporality = to.temporality if "metrics" in to.addresses else None
+    channel = OtlpChannel(to, sender(to))
+    return Outlet(
+        to.name,
+        to.where,
+        channel,
+        content,
+        temporality,
+        filter=given.filter,
+        ids=to.ids,
+        propagation=to.propagation,
+    )
+
+
+def _console(given: Destination, *, content: bool) -> Outlet:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    return Outlet("console", "standard output", ConsoleSpanExporter(), None, content)
+    channel = ExporterChannel(ConsoleSpanExporter())
+    return Outlet("console", "standard output", channel, content, filter=given.filter)
 
 
-class Projection(SpanExporter):
-    """Gives an exporter our spans and no others, without content where it shall not see any.
-
-    ``recorded``: whether there is any content on the spans of this process.
-    """
-
-    def __init__(self, outlet: Outlet, *, recorded: bool) -> None:
-        self._exporter, self._content = outlet.spans, outlet.content or not recorded
-        self._project = outlet.project
-        self._closed = False
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if self._closed:
-            return SpanExportResult.SUCCESS
-        ours = [span for span in spans if is_ours(span)]
-        if not self._content:
-            ours = [without_content(span) for span in ours]
-        if self._project is not None:
-            ours = [self._project(span) for span in ours]
-        if not ours or self._exporter is None:
-            return SpanExportResult.SUCCESS
-        return self._exporter.export(ours)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter is None or self._exporter.force_flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        if not self._closed:
-            self._closed = True
-            if self._exporter is not None:
-                self._exporter.shutdown()
+def _takes(given: Destination, signal: str) -> bool:
+    return given.signals is None or signal in given.signals
 
 
-def is_ours(span: ReadableSpan) -> bool:
-    scope = span.instrumentation_scope
-    return scope is not None and scope.name == SCOPE
+def sender(to: Target) -> Callable[[Target], Sender]:
+    """What speaks the target's protocol."""
+    if to.protocol == "grpc":
+        from .sending_grpc import GrpcSender
+
+        return GrpcSender
+    return HttpSender
 
 
 def without_content(span: ReadableSpan) -> ReadableSpan:

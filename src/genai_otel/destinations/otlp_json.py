@@ -50,11 +50,11 @@ def metrics_request(data: MetricsData) -> Json:
                     {
                         "scope": _scope(each.scope),
                         "metrics": [_metric(metric) for metric in each.metrics],
-                        **_sparse(schemaUrl=_text(each.scope.schema_url)),
+                        **_sparse(schemaUrl=text(each.scope.schema_url)),
                     }
                     for each in item.scope_metrics
                 ],
-                **_sparse(schemaUrl=_text(item.resource.schema_url)),
+                **_sparse(schemaUrl=text(item.resource.schema_url)),
             }
             for item in data.resource_metrics
         ]
@@ -93,7 +93,7 @@ def _resource_of(item: Any) -> Any:
 
 
 def _schema_url(holder: Any) -> str:
-    return _text(holder.schema_url) if holder is not None else ""
+    return text(holder.schema_url) if holder is not None else ""
 
 
 def _attributed(holder: Any) -> Json:
@@ -104,8 +104,8 @@ def _scope(scope: Any) -> Json:
     if scope is None:
         return {}
     return _sparse(
-        name=_text(scope.name),
-        version=_text(scope.version),
+        name=text(scope.name),
+        version=text(scope.version),
         attributes=_attributes(scope.attributes),
     )
 
@@ -119,10 +119,10 @@ def _span(span: ReadableSpan) -> Json:
     return _sparse(
         traceId=_hex(context.trace_id, 32) if context else "",
         spanId=_hex(context.span_id, 16) if context else "",
-        traceState=_text(state.to_header()) if state else "",
+        traceState=text(state.to_header()) if state else "",
         parentSpanId=_hex(span.parent.span_id, 16) if span.parent else "",
         flags=_flags(span.parent),
-        name=_text(span.name),
+        name=text(span.name),
         kind=span.kind.value + 1,  # OTLP has 0 for "unspecified"
         startTimeUnixNano=_int64(span.start_time),
         endTimeUnixNano=_int64(span.end_time),
@@ -143,7 +143,7 @@ def _flags(context: Any) -> int:
 def _event(event: Any) -> Json:
     return _sparse(
         timeUnixNano=_int64(event.timestamp),
-        name=_text(event.name),
+        name=text(event.name),
         attributes=_attributes(event.attributes),
         droppedAttributesCount=_dropped(event),
     )
@@ -165,7 +165,7 @@ def _dropped(holder: Any) -> int:
 
 
 def _status(status: Any) -> Json:
-    return _sparse(message=_text(status.description), code=status.status_code.value)
+    return _sparse(message=text(status.description), code=status.status_code.value)
 
 
 # ----------------------------------------------------------------------------------------- logs
@@ -177,13 +177,13 @@ def _log(item: Any) -> Json:
         timeUnixNano=_int64(record.timestamp),
         observedTimeUnixNano=_int64(record.observed_timestamp),
         severityNumber=getattr(record.severity_number, "value", 0),
-        severityText=_text(record.severity_text),
+        severityText=text(record.severity_text),
         attributes=_attributes(record.attributes),
         droppedAttributesCount=_dropped(item) or _dropped(record),
         flags=int(record.trace_flags or 0),
         traceId=_hex(record.trace_id, 32) if record.trace_id else "",
         spanId=_hex(record.span_id, 16) if record.span_id else "",
-        eventName=_text(getattr(record, "event_name", None)),
+        eventName=text(getattr(record, "event_name", None)),
     ) | {"body": any_value(record.body)}
 
 
@@ -193,7 +193,7 @@ def _log(item: Any) -> Json:
 def _metric(metric: Any) -> Json:
     form, encode = _FORMS.get(type(metric.data).__name__, (None, None))
     head = _sparse(
-        name=_text(metric.name), description=_text(metric.description), unit=_text(metric.unit)
+        name=text(metric.name), description=text(metric.description), unit=text(metric.unit)
     )
     if form is None or encode is None:  # a kind of aggregation that is newer than this code
         return head
@@ -298,7 +298,7 @@ def any_value(value: Any) -> Json:
 
 def _any_value(value: Any, path: tuple[int, ...]) -> Json:  # noqa: PLR0911 - one row a type
     if isinstance(value, str):
-        return {"stringValue": _text(value)}
+        return {"stringValue": text(value)}
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):
@@ -319,7 +319,7 @@ def _container(value: Mapping[Any, Any] | Sequence[Any], path: tuple[int, ...]) 
         return {"stringValue": "[deeper values left out]"}
     path = (*path, id(value))
     if isinstance(value, Mapping):
-        pairs = [{"key": _key(k), "value": _any_value(v, path)} for k, v in value.items()]
+        pairs = [{"key": key_text(k), "value": _any_value(v, path)} for k, v in value.items()]
         return {"kvlistValue": {"values": pairs} if pairs else {}}
     values = [_any_value(item, path) for item in value]
     return {"arrayValue": {"values": values} if values else {}}
@@ -336,12 +336,12 @@ def _integer(value: int) -> Json:
 def _attributes(attributes: Mapping[str, Any] | None) -> list[Json]:
     if not attributes:
         return []
-    return [{"key": _key(key), "value": any_value(value)} for key, value in attributes.items()]
+    return [{"key": key_text(key), "value": any_value(value)} for key, value in attributes.items()]
 
 
-def _key(key: Any) -> str:
+def key_text(key: Any) -> str:
     if isinstance(key, str):
-        return _text(key)
+        return text(key)
     if type(key) in (float, bool, type(None)) or (type(key) is int and abs(key) < _INT64):
         return str(key)
     return _type_name(key)
@@ -352,7 +352,7 @@ def _type_name(value: Any) -> str:
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     """``value`` as text that UTF-8 can hold; what is no text becomes empty."""
     if not isinstance(value, str):
         return ""

@@ -82,11 +82,9 @@ COMMON = (
 class Preset:
     """One backend.
 
-    ``dialect`` names a module of ``destinations/dialects``. On the worker's thread, after the
-    destination's content policy and before sizes are looked at, its ``project`` is called for every
-    span: a pure function ``ReadableSpan -> ReadableSpan``. Where the row has a route for logs the
-    module may also have ``log_records``, ``ReadableSpan -> Sequence[LogRecord]`` (see ``otlp``),
-    called with the span as it was before ``project``.
+    ``dialect`` is one of ``destinations/dialects``. On the worker's thread, after the destination's
+    content policy and before sizes are looked at, its ``project`` is called for every span; where
+    the row has a route for logs, and the dialect has ``log_records``, these too.
 
     ``signer`` names a module of ``destinations`` with ``signer(service, options)``, called when the
     destination is made: it returns a function ``(method, url, headers, body) -> headers``, which is
@@ -137,7 +135,12 @@ def _key(*variables: str, required: bool = True) -> Option:
 
 
 _BEARER = Header("Authorization", "Bearer {api_key}")
-_REGION = Option("region", ("AWS_REGION", "AWS_DEFAULT_REGION"), required=True)
+_AWS_OPTIONS = (
+    Option("region", ("AWS_REGION", "AWS_DEFAULT_REGION"), required=True),
+    Option("profile", ("AWS_PROFILE",)),
+    Option("ids", default="w3c"),  # or xray: see xray.py
+    Option("propagation", default="w3c"),
+)
 # The documented limits are 200 KB a span, 10,000 spans and 5 MB a request.
 _XRAY = Limits(request_bytes=4 * MIB, request_spans=5_000, span_bytes=190_000)
 _AWS_TRACES = Route("/v1/traces", "https://xray.{region}.amazonaws.com", "xray")
@@ -197,7 +200,7 @@ _ROWS = (
         name="xray",
         title="AWS X-Ray",
         routes={"traces": _AWS_TRACES},
-        options=(_REGION, Option("profile", ("AWS_PROFILE",)), Option("ids", default="w3c")),
+        options=_AWS_OPTIONS,
         dialect="aws",
         signer="sigv4",
         limits=_XRAY,
@@ -222,9 +225,7 @@ _ROWS = (
             ),
         },
         options=(
-            _REGION,
-            Option("profile", ("AWS_PROFILE",)),
-            Option("ids", default="w3c"),
+            *_AWS_OPTIONS,
             Option("log_group", default="genai_otel"),
             Option("log_stream", default="default"),
         ),

@@ -6,17 +6,24 @@ which processors come and go: setting up and shutting down again leaves nothing 
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from .spans import is_ours, weight
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from .export import Delivery
+
 _SEATS: WeakKeyDictionary[Any, Seat] = WeakKeyDictionary()
+_END = 2.0
+"""Seconds that a provider's shutdown may take us."""
 
 
 def seat_on(provider: Any) -> Seat:
@@ -29,25 +36,41 @@ def seat_on(provider: Any) -> Seat:
 
 
 class Seat(SpanProcessor):
-    """Hands ended spans to whatever processors have their place here at the moment."""
+    """Hands ended spans to whatever deliveries have their place here at the moment."""
 
     def __init__(self) -> None:
-        self._here: tuple[SpanProcessor, ...] = ()
+        self._here: tuple[Delivery, ...] = ()
+        self.at_root: Callable[[], None] | None = None
 
-    def take(self, processors: Sequence[SpanProcessor]) -> None:
-        self._here += tuple(processors)
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        self._here += tuple(deliveries)
 
-    def leave(self, processors: Sequence[SpanProcessor]) -> None:
-        self._here = tuple(each for each in self._here if each not in processors)
+    def leave(self, deliveries: Sequence[Delivery]) -> None:
+        self._here = tuple(each for each in self._here if each not in deliveries)
 
     def on_end(self, span: ReadableSpan) -> None:
+        if not self._here or not _is_sampled(span):
+            return
+        ours, size = is_ours(span), weight(span)
         for each in self._here:
-            each.on_end(span)
+            each.accept(span, size, ours=ours)
+        if self.at_root is not None and (span.parent is None or span.parent.is_remote):
+            self.at_root()
 
     def shutdown(self) -> None:
+        deadline = monotonic() + _END
         for each in self._here:
-            each.shutdown()
+            each.close(deadline)
+        for each in self._here:
+            if not each.join(deadline):
+                each.abort()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        done = [each.force_flush(timeout_millis) for each in self._here]  # each, whatever the first
-        return all(done)
+        deadline = monotonic() + timeout_millis / 1000
+        tickets = [each.ticket(deadline) for each in self._here]
+        return all(ticket.wait() for ticket in tickets)
+
+
+def _is_sampled(span: ReadableSpan) -> bool:
+    context = span.get_span_context()
+    return context is not None and context.trace_flags.sampled

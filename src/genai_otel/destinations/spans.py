@@ -10,6 +10,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SCOPE = "genai_otel"
+"""The instrumentation scope of our own spans."""
+
+
+def is_ours(span: ReadableSpan) -> bool:
+    scope = span.instrumentation_scope
+    return scope is not None and scope.name == SCOPE
+
+
+def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
+    """The attributes of an ended span, past two layers of proxies: all of them are read here."""
+    attributes = getattr(span, "_attributes", None)
+    if type(attributes) is dict:
+        return attributes
+    inner = getattr(attributes, "_dict", None)
+    return inner if type(inner) is dict else span.attributes or {}
+
+
 def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> ReadableSpan:
     """A copy with these attributes, and with other ``events``, ``name``, ``status`` where given.
 
@@ -29,3 +47,25 @@ def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> R
         "instrumentation_scope": span.instrumentation_scope,
     }
     return ReadableSpan(**{**same, **more, "attributes": dict(attributes)})
+
+
+def weight(span: ReadableSpan) -> int:
+    """About how many bytes a span holds in memory; cheap, as it is asked where spans end."""
+    total = _BARE
+    for value in attributes_of(span).values():
+        total += _EACH + _held(value)
+    for event in span.events:
+        total += _BARE + sum(_EACH + _held(value) for value in (event.attributes or {}).values())
+    return total
+
+
+_BARE = 600
+_EACH = 60
+
+
+def _held(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else 3 * len(value)
+    if isinstance(value, tuple | list):
+        return sum(_held(item) for item in value) + 8 * len(value)
+    return len(value) if isinstance(value, bytes) else _EACH

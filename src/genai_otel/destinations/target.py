@@ -10,12 +10,12 @@ import string
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from genai_otel._settings import one_of, variable
 
+from .dialects import load
 from .presets import PRESETS, SIGNALS, Header, Limits, Preset, Route
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .destination import Destination
-    from .otlp import LogRecord
 
     Project = Callable[[ReadableSpan], ReadableSpan]
-    LogRecords = Callable[[ReadableSpan], Sequence[LogRecord]]
+    LogRecords = Callable[[ReadableSpan], Sequence[Any]]
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
     """Method, URL, headers and body to all headers to send."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROTOCOLS = ("http", "grpc")
+TRACE_FORMS = ("w3c", "xray")
 _STANDARD_PROTOCOLS = {"http/protobuf": "http", "http/json": "http", "grpc": "grpc"}
 
 
@@ -61,6 +61,8 @@ class Target:
     project: Project | None = None
     log_records: LogRecords | None = None
     temporality: str = "cumulative"
+    ids: str = "w3c"
+    propagation: str = "w3c"
 
     @property
     def where(self) -> str:
@@ -82,7 +84,9 @@ def target(given: Destination) -> Target:
         protocol = _standard_protocol(given, protocol)
     one_of("protocol", protocol, PROTOCOLS)
     one_of("compression", values["compression"], ("gzip", "none"))
-    project, log_records = _dialect(row.dialect)
+    for name in ("ids", "propagation"):
+        one_of(name, values.get(name, "w3c"), TRACE_FORMS)
+    dialect = None if row.dialect is None else load(row.dialect)
     return Target(
         name=row.name,
         addresses=addresses,
@@ -92,19 +96,12 @@ def target(given: Destination) -> Target:
         certificate=values.get("certificate"),
         client_certificate=values.get("client_certificate"),
         client_key=values.get("client_key"),
-        project=project,
-        log_records=log_records if "logs" in signals else None,
+        project=dialect.project if dialect is not None else None,
+        log_records=dialect.log_records if dialect is not None and "logs" in signals else None,
         temporality=row.temporality,
+        ids=values.get("ids", "w3c"),
+        propagation=values.get("propagation", "w3c"),
     )
-
-
-def _dialect(name: str | None) -> tuple[Project | None, LogRecords | None]:
-    """The functions of the module; none where it is not there."""
-    module = f"genai_otel.destinations.dialects.{name}"
-    if name is None or find_spec("genai_otel.destinations.dialects") is None:
-        return None, None
-    found = import_module(module)
-    return found.project, getattr(found, "log_records", None)
 
 
 # ------------------------------------------------------------------------------------- options

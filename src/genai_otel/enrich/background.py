@@ -36,5 +36,6 @@ def begin(name: str, work: Callable[..., object], *args: object) -> None:
 def finish(timeout: float = _BEFORE_A_FORK) -> None:
     """Waits for what is under way; the registered hook of forks, and of tests."""
     for thread in list(_RUNNING):
-        if thread is not threading.current_thread():
+        # One that is just being started has not begun to import anything.
+        if thread is not threading.current_thread() and thread.ident is not None:
             thread.join(timeout)

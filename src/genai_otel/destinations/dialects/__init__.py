@@ -7,21 +7,30 @@ backend's own words already, because somebody else wrote them, keeps them.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    Dialect = Callable[[ReadableSpan], ReadableSpan]
-
 NAMES = ("openinference", "langfuse", "langsmith", "mlflow", "aws")
+
+
+class Dialect(NamedTuple):
+    """``log_records``: what of a span, as it was before ``project``, goes out as log records.
+
+    A record has ``time_ns``, ``body``, ``attributes``, ``event_name``, ``trace_id``, ``span_id``,
+    ``resource`` and ``instrumentation_scope``.
+    """
+
+    project: Callable[[ReadableSpan], ReadableSpan]
+    log_records: Callable[[ReadableSpan], Sequence[Any]] | None = None
 
 
 def load(name: str) -> Dialect:
     """The dialect of this name, imported now; raises ``ValueError`` on another."""
     if name not in NAMES:
         raise ValueError(f"unknown dialect {name!r}: accepted are {', '.join(NAMES)}")
-    project: Dialect = import_module(f".{name}", __name__).project
-    return project
+    module = import_module(f".{name}", __name__)
+    return Dialect(module.project, getattr(module, "log_records", None))

@@ -7,22 +7,25 @@ content}``. Agents are found by the resource attribute ``aws.service.type``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
 from genai_otel import _names as names
-from genai_otel.destinations.otlp import LogRecord
+from genai_otel.destinations.shrinking import shortened
 from genai_otel.destinations.spans import changed
 
 from ._chat import asked, replied
-from ._facts import Facts, as_text, parts, to_json, words
+from ._facts import Facts, as_text, from_json, parts, to_json, words
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from ._facts import Json
 
+EVENT_BYTES = 900_000
+"""What CloudWatch takes is 1 MB an event."""
 SERVICE_TYPE = "aws.service.type"
 CONTENT = frozenset(
     (
@@ -44,6 +47,19 @@ CONTENT = frozenset(
 """What is taken off a span. An exception's message stays: X-Ray shows it as the fault's cause."""
 
 
+class ContentEvent(NamedTuple):
+    """A log record that has what a span said; ``time_ns`` is the span's end."""
+
+    time_ns: int
+    body: dict[str, Any]
+    attributes: dict[str, Any]
+    resource: Resource
+    instrumentation_scope: InstrumentationScope | None
+    event_name: str
+    trace_id: int
+    span_id: int
+
+
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span without content, of a service that CloudWatch takes for an agent's."""
     facts = Facts(span)
@@ -56,7 +72,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     return changed(span, kept, resource=_of_an_agent(span.resource))
 
 
-def log_records(span: ReadableSpan) -> list[LogRecord]:
+def log_records(span: ReadableSpan) -> list[ContentEvent]:
     """The one log event with the span's content; none if it has none."""
     facts, context = Facts(span), span.context
     body = _body(facts) if facts.operation is not None else {}
@@ -68,7 +84,7 @@ def log_records(span: ReadableSpan) -> list[LogRecord]:
     session = facts.text(names.SESSION_ID) or facts.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         attributes[names.SESSION_ID] = session
-    event = LogRecord(
+    event = ContentEvent(
         time_ns=span.end_time,
         body=body,
         attributes=attributes,
@@ -81,10 +97,23 @@ def log_records(span: ReadableSpan) -> list[LogRecord]:
     return [event]
 
 
+_agents: dict[int, tuple[Resource, Resource]] = {}
+_KEPT = 16
+
+
 def _of_an_agent(resource: Resource) -> Resource:
-    if SERVICE_TYPE in resource.attributes:
-        return resource
-    return Resource({**resource.attributes, SERVICE_TYPE: "gen_ai_agent"}, resource.schema_url)
+    """The resource of an agent: the same one each time, since spans are grouped by it."""
+    known = _agents.get(id(resource))
+    if known is not None and known[0] is resource:
+        return known[1]
+    told = resource
+    if SERVICE_TYPE not in resource.attributes:
+        attributes = {**resource.attributes, SERVICE_TYPE: "gen_ai_agent"}
+        told = Resource(attributes, resource.schema_url)
+    if len(_agents) >= _KEPT:
+        _agents.clear()
+    _agents[id(resource)] = resource, told
+    return told
 
 
 def _body(facts: Facts) -> Json:
@@ -92,7 +121,11 @@ def _body(facts: Facts) -> Json:
         "input": _messages(facts.said(), "user", asked(facts)),
         "output": _messages(facts.answered(), "assistant", replied(facts)),
     }
-    return {side: {"messages": said} for side, said in sides.items() if said}
+    body = {side: {"messages": said} for side, said in sides.items() if said}
+    told = to_json(body)
+    if len(told) * 4 > EVENT_BYTES:  # may be more in UTF-8; the longest texts are shortened
+        body = from_json(shortened(told, EVENT_BYTES))
+    return body
 
 
 def _messages(messages: list[Json], role: str, value: Any) -> list[Json]:

@@ -1,0 +1,186 @@
+"""What a worker puts its spans into: OTLP requests, or an exporter of the SDK's interface."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from opentelemetry.sdk.metrics.export import MetricExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from . import otlp
+from .presets import Limits
+from .replies import TAKEN, Answer, Kind
+from .shrinking import shrunk, within
+from .spans import weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from .target import Target
+
+
+class Parcel(NamedTuple):
+    """One thing to send: a span, a log record, or all metrics of a collection."""
+
+    signal: str
+    what: Any
+    size: int
+    encoded: bytes = b""
+    holders: tuple[Any, Any] = (None, None)
+    """Its resource and its scope."""
+
+
+class Channel(Protocol):
+    """Used by one worker; what ``parcels`` raises costs that span alone."""
+
+    limits: Limits
+
+    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
+        """The span as it goes out; by a dialect also log records beside it."""
+
+    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None: ...
+
+    def measured(self, data: Any) -> Parcel:
+        """From the SDK's ``MetricsData``."""
+
+    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:
+        """``deadline`` is a time of ``monotonic``; raises nothing."""
+
+    def flush(self, timeout: float) -> bool: ...
+
+    def renew(self) -> None:
+        """In a forked child: what the parent has under way is left alone."""
+
+    def abort(self) -> None:
+        """From another thread: ends what is being waited for, if that is possible."""
+
+    def close(self) -> None: ...
+
+
+class Sender(Protocol):
+    """One request by one protocol; see ``HttpSender``."""
+
+    def send(self, signal: str, body: bytes, deadline: float) -> Answer: ...
+    def abort(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class OtlpChannel:
+    """Encodes each span alone, so that sizes are known before requests are made."""
+
+    def __init__(self, target: Target, sender: Callable[[Target], Sender]) -> None:
+        self.limits = target.limits
+        self._target, self._make = target, sender
+        self._sender = sender(target)
+
+    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
+        made: list[Parcel] = []
+        if self._target.log_records is not None:
+            made += [self._log(record) for record in self._target.log_records(span)]
+        if "traces" in self._target.addresses:
+            project = self._target.project
+            projected = span if project is None else project(span)
+            made.append(self._span(within(projected, self.limits.attribute_bytes)))
+        return made
+
+    def _span(self, span: ReadableSpan) -> Parcel:
+        parcel = _encoded(span)
+        if parcel.size > self.limits.span_bytes:
+            return self.smaller(parcel, self.limits.span_bytes) or parcel
+        return parcel
+
+    def _log(self, record: Any) -> Parcel:
+        encoded = otlp.log_record(record)
+        holders = (record.resource, record.instrumentation_scope)
+        return Parcel("logs", record, len(encoded), encoded, holders)
+
+    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:
+        if parcel.signal != "traces":
+            return None
+        span = shrunk(parcel.what, limit, otlp.span)
+        return None if span is None else _encoded(span)
+
+    def measured(self, data: Any) -> Parcel:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+        body = encode_metrics(data).SerializeToString()
+        return Parcel("metrics", data, len(body), body)
+
+    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:
+        if signal == "metrics":
+            body = parcels[0].encoded
+        else:
+            body = otlp.request((*parcel.holders, parcel.encoded) for parcel in parcels)
+        return self._sender.send(signal, body, deadline)
+
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is held here
+        return True
+
+    def renew(self) -> None:
+        self._sender = self._make(self._target)
+
+    def abort(self) -> None:
+        self._sender.abort()
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+def _encoded(span: ReadableSpan) -> Parcel:
+    encoded = otlp.span(span)
+    holders = (span.resource, span.instrumentation_scope)
+    return Parcel("traces", span, len(encoded), encoded, holders)
+
+
+class ExporterChannel:
+    """An exporter of the SDK's interface: ours for the local store, or one given in code.
+
+    It retries, or does not, as it likes.
+    """
+
+    def __init__(self, spans: SpanExporter, metrics: MetricExporter | None = None) -> None:
+        self.limits = Limits()
+        self._spans, self._metrics = spans, metrics
+
+    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
+        return (Parcel("traces", span, weight(span)),)
+
+    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:  # noqa: ARG002
+        return None
+
+    def measured(self, data: Any) -> Parcel:
+        return Parcel("metrics", data, 0)
+
+    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:  # noqa: ARG002
+        try:
+            if signal == "metrics":
+                assert self._metrics is not None  # noqa: S101 - nobody measures for it otherwise
+                taken = self._metrics.export(parcels[0].what) is MetricExportResult.SUCCESS
+            else:
+                spans = [parcel.what for parcel in parcels]
+                taken = self._spans.export(spans) is SpanExportResult.SUCCESS
+        except Exception as error:  # noqa: BLE001 - not our code
+            return Answer(Kind.REFUSED, f"the exporter raised {type(error).__name__}")
+        return TAKEN if taken else Answer(Kind.REFUSED, "the exporter says that it failed")
+
+    def flush(self, timeout: float) -> bool:
+        try:
+            return self._spans.force_flush(max(1, int(timeout * 1000))) is not False
+        except Exception:  # noqa: BLE001 - as above
+            return False
+
+    def renew(self) -> None:
+        """Exporters look after themselves; ours for the local store do."""
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None:
+        for each in (self._spans, self._metrics):
+            if each is not None:
+                with suppress(Exception):  # as above; and nobody is left to be told
+                    each.shutdown()

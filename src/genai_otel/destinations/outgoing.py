@@ -1,0 +1,96 @@
+"""All destinations of a process: what goes to each, and flush and end of all at once."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .seat import seat_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .destination import Outlet
+    from .export import Delivery
+    from .seat import Seat
+
+
+_GRACE = 0.2
+"""Seconds, of those given, for workers to see that they were cut off."""
+
+
+class Outgoing:
+    """``recorded``: whether there is any content on the spans of this process."""
+
+    def __init__(self, outlets: Sequence[Outlet], *, recorded: bool) -> None:
+        self.pairs = [(each, each.delivery(recorded=recorded)) for each in outlets]
+        self._seats: list[Seat] = []
+        self._at_root: Callable[[], None] | None = None
+        self._meters: Any = None
+
+    @property
+    def _all(self) -> list[Delivery]:
+        return [delivery for _, delivery in self.pairs]
+
+    def sit(self, provider: Any) -> None:
+        """From now on, what ends there goes out."""
+        seat = seat_on(provider)
+        seat.take(self._all)
+        seat.at_root = self._at_root
+        self._seats.append(seat)
+
+    def at_root(self, then: Callable[[], None] | None) -> None:
+        """``then`` is called whenever a span without a parent in this process has ended."""
+        self._at_root = then
+        for seat in self._seats:
+            seat.at_root = then
+
+    def meter_provider(self, resource: Any) -> Any:
+        """One whose metrics go out; ``None`` where no destination takes any."""
+        from .measuring import Gatherer
+
+        measured = [
+            (delivery, Gatherer(outlet.temporality))
+            for outlet, delivery in self.pairs
+            if outlet.temporality is not None
+        ]
+        if not measured:
+            return None
+        from opentelemetry.sdk.metrics import MeterProvider
+
+        readers = [gatherer for _, gatherer in measured]
+        self._meters = MeterProvider(
+            metric_readers=readers, resource=resource, shutdown_on_exit=False
+        )
+        for delivery, gatherer in measured:
+            delivery.measure_with(gatherer.gather)
+        return self._meters
+
+    def after_fork(self) -> bool:
+        """Leaves the parent's meters alone; whether there were any."""
+        had, self._meters = self._meters is not None, None
+        return had
+
+    def flush(self, timeout: float) -> bool:
+        """Whether everything queued now was acknowledged everywhere, within ``timeout``."""
+        deadline = monotonic() + timeout
+        tickets = [each.ticket(deadline) for each in self._all]
+        return all(ticket.wait() for ticket in tickets)
+
+    def close(self, timeout: float) -> bool:
+        """Delivers what is queued and ends; whether all of it arrived, within ``timeout``."""
+        deadline = monotonic() + timeout - _GRACE
+        before = [each.counts.lost.total() for each in self._all]
+        for each in self._all:
+            each.close(deadline)
+        for each in self._all:
+            each.join(deadline)
+        for each in self._all:
+            each.abort()  # who still waits for a receiver
+        ended = [each.join(deadline + _GRACE) for each in self._all]
+        for seat in self._seats:
+            seat.leave(self._all)
+            seat.at_root = None
+        if self._meters is not None:
+            self._meters.shutdown()
+        return all(ended) and before == [each.counts.lost.total() for each in self._all]

@@ -1,0 +1,40 @@
+"""Requests by bytes, and what is done with one that is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .channels import Parcel
+    from .presets import Limits
+
+_HEAD = 4096  # resource and scope, about
+
+
+def packed(parcels: Sequence[Parcel], limits: Limits) -> Iterator[list[Parcel]]:
+    """As many as one request may have; one that is too large by itself goes alone."""
+    request: list[Parcel] = []
+    room = limits.request_bytes - _HEAD
+    for parcel in parcels:
+        if request and (parcel.size > room or len(request) >= limits.request_spans):
+            yield request
+            request, room = [], limits.request_bytes - _HEAD
+        request.append(parcel)
+        room -= parcel.size
+    if request:
+        yield request
+
+
+def halves(parcels: Sequence[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+    """Two parts of about the same size; one that outweighs all others is alone in its."""
+    total = sum(parcel.size for parcel in parcels)
+    at = max(range(len(parcels)), key=lambda n: parcels[n].size)
+    if parcels[at].size * 2 > total:
+        return [parcels[at]], [*parcels[:at], *parcels[at + 1 :]]
+    taken = count = 0
+    while count < len(parcels) - 1 and (not count or (taken + parcels[count].size) * 2 <= total):
+        taken += parcels[count].size
+        count += 1
+    return list(parcels[:count]), list(parcels[count:])

@@ -1,0 +1,127 @@
+"""One OTLP request over gRPC, where it is asked for: grpcio is large, and does not like forks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .replies import MAX_PAUSE, Answer, Kind, partly_taken, protobuf_fields
+
+if TYPE_CHECKING:
+    from .target import Target
+
+_SERVICES = {
+    signal: f"/opentelemetry.proto.collector.{word}.v1.{word.capitalize()}Service/Export"
+    for signal, word in (("traces", "trace"), ("metrics", "metrics"), ("logs", "logs"))
+}
+# https://opentelemetry.io/docs/specs/otlp/#failures
+_RETRYABLE = frozenset(
+    ("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")
+)
+_MAX_ANSWER = 64 * 1024
+
+
+class GrpcSender:
+    """Sends to the addresses of one target; used by one thread at a time."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._channels: dict[str, Any] = {}
+        self._call: Any = None
+        self._stopped = False
+
+    def send(self, signal: str, body: bytes, deadline: float) -> Answer:
+        """``deadline`` is a time of ``monotonic``; raises nothing."""
+        if self._stopped:
+            return Answer.again("stopped")
+        import grpc
+
+        try:
+            return self._send(grpc, signal, body, max(0.001, deadline - monotonic()))
+        except grpc.RpcError as error:
+            return _failed(error)
+        except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
+            return Answer.again(f"the request failed: {type(error).__name__}")
+
+    def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> Answer:
+        address = self._target.addresses[signal]
+        call = self._channel(grpc, address.url).unary_unary(_SERVICES[signal])
+        gzip = self._target.compression == "gzip"
+        self._call = call.future(
+            body,
+            timeout=seconds,
+            metadata=[(name.lower(), value) for name, value in address.headers.items()],
+            compression=grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression,
+        )
+        return partly_taken(self._call.result())
+
+    def _channel(self, grpc: Any, url: str) -> Any:
+        """One for each receiver: signals mostly share it."""
+        parts = urlsplit(url)
+        found = self._channels.get(parts.netloc)
+        if found is None:
+            where = f"{parts.netloc}" if parts.port else f"{parts.netloc}:{_port(parts.scheme)}"
+            options = [("grpc.max_receive_message_length", _MAX_ANSWER), ("grpc.enable_retries", 0)]
+            if parts.scheme == "http":
+                found = grpc.insecure_channel(where, options)
+            else:
+                found = grpc.secure_channel(where, self._credentials(grpc), options)
+            self._channels[parts.netloc] = found
+        return found
+
+    def _credentials(self, grpc: Any) -> Any:
+        files = (
+            self._target.certificate,
+            self._target.client_key,
+            self._target.client_certificate,
+        )
+        return grpc.ssl_channel_credentials(*(f and Path(f).read_bytes() for f in files))
+
+    def abort(self) -> None:
+        self._stopped = True
+        call = self._call
+        if call is not None:
+            call.cancel()
+
+    def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.close()
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 4317
+
+
+def _failed(error: Any) -> Answer:
+    code = error.code().name
+    pause = _retry_info(error.trailing_metadata() or ())
+    problem = f"gRPC {code}"
+    if code in _RETRYABLE or (code == "RESOURCE_EXHAUSTED" and pause is not None):
+        return Answer.again(problem, pause)
+    if code == "RESOURCE_EXHAUSTED":
+        return Answer(Kind.TOO_LARGE, problem)
+    return Answer(Kind.BAD if code == "INVALID_ARGUMENT" else Kind.REFUSED, problem)
+
+
+def _retry_info(metadata: Any) -> float | None:
+    """``google.rpc.Status`` with a ``RetryInfo`` among its details: how long to wait."""
+    for key, value in metadata:
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            try:
+                return _delay(value)
+            except Exception:  # noqa: BLE001 - whatever a receiver writes there
+                return None
+    return None
+
+
+def _delay(status: bytes) -> float | None:
+    for number, detail in protobuf_fields(status):
+        if number == 3 and isinstance(detail, bytes):  # noqa: PLR2004 - details, each an Any
+            parts = dict(protobuf_fields(detail))
+            if parts.get(1, b"").endswith(b"/google.rpc.RetryInfo"):
+                told = dict(protobuf_fields(dict(protobuf_fields(parts[2]))[1]))
+                return float(min(told.get(1, 0) + told.get(2, 0) / 1e9, MAX_PAUSE))
+    return None

@@ -1,0 +1,645 @@
+"""Delivery to receivers that refuse, hang, drip, redirect, are full, or want less."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags
+
+import genai_otel
+from genai_otel import Destination
+from genai_otel.destinations import export
+from genai_otel.destinations.channels import ExporterChannel, OtlpChannel
+from genai_otel.destinations.destination import sender
+from genai_otel.destinations.export import Delivery
+from genai_otel.destinations.spans import weight
+from genai_otel.destinations.target import target
+from tests.receiver import (
+    OK,
+    GrpcReceiver,
+    Receiver,
+    Reply,
+    certificate,
+    closed_port,
+    rejecting,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.receiver import Received
+
+RESOURCE = Resource({"service.name": "test"})
+SCOPE = InstrumentationScope("genai_otel", "1")
+DEAD = "http://127.0.0.1:1"
+_ids = iter(range(1, 10**9))
+
+
+def span(name: str = "s", **attributes: Any) -> ReadableSpan:
+    ids = SpanContext(next(_ids), next(_ids), is_remote=False, trace_flags=TraceFlags(1))
+    return ReadableSpan(
+        name,
+        ids,
+        resource=RESOURCE,
+        instrumentation_scope=SCOPE,
+        attributes=attributes,
+        start_time=1,
+        end_time=2,
+    )
+
+
+@pytest.fixture
+def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
+    """Makes deliveries to an endpoint; waits are short, and all ends with the test."""
+    monkeypatch.setattr(export, "_FIRST_PAUSE", 0.05)
+    made: list[Delivery] = []
+
+    def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:
+        keys = ("queue_bytes", "delay", "keep", "prepare")
+        own = {key: more.pop(key) for key in keys if key in more}
+        to = target(Destination("otlp", endpoint=endpoint, **more))
+        channel = OtlpChannel(to, sender(to))
+        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 0.01, **own}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        assert end(each, 0)
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    genai_otel.shutdown()
+
+
+def give(delivery: Delivery, *spans: ReadableSpan) -> None:
+    for each in spans:
+        delivery.accept(each, weight(each), ours=True)
+
+
+def end(delivery: Delivery, seconds: float = 5.0) -> bool:
+    delivery.close(time.monotonic() + seconds)
+    if not delivery.join(time.monotonic() + seconds):
+        delivery.abort()
+    return delivery.join(time.monotonic() + 5)
+
+
+def flush(delivery: Delivery, seconds: float = 10.0) -> bool:
+    return delivery.ticket(time.monotonic() + seconds).wait()
+
+
+# ---------------------------------------------------------------------------------- all is well
+
+
+def test_what_arrives(deliver: Any) -> None:
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url, headers={"x-key": "k"})
+        give(delivery, *(span(f"s{n}", k="v" * 100) for n in range(20)))
+        assert flush(delivery)
+        assert len(receiver.names) == 20
+        (got,) = receiver.received
+        assert got.path == "/v1/traces"
+        assert got.headers["x-key"] == "k"
+        assert got.headers["content-type"] == "application/x-protobuf"
+        assert got.headers["content-encoding"] == "gzip"
+        assert delivery.counts.dropped() == {}
+        assert (delivery.counts.queued, delivery.counts.sent) == (20, 20)
+        give(delivery, span("later"))
+        assert flush(delivery)
+        assert receiver.connections == 1, "the connection is kept"
+
+
+def test_a_kept_connection_that_was_closed(deliver: Any) -> None:
+    closes = Reply(headers={"Connection": "close"})
+    silently = iter([OK, Reply(cut=True)])
+    with Receiver(lambda _: next(silently, closes)) as receiver:
+        delivery = deliver(receiver.url)
+        for number in range(4):
+            give(delivery, span(f"s{number}"))
+            assert flush(delivery)
+        assert receiver.names == ["s0", "s1", "s2", "s3"]
+        assert delivery.counts.dropped() == {}
+
+
+def test_without_compression(deliver: Any) -> None:
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url, options={"compression": "none"})
+        give(delivery, span(k="v" * 5000))
+        assert flush(delivery)
+        assert "content-encoding" not in receiver.received[0].headers
+
+
+def test_requests_by_bytes(deliver: Any) -> None:
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url, delay=5.0)
+        give(delivery, *(span(f"s{n}", k="v" * 60_000) for n in range(60)))
+        assert flush(delivery)
+        assert len(receiver.names) == 60
+        assert len(receiver.received) >= 4
+        assert all(len(got.body) <= 1024 * 1024 for got in receiver.received)
+
+
+# --------------------------------------------------------------------------- too much at once
+
+
+def over(limit: int) -> Callable[[Received], Reply]:
+    return lambda got: Reply(413) if len(got.body) > limit else OK
+
+
+def test_a_large_span_is_shortened_before(deliver: Any) -> None:
+    said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 500_000}]}])
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span("big", **{"gen_ai.input.messages": said, "long": "y" * 100_000}))
+        assert flush(delivery)
+        (got,) = receiver.received[0].spans
+        told = {a.key: a.value.string_value for a in got.attributes}
+        assert len(told["long"]) <= 65_536
+        assert told["long"].startswith("yyy")
+        assert "bytes ..." in told["long"]
+        assert len(told["gen_ai.input.messages"]) <= 65_536
+        (message,) = json.loads(told["gen_ai.input.messages"])
+        assert message["role"] == "user"
+
+
+def test_many_large_attributes_make_no_large_span(deliver: Any) -> None:
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span("big", **{f"k{n}": "x" * 60_000 for n in range(100)}))
+        assert flush(delivery)
+        assert len(receiver.received[0].body) <= 256 * 1024 + 4096
+
+
+def test_refused_as_too_large_is_split(deliver: Any) -> None:
+    with Receiver(over(20_000)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span(f"s{n}", k="v" * 5000) for n in range(10)))
+        assert flush(delivery)
+        assert len(receiver.names) == 10
+        assert delivery.counts.dropped() == {}
+
+
+def test_the_poison_span_is_alone_and_shrunk(deliver: Any) -> None:
+    with Receiver(over(20_000)) as receiver:
+        delivery = deliver(receiver.url)
+        poison = span("poison", k="v" * 50_000, id="kept")
+        give(delivery, *(span(f"s{n}") for n in range(10)), poison)
+        assert flush(delivery)
+        assert receiver.names == ["poison", *(f"s{n}" for n in range(10))]
+        assert len(receiver.received) == 4, "all, the poison, the poison shrunk, the others"
+
+
+def test_a_span_that_never_fits_is_counted(deliver: Any) -> None:
+    def script(got: Received) -> Reply:
+        return Reply(413) if any(s.name == "poison" for s in got.spans) else OK
+
+    with Receiver(script) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span(f"s{n}") for n in range(9)), span("poison", k="v" * 50_000))
+        assert not flush(delivery)
+        assert len(receiver.names) == 9
+        assert delivery.counts.dropped() == {"too_large": 1}
+
+
+def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
+    def script(got: Received) -> Reply:
+        return Reply(400) if any(s.name == "s7" for s in got.spans) else OK
+
+    with Receiver(script) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span(f"s{n}") for n in range(20)))
+        assert not flush(delivery)
+        assert len(receiver.names) == 19
+        assert delivery.counts.dropped() == {"refused": 1}
+
+
+def test_where_nothing_is_wanted_little_is_asked(deliver: Any) -> None:
+    with Receiver(lambda _: Reply(400)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span() for _ in range(256)))
+        assert not flush(delivery)
+        assert delivery.counts.dropped() == {"refused": 256}
+        assert len(receiver.received) <= 10
+
+
+def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Exactly two lines are logged: where loss begins, and where it ends."""
+    away = threading.Event()
+    with Receiver(lambda _: OK if away.is_set() else Reply(503)) as receiver:
+        delivery = deliver(receiver.url, queue_bytes=100_000)
+        for _ in range(10):
+            give(delivery, *(span(k="v" * 2000) for _ in range(20)))
+            assert not flush(delivery, 0.05)
+        dropped = delivery.counts.overflowed
+        assert 130 < dropped < 200
+        assert until(lambda: delivery._losing)
+        away.set()
+        assert flush(delivery)
+        assert len(receiver.names) == 200 - dropped
+        give(delivery, span())
+        assert flush(delivery)
+    assert delivery.counts.dropped() == {"queue_full": dropped}
+    said = [record.getMessage() for record in caplog.records if record.name == "genai_otel"]
+    assert len(said) == 2, said
+    assert "is being lost: queue_full" in said[0]
+    assert f"arrives again; {dropped} were lost" in said[1]
+
+
+# -------------------------------------------------------------------- away, slow, or unwilling
+
+
+def test_nobody_listens(deliver: Any) -> None:
+    delivery = deliver(f"http://127.0.0.1:{closed_port()}")
+    give(delivery, span(), span())
+    began = time.monotonic()
+    assert not flush(delivery, 0.5)
+    assert time.monotonic() - began < 0.5 + 2
+    assert delivery.problem == "connection refused"
+    assert end(delivery, 0.2)
+    assert delivery.counts.dropped() == {"shutdown": 2}
+
+
+def test_patience_ends(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+    delivery = deliver(f"http://127.0.0.1:{closed_port()}", patience=0.3)
+    give(delivery, span())
+    assert not flush(delivery)
+    assert delivery.counts.dropped() == {"undelivered": 1}
+    assert delivery.counts.retried >= 1
+    assert "is being lost: undelivered (connection refused)" in caplog.text
+
+
+def test_it_comes_back(deliver: Any) -> None:
+    answers = iter([Reply(503), Reply(429), Reply(cut=True), Reply(502)])
+    with Receiver(lambda _: next(answers, OK)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span("s"))
+        assert flush(delivery)
+        assert receiver.names == ["s"]
+        assert delivery.counts.retried in (3, 4), "a cut connection may be tried again at once"
+        assert delivery.problem is None
+
+
+def test_retry_after_is_obeyed(deliver: Any) -> None:
+    times: list[float] = []
+
+    def script(_: Received) -> Reply:
+        times.append(time.monotonic())
+        return Reply(503, {"Retry-After": "1"}) if len(times) == 1 else OK
+
+    with Receiver(script) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span())
+        assert not flush(delivery, 0.2), "a flush does not hurry whoever asked for a pause"
+        assert flush(delivery)
+    assert times[1] - times[0] >= 1.0
+
+
+def test_retry_after_beyond_our_patience(deliver: Any) -> None:
+    with Receiver(lambda _: Reply(429, {"Retry-After": "3600"})) as receiver:
+        delivery = deliver(receiver.url, patience=1.0)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert len(receiver.received) == 1
+        assert delivery.counts.dropped() == {"undelivered": 1}
+
+
+def test_it_hangs(deliver: Any) -> None:
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span())
+        began = time.monotonic()
+        assert not flush(delivery, 0.3)
+        assert end(delivery, 0.3), "it was cut off"
+        assert time.monotonic() - began < 0.6 + 4
+        assert delivery.counts.dropped() == {"shutdown": 1}
+
+
+def test_it_drips(deliver: Any) -> None:
+    """A byte now and then keeps no deadline from coming."""
+    with Receiver(lambda _: Reply(drip=0.05)) as receiver:
+        delivery = deliver(receiver.url, options={"timeout": "0.4"}, patience=0.2)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.problem == "no answer in time"
+        assert len(receiver.received) == 1
+
+
+def test_a_huge_answer_is_not_read(deliver: Any) -> None:
+    with Receiver(lambda _: Reply(body=b"\0" * 30_000_000)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span("a"))
+        assert flush(delivery)
+        give(delivery, span("b"))
+        assert flush(delivery)
+        assert receiver.names == ["a", "b"]
+        assert receiver.connections == 2, "nobody waits for the rest of it"
+
+
+def test_endless_headers(deliver: Any) -> None:
+    with Receiver(lambda _: Reply(headers={f"x{n}": "y" * 1000 for n in range(1000)})) as receiver:
+        delivery = deliver(receiver.url, patience=0.2)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert delivery.counts.dropped() == {"undelivered": 1}
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_redirects_are_not_followed(deliver: Any, status: int) -> None:
+    with Receiver() as other:
+        there = Reply(status, {"Location": f"{other.url}/v1/traces"})
+        with Receiver(lambda _: there) as receiver:
+            delivery = deliver(receiver.url, headers={"authorization": "secret"})
+            give(delivery, span())
+            assert not flush(delivery)
+        assert other.received == []
+        assert delivery.counts.dropped() == {"refused": 1}
+        assert delivery.problem == f"HTTP {status}: redirects are not followed"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_what_is_not_tried_again(deliver: Any, status: int) -> None:
+    with Receiver(lambda _: Reply(status, body=b"your key secret-key is wrong")) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span(), span())
+        assert not flush(delivery)
+        assert len(receiver.received) == 1
+        assert delivery.counts.dropped() == {"refused": 2}
+        assert delivery.problem == f"HTTP {status}"
+
+
+def test_partial_success(deliver: Any) -> None:
+    answers = iter([rejecting(2), rejecting(0, "deprecated")])
+    with Receiver(lambda _: next(answers, OK)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span() for _ in range(5)))
+        assert not flush(delivery)
+        assert (delivery.counts.sent, delivery.counts.dropped()) == (3, {"rejected": 2})
+        give(delivery, span())
+        assert flush(delivery), "a warning is no loss"
+        assert delivery.problem == "taken with a warning"
+
+
+def test_an_answer_that_is_no_answer(deliver: Any) -> None:
+    odd = iter([b"\xff" * 50, b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"{}", b"\x0a"])
+    with Receiver(lambda _: Reply(body=next(odd))) as receiver:
+        delivery = deliver(receiver.url)
+        for _ in range(4):
+            give(delivery, span())
+            assert flush(delivery)
+        assert len(receiver.names) == 4
+
+
+def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Receiver(lambda got: Reply(403, body=str(got.headers).encode())) as receiver:
+        delivery = deliver(receiver.url, headers={"x-key": "s3cret"}, patience=0.1)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert receiver.received[0].headers["x-key"] == "s3cret"
+    assert "s3cret" not in caplog.text + str(delivery.problem) + repr(vars(delivery))
+
+
+# ----------------------------------------------------------------------------------------- TLS
+
+
+def test_tls(deliver: Any, tmp_path: Path) -> None:
+    authority, context = certificate(tmp_path)
+    with Receiver(context=context) as receiver:
+        trusting = deliver(receiver.url, options={"certificate": str(authority)})
+        give(trusting, span("s"))
+        assert flush(trusting)
+        assert receiver.names == ["s"]
+        doubting = deliver(receiver.url, patience=0.1)
+        give(doubting, span())
+        assert not flush(doubting)
+        assert doubting.problem == "TLS failed: CERTIFICATE_VERIFY_FAILED"
+        elsewhere = receiver.url.replace("127.0.0.1", "localhost")
+        other = deliver(elsewhere, options={"certificate": str(authority)}, patience=0.1)
+        give(other, span())
+        assert not flush(other)
+        assert receiver.names == ["s"]
+
+
+def test_a_handshake_that_never_ends(deliver: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        delivery = deliver(url, options={"timeout": "0.3"}, patience=0.1)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert delivery.problem == "no answer in time"
+
+
+def test_plain_http_where_tls_is_spoken(deliver: Any) -> None:
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url.replace("http:", "https:"), patience=0.1)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert receiver.received == []
+        assert delivery.problem is not None
+        assert delivery.problem.startswith("TLS failed")
+
+
+# ---------------------------------------------------------------------------------------- gRPC
+
+
+def grpc_options(**more: str) -> dict[str, str]:
+    return {"protocol": "grpc", **more}
+
+
+def test_grpc(deliver: Any) -> None:
+    with GrpcReceiver() as receiver:
+        delivery = deliver(receiver.url, headers={"X-Key": "k"}, options=grpc_options())
+        give(delivery, *(span(f"s{n}") for n in range(3)))
+        assert flush(delivery)
+        assert receiver.names == ["s0", "s1", "s2"]
+        assert receiver.metadata[0]["x-key"] == "k"
+
+
+def test_grpc_too_large(deliver: Any) -> None:
+    with GrpcReceiver(**{"grpc.max_receive_message_length": 20_000}) as receiver:
+        delivery = deliver(receiver.url, options=grpc_options())
+        give(delivery, *(span(f"s{n}", k="v" * 3000) for n in range(20)))
+        give(delivery, span("poison", k="v" * 60_000))
+        assert flush(delivery)
+        assert len(receiver.names) == 21
+
+
+def test_grpc_failures(deliver: Any) -> None:
+    import grpc
+
+    codes = iter([grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED])
+
+    def script(_: str, __: Any, context: Any) -> None:
+        code = next(codes, None)
+        if code is not None:
+            context.abort(code, "secret-key is wrong")
+
+    with GrpcReceiver(script) as receiver:
+        delivery = deliver(receiver.url, options=grpc_options())
+        give(delivery, span())
+        assert not flush(delivery)
+        assert delivery.problem == "gRPC UNAUTHENTICATED"
+        assert (delivery.counts.retried, delivery.counts.dropped()) == (1, {"refused": 1})
+        give(delivery, span("s"))
+        assert flush(delivery)
+        assert receiver.names == ["s"]
+
+
+def test_grpc_nobody_listens(deliver: Any) -> None:
+    pytest.importorskip("grpc")
+    delivery = deliver(f"http://127.0.0.1:{closed_port()}", options=grpc_options())
+    give(delivery, span())
+    assert not flush(delivery, 0.5)
+    assert end(delivery, 0.3)
+    assert delivery.counts.dropped() == {"shutdown": 1}
+
+
+def test_grpc_hangs(deliver: Any) -> None:
+    going = threading.Event()
+    with GrpcReceiver(lambda *_: going.wait(30) and None) as receiver:
+        delivery = deliver(receiver.url, options=grpc_options())
+        give(delivery, span())
+        assert not flush(delivery, 0.3)
+        assert end(delivery, 0.2)
+        going.set()
+
+
+# ---------------------------------------------------------------------- exporters given in code
+
+
+class Exporter(SpanExporter):
+    def __init__(self) -> None:
+        self.keys: list[Any] = []
+        self.threads: set[str] = set()
+        self.fails = False
+        self.ended = 0
+
+    def export(self, spans: Any) -> SpanExportResult:
+        names = ("suppress_instrumentation", otel_context._SUPPRESS_INSTRUMENTATION_KEY)
+        self.keys.append([otel_context.get_value(name) for name in names])
+        self.threads.add(threading.current_thread().name)
+        if self.fails:
+            raise RuntimeError("its own")
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self.ended += 1
+
+
+def test_exporters_run_on_a_worker_and_quietly() -> None:
+    exporter = Exporter()
+    delivery = Delivery("given", ExporterChannel(exporter), delay=0.01)
+    give(delivery, span())
+    assert flush(delivery)
+    exporter.fails = True
+    give(delivery, span())
+    assert not flush(delivery)
+    assert delivery.counts.dropped() == {"refused": 1}
+    assert end(delivery)
+    assert exporter.ended == 1
+    assert exporter.keys == [[True, True]] * 2
+    assert exporter.threads == {"genai-otel-given"}
+    give(delivery, span())
+    assert delivery.counts.late == 1
+
+
+def test_a_span_that_cannot_be_prepared_is_alone_in_that(deliver: Any) -> None:
+    def prepare(one: ReadableSpan) -> ReadableSpan:
+        if one.name == "odd":
+            raise KeyError("content")
+        return one
+
+    with Receiver() as receiver:
+        delivery = deliver(receiver.url, prepare=prepare)
+        give(delivery, span("a"), span("odd"), span("b"))
+        assert not flush(delivery)
+        assert receiver.names == ["a", "b"]
+        assert delivery.counts.dropped() == {"encoding": 1}
+        assert delivery.problem in (None, "a span could not be prepared: KeyError")
+
+
+# ------------------------------------------------------------------------- the whole of it
+
+
+def test_one_of_three_is_dead() -> None:
+    """The others are complete, flush tells the truth, and the end comes in time."""
+    with Receiver() as first, Receiver() as second:
+        dead = f"http://127.0.0.1:{closed_port()}"
+        genai_otel.instrument(
+            destinations=[Destination("otlp", endpoint=e) for e in (first.url, dead, second.url)]
+        )
+        for number in range(50):
+            with genai_otel.operation("step", f"s{number}"):
+                pass
+        assert not genai_otel.flush(0.5)
+        assert until(lambda: len(first.names) == len(second.names) == 50)
+        told = {d.where: d for d in genai_otel.status().destinations}
+        alive = told[f"{first.url}/v1/traces"]
+        assert (alive.queued, alive.written, alive.dropped) == (50, 50, {})
+        assert told[f"{dead}/v1/traces"].problem == "connection refused"
+        began = time.monotonic()
+        assert not genai_otel.shutdown(1.0)
+        assert time.monotonic() - began < 1.0 + 3
+
+
+def test_metrics_go_along_and_are_switched_off_where_they_are_not_taken() -> None:
+    script = {"traces": OK, "metrics": Reply(405)}
+    with Receiver() as both, Receiver(lambda got: script[got.signal]) as traces:
+        genai_otel.instrument(
+            destinations=[Destination("otlp", endpoint=e.url) for e in (both, traces)]
+        )
+        with genai_otel.operation("chat", "s"):
+            pass
+        assert genai_otel.flush(), "a signal that is not taken is no loss"
+        assert {got.signal for got in both.taken} == {"traces", "metrics"}
+        assert genai_otel.flush()
+        assert [got.signal for got in traces.received].count("metrics") == 1
+        assert genai_otel.shutdown()
+
+
+def test_only_the_signals_that_were_asked_for() -> None:
+    with Receiver() as receiver:
+        genai_otel.instrument(
+            destinations=Destination("otlp", endpoint=receiver.url, signals=["traces"])
+        )
+        with genai_otel.operation("chat", "s"):
+            pass
+        assert genai_otel.flush()
+        assert genai_otel.shutdown()
+        assert {got.signal for got in receiver.received} == {"traces"}
+
+
+def test_other_scopes_only_if_asked() -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    with Receiver() as plain, Receiver() as asked:
+        provider = TracerProvider(shutdown_on_exit=False)
+        genai_otel.instrument(
+            tracer_provider=provider,
+            destinations=[
+                Destination("otlp", endpoint=plain.url),
+                Destination("otlp", endpoint=asked.url, filter=lambda s: s.name == "wanted"),
+            ],
+        )
+        with genai_otel.operation("step", "ours"):
+            for name in ("wanted", "unwanted"):
+                provider.get_tracer("http").start_span(name).end()
+        assert genai_otel.flush()
+        genai_otel.shutdown()
+        assert plain.names == ["task ours"]
+        assert asked.names == ["task ours", "wanted"]
