@@ -78,7 +78,7 @@ def _without_fetching() -> Any:
         del sys.modules[_FETCHING]
     for name in [name for name, value in vars(genai_prices).items() if type(value) is _Later]:
         delattr(genai_prices, name)
-    genai_prices.__getattr__ = _fetching
+    vars(genai_prices)["__getattr__"] = _fetching
     return genai_prices
 
 
