@@ -41,6 +41,10 @@ class Row:
     ids: bool = True
     """Whether tool calls have ids."""
     scenarios: tuple[str, ...] = ("ok", "tools", "reasoning", "length", "nousage", "future")
+    later: bool | None = None
+    """Whether streams are asynchronous; when not given, what they have tells."""
+    rewrites: bool = False
+    """Streams are not what the provider sent: other chunks, under the name that was asked for."""
     lazy: bool = False
     """A stream that is never read sends nothing."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +121,7 @@ def read(row: Row, root: str, model: str, take: int | None = None, leave: str = 
         client = row.client(root)
         try:
             assert row.stream is not None
-            return await _chunks(await _now(row.stream(client, model)), take, leave)
+            return await _chunks(await _now(row.stream(client, model)), take, leave, row.later)
         finally:
             await _now(row.close(client))
             await asyncio.sleep(0)  # what was dropped is closed by the loop
@@ -129,8 +133,9 @@ async def _now(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def _chunks(stream: Any, take: int | None, leave: str) -> list[Any]:
-    later = hasattr(stream, "__anext__") and not hasattr(stream, "__next__")
+async def _chunks(stream: Any, take: int | None, leave: str, later: bool | None) -> list[Any]:
+    if later is None:
+        later = hasattr(stream, "__anext__") and not hasattr(stream, "__next__")
     steps = aiter(stream) if later else _stepping(iter(stream))
     chunks: list[Any] = []
     while take is None or len(chunks) < take:

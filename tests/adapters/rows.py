@@ -26,6 +26,10 @@ if find_spec("huggingface_hub"):
     from tests.adapters import huggingface_rows
 
     ROWS += huggingface_rows.ROWS
+if find_spec("litellm"):
+    from tests.adapters import litellm_rows
+
+    ROWS += litellm_rows.ROWS
 if find_spec("mistralai"):
     from tests.adapters import mistral_rows
 

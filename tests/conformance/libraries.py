@@ -28,6 +28,7 @@ WITHOUT_ROWS = {
     "groq": _TO_COME,
     "huggingface_hub": _TO_COME,
     "langchain": "a framework, which has runs and no doors: tested on its own",
+    "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
     "mistralai": _TO_COME,
     "ollama": _TO_COME,
     "together": _TO_COME,

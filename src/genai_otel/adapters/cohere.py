@@ -217,11 +217,11 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.dimensions = len(vectors[0])
 
 
-def _question(given: Json, op: Operation) -> None:
+def question(given: Json, op: Operation) -> None:
     op.query = string(given, "query")
 
 
-def _ranks(reply: Any, op: Operation) -> None:
+def ranks(reply: Any, op: Operation) -> None:
     reply = _data(reply)
     _told(reply, mapping(reply, "meta"), op)
     op.documents = [_rank(result) for result in mappings(reply, "results")]
@@ -237,7 +237,7 @@ _reader = partial(Reader, model=wire.model)
 _CHAT = _reader(Kind.CHAT, _ask, _answer, wire.chat_content, _Events)
 _OLD_CHAT = _reader(Kind.CHAT, _ask, _old_answer, _old_content, _OldEvents)
 _EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
-_RERANK = _reader(Kind.RERANK, _ask, _ranks, _question)
+_RERANK = _reader(Kind.RERANK, _ask, ranks, question)
 
 _method = partial(function, origin=_origin)
 _stream = partial(_method, stream=True, lazy=True, inner="_data")

@@ -92,12 +92,19 @@ def register(call: Call, stream: Any) -> None:
 
 
 def _keep(found: _Followed, stream: Any) -> None:
+    """The steps are the outermost layer's; one further in, with the same stream, ends before it."""
+    before = _FOLLOWED.get(id(stream))
+    inner = None if before is None else before.call
+    if inner is not None:
+        inner.release = None
     _FOLLOWED[id(stream)] = found
-    found.call.release = partial(_forget, id(stream))
+    found.call.release = partial(_forget, id(stream), inner)
 
 
-def _forget(stream_id: int) -> None:
+def _forget(stream_id: int, inner: Call | None) -> None:
     _FOLLOWED.pop(stream_id, None)
+    if inner is not None:
+        OPEN.end(inner.key, completed=None)
 
 
 def _stepping(original: Any, _observer: Observer) -> Any:

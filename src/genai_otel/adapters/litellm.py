@@ -1,0 +1,158 @@
+"""LiteLLM: chat, text completion, responses, embeddings and reranking, over any provider.
+
+It owns the call: the client that it uses below joins it. Its callbacks are left alone. Newer
+versions hand calls over to ``litellm.main``; both are observed, and the inner one joins.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.function import followed, function
+from genai_otel.engine.read import Json, address, fields, first, integer, mapping, string
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+from .cohere import question, ranks
+
+if TYPE_CHECKING:
+    from genai_otel.engine.adapter import Patch
+    from genai_otel.record import Operation
+
+_PROVIDERS = {
+    "anthropic": "anthropic",
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "bedrock": "aws.bedrock",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "deepseek": "deepseek",
+    "fireworks_ai": "fireworks",
+    "gemini": "gcp.gemini",
+    "groq": "groq",
+    "hosted_vllm": "vllm",
+    "huggingface": "huggingface",
+    "mistral": "mistral_ai",
+    "ollama": "ollama",
+    "ollama_chat": "ollama",
+    "openai": "openai",
+    "openrouter": "openrouter",
+    "perplexity": "perplexity",
+    "together_ai": "together",
+    "vertex_ai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+"""LiteLLM's name of a provider, which models have before a slash -> the convention's."""
+
+
+def _split(given: Json) -> tuple[str | None, str | None]:
+    """Provider and model, as far as the caller has said them."""
+    asked, told = string(given, "model"), string(given, "custom_llm_provider")
+    start, slash, rest = (asked or "").partition("/")
+    if slash and start in _PROVIDERS:
+        return start, rest
+    return told, asked
+
+
+def _origin(given: Json, op: Operation) -> None:
+    provider, _ = _split(given)
+    if provider is not None:
+        op.provider = _PROVIDERS.get(provider, provider)
+    url = string(given, "api_base") or string(given, "base_url")
+    if url is not None:
+        op.host, op.port = address(url)
+
+
+def _model(given: Json) -> str | None:
+    return _split(given)[1]
+
+
+def _who(reply: Any, op: Operation) -> None:
+    """Which provider it was, where the model's name did not tell."""
+    if op.provider is None:
+        hidden = fields(getattr(reply, "_hidden_params", None))
+        provider = string(hidden, "custom_llm_provider")
+        op.provider = None if provider is None else _PROVIDERS.get(provider, provider)
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(reply, op)
+    _who(reply, op)
+
+
+class _Chunks(wire.ChatChunks):
+    """OpenAI's chunks, each of which knows the provider."""
+
+    def add(self, chunk: Any) -> bool:
+        _who(chunk, self._op)
+        return super().add(chunk)
+
+
+def _prompt(given: Json, op: Operation) -> None:
+    words = string(given, "prompt")
+    op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
+
+
+def _answer_response(reply: Any, op: Operation) -> None:
+    wire.answer_response(reply, op)
+    _who(reply, op)
+
+
+def _texts(given: Json, op: Operation) -> None:
+    texts = given.get("input")
+    if type(texts) is str or (type(texts) is list and all(type(each) is str for each in texts)):
+        op.arguments = texts
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    _who(reply, op)
+    reply = fields(reply)
+    wire.answer(reply, op)
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    vector = first(reply, "data").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+_reader = partial(Reader, model=_model)
+_CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks)
+_TEXT = _reader(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
+_RESPONSE = _reader(
+    Kind.CHAT, wire.ask_response, _answer_response, wire.response_content, wire.ResponseEvents
+)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)
+
+
+def _both(place: str, name: str, reader: Reader) -> tuple[Patch, Patch]:
+    """A function and its asynchronous twin, which calls it with a flag: that is no other call."""
+
+    def plain(given: Json) -> Reader | None:
+        return None if given.get(f"a{name}") is True else reader
+
+    method = partial(function, origin=_origin, optional=True)
+    return method(f"{place}:{name}", plain), method(f"{place}:a{name}", reader)
+
+
+ADAPTER = Adapter(
+    name="litellm",
+    distribution="litellm",
+    oldest="1.60",
+    untested="2",
+    patches=(
+        *_both("litellm.main", "completion", _CHAT),
+        *_both("litellm.main", "text_completion", _TEXT),
+        *_both("litellm.main", "embedding", _EMBED),
+        *_both("litellm.responses.main", "responses", _RESPONSE),
+        *_both("litellm.rerank_api.main", "rerank", _RERANK),
+        *_both("litellm.chat_completions.dispatch", "completion", _CHAT),
+        *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
+        *_both("litellm.responses.dispatch", "responses", _RESPONSE),
+        *followed("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
+        *followed("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
+        *followed("litellm.responses.streaming_iterator:SyncResponsesAPIStreamingIterator"),
+    ),
+)

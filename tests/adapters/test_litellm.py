@@ -1,0 +1,150 @@
+"""LiteLLM: one call is one span, whichever layers saw it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import genai_otel
+from genai_otel import _names as names
+from genai_otel.engine.observe import OPEN
+from tests.adapters.kin import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from genai_otel.testing import Capture
+    from tests.provider import Provider
+
+litellm: Any = pytest.importorskip("litellm")
+
+ASK: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def way(provider: Provider) -> Iterator[dict[str, Any]]:
+    yield {"api_base": provider.base_url, "api_key": "k"}
+    gc.collect()
+    assert not len(OPEN)
+
+
+def _told(capture: Capture) -> list[dict[str, Any]]:
+    return [dict(span.attributes or {}) for span in capture.spans]
+
+
+def test_imported_by_name_before(genai_otel_capture: Capture, way: dict[str, Any]) -> None:
+    from litellm import completion
+
+    genai_otel.uninstrument("litellm")
+    assert completion is not litellm.completion
+    litellm.completion(model="openai/ok", messages=ASK, **way)
+    (told,) = _told(genai_otel_capture)
+    assert told[names.GEN_AI_PROVIDER_NAME] == "openai", "the client's own span"
+    assert completion.__wrapped__ is not None
+
+
+@pytest.mark.parametrize("model", ["openai/ok", "anthropic/ok", "ollama_chat/ok"])
+def test_providers_with_and_without_a_client_below(
+    genai_otel_capture: Capture, provider: Provider, way: dict[str, Any], model: str
+) -> None:
+    asked = {**way, "api_base": provider.base_url if model.startswith("openai") else provider.root}
+    litellm.completion(model=model, messages=ASK, **asked)
+    list(litellm.completion(model=model, messages=ASK, stream=True, **asked))
+    whole, stream = _told(genai_otel_capture)
+    assert len([entry for entry in provider.usage_log if entry.model]) == 2
+    name = {"openai": "openai", "anthropic": "anthropic", "ollama_chat": "ollama"}
+    for told in (whole, stream):
+        assert told[names.GEN_AI_PROVIDER_NAME] == name[model.partition("/")[0]]
+        assert told[names.GEN_AI_REQUEST_MODEL] == "ok"
+        assert "Gr" in told[names.GEN_AI_OUTPUT_MESSAGES]
+    assert whole[names.GEN_AI_USAGE_INPUT_TOKENS] == 12
+    assert whole[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 8
+
+
+def test_a_provider_that_only_the_reply_tells(genai_otel_capture: Capture) -> None:
+    litellm.completion(model="gpt-4o", messages=ASK, mock_response="Hello to you.")
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_PROVIDER_NAME] == "openai"
+    assert "Hello to you." in told[names.GEN_AI_OUTPUT_MESSAGES]
+
+
+def test_a_router(genai_otel_capture: Capture, provider: Provider, way: dict[str, Any]) -> None:
+    listed = [{"model_name": "group", "litellm_params": {"model": "openai/ok", **way}}]
+    router = litellm.Router(model_list=listed)
+
+    async def later() -> None:
+        await router.acompletion(model="group", messages=ASK)
+        async for _ in await router.acompletion(model="group", messages=ASK, stream=True):
+            pass
+
+    router.completion(model="group", messages=ASK)
+    list(router.completion(model="group", messages=ASK, stream=True))
+    asyncio.run(later())
+    told = _told(genai_otel_capture)
+    assert len(provider.requests) == len(told) == 4
+    assert {each[names.GEN_AI_REQUEST_MODEL] for each in told} == {"ok"}
+
+
+def test_fallbacks_are_calls_of_their_own(
+    genai_otel_capture: Capture, provider: Provider, way: dict[str, Any]
+) -> None:
+    router = litellm.Router(
+        model_list=[
+            {"model_name": "first", "litellm_params": {"model": "openai/err500", **way}},
+            {"model_name": "second", "litellm_params": {"model": "openai/ok", **way}},
+        ],
+        fallbacks=[{"first": ["second"]}],
+        num_retries=0,
+        default_max_parallel_requests=1,
+    )
+    router.completion(model="first", messages=ASK, max_retries=0)
+    *failed, good = _told(genai_otel_capture)
+    assert names.ERROR_TYPE not in good
+    assert good[names.GEN_AI_REQUEST_MODEL] == "ok"
+    assert failed
+    assert all(names.ERROR_TYPE in each for each in failed)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_other_functions(
+    genai_otel_capture: Capture, provider: Provider, way: dict[str, Any], later: bool
+) -> None:
+    def go(name: str, **asked: Any) -> Any:
+        function = getattr(litellm, f"a{name}" if later else name)
+        asked = {"model": "openai/ok", **way, **asked}
+        return asyncio.run(function(**asked)) if later else function(**asked)
+
+    go("embedding", input=["one", "two"])
+    go("text_completion", prompt="Once")
+    go("responses", input="Hello")
+    embedded, completed, responded = _told(genai_otel_capture)
+    assert len(provider.requests) == 3
+    assert embedded[names.GEN_AI_OPERATION_NAME] == "embeddings"
+    assert embedded[names.GEN_AI_USAGE_INPUT_TOKENS] == 12
+    assert json.loads(embedded[names.GENAI_OTEL_INPUT]) == ["one", "two"]
+    assert completed[names.GEN_AI_OPERATION_NAME] == "text_completion"
+    assert "Gr" in completed[names.GEN_AI_OUTPUT_MESSAGES]
+    assert responded[names.GEN_AI_OPERATION_NAME] == "chat"
+    assert responded[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 8
+
+
+def test_a_stream_of_responses(genai_otel_capture: Capture, way: dict[str, Any]) -> None:
+    stream = litellm.responses(model="openai/ok", input="Hello", stream=True, **way)
+    kind = type(stream)
+    assert kind.__module__.startswith("litellm")
+    assert len(list(stream)) > 3
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 8
+    assert told[names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN] > 0
+
+
+def test_its_callbacks_are_left_alone(genai_otel_capture: Capture, way: dict[str, Any]) -> None:
+    before = (list(litellm.callbacks), list(litellm.success_callback))
+    litellm.completion(model="openai/ok", messages=ASK, **way)
+    after = (list(litellm.callbacks), list(litellm.success_callback))
+    assert before == after
+    assert len(genai_otel_capture.spans) == 1
