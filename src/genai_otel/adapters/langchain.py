@@ -51,8 +51,7 @@ _PROVIDERS = {
     "together": "together",
     "xai": "x_ai",
 }
-"""``ls_provider`` -> who serves; of a class that does not say it is the class's name, which is no
-provider's."""
+"""``ls_provider`` -> who serves, in the convention's words."""
 _PARAMS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -252,9 +251,19 @@ _COMPLETION = Reader(Kind.COMPLETION, _ask, _answer, _prompt, model=_model)
 def _begin(runs: Runs, reader: Reader, run: Json, name: str | None = None, **how: bool) -> None:
     op = Operation(reader.kind, name)
     op.secondhand = True
-    op.provider = _PROVIDERS.get(mapping(run, "metadata").get("ls_provider", ""))
+    op.provider = _provider(run)
     _scope(run, op)
     runs.open(run["run_id"], run.get("parent_run_id"), reader, op, run, **how)
+
+
+def _provider(run: Json) -> str | None:
+    """Who serves; a class that does not say is told by its own name, which is no provider's."""
+    told = string(mapping(run, "metadata"), "ls_provider")
+    cls = string(mapping(run, "serialized"), "name") or ""
+    made_up = cls.removeprefix("Chat") if cls.startswith("Chat") else cls.removesuffix("Chat")
+    if told is None or told in _PROVIDERS:
+        return _PROVIDERS.get(told or "")
+    return None if told == made_up.lower() else told
 
 
 def _name(run: Json) -> str | None:
