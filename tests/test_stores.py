@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -138,30 +139,37 @@ def test_chroma_embeds_texts_inside(genai_otel_capture: Capture) -> None:
 def test_a_chroma_server_sync_and_async(genai_otel_capture: Capture, tmp_path: Path) -> None:
     chromadb: Any = pytest.importorskip("chromadb")
     command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(tmp_path)]
-    with subprocess.Popen([*command, "--port", "8123"], stdout=subprocess.DEVNULL) as server:
+    port, quiet = free_port(), subprocess.DEVNULL
+    with subprocess.Popen([*command, "--port", str(port)], cwd=tmp_path, stdout=quiet) as server:
         try:
-            asyncio.run(_chroma_server(chromadb))
+            asyncio.run(_chroma_server(chromadb, port))
         finally:
             server.kill()
     assert tree(genai_otel_capture.spans) == sorted([*CHROMA_TREE, "add more", "retrieval more"])
     found = facts(genai_otel_capture, "retrieval more")
-    assert (found["server.address"], found["server.port"]) == ("127.0.0.1", 8123)
+    assert (found["server.address"], found["server.port"]) == ("127.0.0.1", port)
     assert len(documents(found)) == 3
     assert {span.kind.name for span in genai_otel_capture.spans} == {"CLIENT"}
 
 
-def _connected(chromadb: Any) -> Any:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _connected(chromadb: Any, port: int) -> Any:
     for _ in range(100):
         try:
-            return chromadb.HttpClient(host="127.0.0.1", port=8123)
+            return chromadb.HttpClient(host="127.0.0.1", port=port)
         except ValueError:  # not up yet
             time.sleep(0.2)
     raise TimeoutError
 
 
-async def _chroma_server(chromadb: Any) -> None:
-    chroma_work(_connected(chromadb).create_collection("docs", embedding_function=None))
-    later = await chromadb.AsyncHttpClient(host="127.0.0.1", port=8123)
+async def _chroma_server(chromadb: Any, port: int) -> None:
+    chroma_work(_connected(chromadb, port).create_collection("docs", embedding_function=None))
+    later = await chromadb.AsyncHttpClient(host="127.0.0.1", port=port)
     more = await later.create_collection("more", embedding_function=None)
     await more.add(ids=["a", "b", "c"], embeddings=VECTORS, documents=TEXTS)
     await more.query(query_embeddings=[VECTORS[0]])
