@@ -120,6 +120,16 @@ def opening(op: Operation) -> Attributes:
     return found
 
 
+def _counted(op: Operation, found: Attributes) -> None:
+    """What a database was asked for and gave, in numbers."""
+    if op.records is not None:
+        found[names.GENAI_OTEL_STORE_RECORDS] = op.records
+        if op.records > 1:  # the convention's rule: one is no batch
+            found[names.DB_OPERATION_BATCH_SIZE] = op.records
+    if op.rows is not None:
+        found[names.DB_RESPONSE_RETURNED_ROWS] = op.rows
+
+
 def _database(op: Operation, found: Attributes) -> None:
     found[names.DB_OPERATION_NAME] = op.action
     if op.provider is not None:
@@ -218,6 +228,8 @@ def _params(params: Any, found: Attributes) -> None:
 def outcome(op: Operation, found: Attributes) -> None:
     """Adds what came back, how long it took and how it ended."""
     _response(op, found)
+    if op.action is not None:
+        _counted(op, found)
     _usage(op.usage, found)
     _attempts(op.timing, found)
     if op.stream:
@@ -245,12 +257,6 @@ def _response(op: Operation, found: Attributes) -> None:
         found[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = op.dimensions
     if op.tier is not None and "service_tier" not in (op.details or ()):
         found[names.GENAI_OTEL_RESPONSE_TIER] = utf8(op.tier)
-    if op.records is not None:
-        found[names.GENAI_OTEL_STORE_RECORDS] = op.records
-        if op.records > 1:  # the convention's rule: one is no batch
-            found[names.DB_OPERATION_BATCH_SIZE] = op.records
-    if op.rows is not None:
-        found[names.DB_RESPONSE_RETURNED_ROWS] = op.rows
     if op.details:
         _details(op.details, found)
     if op.cost is not None:
