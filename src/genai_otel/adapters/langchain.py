@@ -89,7 +89,7 @@ _GRAPH = "LangGraph"
 
 def _kind(run: Json) -> Kind | None:
     """What a chain's run is; ``None`` where it is plumbing, and its children are its parent's."""
-    name, tags, metadata = run.get("name"), run.get("tags") or (), mapping(run, "metadata")
+    name, tags, metadata = run.get("name"), _tags(run), mapping(run, "metadata")
     node = any(tag.startswith("graph:step") for tag in tags)
     if name is None or _HIDDEN in tags or run.get("run_type") in _FORMATTING:
         return None
@@ -104,11 +104,15 @@ def _unnamed_agent(metadata: Json) -> str | None:
     return _GRAPH if metadata.get("ls_integration") == "langchain_create_agent" else None
 
 
+def _tags(run: Json) -> list[str]:
+    return [tag for tag in run.get("tags") or () if type(tag) is str]
+
+
 def _scope(run: Json, op: Operation) -> None:
     """Session and tags, for it and all inside."""
     metadata = mapping(run, "metadata")
     session = next((metadata[key] for key in _THREADS if metadata.get(key)), None)
-    tags = [tag for tag in run.get("tags") or () if not tag.startswith(_INTERNAL_TAGS)]
+    tags = [tag for tag in _tags(run) if not tag.startswith(_INTERNAL_TAGS)]
     if session is not None or tags:
         op.scope = {"session_id": session, "tags": tags}
 
