@@ -21,9 +21,10 @@ SOURCES := src tests scripts examples semconv
 # Older client majors (pyproject.toml has their pins), and what is run in each one's environment.
 CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_joining.py \
 	tests/test_stream_usage.py tests/test_cost_on_spans.py
-CLIENTS := openai-2 openai-1 langchain-0 litellm others-older
+CLIENTS := openai-2 openai-1 langchain-0 chroma-1 litellm others-older
 # What is run in an environment of its own, where that is not all of them.
 TESTS_langchain-0 := tests/test_langchain.py
+TESTS_chroma-1 := tests/test_stores.py
 # These clients warn of their own doings, which would be errors here.
 TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/adapters/test_clients.py
 TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters

@@ -10,6 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
+from openai import BadRequestError
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -19,7 +20,7 @@ import genai_otel
 from genai_otel import Budget, BudgetExceeded, operation, scope, suppress
 from genai_otel.engine import runs as engine_runs
 from genai_otel.testing import Capture
-from tests.trees import tokens, tree
+from tests.trees import complaints, tokens, tree
 
 pytest.importorskip("langchain_openai")
 pytest.importorskip("langgraph")
@@ -45,6 +46,7 @@ except ImportError:  # 0.3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.provider import Provider
 
@@ -366,6 +368,17 @@ def test_models_without_a_client_below(genai_otel_capture: Capture) -> None:
     (said,) = json.loads(found["gen_ai.output.messages"])
     assert said["finish_reason"] == "stop"
     assert [part["type"] for part in said["parts"]] == ["text", "tool_call"]
+
+
+class Lumen(GenericFakeChatModel):
+    def _get_ls_params(self, *args: Any, **kwargs: Any) -> Any:
+        return {"ls_provider": "lumen.ai", "ls_model_name": "bright-1", "ls_model_type": "chat"}
+
+
+def test_a_model_may_tell_its_provider(genai_otel_capture: Capture) -> None:
+    Lumen(messages=iter([AIMessage("x")])).invoke("Hello")
+    found = attributes(genai_otel_capture.span("chat bright-1"))
+    assert found["gen_ai.provider.name"] == "lumen.ai"
 
 
 def test_streams_and_texts_without_a_client_below(genai_otel_capture: Capture) -> None:
@@ -721,6 +734,21 @@ def test_the_same_with_and_without(chat: Any, provider: Provider) -> None:
     assert [request.raw for request in provider.requests] == bodies
     assert genai_otel.status().faults == {}
     genai_otel.shutdown()
+
+
+def test_it_keeps_to_the_conventions(chat: Any, tmp_path: Path) -> None:
+    def program() -> None:
+        for door in (_invoke, _stream, _abatch):
+            door(chain(chat()))
+        with pytest.raises(BadRequestError):
+            _invoke(chain(chat("err400")))
+        get_weather.invoke({"city": "Paris"})
+        Lumen(messages=iter([AIMessage("x")])).invoke("Hello")
+        if create_agent is not None:
+            given: Any = {"messages": [("user", "Weather?")]}
+            create_agent(chat("tools"), [get_weather], name="helper").invoke(given)
+
+    assert complaints(program, tmp_path) == ""
 
 
 def test_handlers_may_be_copied(chat: Any, genai_otel_capture: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 from types import ModuleType
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel import operation
+from genai_otel import operation, step
 from genai_otel.engine import runs as engine
 from genai_otel.engine.adapter import Adapter, Bridge, Reader
 from genai_otel.engine.imports import Installation
+from genai_otel.engine.observe import Observer
 from genai_otel.engine.safety import FAULTS
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder import ACTIVE
@@ -125,6 +127,38 @@ def test_a_run_ends_once(weft: Any, genai_otel_capture: Capture) -> None:
     span = genai_otel_capture.span("task outer")
     assert span.status.is_ok
     assert (span.attributes or {})["genai_otel.output"] == '{"x":1}'
+
+
+def test_an_id_that_is_used_again(weft: Any, genai_otel_capture: Capture) -> None:
+    weft.start("a", None, "first")
+    weft.start("a", "a", "second")
+    weft.end("a", None, KeyboardInterrupt())
+    assert tree(genai_otel_capture.spans) == ["task first", "task second"]
+    assert len(weft.runs) == 0
+
+
+def test_contexts_that_a_framework_copies(weft: Any, genai_otel_capture: Capture) -> None:
+    """What is set in the copy goes with it; a failure of ours is not the framework's."""
+    guard, recorder = weft.runs._observer.guard, ACTIVE.recorder
+    assert recorder is not None
+    observer = Observer(recorder, guard)
+    observer.runs = weft.runs
+
+    def prepare(key: Any) -> str:
+        return f"prepared {key}"
+
+    entering = engine.entering(lambda key: key, prepare, observer)
+    weft.start("a", None, "outer")
+    copied = contextvars.copy_context()
+    assert copied.run(entering, "a") == "prepared a"
+    copied.run(step(lambda: None))
+    step(lambda: None)()
+    weft.end("a")
+    assert copied.run(entering, "unknown") == "prepared unknown"
+    name = "task <lambda>"
+    assert tree(genai_otel_capture.spans) == [name, ("task outer", [name])]
+    with pytest.raises(TypeError):
+        entering()
 
 
 def test_what_is_cancelled_ends_what_is_open_inside(weft: Any, genai_otel_capture: Capture) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import genai_otel
+from genai_otel._settings import Settings
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -34,3 +40,16 @@ def tokens(spans: Sequence[ReadableSpan]) -> tuple[int, int]:
 
 def _sum(spans: Sequence[ReadableSpan], name: str) -> int:
     return sum(int((span.attributes or {}).get(name, 0)) for span in spans)  # type: ignore[arg-type]
+
+
+def complaints(program: Callable[[], Any], directory: Path) -> str:
+    """What the checker of the conventions says of all that ``program`` lets be recorded there."""
+    genai_otel.shutdown()
+    genai_otel.instrument(destinations="local", settings=Settings(directory=directory))
+    program()
+    genai_otel.shutdown()
+    files = sorted(directory.glob("*.jsonl"))
+    assert files
+    checker = Path(__file__).resolve().parent.parent / "semconv" / "check.py"
+    command = [sys.executable, str(checker), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -18,10 +18,12 @@ ROWS = {
 
 _TO_COME = "tested on its own, under tests/adapters; its rows are to come"
 _IN_PROCESS = "runs in this process: no wire to compare"
+_STORE = "a vector store, which has no models: tested on its own"
 WITHOUT_ROWS = {
     "anthropic": _TO_COME,
     "bedrock": _TO_COME,
     "cerebras": _TO_COME,
+    "chroma": _STORE,
     "cohere": _TO_COME,
     "fireworks": _TO_COME,
     "google_genai": _TO_COME,
@@ -31,6 +33,7 @@ WITHOUT_ROWS = {
     "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
     "mistralai": _TO_COME,
     "ollama": _TO_COME,
+    "qdrant": _STORE,
     "together": _TO_COME,
     "azure_ai_inference": _TO_COME,
     "voyageai": _TO_COME,

@@ -99,6 +99,15 @@ CATALOGUE: tuple[Entry, ...] = (
         "framework",
         "docs/langchain.md",
     ),
+    Entry("chroma", "chromadb", "chromadb", ">=0.5,<2", "vector store", "docs/stores.md"),
+    Entry(
+        "qdrant",
+        "qdrant-client",
+        "qdrant_client",
+        ">=1.10,<2",
+        "vector store",
+        "docs/stores.md",
+    ),
 )
 
 NAMES = tuple(entry.name for entry in CATALOGUE)

@@ -51,8 +51,7 @@ _PROVIDERS = {
     "together": "together",
     "xai": "x_ai",
 }
-"""``ls_provider`` -> who serves; of a class that does not say it is the class's name, which is no
-provider's."""
+"""``ls_provider`` -> who serves, in the convention's words."""
 _PARAMS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -90,7 +89,7 @@ _GRAPH = "LangGraph"
 
 def _kind(run: Json) -> Kind | None:
     """What a chain's run is; ``None`` where it is plumbing, and its children are its parent's."""
-    name, tags, metadata = run.get("name"), run.get("tags") or (), mapping(run, "metadata")
+    name, tags, metadata = run.get("name"), _tags(run), mapping(run, "metadata")
     node = any(tag.startswith("graph:step") for tag in tags)
     if name is None or _HIDDEN in tags or run.get("run_type") in _FORMATTING:
         return None
@@ -105,11 +104,15 @@ def _unnamed_agent(metadata: Json) -> str | None:
     return _GRAPH if metadata.get("ls_integration") == "langchain_create_agent" else None
 
 
+def _tags(run: Json) -> list[str]:
+    return [tag for tag in run.get("tags") or () if type(tag) is str]
+
+
 def _scope(run: Json, op: Operation) -> None:
     """Session and tags, for it and all inside."""
     metadata = mapping(run, "metadata")
     session = next((metadata[key] for key in _THREADS if metadata.get(key)), None)
-    tags = [tag for tag in run.get("tags") or () if not tag.startswith(_INTERNAL_TAGS)]
+    tags = [tag for tag in _tags(run) if not tag.startswith(_INTERNAL_TAGS)]
     if session is not None or tags:
         op.scope = {"session_id": session, "tags": tags}
 
@@ -252,9 +255,19 @@ _COMPLETION = Reader(Kind.COMPLETION, _ask, _answer, _prompt, model=_model)
 def _begin(runs: Runs, reader: Reader, run: Json, name: str | None = None, **how: bool) -> None:
     op = Operation(reader.kind, name)
     op.secondhand = True
-    op.provider = _PROVIDERS.get(mapping(run, "metadata").get("ls_provider", ""))
+    op.provider = _provider(run)
     _scope(run, op)
     runs.open(run["run_id"], run.get("parent_run_id"), reader, op, run, **how)
+
+
+def _provider(run: Json) -> str | None:
+    """Who serves; a class that does not say is told by its own name, which is no provider's."""
+    told = string(mapping(run, "metadata"), "ls_provider")
+    cls = string(mapping(run, "serialized"), "name") or ""
+    made_up = cls.removeprefix("Chat") if cls.startswith("Chat") else cls.removesuffix("Chat")
+    if told is None or told in _PROVIDERS:
+        return _PROVIDERS.get(told or "")
+    return None if told == made_up.lower() else told
 
 
 def _name(run: Json) -> str | None:

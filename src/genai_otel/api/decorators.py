@@ -276,7 +276,8 @@ def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
     """Records what happens inside; yields the Operation to be filled with what is known.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
-    ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``.
+    ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``,
+    ``store``.
     """
     op = contained(_by_hand, kind, name)
     if op is None:  # something of ours failed: there is an Operation to fill all the same

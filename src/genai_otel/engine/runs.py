@@ -83,11 +83,11 @@ class Runs:
 
         What is cancelled may not be told of what was open inside: that ends with it.
         """
-        if error is not None and not isinstance(error, Exception):
-            for inner in [each for each, run in list(self._open.items()) if run.parent == key]:
-                self.close(inner, error=error)
         with self._lock:
             run = self._open.pop(key, None)
+        if error is not None and not isinstance(error, Exception):
+            for inner in [each for each, open_ in list(self._open.items()) if open_.parent == key]:
+                self.close(inner, error=error)
         if run is None or run.lent:
             return
         if not OPEN.later(partial(self._end, run.call, reply, error, completed)):
@@ -156,6 +156,8 @@ class Runs:
     ) -> None:
         OPEN.attend()
         OPEN.settle()
+        if key in self._open:  # an id that is used again
+            self.close(key, completed=False)
         outer = self._open.get(parent)
         under = None if outer is None else outer.call
         call = self._observer.open(reader, op, request, under, alone=alone)
@@ -200,11 +202,12 @@ def entering(
     @wraps(original)
     def enter(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        guard = observer.guard
-        if guard.enabled:
-            key = guard.run(run, *args)
-            if key is not None:
-                observer.runs.enter(key)
+        if observer.guard.enabled:
+            observer.guard.run(_enter, observer.runs, run, args)
         return result
 
     return enter
+
+
+def _enter(runs: Runs, run: Callable[..., Hashable], args: tuple[Any, ...]) -> None:
+    runs.enter(run(*args))

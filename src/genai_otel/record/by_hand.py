@@ -15,7 +15,17 @@ from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, 
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
 
-_WORDS = ("name", "provider", "model", "host", "output_type", "query", "response_id", "tier")
+_WORDS = (
+    "name",
+    "action",
+    "provider",
+    "model",
+    "host",
+    "output_type",
+    "query",
+    "response_id",
+    "tier",
+)
 _CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
 
 
@@ -38,6 +48,7 @@ class HandMade(Operation):
             if value is not None and value is not self.taken.get(name):
                 setattr(self, name, snapshot(value))
         self.port, self.dimensions = _count(self.port), _count(self.dimensions)
+        self.records, self.rows = _count(self.records), _count(self.rows)
         self.finish_reasons = _reasons(self.finish_reasons)
         self.input, self.output = _said(self.input, "user"), _said(self.output, "assistant")
         self.system = _parts(self.system)

@@ -65,10 +65,15 @@ class Message(TypedDict):
 
 
 class Document(TypedDict):
-    """A document that a retrieval found."""
+    """A document that a retrieval found.
+
+    ``measure`` says what ``score`` is, where that is known: of a similarity more is better, of a
+    distance less.
+    """
 
     id: str
     score: NotRequired[float]
+    measure: NotRequired[Literal["similarity", "distance"]]
     content: NotRequired[str]
     metadata: NotRequired[dict[str, Any]]
 

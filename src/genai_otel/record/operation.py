@@ -32,6 +32,7 @@ class Kind(StrEnum):
     STEP = "step"
     GUARDRAIL = "guardrail"
     EVALUATION = "evaluation"
+    STORE = "store"  # records read from or written to a database, other than by searching
 
 
 _STALL = 1.0
@@ -212,6 +213,13 @@ class Operation:
     tools: Sequence[Mapping[str, Any]] | None = None
     prompt: PromptTag | None = None
     query: str | None = None
+    action: str | None = None
+    """What a database was asked to do, in its client's word; ``provider`` is then which one it is,
+    ``name`` the collection."""
+    records: int | None = None
+    """How many records it was asked to write or delete."""
+    rows: int | None = None
+    """How many it gave back."""
     arguments: Any = None
     response_id: str | None = None
     response_model: str | None = None

@@ -53,6 +53,7 @@ class Instruments:
             Kind.WORKFLOW: self._histogram(names.METRIC_GEN_AI_INVOKE_WORKFLOW_DURATION),
             Kind.GUARDRAIL: self._histogram(names.METRIC_GENAI_OTEL_GUARDRAIL_DURATION),
             Kind.RETRIEVAL: self._duration,
+            Kind.STORE: self._histogram(names.METRIC_DB_CLIENT_OPERATION_DURATION),
         }
         self._invocations = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS)
         self._denied = self._counter(names.METRIC_GENAI_OTEL_GUARDRAIL_DENIED)
@@ -122,7 +123,7 @@ class Instruments:
         else:
             dimensions = opening(op)
             if op.kind is not Kind.RETRIEVAL:
-                del dimensions[names.GEN_AI_OPERATION_NAME]
+                dimensions.pop(names.GEN_AI_OPERATION_NAME, None)
         self._time(
             self._durations[op.kind], op.timing.duration, _with_error(dimensions, op), context
         )

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 
 class _Form(NamedTuple):
-    """How one kind of operation is told: its name, and where its subject's name goes."""
+    """How one kind of operation is told: its name, and where its subject's name goes.
 
-    operation: str
+    What a database does has no name in these conventions; its own are those of ``db.``.
+    """
+
+    operation: str | None
     span_kind: SpanKind
     subject: str | None
 
@@ -48,6 +51,7 @@ _FORMS: dict[Kind, _Form] = {
         "apply_guardrail", SpanKind.INTERNAL, names.GEN_AI_GUARDRAIL_COMPONENT_NAME
     ),
     Kind.EVALUATION: _Form("evaluate", SpanKind.INTERNAL, names.GEN_AI_EVALUATION_NAME),
+    Kind.STORE: _Form(None, SpanKind.INTERNAL, names.DB_COLLECTION_NAME),
 }
 
 _FINISH_REASONS = {
@@ -84,7 +88,7 @@ _FINISH_REASONS = {
 def span_name(op: Operation) -> str:
     """``{operation} {subject}``; the operation alone where the subject is unknown."""
     subject = op.model if op.name is None else op.name
-    operation = _FORMS[op.kind].operation
+    operation = _FORMS[op.kind].operation or op.action or "store"
     return operation if subject is None else utf8(f"{operation} {subject}")
 
 
@@ -96,8 +100,12 @@ def span_kind(op: Operation) -> SpanKind:
 def opening(op: Operation) -> Attributes:
     """What samplers decide on: known before the call, without content."""
     form = _FORMS[op.kind]
-    found: Attributes = {names.GEN_AI_OPERATION_NAME: form.operation}
-    if op.provider is not None:
+    found: Attributes = {}
+    if form.operation is not None:
+        found[names.GEN_AI_OPERATION_NAME] = form.operation
+    if op.action is not None:
+        _database(op, found)
+    elif op.provider is not None:
         found[names.GEN_AI_PROVIDER_NAME] = op.provider
     if op.model is not None:
         found[names.GEN_AI_REQUEST_MODEL] = utf8(op.model)
@@ -110,6 +118,24 @@ def opening(op: Operation) -> Attributes:
     if op.kind is Kind.TOOL:
         found[names.GEN_AI_TOOL_TYPE] = "function"
     return found
+
+
+def _counted(op: Operation, found: Attributes) -> None:
+    """What a database was asked for and gave, in numbers."""
+    if op.records is not None:
+        found[names.GENAI_OTEL_STORE_RECORDS] = op.records
+        if op.records > 1:  # the convention's rule: one is no batch
+            found[names.DB_OPERATION_BATCH_SIZE] = op.records
+    if op.rows is not None:
+        found[names.DB_RESPONSE_RETURNED_ROWS] = op.rows
+
+
+def _database(op: Operation, found: Attributes) -> None:
+    found[names.DB_OPERATION_NAME] = op.action
+    if op.provider is not None:
+        found[names.DB_SYSTEM_NAME] = op.provider
+    if op.name is not None:
+        found[names.DB_COLLECTION_NAME] = utf8(op.name)
 
 
 # ------------------------------------------------------------------------------ the request
@@ -202,6 +228,8 @@ def _params(params: Any, found: Attributes) -> None:
 def outcome(op: Operation, found: Attributes) -> None:
     """Adds what came back, how long it took and how it ended."""
     _response(op, found)
+    if op.action is not None:
+        _counted(op, found)
     _usage(op.usage, found)
     _attempts(op.timing, found)
     if op.stream:
