@@ -6,14 +6,23 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Status, StatusCode, set_span_in_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Status, StatusCode
 
 from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
 
 from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
 from .categories import APP, PROVIDER, category_of_word
-from .context import OPERATION_KEY, ambient, prompt_facts, scoped, suppressed, take_prompt
+from .context import (
+    OPERATION_KEY,
+    SPAN_KEY,
+    ambient,
+    prompt_facts,
+    scoped,
+    suppressed,
+    take_prompt,
+)
 from .failures import fail
 from .ownership import GENERATING, MODEL_KINDS, Layer, absorb, standing, taker, within
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
@@ -21,7 +30,6 @@ from .semconv import budget_facts, opening, outcome, request, span_kind, span_na
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from genai_otel.enrich.budget import Spending
@@ -145,19 +153,20 @@ class Recording(Layer):
         started: int,
         ledgers: Ledgers,
     ) -> None:
-        super().__init__(op, context.get(OPERATION_KEY), set_span_in_context(span, context))  # type: ignore[arg-type]
         self.recorded = span.is_recording()
         instruments, accounts = ledgers
         self.wanted = self.recorded or instruments is not None or accounts.counts
         self.weighs = accounts.hard
         self._span, self._started, self._ledgers = span, started, ledgers
+        inside = {**context, SPAN_KEY: span}
         if self.wanted:
             accounts.prepare()
-            self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
+            inside[OPERATION_KEY] = self
+        if op.kind is Kind.AGENT:
+            inside[AGENT_KEY] = op.name
+        super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
         if op.kind in ROLLED_UP:
             self.totals = Totals()
-            if op.kind is Kind.AGENT:
-                self._context = otel_context.set_value(AGENT_KEY, op.name, self._context)
         self.found: dict[str, Any] = {}
         self._encoded = False
 
