@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, SamplingResult
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    Sampler,
+    SamplingResult,
+)
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     Link,
@@ -39,7 +47,14 @@ _LISTS = frozenset({list, tuple})
 _SAMPLED, _RANDOM = 1, 2
 _FLAGS = tuple(TraceFlags(bits) for bits in range(4))
 _UNSET = Status(StatusCode.UNSET)
-_KEPT = SamplingResult(Decision.RECORD_AND_SAMPLE)
+_KEPT, _DROPPED = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+_AT_ROOT: dict[Sampler, SamplingResult] = {
+    DEFAULT_ON: _KEPT,
+    ALWAYS_ON: _KEPT,
+    DEFAULT_OFF: _DROPPED,
+    ALWAYS_OFF: _DROPPED,
+}
+"""What the SDK's samplers without a ratio say of a span without a parent."""
 
 
 class OwnSpans:
@@ -70,9 +85,8 @@ class OwnSpans:
             trace_id, bits = parent.trace_id, parent.trace_flags & _RANDOM
         else:
             parent, trace_id, bits = None, provider.id_generator.generate_trace_id(), _RANDOM
-        if attributes is None and provider.sampler is DEFAULT_ON and _is_kept(parent):
-            told = _KEPT
-        else:
+        told = None if attributes else _foretold(provider.sampler, parent)
+        if told is None:
             told = provider.sampler.should_sample(context, trace_id, name, kind, attributes, ())
         if told.decision is Decision.RECORD_AND_SAMPLE:
             bits |= _SAMPLED
@@ -86,9 +100,12 @@ class OwnSpans:
         return span
 
 
-def _is_kept(parent: SpanContext | None) -> bool:
-    """Whether the default sampler keeps a child of ``parent``: the common case needs no asking."""
-    return parent is None or bool(parent.trace_flags & _SAMPLED and not parent.trace_state)
+def _foretold(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
+    """What a sampler will say, where that is certain: asking costs more than the span's ids."""
+    if parent is None:
+        return _AT_ROOT.get(sampler)
+    kept = sampler is DEFAULT_ON and parent.trace_flags & _SAMPLED and not parent.trace_state
+    return _KEPT if kept else None
 
 
 def _clean(found: dict[str, Any], key: str) -> None:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     GUARDRAIL = "guardrail"
     EVALUATION = "evaluation"
 
+    __hash__ = str.__hash__  # that of an enum runs Python code, at each look into a table
+
 
 _STALL = 1.0
 _STALL_TIMES = 10

@@ -135,7 +135,7 @@ class _Begin:
         options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004
         if options is None:  # wrong arguments: the client will say so
             return None
-        reader = self._route(options.url)
+        reader = self._routes.get(options.url) or self._route(options.url)
         if reader is None or options.method.lower() != "post":
             return None
         op = Operation(reader.kind, name=reader.name)
@@ -171,11 +171,11 @@ class _Begin:
         return host in wanted or any(f".{host}".endswith(f".{end}") for end in known)
 
     def _route(self, url: str) -> Reader | None:
-        reader = self._routes.get(url)
-        if reader is None and ("?" in url or "://" in url):
-            path = url.partition("?")[0]
-            return next((r for end, r in self._routes.items() if path.endswith(end)), None)
-        return reader
+        """The reader of a whole address, or of a path with parameters."""
+        if "?" not in url and "://" not in url:
+            return None
+        path = url.partition("?")[0]
+        return next((r for end, r in self._routes.items() if path.endswith(end)), None)
 
 
 def _retrying(original: Any, observer: Observer) -> Any:
