@@ -272,7 +272,7 @@ def _adopt(stream: Any) -> None:
 def _settle(call: Call, result: Any) -> None:
     """Tells what kind of result came back from the result itself."""
     if hasattr(type(result), "__stream__"):
-        _watch(call, result.response)
+        _watch(call, result.response, _ACLOSE if hasattr(result, "__anext__") else _CLOSE)
         _tie(result, call)
     elif "http_response" in getattr(result, "__dict__", ()):
         _settle_raw(call, result)
@@ -299,11 +299,14 @@ def _read_body(call: Call, response: Any) -> None:
         call.reply(parsed(words) if "json" in kind else words)
 
 
-def _watch(call: Call, response: Any) -> None:
+_CLOSE, _ACLOSE = ("close",), ("aclose",)
+
+
+def _watch(call: Call, response: Any, closing: tuple[str, ...] = (*_CLOSE, *_ACLOSE)) -> None:
     """From here on the response's end is the call's, unless a stream is tied to it."""
     OPEN.add(call, response)
     if call.op.stream:
-        call.release = around(response, ("close", "aclose"), None, partial(_closed, call.key))
+        call.release = around(response, closing, None, partial(_closed, call.key))
     else:
         call.release = _Body(call.key).watch(response)
 
