@@ -68,6 +68,8 @@ def _chosen(args: argparse.Namespace) -> list[str]:
     unknown = sorted({*asked} - {*known, "all"})
     if unknown:
         raise SystemExit(f"bench: no peer {', '.join(unknown)}; there are {', '.join(known)}")
+    if args.task == "estimates":
+        return [OURS]
     if args.quick and not asked:
         return [FLOOR, OURS]
     wanted = known if "all" in asked else asked or DEFAULT

@@ -67,20 +67,32 @@ class Laboratory:
 
     def instructions(self, name: str, variant: Variant, repeats: int) -> dict[str, Any] | None:
         """Instructions per call of each workload, bare and added."""
-        library = build_library(self._folder)
-        variables = {**dict(variant.variables), "BENCH_CALLGRIND_LIB": str(library)}
         arguments = ["--workloads", ",".join(variant.workloads), *variant.arguments]
-        arguments += ["--repeats", str(repeats)]
-        with tempfile.TemporaryDirectory() as dumps:
-            counted = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
-            counted.append(f"--callgrind-out-file={dumps}/callgrind.out")
-            recorded = self.worker(
-                name, "instructions", *arguments, prefix=counted, variables=variables
-            )
-            counts = _counts(Path(dumps))
+        recorded, counts = self._counted(
+            name, "instructions", *arguments, "--repeats", str(repeats), variables=variant.variables
+        )
         if recorded is None:
             return None
         return {work: {**_added(counts[work]), **recorded[work]} for work in recorded}
+
+    def estimates(self, name: str) -> dict[str, Any] | None:
+        """Errors and instructions of the token estimate, by kind of text."""
+        recorded, counts = self._counted(name, "estimates")
+        for row in (recorded or {}).values():
+            row["instructions"] = counts[row["label"]]["traced"][0]
+        return recorded
+
+    def _counted(
+        self, name: str, task: str, *arguments: str, variables: tuple[tuple[str, str], ...] = ()
+    ) -> tuple[dict[str, Any] | None, dict[str, dict[str, dict[int, float]]]]:
+        """A worker's answer, and the counts that it has dumped."""
+        library = build_library(self._folder)
+        more = {**dict(variables), "BENCH_CALLGRIND_LIB": str(library)}
+        with tempfile.TemporaryDirectory() as dumps:
+            counted = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
+            counted.append(f"--callgrind-out-file={dumps}/callgrind.out")
+            recorded = self.worker(name, task, *arguments, prefix=counted, variables=more)
+            return recorded, _counts(Path(dumps))
 
     def fresh(self, names: list[str], rounds: int) -> dict[str, list[Any]]:
         """Fresh processes, alternating between the peers; the first round compiles bytecode."""

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .environments import ROOT, peers
+from .goals import OURS
 from .measure import EVERYTHING, say
 from .report import table
 
@@ -88,6 +89,27 @@ def profile(laboratory: Laboratory, names: list[str], workloads: list[str]) -> s
     return "\n\n".join(parts) + "\n"
 
 
+def estimates(laboratory: Laboratory, names: list[str], _workloads: list[str]) -> str:
+    """How wrong estimated tokens are, and what an estimate costs: ours only."""
+    rows = [
+        [
+            "text",
+            "tokens",
+            "estimated",
+            "wrong by",
+            "4 characters each",
+            "k instructions / 1,000 characters",
+        ]
+    ]
+    found = laboratory.estimates(OURS) if OURS in names else None
+    for kind, row in (found or {}).items():
+        tokens, characters = row["counted"], row["characters"]
+        wrong = [f"{guess / tokens - 1:+.0%}" for guess in (row["estimated"], characters / 4)]
+        cost = f"{row['instructions'] / characters:,.0f}"
+        rows.append([kind, f"{tokens:,}", f"{row['estimated']:,}", *wrong, cost])
+    return table(rows) + "\n"
+
+
 def _median(values: list[float]) -> _Interval:
     """Median and its 95 % confidence interval from order statistics."""
     ordered = sorted(values)
@@ -105,4 +127,5 @@ TASKS: dict[str, Callable[[Laboratory, list[str], list[str]], str]] = {
     "paired": paired,
     "otlp": otlp,
     "profile": profile,
+    "estimates": estimates,
 }

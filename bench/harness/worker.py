@@ -47,12 +47,19 @@ def _profile(adapter: Adapter, options: Options, args: argparse.Namespace) -> An
     return profile(adapter, options, args.workloads)
 
 
+def _estimates(adapter: Adapter, options: Options, args: argparse.Namespace) -> Any:  # noqa: ARG001
+    from .estimates import measure
+
+    return measure()
+
+
 TASKS: dict[str, _Task] = {
     "instructions": _instructions,
     "paired": _paired,
     "fresh": _fresh,
     "growth": _growth,
     "profile": _profile,
+    "estimates": _estimates,
 }
 
 

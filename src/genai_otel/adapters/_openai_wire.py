@@ -258,15 +258,19 @@ class ChatChunks:
         self._note_head(chunk)
         generated = False
         for choice in mappings(chunk, "choices"):
-            so_far = self._so_far(choice)
-            so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
-            generated = so_far.add(delta) or generated
+            generated = self._so_far(choice).add(delta) or generated
         self._append = self._quick_append()
         return generated
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
-        return self._choices.setdefault(integer(choice, "index") or 0, _ChoiceSoFar(self._op))
+        """What there is of this choice, its finish reason included."""
+        index = integer(choice, "index") or 0
+        so_far = self._choices.get(index)
+        if so_far is None:
+            so_far = self._choices[index] = _ChoiceSoFar(self._op)
+        so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
+        return so_far
 
     def _quick_append(self) -> Any:
         """Where quick text goes; nowhere if there are several choices or more than plain text."""
@@ -280,14 +284,14 @@ class ChatChunks:
         if last:
             self._note_head(last)
             for choice in mappings(last, "choices"):
-                so_far = self._so_far(choice)
-                so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
+                self._so_far(choice)
 
     def _note_head(self, chunk: Json) -> None:
         """The newest count replaces the one before: some servers send a running total."""
         head = self._head
         for name in ("id", "model", "service_tier", "system_fingerprint"):
-            head[name] = chunk.get(name) or head.get(name)
+            if chunk.get(name):
+                head[name] = chunk[name]
         usage = mapping(chunk, "usage") or mapping(mapping(chunk, "x_groq"), "usage")
         if usage:
             head["usage"] = {**head.get("usage", {}), **usage}
@@ -302,6 +306,9 @@ def only_usage(chunk: Any) -> bool:
     """The last chunk of a stream whose usage was asked for: no choices, and the usage."""
     found = fields(chunk)
     return not found.get("choices") and found.get("usage") is not None
+
+
+_MORE = ("reasoning_content", "reasoning", "refusal", "tool_calls", "audio")
 
 
 class _ChoiceSoFar:
@@ -327,19 +334,25 @@ class _ChoiceSoFar:
     def add(self, delta: Json) -> bool:
         """Takes one delta; whether it held anything generated."""
         content = string(delta, "content")
+        if content and self._keep:
+            self._content.append(content)
+        more = any(map(delta.get, _MORE)) and self._add_more(delta)
+        self._plain = self._plain and not more
+        return more or bool(content)
+
+    def _add_more(self, delta: Json) -> bool:
+        """Takes what is no plain text."""
         thought = string(delta, "reasoning_content") or string(delta, "reasoning")
         refusal = string(delta, "refusal")
         calls = mappings(delta, "tool_calls")
         spoken = mapping(delta, "audio")
         if self._keep:
-            self._content.append(content or string(spoken, "transcript") or "")
+            self._content.append(string(spoken, "transcript") or "")
             self._reasoning.append(thought or "")
             self._refusal.append(refusal or "")
             for call in calls:
                 self._add_call(call)
-        more = bool(thought or refusal or calls or spoken)
-        self._plain = self._plain and not more
-        return more or bool(content)
+        return bool(thought or refusal or calls or spoken)
 
     def _add_call(self, call: Json) -> None:
         index = integer(call, "index") or 0

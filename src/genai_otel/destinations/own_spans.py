@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    Sampler,
+    SamplingResult,
+)
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     Link,
@@ -39,6 +47,14 @@ _LISTS = frozenset({list, tuple})
 _SAMPLED, _RANDOM = 1, 2
 _FLAGS = tuple(TraceFlags(bits) for bits in range(4))
 _UNSET = Status(StatusCode.UNSET)
+_KEPT, _DROPPED = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+_AT_ROOT: dict[Sampler, SamplingResult] = {
+    DEFAULT_ON: _KEPT,
+    ALWAYS_ON: _KEPT,
+    DEFAULT_OFF: _DROPPED,
+    ALWAYS_OFF: _DROPPED,
+}
+"""What the SDK's samplers without a ratio say of a span without a parent."""
 
 
 class OwnSpans:
@@ -63,35 +79,46 @@ class OwnSpans:
         start_time: int,
     ) -> Span:
         """A span that records, or one that only carries its ids where the sampler has said so."""
-        parent: SpanContext | None = get_current_span(context).get_span_context()
+        parent = get_current_span(context).get_span_context() if context else None
         provider = self.provider
         if parent is not None and parent.is_valid:
             trace_id, bits = parent.trace_id, parent.trace_flags & _RANDOM
         else:
             parent, trace_id, bits = None, provider.id_generator.generate_trace_id(), _RANDOM
-        decided = provider.sampler.should_sample(context, trace_id, name, kind, attributes, ())
-        if decided.decision is Decision.RECORD_AND_SAMPLE:
+        told = None if attributes else _foretold(provider.sampler, parent)
+        if told is None:
+            told = provider.sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        if told.decision is Decision.RECORD_AND_SAMPLE:
             bits |= _SAMPLED
-        ids = SpanContext(
-            trace_id,
-            provider.id_generator.generate_span_id(),
-            is_remote=False,
-            trace_flags=_FLAGS[bits],
-            trace_state=decided.trace_state,
-        )
-        if decided.decision is Decision.DROP:
+        span_id = provider.id_generator.generate_span_id()
+        ids = SpanContext(trace_id, span_id, False, _FLAGS[bits], told.trace_state)  # noqa: FBT003
+        if told.decision is Decision.DROP:
             return NonRecordingSpan(ids)
         span = _OwnSpan(self, name, ids, parent, kind, start_time)
-        if decided.attributes:
-            span.set_attributes(decided.attributes)
+        if told.attributes:
+            span.set_attributes(told.attributes)
         return span
 
 
-def _cleaned(key: Any, value: Any) -> Mapping[str, Any]:
-    """What is no plain value by the SDK's rules, lists of plain ones by a shorter way."""
+def _foretold(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
+    """What a sampler will say, where that is certain: asking costs more than the span's ids."""
+    if parent is None:
+        return _AT_ROOT.get(sampler)
+    kept = sampler is DEFAULT_ON and parent.trace_flags & _SAMPLED and not parent.trace_state
+    return _KEPT if kept else None
+
+
+def _clean(found: dict[str, Any], key: str) -> None:
+    """Brings a value that is no plain one into the SDK's forms; or takes it away."""
+    value = found[key]
     if type(value) in _LISTS and all(type(item) in _SCALARS for item in value):
-        return {key: tuple(value)}
-    return BoundedAttributes(None, {key: value})
+        found[key] = tuple(value)
+        return
+    cleaned = BoundedAttributes(None, {key: value})
+    if key in cleaned:
+        found[key] = cleaned[key]
+    else:
+        del found[key]
 
 
 class _OwnSpan(Span):
@@ -130,13 +157,10 @@ class _OwnSpan(Span):
         if self._ended:
             return
         found = self._attributes
+        found.update(attributes)
         for key, value in attributes.items():
-            if key in found:
-                del found[key]  # the newest is the last, and the oldest is dropped by a limit
-            if type(value) in _SCALARS and type(key) is str:
-                found[key] = value
-            else:
-                found.update(_cleaned(key, value))
+            if type(value) not in _SCALARS or type(key) is not str:
+                _clean(found, key)
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None

@@ -29,7 +29,7 @@ _NOTHING: Json = {}
 def string(source: Json, key: str) -> str | None:
     """A text; of an enumeration of texts its value."""
     value = source.get(key)
-    if type(value) is str:
+    if value is None or type(value) is str:
         return value
     return str.__str__(value) if issubclass(type(value), str) else None
 

@@ -51,7 +51,7 @@ def _watched(  # noqa: C901 - as said
                 now = clock()
                 wait = now - timing.asked
                 keep(wait)
-                timing.waited += wait
+                waited = timing.waited = timing.waited + wait
                 timing.chunks += 1
                 if timing.first_chunk is None:
                     timing.first_chunk = now
@@ -62,9 +62,9 @@ def _watched(  # noqa: C901 - as said
                 if token is None:
                     token = call.look(chunk)
                 if token:
-                    timing.last_token, timing.waited_at_last_token = now, timing.waited
+                    timing.last_token, timing.waited_at_last_token = now, waited
                     if timing.first_token is None:
-                        timing.first_token, timing.waited_at_first_token = now, timing.waited
+                        timing.first_token, timing.waited_at_first_token = now, waited
                 hidden = extra is not None and extra(chunk)
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
@@ -91,7 +91,7 @@ async def _watched_async(  # noqa: C901 - as said
                 now = clock()
                 wait = now - timing.asked
                 keep(wait)
-                timing.waited += wait
+                waited = timing.waited = timing.waited + wait
                 timing.chunks += 1
                 if timing.first_chunk is None:
                     timing.first_chunk = now
@@ -102,9 +102,9 @@ async def _watched_async(  # noqa: C901 - as said
                 if token is None:
                     token = call.look(chunk)
                 if token:
-                    timing.last_token, timing.waited_at_last_token = now, timing.waited
+                    timing.last_token, timing.waited_at_last_token = now, waited
                     if timing.first_token is None:
-                        timing.first_token, timing.waited_at_first_token = now, timing.waited
+                        timing.first_token, timing.waited_at_first_token = now, waited
                 hidden = extra is not None and extra(chunk)
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
@@ -159,8 +159,12 @@ def _is_async(method: Any) -> bool:
     return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
+_SHOWN = ("__name__", "__qualname__", "__doc__")
+"""What a stand-in takes over: one is made for each stream, and the rest costs as much as this."""
+
+
 def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
-    @wraps(original)
+    @wraps(original, _SHOWN, ())
     def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
             contained(before)
@@ -176,7 +180,7 @@ def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
 
 
 def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
-    @wraps(original)
+    @wraps(original, _SHOWN, ())
     async def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
             contained(before)

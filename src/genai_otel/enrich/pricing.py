@@ -67,7 +67,7 @@ class PriceBook:
         ]
         self._resolver = Resolver(self._sources, None, ready=not bundled)
         self._lock = threading.Lock()
-        self._known: dict[Call, Resolved] = {}
+        self._known: dict[tuple[Any, ...], Resolved] = {}
         self._said: set[int] = set()
         self.problem: str | None = None
         self.version = self._version()
@@ -112,15 +112,15 @@ class PriceBook:
 
         ``model`` is what answered (``request_model`` what was asked for, where that differs).
         """
-        call = Call(provider, model, request_model, host, tier, batch, region)
-        resolved = self._known.get(call) or self._resolve(call)
+        key = (provider, model, request_model, host, tier, batch, region)
+        resolved = self._known.get(key) or self._resolve(Call(*key))
         moment = at.timestamp() if isinstance(at, datetime) else at
         for step in resolved.steps:
             if isinstance(step, Quote):
                 if step.window[0] <= moment < step.window[1]:
                     return self._charged(step, usage, moment)
             else:
-                answer = self._asked(step, call, usage, moment)
+                answer = self._asked(step, Call(*key), usage, moment)
                 if answer is not None:
                     return answer
         return Cost(resolved.otherwise, version=self.version)

@@ -125,14 +125,19 @@ def charge(rates: Rates, usage: Usage) -> Charge:
 
 
 def _is_plain(known: Mapping[str, Any]) -> bool:
-    return not any(count and name not in _TOTALS for name, count in known.items())
+    for name, count in known.items():  # noqa: SIM110 - a generator takes four times as long
+        if count and name not in _TOTALS:
+            return False
+    return True
 
 
 def _plainly(plain: tuple[float, float], known: Mapping[str, Any]) -> Charge:
     """As almost all calls: so much in, so much out, and no parts of either."""
-    sent, made = _count(known.get("input")), _count(known.get("output"))
-    if sent is None or (made is None and plain[1]):
-        return NOT_COUNTED
+    sent, made = known.get("input"), known.get("output")
+    if not type(sent) is type(made) is int or sent < 0 or made < 0:
+        sent, made = _count(sent), _count(made)
+        if sent is None or (made is None and plain[1]):
+            return NOT_COUNTED
     incoming, outgoing = sent * plain[0] / MILLION, (made or 0) * plain[1] / MILLION
     return Charge(incoming, outgoing, incoming + outgoing)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .usage import Usage
@@ -33,6 +35,8 @@ class Kind(StrEnum):
     GUARDRAIL = "guardrail"
     EVALUATION = "evaluation"
     STORE = "store"  # records read from or written to a database, other than by searching
+
+    __hash__ = str.__hash__  # that of an enum runs Python code, at each look into a table
 
 
 _STALL = 1.0
@@ -109,17 +113,17 @@ class Timing:
 
     def gaps(self) -> Gaps | None:
         """How evenly the chunks came, from the waits between them."""
-        waits = list(self.waits)[1:] if len(self.waits) == self.chunks else list(self.waits)
+        whole = len(self.waits) == self.chunks
+        waits = sorted(islice(self.waits, 1, None) if whole else self.waits)
         if not waits:
             return None
-        waits.sort()
         middle = waits[len(waits) // 2]
         stall = max(_STALL, _STALL_TIMES * middle)
         return Gaps(
             middle,
             waits[min(len(waits) - 1, len(waits) * 95 // 100)],
             waits[-1],
-            sum(wait >= stall for wait in waits),
+            len(waits) - bisect_left(waits, stall),
         )
 
     def time_per_output_token(self, tokens: int | None) -> float | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from genai_otel import _names as names
 from genai_otel.record import PromptTag, snapshot
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextvars import Token
 
-    from opentelemetry.context import Context
 
 OPERATION_KEY = otel_context.create_key("genai_otel-operation")
 AMBIENT_KEY = otel_context.create_key("genai_otel-ambient")
 SUPPRESS_KEY = otel_context.create_key("genai_otel-suppress")
+(SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
+"""OpenTelemetry's own, so that a context is copied once for all that is put into it."""
 _FOREIGN_SUPPRESS_KEYS = tuple(
     key
     for key in (
@@ -30,11 +33,12 @@ _FOREIGN_SUPPRESS_KEYS = tuple(
     )
     if key
 )
+_SUPPRESS_KEYS = frozenset({SUPPRESS_KEY, *_FOREIGN_SUPPRESS_KEYS})
 
 
 def suppressed(context: Context) -> bool:
     """Whether nothing shall be recorded here: our switch, or any of OpenTelemetry's."""
-    if not context:
+    if _SUPPRESS_KEYS.isdisjoint(context):
         return False
     return SUPPRESS_KEY in context or any(context.get(key) for key in _FOREIGN_SUPPRESS_KEYS)
 

@@ -6,14 +6,23 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Status, StatusCode, set_span_in_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Status, StatusCode
 
 from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
 
 from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
 from .categories import APP, PROVIDER, category_of_word
-from .context import OPERATION_KEY, ambient, prompt_facts, scoped, suppressed, take_prompt
+from .context import (
+    OPERATION_KEY,
+    SPAN_KEY,
+    ambient,
+    prompt_facts,
+    scoped,
+    suppressed,
+    take_prompt,
+)
 from .failures import fail
 from .ownership import GENERATING, MODEL_KINDS, Layer, absorb, standing, taker, within
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
@@ -21,7 +30,6 @@ from .semconv import budget_facts, opening, outcome, request, span_kind, span_na
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from genai_otel.enrich.budget import Spending
@@ -48,6 +56,12 @@ class Ledgers(NamedTuple):
     accounts: Accounts = Accounts()
 
 
+def current() -> Operation | None:
+    """The operation that this code runs in, to be filled with what only the application knows."""
+    owner: Any = otel_context.get_current().get(OPERATION_KEY)
+    return owner.op if isinstance(owner, Layer) else None
+
+
 class Recorder:
     """What becomes of Operations in this process.
 
@@ -59,6 +73,8 @@ class Recorder:
     def __init__(self, source: Callable[[], Source], ledgers: Ledgers, *, content: bool) -> None:
         self._source, self._ledgers, self._content = source, ledgers, content
 
+    current = staticmethod(current)
+
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
         self._ledgers = self._ledgers._replace(instruments=instruments)
@@ -69,7 +85,7 @@ class Recorder:
 
     def start(
         self, op: Operation, under: Any = None, *, alone: bool = False
-    ) -> Recording | Joined | None:
+    ) -> Recording | Unrecorded | Joined | None:
         """Begins to record ``op``; ``None`` where recording is suppressed.
 
         Its parent is what is current here; but if that is not inside ``under``, whose child it is
@@ -95,12 +111,9 @@ class Recorder:
             holder.op.prompt = take_prompt()
         return Joined(holder, op, self, context)
 
-    @staticmethod
-    def current() -> Operation | None:
-        """The operation in whose frame this code runs."""
-        return current()
-
-    def open(self, op: Operation, context: Context, *, late: bool = False) -> Recording:
+    def open(
+        self, op: Operation, context: Context, *, late: bool = False
+    ) -> Recording | Unrecorded:
         """A span of its own for ``op``, under whatever is current in ``context``.
 
         ``late``: the operation began a while ago, at ``op.timing.started``.
@@ -113,8 +126,12 @@ class Recorder:
         start, early = self._source()
         seen = _opening(op, context) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
-        recording = Recording(op, span, context, started, self._ledgers)
-        if recording.recorded:
+        ledgers = self._ledgers
+        recorded = span.is_recording()
+        if not recorded and ledgers.instruments is None and not ledgers.accounts.counts:
+            return Unrecorded(op, context.get(OPERATION_KEY), Context({**context, SPAN_KEY: span}))  # type: ignore[arg-type]
+        recording = Recording(op, span, context, started, ledgers)
+        if recorded:
             op.capture = self._content
             recording.found = _opening(op, context) if seen is None else {}
         return recording
@@ -132,8 +149,24 @@ class _Active:
 ACTIVE = _Active()
 
 
+class Unrecorded(Layer):
+    """A started operation that nobody will look at; what is inside it is not recorded either."""
+
+    __slots__ = ()
+
+    wanted = weighs = False
+
+    def opened(self) -> None:
+        """Nothing is to be encoded."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Nothing is to be told."""
+        if not self.postponed(error):
+            self.ended, self.stands = True, False
+
+
 class Recording(Layer):
-    """A started operation with a span of its own."""
+    """A started operation with a span of its own, or one that a meter or a budget counts."""
 
     __slots__ = ("_encoded", "_ledgers", "_span", "_started", "found", "recorded")
 
@@ -145,19 +178,17 @@ class Recording(Layer):
         started: int,
         ledgers: Ledgers,
     ) -> None:
-        super().__init__(op, context.get(OPERATION_KEY), set_span_in_context(span, context))  # type: ignore[arg-type]
         self.recorded = span.is_recording()
-        instruments, accounts = ledgers
-        self.wanted = self.recorded or instruments is not None or accounts.counts
-        self.weighs = accounts.hard
+        accounts = ledgers.accounts
+        accounts.prepare()
+        self.wanted, self.weighs = True, accounts.hard
         self._span, self._started, self._ledgers = span, started, ledgers
-        if self.wanted:
-            accounts.prepare()
-            self._context = otel_context.set_value(OPERATION_KEY, self, self._context)
+        inside = {**context, SPAN_KEY: span, OPERATION_KEY: self}
+        if op.kind is Kind.AGENT:
+            inside[AGENT_KEY] = op.name
+        super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
         if op.kind in ROLLED_UP:
             self.totals = Totals()
-            if op.kind is Kind.AGENT:
-                self._context = otel_context.set_value(AGENT_KEY, op.name, self._context)
         self.found: dict[str, Any] = {}
         self._encoded = False
 
@@ -290,9 +321,3 @@ def _tell_failure(span: Span, op: Operation) -> None:
         attributes[names.EXCEPTION_STACKTRACE] = utf8(told.stacktrace)
     span.add_event("exception", attributes)
     span.set_status(Status(StatusCode.ERROR, description))
-
-
-def current() -> Operation | None:
-    """The operation that this code runs in, to be filled with what only the application knows."""
-    owner: Any = otel_context.get_current().get(OPERATION_KEY)
-    return owner.op if isinstance(owner, Layer) else None

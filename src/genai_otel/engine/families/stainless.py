@@ -135,7 +135,7 @@ class _Begin:
         options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004
         if options is None:  # wrong arguments: the client will say so
             return None
-        reader = self._route(options.url)
+        reader = self._routes.get(options.url) or self._route(options.url)
         if reader is None or options.method.lower() != "post":
             return None
         op = Operation(reader.kind, name=reader.name)
@@ -171,11 +171,11 @@ class _Begin:
         return host in wanted or any(f".{host}".endswith(f".{end}") for end in known)
 
     def _route(self, url: str) -> Reader | None:
-        reader = self._routes.get(url)
-        if reader is None and ("?" in url or "://" in url):
-            path = url.partition("?")[0]
-            return next((r for end, r in self._routes.items() if path.endswith(end)), None)
-        return reader
+        """The reader of a whole address, or of a path with parameters."""
+        if "?" not in url and "://" not in url:
+            return None
+        path = url.partition("?")[0]
+        return next((r for end, r in self._routes.items() if path.endswith(end)), None)
 
 
 def _retrying(original: Any, observer: Observer) -> Any:
@@ -272,7 +272,7 @@ def _adopt(stream: Any) -> None:
 def _settle(call: Call, result: Any) -> None:
     """Tells what kind of result came back from the result itself."""
     if hasattr(type(result), "__stream__"):
-        _watch(call, result.response)
+        _watch(call, result.response, _ACLOSE if hasattr(result, "__anext__") else _CLOSE)
         _tie(result, call)
     elif "http_response" in getattr(result, "__dict__", ()):
         _settle_raw(call, result)
@@ -299,11 +299,14 @@ def _read_body(call: Call, response: Any) -> None:
         call.reply(parsed(words) if "json" in kind else words)
 
 
-def _watch(call: Call, response: Any) -> None:
+_CLOSE, _ACLOSE = ("close",), ("aclose",)
+
+
+def _watch(call: Call, response: Any, closing: tuple[str, ...] = (*_CLOSE, *_ACLOSE)) -> None:
     """From here on the response's end is the call's, unless a stream is tied to it."""
     OPEN.add(call, response)
     if call.op.stream:
-        call.release = around(response, ("close", "aclose"), None, partial(_closed, call.key))
+        call.release = around(response, closing, None, partial(_closed, call.key))
     else:
         call.release = _Body(call.key).watch(response)
 
