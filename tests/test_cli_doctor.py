@@ -14,6 +14,7 @@ import pytest
 
 from genai_otel._settings import Settings
 from genai_otel.cli import findings
+from tests.receiver import Receiver, Reply, closed_port
 from tests.stored import SOURCES, run_cli, run_python, write_assistant
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def doctor(cwd: Path, code: int = 0, **env: str) -> str:
-    done: subprocess.CompletedProcess[str] = run_cli("doctor", cwd=cwd, env=env, code=code)
+def doctor(cwd: Path, code: int = 0, *arguments: str, **env: str) -> str:
+    done: subprocess.CompletedProcess[str] = run_cli(
+        "doctor", *arguments, cwd=cwd, env=env, code=code
+    )
     assert done.stderr == ""
     return done.stdout
 
@@ -115,7 +118,7 @@ def test_an_endpoint_is_shown_without_its_secrets(tmp_path: Path) -> None:
         tmp_path,
         OTEL_EXPORTER_OTLP_ENDPOINT="https://user:hunter2@collector.example:4318/v1?key=hunter2",
         OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2",
-        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/json",
     )
     assert "OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example:4318/v1\n" in text
     assert "OTEL_EXPORTER_OTLP_HEADERS is set (not shown)" in text
@@ -229,3 +232,39 @@ def test_a_missing_part_of_opentelemetry_is_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(findings, "_version", lambda name: None)
     problems = [line.text for line in findings.versions() if line.mark == "problem"]
     assert problems[0] == "opentelemetry-api is not installed: pip install opentelemetry-api"
+
+
+# ---------------------------------------------------------------------------------- one test span
+
+
+def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
+    """What came back is told; keys are not, whatever the answer says."""
+    with Receiver() as receiver, Receiver(lambda _: Reply(401, body=b"key s3cret")) as locked:
+        text = doctor(
+            tmp_path,
+            1,
+            "--send",
+            "phoenix",
+            "langsmith",
+            "local",
+            "braintrust",
+            PHOENIX_COLLECTOR_ENDPOINT=receiver.url,
+            LANGSMITH_ENDPOINT=locked.url,
+            LANGSMITH_API_KEY="s3cret",
+        )
+        assert receiver.names == ["genai-otel doctor"]
+        assert len(locked.received) == 1
+    assert f"  phoenix: {receiver.url}/v1/traces has taken it\n" in text
+    assert f"! langsmith: {locked.url}/otel/v1/traces has not: HTTP 401\n" in text
+    assert "  local: " in text
+    assert "! destination 'braintrust' needs api_key: set BRAINTRUST_API_KEY" in text
+    assert "s3cret" not in text
+
+
+def test_without_names_to_those_of_the_settings(tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}"
+    text = doctor(tmp_path, 1, "--send", OTEL_EXPORTER_OTLP_ENDPOINT=dead)
+    assert f"! otlp: {dead}/v1/traces has not: connection refused" in text
+    text = doctor(tmp_path, 0, GENAI_OTEL_DESTINATIONS="phoenix")
+    assert "  phoenix: http://localhost:6006/v1/traces\n" in text
+    assert "has taken it" not in text

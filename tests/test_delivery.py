@@ -643,3 +643,37 @@ def test_other_scopes_only_if_asked() -> None:
         genai_otel.shutdown()
         assert plain.names == ["task ours"]
         assert asked.names == ["task ours", "wanted"]
+
+
+def test_what_became_of_it_as_metrics() -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    with Receiver() as receiver, Receiver(lambda _: Reply(403)) as unwilling:
+        for _ in range(2):  # the second time with the same instruments
+            genai_otel.instrument(
+                meter_provider=meters,
+                destinations=[
+                    Destination("otlp", endpoint=receiver.url),
+                    Destination("phoenix", endpoint=unwilling.url),
+                ],
+            )
+            with genai_otel.operation("step", "s"):
+                pass
+            genai_otel.flush()
+            data: Any = reader.get_metrics_data()
+            genai_otel.shutdown()
+    told = {
+        (metric.name, *point.attributes.values()): point.value
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name.startswith("genai_otel.sdk.")
+        for point in metric.data.data_points
+    }
+    assert told[("genai_otel.sdk.queued", "otlp")] == 1
+    assert told[("genai_otel.sdk.sent", "otlp")] == 1
+    assert told[("genai_otel.sdk.sent", "phoenix")] == 0
+    assert told[("genai_otel.sdk.retried", "phoenix")] == 0
+    assert told[("genai_otel.sdk.dropped", "phoenix", "refused")] == 1
+    meters.shutdown()

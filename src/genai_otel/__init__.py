@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
     from .api.prompts import prompt
     from .destinations.destination import Destination
+    from .destinations.sampling import Sample
     from .enrich.budget import Budget, BudgetExceeded
     from .enrich.pricing import PriceBook
     from .enrich.sqlite_store import SqliteBudgetStore
@@ -27,6 +28,7 @@ _HOMES = {
     "Destination": ".destinations.destination",
     "Operation": ".record",
     "PriceBook": ".enrich.pricing",
+    "Sample": ".destinations.sampling",
     "Settings": "._settings",
     "SqliteBudgetStore": ".enrich.sqlite_store",
     "Status": "._status",
@@ -55,6 +57,7 @@ __all__ = [
     "Destination",
     "Operation",
     "PriceBook",
+    "Sample",
     "Settings",
     "SqliteBudgetStore",
     "Status",

@@ -145,6 +145,7 @@ GENAI_OTEL_BUDGET_SPENT: Final = "genai_otel.budget.spent"
 GENAI_OTEL_BUDGET_UNIT: Final = "genai_otel.budget.unit"
 GENAI_OTEL_COST_CURRENCY: Final = "genai_otel.cost.currency"
 GENAI_OTEL_COST_STATUS: Final = "genai_otel.cost.status"
+GENAI_OTEL_DESTINATION: Final = "genai_otel.destination"
 GENAI_OTEL_ERROR_CATEGORY: Final = "genai_otel.error.category"
 GENAI_OTEL_GUARDRAIL_LAYER: Final = "genai_otel.guardrail.layer"
 GENAI_OTEL_GUARDRAIL_PHASE: Final = "genai_otel.guardrail.phase"
@@ -153,6 +154,7 @@ GENAI_OTEL_METADATA: Final = "genai_otel.metadata"  # template
 GENAI_OTEL_OUTPUT: Final = "genai_otel.output"
 GENAI_OTEL_PRICES_VERSION: Final = "genai_otel.prices.version"
 GENAI_OTEL_PROMPT_HASH: Final = "genai_otel.prompt.hash"
+GENAI_OTEL_REASON: Final = "genai_otel.reason"
 GENAI_OTEL_RESPONSE_ATTEMPTS: Final = "genai_otel.response.attempts"
 GENAI_OTEL_RESPONSE_BACKOFF: Final = "genai_otel.response.backoff"
 GENAI_OTEL_RESPONSE_CHUNK_GAP_MAX: Final = "genai_otel.response.chunk_gap.max"
@@ -265,6 +267,10 @@ METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Final = "genai_otel.guardrail.denied"
 METRIC_GENAI_OTEL_GUARDRAIL_DURATION: Final = "genai_otel.guardrail.duration"
 METRIC_GENAI_OTEL_GUARDRAIL_ERRORS: Final = "genai_otel.guardrail.errors"
 METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS: Final = "genai_otel.guardrail.invocations"
+METRIC_GENAI_OTEL_SDK_DROPPED: Final = "genai_otel.sdk.dropped"
+METRIC_GENAI_OTEL_SDK_QUEUED: Final = "genai_otel.sdk.queued"
+METRIC_GENAI_OTEL_SDK_RETRIED: Final = "genai_otel.sdk.retried"
+METRIC_GENAI_OTEL_SDK_SENT: Final = "genai_otel.sdk.sent"
 METRIC_MCP_CLIENT_OPERATION_DURATION: Final = "mcp.client.operation.duration"
 METRIC_MCP_CLIENT_SESSION_DURATION: Final = "mcp.client.session.duration"
 METRIC_MCP_SERVER_OPERATION_DURATION: Final = "mcp.server.operation.duration"
@@ -528,6 +534,34 @@ METRICS: Final[dict[str, Metric]] = {
         "counter",
         "{invocation}",
         "Judgements by guardrails, failed ones included.",
+        None,
+    ),
+    METRIC_GENAI_OTEL_SDK_DROPPED: Metric(
+        METRIC_GENAI_OTEL_SDK_DROPPED,
+        "counter",
+        "{item}",
+        "Items that never arrived at a destination.",
+        None,
+    ),
+    METRIC_GENAI_OTEL_SDK_QUEUED: Metric(
+        METRIC_GENAI_OTEL_SDK_QUEUED,
+        "counter",
+        "{span}",
+        "Spans that were taken for a destination.",
+        None,
+    ),
+    METRIC_GENAI_OTEL_SDK_RETRIED: Metric(
+        METRIC_GENAI_OTEL_SDK_RETRIED,
+        "counter",
+        "{request}",
+        "Requests to a destination that were sent again.",
+        None,
+    ),
+    METRIC_GENAI_OTEL_SDK_SENT: Metric(
+        METRIC_GENAI_OTEL_SDK_SENT,
+        "counter",
+        "{item}",
+        "Items (spans, log records) which a destination has acknowledged.",
         None,
     ),
     METRIC_MCP_CLIENT_OPERATION_DURATION: Metric(

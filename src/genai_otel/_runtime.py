@@ -210,7 +210,12 @@ class Runtime:
             provider = self._outgoing.meter_provider(_resource(self.settings))
         if provider is None:
             return None
-        return Instruments(provider.get_meter("genai_otel", __version__))
+        meter = provider.get_meter("genai_otel", __version__)
+        if self._outgoing is not None:
+            from .destinations.counting import watch
+
+            watch(provider, meter, self._outgoing)
+        return Instruments(meter)
 
     def after_fork(self) -> None:
         """In the child: what the parent has measured, and what it may hold locked, is left alone.

@@ -129,7 +129,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def shutdown(timeout: float = 2.0) -> bool:
-    """Uninstruments, delivers what is queued and stops; whether that took at most ``timeout``."""
+    """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
     global _RUNTIME
     with _LOCK:
         runtime, _RUNTIME, ACTIVE.recorder = _RUNTIME, None, None

@@ -12,7 +12,7 @@ from .text import one_line
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .findings import Line
 
@@ -21,12 +21,18 @@ _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Exits with 1 if something is wrong; such lines are marked with !."
+    parser.add_argument(
+        "--send",
+        nargs="*",
+        metavar="NAME",
+        help="send one test span to these destinations, or to those of the settings",
+    )
     parser.set_defaults(run=run)
 
 
-def run(_: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     problems = 0
-    for title, lines in _sections():
+    for title, lines in _sections(options.send):
         shown = list(lines)
         problems += sum(line.mark == "problem" for line in shown)
         if shown:
@@ -35,7 +41,7 @@ def run(_: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _sections() -> Iterable[tuple[str, Iterable[Line]]]:
+def _sections(send: Sequence[str] | None) -> Iterable[tuple[str, Iterable[Line]]]:
     from genai_otel._settings import Settings
 
     from . import findings
@@ -51,6 +57,10 @@ def _sections() -> Iterable[tuple[str, Iterable[Line]]]:
     yield "Libraries", findings.libraries(settings)
     yield "Telemetry goes to", findings.destinations(settings, os.environ)
     yield "Content", findings.content(settings, os.environ)
+    if send is not None:
+        from . import probe
+
+        yield "One test span", probe.sent(send, settings)
 
 
 def _print(title: str, lines: Iterable[Line]) -> None:

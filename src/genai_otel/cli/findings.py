@@ -103,8 +103,21 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
         elif name == "otlp":
             yield from _otlp(environ)
         elif name in PRESETS:
-            yield Line("ok", name)
+            yield _backend(name)
     yield Line("note", "a program with a TracerProvider of its own is joined: it decides instead")
+
+
+def _backend(name: str) -> Line:
+    from genai_otel.destinations.destination import Destination
+    from genai_otel.destinations.presets import PRESETS
+    from genai_otel.destinations.target import target
+
+    if not PRESETS[name].routes:
+        return Line("ok", name)
+    try:
+        return Line("ok", f"{name}: {target(Destination(name)).where}")
+    except ValueError as error:  # which says what is missing, and how to give it
+        return Line("problem", str(error))
 
 
 def _store(directory: Path) -> Line:
@@ -133,8 +146,8 @@ def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:
     for variable in _HEADERS:
         if environ.get(variable):
             yield Line("ok", f"{variable} is set (not shown)")
-    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") != "http/protobuf":
-        yield Line("note", "OTEL_EXPORTER_OTLP_PROTOCOL is not obeyed: we send http/protobuf")
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "http/json":
+        yield Line("note", "OTEL_EXPORTER_OTLP_PROTOCOL: we send http/protobuf instead of JSON")
 
 
 def _endpoint(variable: str, endpoint: str) -> Line:
@@ -146,6 +159,8 @@ def _endpoint(variable: str, endpoint: str) -> Line:
         return Line("problem", f"{variable} is no address")
     if url.scheme not in ("http", "https") or not url.hostname:
         return Line("problem", f"{variable} is no http or https address")
+    if url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return Line("note", f"{variable}: http://{url.hostname}{port}{url.path}, not encrypted")
     return Line("ok", f"{variable}: {url.scheme}://{url.hostname}{port}{url.path}")
 
 

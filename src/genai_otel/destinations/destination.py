@@ -14,6 +14,7 @@ from genai_otel._settings import CONTENT_MODES, one_of
 from .channels import ExporterChannel, OtlpChannel
 from .export import Delivery
 from .presets import PRESETS
+from .sampling import Sample, sample_of
 from .sending import HttpSender
 from .spans import changed
 from .target import check_endpoint, target
@@ -58,7 +59,8 @@ class Destination:
     ``full`` or ``none``; by default full for ``local`` and none elsewhere, unless the process says
     otherwise. ``signals`` are some of ``traces``, ``metrics``, ``logs``; by default all that the
     backend takes. ``filter`` is asked with each span of *other* scopes, and says whether it goes
-    there too; it is called on a worker thread. ``directory`` is the local store's.
+    there too; it is called on a worker thread. ``sample`` is the share of traces that go there, or
+    a ``Sample``; failed and blocked ones always do. ``directory`` is the local store's.
 
     Raises ``ValueError`` on what it does not know.
     """
@@ -71,6 +73,7 @@ class Destination:
     insecure: bool = False
     signals: Sequence[str] | None = None
     filter: Callable[[ReadableSpan], bool] | None = None
+    sample: float | Sample | None = None
     options: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +89,8 @@ class Destination:
             raise ValueError(  # noqa: TRY004 - documented
                 f"signals are a list of names, such as [{self.signals!r}]"
             )
+        if self.sample is not None:
+            sample_of(self.sample)
         for signal in self.signals or ():
             one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))
 
@@ -108,7 +113,7 @@ class Outlet:
     content: bool
     temporality: str | None = None
     store: LocalStore | None = None
-    filter: Callable[[ReadableSpan], bool] | None = None
+    given: Destination | None = None
     ids: str = "w3c"
     propagation: str = "w3c"
 
@@ -116,7 +121,17 @@ class Outlet:
         """``recorded``: whether there is any content on the spans of this process."""
         prepare = without_content if recorded and not self.content else None
         tells = self.store is None  # which does so itself
-        return Delivery(self.name, self.channel, prepare=prepare, keep=self.filter, tells=tells)
+        given = self.given
+        return Delivery(
+            self.name,
+            self.channel,
+            prepare=prepare,
+            keep=given.filter if given is not None else None,
+            sample=sample_of(given.sample)
+            if given is not None and given.sample is not None
+            else None,
+            tells=tells,
+        )
 
 
 def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
@@ -151,7 +166,7 @@ def _local(given: Destination, directory: str, *, content: bool) -> Outlet:
         content,
         "cumulative" if metrics else None,
         store,
-        given.filter,
+        given,
     )
 
 
@@ -165,7 +180,7 @@ def _otlp(given: Destination, *, content: bool) -> Outlet:
         channel,
         content,
         temporality,
-        filter=given.filter,
+        given=given,
         ids=to.ids,
         propagation=to.propagation,
     )
@@ -175,7 +190,7 @@ def _console(given: Destination, *, content: bool) -> Outlet:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
     channel = ExporterChannel(ConsoleSpanExporter())
-    return Outlet("console", "standard output", channel, content, filter=given.filter)
+    return Outlet("console", "standard output", channel, content, given=given)
 
 
 def _takes(given: Destination, signal: str) -> bool:

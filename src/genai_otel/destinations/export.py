@@ -14,6 +14,7 @@ import threading
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from . import quietly
 from .packing import halves, packed
 from .presets import MIB
 from .replies import Answer, Kind
+from .sampling import Sample, Tail
 from .spans import is_ours
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class Counts:
     """Dropped where they ended, as the queue was full."""
     late: int = 0
     """Ended after the end."""
+    sampled_out: int = 0
+    """By the destination's ``sample``; these are no loss."""
     lost: Counter[str] = field(default_factory=Counter)
     """By the worker, by reason."""
 
@@ -108,6 +112,7 @@ class Delivery:
         *,
         prepare: Callable[[ReadableSpan], ReadableSpan] | None = None,
         keep: Callable[[ReadableSpan], bool] | None = None,
+        sample: Sample | None = None,
         queue_bytes: int = QUEUE_BYTES,
         delay: float = DELAY,
         patience: float = PATIENCE,
@@ -115,6 +120,7 @@ class Delivery:
     ) -> None:
         self.name, self._tells = name, tells
         self._channel, self._prepare, self._keep = channel, prepare, keep
+        self._sample = sample
         self._queue_bytes, self._delay, self._patience = queue_bytes, delay, patience
         self._collect: Callable[[], Any] | None = None
         self._closed = False
@@ -133,6 +139,7 @@ class Delivery:
         self._wake = _shut()
         self._asleep = self._lingering = self._urgent = False
         self._measure_at = monotonic() + MEASURE_EVERY
+        self._tail = Tail(self._sample, self._queue_bytes // 2) if self._sample else None
         self._losing = False
         self._overflow_seen = 0
         self._said_at = -_SAY_EVERY
@@ -257,8 +264,9 @@ class Delivery:
         if not self._queue and not self._closed:
             self._asleep = True
             if not self._queue and not self._closed:  # a span may have come in between
-                left = self._measure_at - monotonic() if self._collect is not None else -1.0
-                self._wake.acquire(timeout=left if self._collect is None else max(0.0, left))
+                due = self._measure_at if self._collect is not None else inf
+                due = min(due, self._tail.due() if self._tail is not None else inf)
+                self._wake.acquire(timeout=-1 if due == inf else max(0.0, due - monotonic()))
             self._asleep = False
         if not self._urgent and not self._closed and self._queue:
             self._lingering = True
@@ -278,19 +286,31 @@ class Delivery:
             except IndexError:
                 break
             if isinstance(item, Ticket):
-                self._ship(batch)
+                self._ship([*batch, *self._sampled(None)])
                 self._settle(item)
                 batch, size = [], 0
                 continue
-            batch.append(item)
-            size += item[1]
+            for each in (item,) if self._tail is None else self._sampled(item):
+                batch.append(each)
+                size += each[1]
             if len(batch) >= limits.request_spans or size >= limits.request_bytes:
                 self._ship(batch)
                 batch, size = [], 0
+        if self._tail is not None:
+            batch += self._sampled(None) if self._closed else self._tail.overdue(monotonic())
         self._ship(batch)
         if not self._queue:
-            self._held = 0
+            self._held = 0 if self._tail is None else self._tail.held
             self._regain(before)
+
+    def _sampled(self, item: Item | None) -> list[Item]:
+        """What a new span lets go out; without one, all that is still waited for."""
+        tail = self._tail
+        if tail is None:
+            return []
+        out = tail.overdue(inf) if item is None else tail.add(item, monotonic())
+        self.counts.sampled_out, self._held = tail.gone, self._held - tail.weight_gone()
+        return out
 
     def _settle(self, ticket: Ticket) -> None:
         self._measure()

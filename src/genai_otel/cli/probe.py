@@ -1,0 +1,68 @@
+"""``doctor --send``: one test span to each destination, and what came back."""
+
+from __future__ import annotations
+
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING
+
+from .findings import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from genai_otel._settings import Settings
+
+_SECONDS = 15.0
+_PATIENCE = 1.0
+_NAME = "genai-otel doctor"
+
+
+def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
+    """A line for each; without ``names`` for those of the settings."""
+    from genai_otel.destinations.destination import outlet
+    from genai_otel.destinations.export import Delivery
+
+    default = ("otlp",) if settings.otlp_in_environment else ("local",)
+    for name in names or settings.destinations or default:
+        try:
+            to = outlet(name, content="none", directory=settings.directory)
+        except ValueError as error:
+            yield Line("problem", str(error))
+            continue
+        delivery = Delivery(to.name, to.channel, delay=0.0, patience=_PATIENCE, tells=False)
+        delivery.accept(_span(), 0, ours=True)
+        delivery.close(monotonic() + _SECONDS)
+        if not delivery.join(monotonic() + _SECONDS):
+            delivery.abort()
+        head = f"{name}: {to.where}"
+        if delivery.counts.sent:
+            more = f", {delivery.problem}" if delivery.problem else ""
+            yield Line("ok", f"{head} has taken it{more}")
+        else:
+            problem = to.store.problem if to.store is not None else delivery.problem
+            yield Line("problem", f"{head} has not: {problem or 'no answer in time'}")
+
+
+def _span() -> ReadableSpan:
+    """Of this moment, with nothing in it."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    from genai_otel import __version__
+    from genai_otel.destinations.ids import OsEntropyIds
+
+    ids = OsEntropyIds()
+    sampled = TraceFlags(TraceFlags.SAMPLED)
+    now = time_ns()
+    return ReadableSpan(
+        _NAME,
+        SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, sampled),  # noqa: FBT003
+        resource=Resource.create({"service.name": _NAME}),
+        instrumentation_scope=InstrumentationScope("genai_otel", __version__),
+        start_time=now - 1_000_000,
+        end_time=now,
+    )
