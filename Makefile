@@ -14,6 +14,8 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
+# Processes that the suite is spread over; a file's tests stay together.
+WORKERS ?= 2
 PY := $(VENV)/bin/python
 ENVIRONMENT := scripts/environment.py
 SOURCES := src tests scripts examples semconv
@@ -110,7 +112,7 @@ test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"
 
 suite: $(VENV)/.has-dev $(VENV)/.has-model
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(WORKERS)
 
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends

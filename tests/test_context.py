@@ -291,7 +291,9 @@ def test_suppressed(genai_otel_capture: Capture, provider: Provider) -> None:
     assert len(genai_otel_capture.spans) == 1
 
 
-@pytest.mark.parametrize("key", ["suppress_instrumentation", _SUPPRESS_INSTRUMENTATION_KEY])
+@pytest.mark.parametrize(
+    "key", ["suppress_instrumentation", _SUPPRESS_INSTRUMENTATION_KEY], ids=["legacy", "current"]
+)
 def test_suppressed_by_others(genai_otel_capture: Capture, key: str) -> None:
     token = otel_context.attach(otel_context.set_value(key, True))
     step(lambda: 1)()
