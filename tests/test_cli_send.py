@@ -89,6 +89,7 @@ def test_wrong_calls(work: Path) -> None:
     unknown = run_cli("send", "--to", "phenix", cwd=work, code=2).stderr
     assert "did you mean 'phoenix'" in unknown
     assert "--to" in run_cli("send", cwd=work, code=2).stderr
+    assert "what is read" in run_cli("send", "--to", "local", cwd=work, code=2).stderr
     assert "NAME=VALUE" in run_cli("send", "--to", "otlp", "--option", "x", cwd=work, code=2).stderr
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from genai_otel.cli import main
+from tests.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +63,21 @@ def environment(provider: Provider) -> dict[str, str]:
     return {**kept, **own, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "src")}
 
 
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", PYTHON, ids=str)
-def test_a_python_block_runs_as_it_stands(block: Block, provider: Provider, tmp_path: Path) -> None:
+def test_a_python_block_runs_as_it_stands(
+    block: Block, provider: Provider, receiver: Receiver, tmp_path: Path
+) -> None:
+    """But for the port of its collector, on which nobody may be listening here."""
     script = tmp_path / "block.py"
-    script.write_text("\n" * (block.line - 1) + block.text, "utf-8")
+    text = block.text.replace(":4318", f":{receiver.port}")
+    script.write_text("\n" * (block.line - 1) + text, "utf-8")
     ran = subprocess.run(
         [sys.executable, str(script)],
         cwd=tmp_path,

@@ -81,6 +81,8 @@ def _outlet(name: str, options: argparse.Namespace) -> Outlet:
     from genai_otel._settings import Settings
     from genai_otel.destinations.destination import Destination, outlet
 
+    if name == "local":
+        raise Refusal("the local store is what is read: name another destination with --to")
     pairs = [given.partition("=") for given in options.option]
     if any(not sign for _, sign, _ in pairs):
         raise Refusal("an option is NAME=VALUE")
