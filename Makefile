@@ -106,6 +106,7 @@ docs-check: $(VENV)/.has-dev
 test: suite client-$(OLDER) ## the whole suite; real calls also on one older client major
 
 test-all conformance: export GENAI_OTEL_WHOLE := 1
+test-all: export GENAI_OTEL_SOAK_SECONDS := 120
 test-all: suite $(CLIENTS:%=client-%) backends ## all of it; every client major, real backends
 
 test-quick: $(VENV)/.has-dev

@@ -46,9 +46,11 @@ class _Watch:
         meter.create_observable_counter(name, [callback], row.unit, row.description)
 
     def _counts(self) -> Iterator[tuple[str, Counts]]:
+        """Of each destination for which there was anything yet: an idle process tells nothing."""
         outgoing = self.outgoing()
         for outlet, delivery in outgoing.pairs if outgoing is not None else ():
-            yield outlet.name, delivery.counts
+            if delivery.counts.queued or delivery.counts.dropped():
+                yield outlet.name, delivery.counts
 
     def _by_destination(self, read: Read) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def callback(_: CallbackOptions) -> Iterator[Observation]:
