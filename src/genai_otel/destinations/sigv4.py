@@ -8,7 +8,6 @@ they are about to end, and looked up again at the next try where there were none
 from __future__ import annotations
 
 from importlib.util import find_spec
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,16 +41,17 @@ class _Keys:
 
     def __init__(self, profile: str | None) -> None:
         self._profile, self._found = profile, None
-        self._lock = Lock()
 
     def now(self) -> Any:
-        """Keys and token as of this moment; botocore refreshes them where that is due."""
-        with self._lock:
-            if self._found is None:
-                from botocore.session import Session
+        """Keys and token as of this moment; botocore refreshes them where that is due.
 
-                self._found = Session(profile=self._profile).get_credentials()
-            found: Any = self._found
+        No lock: one worker asks, and a forked child could find it held for ever.
+        """
+        if self._found is None:
+            from botocore.session import Session
+
+            self._found = Session(profile=self._profile).get_credentials()
+        found: Any = self._found
         if found is None:
             raise RuntimeError(
                 "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
