@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import subprocess
@@ -88,6 +89,14 @@ def profile(laboratory: Laboratory, names: list[str], workloads: list[str]) -> s
     return "\n\n".join(parts) + "\n"
 
 
+def redaction(_laboratory: Laboratory, _names: list[str], _workloads: list[str]) -> str:
+    """What masking costs, by the KB and by the call."""
+    command = [sys.executable, str(ROOT / "bench" / "harness" / "redaction.py")]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    rows = [[title, f"{value:,.1f}"] for title, value in json.loads(told.stdout)]
+    return table([["masking", "CPU"], *rows]) + "\n"
+
+
 def _median(values: list[float]) -> _Interval:
     """Median and its 95 % confidence interval from order statistics."""
     ordered = sorted(values)
@@ -105,4 +114,5 @@ TASKS: dict[str, Callable[[Laboratory, list[str], list[str]], str]] = {
     "paired": paired,
     "otlp": otlp,
     "profile": profile,
+    "redaction": redaction,
 }
