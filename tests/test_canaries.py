@@ -34,8 +34,8 @@ from genai_otel import (
 from genai_otel.testing import Capture
 from tests.adapters.kin import PROMPT, asked, read
 from tests.adapters.rows import ROWS
-from tests.otlp_sink import Sink, attributes
 from tests.provider import Reply, Scenario, ToolCall, Usage
+from tests.receiver import Receiver, attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -56,18 +56,6 @@ def canary(where: str = "") -> str:
     return f"{WORD}-{where}-{number} sk-proj-{SECRET}{number:012}"
 
 
-class Receiver(Sink):
-    """Keeps the bytes of what it gets."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bodies: list[bytes] = []
-
-    def _take(self, path: str, body: bytes) -> None:
-        self.bodies.append(body)
-        super()._take(path, body)
-
-
 class Left:
     """What has left this process."""
 
@@ -79,7 +67,7 @@ class Left:
         assert genai_otel.flush()
         assert self._receiver.spans
         formatter = logging.Formatter("%(message)s %(args)s")
-        told = [*self._receiver.bodies]
+        told = [got.body for got in self._receiver.received]
         told += [
             formatter.format(record).encode()
             for record in self._logs.records
@@ -113,8 +101,8 @@ def left(
     """Telemetry of a process with that policy, as it arrives, and every log record."""
     caplog.set_level(logging.DEBUG, "genai_otel")
     caplog.set_level(logging.DEBUG, "opentelemetry")
-    receiver.bodies.clear()
-    receiver.spans.clear()
+    receiver.received.clear()
+    receiver.taken.clear()
     genai_otel.shutdown()
     genai_otel.instrument(
         destinations=Destination("otlp", endpoint=receiver.url), content=request.param
