@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import subprocess
@@ -110,6 +111,14 @@ def estimates(laboratory: Laboratory, names: list[str], _workloads: list[str]) -
     return table(rows) + "\n"
 
 
+def redaction(_laboratory: Laboratory, _names: list[str], _workloads: list[str]) -> str:
+    """What masking costs, by the KB and by the call."""
+    command = [sys.executable, str(ROOT / "bench" / "harness" / "redaction.py")]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    rows = [[title, f"{value:,.1f}"] for title, value in json.loads(told.stdout)]
+    return table([["masking", "CPU"], *rows]) + "\n"
+
+
 def _median(values: list[float]) -> _Interval:
     """Median and its 95 % confidence interval from order statistics."""
     ordered = sorted(values)
@@ -128,4 +137,5 @@ TASKS: dict[str, Callable[[Laboratory, list[str], list[str]], str]] = {
     "otlp": otlp,
     "profile": profile,
     "estimates": estimates,
+    "redaction": redaction,
 }

@@ -54,7 +54,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
         sys.executable,
         "opentelemetry-sdk 1.",
         f"local store {tmp_path / '.genai_otel'} (made when the first span ends)",
-        "full in the local store, none anywhere else (the default)",
+        "redacted everywhere (the default)",
     ):
         assert fact in text
     assert text.endswith("all is well\n")
@@ -167,7 +167,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         ({"GENAI_OTEL_CONTENT": "none"}, "none everywhere (GENAI_OTEL_CONTENT says so)"),
         (
             {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"},
-            "full everywhere (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so)",
+            "redacted everywhere (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so)",
         ),
     ],
 )

@@ -178,7 +178,7 @@ def test_options_come_before_the_target(work: Path) -> None:
     ]
 
 
-def test_content_is_recorded_locally_unless_told_otherwise(work: Path) -> None:
+def test_content_is_recorded_unless_told_otherwise(work: Path) -> None:
     run_cli("run", "app.py", cwd=work)
     (span,) = spans(store(work))
     assert "done" in json.dumps(span["attributes"])

@@ -40,12 +40,12 @@ def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: R
         assert "openinference.span.kind" in attributes(arrived)
 
 
-def test_content_is_sent_only_if_asked_for(work: Path, sink: Receiver) -> None:
-    ran = run_cli("send", "--to", "otlp", "--endpoint", sink.url, cwd=work)
-    assert "--content full sends them" in ran.stderr
+def test_content_is_sent_unless_told_otherwise(work: Path, sink: Receiver) -> None:
+    to = ("send", "--to", "otlp", "--endpoint", sink.url)
+    ran = run_cli(*to, "--content", "none", cwd=work)
+    assert "--content redacted sends them" in ran.stderr
     assert "parcel" not in str(sink.spans).replace("name: ", "")
-    asked = ("send", "--to", "otlp", "--endpoint", sink.url, "--content", "full")
-    assert run_cli(*asked, cwd=work).stderr == ""
+    assert run_cli(*to, cwd=work).stderr == ""
     assert "Where is my parcel?" in str(sink.spans)
 
 

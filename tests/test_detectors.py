@@ -133,7 +133,7 @@ AROUND = {
     "postgres://app:s3cr3t@db.example.com/x": "postgres://[CREDENTIALS]@db.example.com/x",
     "redis://:hunter2@cache:6379/0": "redis://[CREDENTIALS]@cache:6379/0",
     "Server=db,1433;User ID=sa;Password=hunter;": "Server=db,1433;User ID=sa;Password=[PASSWORD];",
-    'password="open sesame"': 'password="[PASSWORD] sesame"',
+    'password="open sesame"': 'password="[PASSWORD]"',
     '{"password": "hunter22"}': '{"password": "[PASSWORD]"}',
     "PGPASSWORD=s3cr3t psql": "PGPASSWORD=[PASSWORD] psql",
     "Uid=sa;Pwd=hunter;": "Uid=sa;Pwd=[PASSWORD];",

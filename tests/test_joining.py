@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import genai_otel
-from genai_otel import operation, step
+from genai_otel import Destination, operation, step
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from tests.provider import Provider
 
-ASK: list[Any] = [{"role": "user", "content": "canary"}]
+SECRET = "sk-proj-abcDEF1234567890abcdef"
+ASK: list[Any] = [{"role": "user", "content": f"canary {SECRET}"}]
 
 
 class Host:
@@ -87,9 +88,10 @@ def test_the_hosts_provider_is_joined(host: Host, client: openai.OpenAI, tmp_pat
     assert chat.parent == request.get_span_context()
     assert chat.instrumentation_scope is not None
     assert chat.instrumentation_scope.name == "genai_otel"
-    assert "canary" not in chat.to_json(), "nobody asked for content"
+    assert "canary" in chat.to_json(), "what was said is recorded, without secrets"
     status = genai_otel.status()
     assert (status.provider, status.destinations) == ("the host's", ())
+    assert status.content == "redacted"
     assert not list(tmp_path.iterdir()), "nothing that was not asked for"
 
 
@@ -132,7 +134,7 @@ def test_shutting_down_is_not_the_hosts(host: Host) -> None:
 def test_a_provider_set_later_is_adopted(
     host: Host, client: openai.OpenAI, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    genai_otel.instrument()
+    genai_otel.instrument(destinations=Destination("local", content="full"))
     assert genai_otel.status().content == "full"
     ask(client, "ok-1")
     stream = ask(client, "ok-2", stream=True)
@@ -148,9 +150,10 @@ def test_a_provider_set_later_is_adopted(
     written = file.read_text(encoding="utf-8")
     assert [f'"chat ok-{n}"' in written for n in (1, 2, 3, 4)] == [True] * 4, "none is lost"
     status = genai_otel.status()
-    assert (status.provider, status.content) == ("the host's", "none")
-    assert not [span for span in host.spans if "canary" in span.to_json()]
-    assert len([r for r in caplog.records if "is not recorded any more" in r.getMessage()]) == 1
+    assert (status.provider, status.content) == ("the host's", "redacted")
+    assert not [span for span in host.spans if SECRET in span.to_json()]
+    assert "[OPENAI_KEY]" in host.spans[0].to_json()
+    assert len([r for r in caplog.records if "than the process records" in r.getMessage()]) == 1
 
 
 def test_a_provider_set_later_gets_content_that_was_asked_for(

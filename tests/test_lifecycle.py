@@ -328,14 +328,14 @@ def test_status_tells_everything(client: openai.OpenAI, tmp_path: Path) -> None:
     ask(client)
     genai_otel.flush()
     status = genai_otel.status()
-    assert (status.active, status.provider, status.content) == (True, "our own", "full")
+    assert (status.active, status.provider, status.content) == (True, "our own", "redacted")
     assert status.open_streams == 1
     assert status.faults == {}
     (library,) = [each for each in status.libraries if each.name == "openai"]
     assert (library.state, library.version, library.note) == ("active", openai.__version__, "")
     (destination,) = status.destinations
     assert (destination.name, destination.where) == ("local", str(tmp_path / "store"))
-    assert (destination.content, destination.written, destination.dropped) == ("full", 1, {})
+    assert (destination.content, destination.written, destination.dropped) == ("redacted", 1, {})
     assert destination.problem is None
     stream.close()
     assert genai_otel.status().open_streams == 0

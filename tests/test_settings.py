@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import Destination, Settings, step
+from genai_otel import ContentPolicy, Destination, Settings, step
 from tests import fresh
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"destinations": "zzz"}, "unknown destination 'zzz': accepted are "),
     ({"destinations": 5}, "a destination is one of "),
     ({"destinations": [None]}, "a destination is one of "),
-    ({"content": "ful"}, "unknown content mode 'ful': did you mean 'full'? accepted are full,"),
-    ({"content": True}, "unknown content mode True: accepted are full,"),
+    ({"content": "ful"}, "unknown content mode 'ful': did you mean 'full'? accepted are none,"),
+    ({"content": True}, "unknown content mode True: accepted are none,"),
     ({"libraries": "opnai"}, "unknown library 'opnai': did you mean 'openai'? accepted are"),
     ({"libraries": ["openai", "zzz"]}, "unknown library 'zzz': "),
     ({"exclude": "opneai"}, "unknown library 'opneai': did you mean 'openai'?"),
@@ -147,10 +147,10 @@ def test_variables(environ: dict[str, str], field: str, value: Any) -> None:
     ("raw", "mode", "told"),
     [
         ("NO_CONTENT", "none", False),
-        ("span_only", "full", False),
-        ("SPAN_AND_EVENT", "full", False),
+        ("span_only", "redacted", False),
+        ("SPAN_AND_EVENT", "redacted", False),
         ("event_only", "none", True),
-        ("true", "full", True),
+        ("true", "redacted", True),
         ("false", "none", True),
         ("everything", "none", True),
     ],
@@ -168,16 +168,17 @@ def test_the_standard_variable(
 @pytest.mark.parametrize(
     ("arguments", "content"),
     [
-        ({}, "full"),
+        ({}, "redacted"),
         ({"content": "none"}, "none"),
-        ({"destinations": InMemorySpanExporter()}, "none"),
+        ({"content": ContentPolicy(tools="none")}, "mixed"),
+        ({"destinations": InMemorySpanExporter()}, "redacted"),
         ({"destinations": [InMemorySpanExporter()], "content": "full"}, "full"),
         ({"destinations": Destination("local", content="none")}, "none"),
-        ({"destinations": "console"}, "none"),
-        ({"destinations": ["local", "console"]}, "full"),
+        ({"destinations": "console"}, "redacted"),
+        ({"destinations": [Destination("local", content="full"), "console"]}, "full"),
     ],
 )
-def test_content_goes_to_the_store_and_nowhere_else(
+def test_as_much_is_recorded_as_one_destination_may_have(
     arguments: dict[str, Any], content: str
 ) -> None:
     genai_otel.instrument(**arguments)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .enrich.budget import Budget, BudgetExceeded
     from .enrich.pricing import PriceBook
     from .enrich.sqlite_store import SqliteBudgetStore
+    from .privacy import ContentPolicy
     from .record import Operation, Verdict
     from .recorder import current
 
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Budget": ".enrich.budget",
     "BudgetExceeded": ".enrich.budget",
+    "ContentPolicy": ".privacy",
     "Destination": ".destinations.destination",
     "Operation": ".record",
     "PriceBook": ".enrich.pricing",
@@ -54,6 +56,7 @@ _HOMES = {
 __all__ = [
     "Budget",
     "BudgetExceeded",
+    "ContentPolicy",
     "Destination",
     "Operation",
     "PriceBook",

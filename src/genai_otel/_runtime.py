@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -14,7 +17,11 @@ from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
 from .engine.safety import FAULTS, contained
+from .privacy import Gate, as_policy, loosest, preset
+from .privacy.blobs import Uploads
+from .record import KEEPER
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
+from .recorder.context import enter_suppression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from ._settings import Settings
     from .destinations.destination import Outlet
     from .destinations.outgoing import Outgoing
+    from .privacy import ContentPolicy
 
 logger = logging.getLogger("genai_otel")
 
@@ -43,7 +51,10 @@ class Runtime:
         self.settings, self.arguments = settings, arguments
         self.installations: list[Installation] = []
         self.outlets: list[Outlet] = []
-        self.content = False
+        self.content = preset("redacted")
+        """The policy that this process records by."""
+        self._gate: Gate | None = None
+        self._uploads: Uploads | None = None
         self._joined = False
         self._outgoing: Outgoing | None = None
         self._closers: list[Callable[[], Any]] = []
@@ -60,7 +71,9 @@ class Runtime:
         host = self.arguments["tracer_provider"] or _host_provider()
         self._joined = host is not None
         self.outlets = self._make_outlets(self.arguments["destinations"])
-        self.content = self._wants_content()
+        self.content = self._recorded()
+        if self.content.blobs == "upload" and self.content.upload_to is not None:
+            self._uploads = Uploads(self.content.upload_to)
         self._accounts = self._make_accounts()
 
     def start(self) -> None:
@@ -74,7 +87,9 @@ class Runtime:
             self._closers.append(propagate_header())
         instruments = self._instruments(given["meter_provider"])
         ledgers = Ledgers(instruments, self._accounts)
-        self.recorder = Recorder(self._current_source, ledgers, content=self.content)
+        self._gate = self._make_gate()
+        KEEPER.keep = None if self._uploads is None else self._uploads.keep
+        self.recorder = Recorder(self._current_source, ledgers, self._gate)
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
                 self.installations.append(Installation(catalogue.load(entry.name)))
@@ -92,8 +107,7 @@ class Runtime:
     def _make_outlets(self, given: Any) -> list[Outlet]:
         from .destinations.destination import outlet
 
-        content = self.settings.content or ("none" if self._joined else None)
-        chosen = self._chosen(given)
+        content, chosen = self._own_policy(), self._chosen(given)
         return [outlet(each, content=content, directory=self.settings.directory) for each in chosen]
 
     def _chosen(self, given: Any) -> Sequence[Any]:
@@ -105,10 +119,36 @@ class Runtime:
             return []
         return ["otlp"] if self.settings.otlp_in_environment else ["local"]
 
-    def _wants_content(self) -> bool:
-        if self._joined:
-            return self.settings.content == "full" or any(o.content for o in self.outlets)
-        return any(outlet.content for outlet in self.outlets)
+    def _own_policy(self) -> ContentPolicy:
+        """What was said for the process as a whole."""
+        given, base = self.settings.content, self.settings.upload_to
+        policy = preset("redacted") if given is None else as_policy(given)
+        if base is None or not policy.content or given is policy:
+            return policy
+        if "://" not in base:
+            base = Path(base).absolute().as_uri()
+        return replace(policy, blobs="upload", upload_to=base)
+
+    def _recorded(self) -> ContentPolicy:
+        """What is recorded: as much as one of our destinations may have.
+
+        On a provider of the host's others may listen, who get what was said for the process.
+        """
+        own = self._own_policy()
+        if not self.outlets:
+            return own
+        wanted = loosest([each.content for each in self.outlets])
+        if not self._joined:
+            return wanted
+        if loosest([own, wanted]) != own:
+            logger.warning(
+                "genai_otel: a destination may have more content than the process records on the"
+                " host's tracer provider; say instrument(content=...) if others there may see it"
+            )
+        return own
+
+    def _make_gate(self) -> Gate:
+        return Gate(self.content, prepare=enter_suppression, note=FAULTS.note)
 
     def _own_provider(self) -> Any:
         """A provider of ours, which is not made the process's: that place is the host's."""
@@ -163,21 +203,11 @@ class Runtime:
         Others may listen there, so it is told no more than if it had been there from the start.
         """
         self._joined = True
-        if self.content and not self._asked_for_content():
-            self.content = False
-            if self.recorder is not None:
-                self.recorder.leave_content_out()
-            logger.warning(
-                "genai_otel: the process has a tracer provider now; content, which would go there"
-                " too, is not recorded any more unless content='full' is asked for"
-            )
+        before, self.content = self.content, self._recorded()
+        if self.content != before and self.recorder is not None:
+            self._gate = self._make_gate()
+            self.recorder.judge_by(self._gate)
         self._take_tracer(host)
-
-    def _asked_for_content(self) -> bool:
-        given = self._chosen(self.arguments["destinations"])
-        return self.settings.content == "full" or any(
-            getattr(each, "content", None) == "full" for each in given
-        )
 
     def _make_accounts(self) -> Accounts:
         """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
@@ -224,6 +254,8 @@ class Runtime:
         """
         for installation in self.installations:
             installation.forget()
+        if self._uploads is not None:
+            self._uploads.after_fork()
         if self._outgoing is not None and self._outgoing.after_fork():
             self._measures_anew = True
 
@@ -242,7 +274,12 @@ class Runtime:
 
     def flush(self, timeout: float) -> bool:
         OPEN.settle()
-        return self._outgoing is None or bool(contained(self._outgoing.flush, timeout))
+        deadline = monotonic() + timeout
+        done = self._outgoing is None or bool(contained(self._outgoing.flush, timeout))
+        if self._uploads is not None:
+            left = max(0.0, deadline - monotonic())
+            done = bool(contained(self._uploads.flush, left)) and done
+        return done
 
     def at_root(self, then: Callable[[], None]) -> None:
         """Calls ``then`` whenever a span without a parent in this process has ended."""
@@ -260,7 +297,13 @@ class Runtime:
         """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
         self.remove(())
         OPEN.end_all()
+        deadline = monotonic() + timeout
         done = self._outgoing is None or bool(contained(self._outgoing.close, timeout))
+        if self._uploads is not None:
+            if KEEPER.keep == self._uploads.keep:
+                KEEPER.keep = None
+            left = max(0.0, deadline - monotonic())
+            done = bool(contained(self._uploads.close, left)) and done
         for close in self._closers:
             contained(close)
         return done
@@ -271,12 +314,20 @@ class Runtime:
         return Status(
             active=any(each.guard.enabled for each in self.installations),
             provider="the host's" if self._joined else "our own",
-            content="full" if self.content else "none",
+            content=self.content.word,
             libraries=tuple(library_status(e, kept.get(e.name)) for e in catalogue.CATALOGUE),
             destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
-            faults=dict(FAULTS.counts),
+            faults={**FAULTS.counts, **self._failed_privacy()},
         )
+
+    def _failed_privacy(self) -> dict[str, int]:
+        masking = {} if self._gate is None else self._gate.failures
+        uploads = {} if self._uploads is None else self._uploads.failures
+        return {
+            **{f"redaction: {kind}": count for kind, count in masking.items()},
+            **{f"upload: {kind}": count for kind, count in uploads.items()},
+        }
 
 
 def _host_provider() -> Any:
@@ -314,11 +365,23 @@ def _host_meter_provider() -> Any:
     return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
 
 
+_TOLD_OF_A_PROCESS = ("service.", "deployment.", "telemetry.", "process.runtime.", "process.pid")
+"""Of what detectors find; never a command line, an environment, a user or a path."""
+
+
 def _resource(settings: Settings) -> Any:
-    from opentelemetry.sdk.resources import Resource
+    """What the application says of itself, and a little of what detectors find."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     given = {
         "service.name": settings.service_name,
         "deployment.environment.name": settings.environment,
     }
-    return Resource.create({key: value for key, value in given.items() if value is not None})
+    found = Resource.create({key: value for key, value in given.items() if value is not None})
+    said = OTELResourceDetector().detect().attributes  # OTEL_RESOURCE_ATTRIBUTES
+    kept = {
+        key: value
+        for key, value in found.attributes.items()
+        if key in said or key.startswith(_TOLD_OF_A_PROCESS)
+    }
+    return Resource(kept, found.schema_url)

@@ -11,21 +11,22 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from .privacy.policy import ContentPolicy, as_policy
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 logger = logging.getLogger("genai_otel")
 
-CONTENT_MODES = ("full", "none")
 THREAD_MODES = ("threads", "off")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _STANDARD_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _STANDARD_MODES = {
     "no_content": "none",
-    "span_only": "full",
-    "span_and_event": "full",
+    "span_only": "redacted",
+    "span_and_event": "redacted",
     "event_only": "none",
-    "true": "full",
+    "true": "redacted",
     "false": "none",
 }
 _OTLP_VARIABLES = (
@@ -67,11 +68,18 @@ class Settings:
         sentence="Where telemetry goes: local, otlp, console, or a backend's name (see "
         "docs/destinations.md); several with commas.",
     )
-    content: str | None = _setting(
+    content: str | ContentPolicy | None = _setting(  # noqa: RUF009 - as all the others
         default=None,
         variable="GENAI_OTEL_CONTENT",
-        sentence="full or none: whether prompts and replies are recorded; by default in the "
-        "local store and nowhere else.",
+        sentence="redacted, none or full: whether prompts, replies and errors are recorded, and "
+        "whether secrets and personal data in them are masked; by default redacted, everywhere. "
+        "In code also a ContentPolicy.",
+    )
+    upload_to: str | None = _setting(
+        default=None,
+        variable="OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH",
+        sentence="Where images, audio and files that were said are written: a path or an address "
+        "that fsspec knows; by default nowhere. A ContentPolicy says it itself.",
     )
     directory: str = _setting(
         default=".genai_otel",
@@ -134,7 +142,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.content is not None:
-            one_of("content mode", self.content, CONTENT_MODES)
+            as_policy(self.content)
         one_of("thread context", self.thread_context, THREAD_MODES)
 
     @classmethod

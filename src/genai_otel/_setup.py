@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from .enrich.budget import Budget
+    from .privacy import ContentPolicy
 
 logger = logging.getLogger("genai_otel")
 
@@ -44,7 +45,7 @@ def instrument(
     service_name: str | None = None,
     environment: str | None = None,
     destinations: Any = None,
-    content: str | None = None,
+    content: str | ContentPolicy | None = None,
     libraries: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
     tracer_provider: TracerProvider | None = None,
@@ -58,7 +59,8 @@ def instrument(
     Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
     to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
     is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list.
-    ``content`` is ``"full"`` or ``"none"``. ``prices`` go before the bundled ones: a dict, a file,
+    ``content`` is ``"redacted"`` (the default), ``"none"``, ``"full"`` or a ``ContentPolicy``: what
+    text is recorded, see docs/privacy.md. ``prices`` go before the bundled ones: a dict, a file,
     a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
     Called again with the same arguments it does nothing, with others it sets up anew.
 

@@ -72,7 +72,7 @@ def destination_status(outlet: Outlet, delivery: Delivery) -> DestinationStatus:
     return DestinationStatus(
         outlet.name,
         outlet.where,
-        "full" if outlet.content else "none",
+        outlet.content.word,
         counts.queued,
         written,
         counts.retried,

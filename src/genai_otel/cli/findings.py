@@ -167,7 +167,9 @@ def _endpoint(variable: str, endpoint: str) -> Line:
 def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
     variable = next((name for name in _CONTENT if environ.get(name, "").strip()), None)
     if settings.content is None:
-        yield Line("ok", "full in the local store, none anywhere else (the default)")
+        yield Line(
+            "ok", "redacted everywhere (the default): recorded, without secrets and the like"
+        )
     else:
         yield Line("ok", f"{settings.content} everywhere ({variable} says so)")
 

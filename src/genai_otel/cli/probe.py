@@ -23,11 +23,12 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     """A line for each; without ``names`` for those of the settings."""
     from genai_otel.destinations.destination import outlet
     from genai_otel.destinations.export import Delivery
+    from genai_otel.privacy import preset
 
     default = ("otlp",) if settings.otlp_in_environment else ("local",)
     for name in names or settings.destinations or default:
         try:
-            to = outlet(name, content="none", directory=settings.directory)
+            to = outlet(name, content=preset("none"), directory=settings.directory)
         except ValueError as error:
             yield Line("problem", str(error))
             continue

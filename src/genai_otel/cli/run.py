@@ -56,7 +56,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from genai_otel._settings import CONTENT_MODES
+    from genai_otel.privacy.policy import MODES
 
     parser = argparse.ArgumentParser(
         prog="genai-otel run",
@@ -65,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--service-name", metavar="NAME", help="what to call the service")
-    parser.add_argument(
-        "--content", choices=CONTENT_MODES, help="whether prompts and replies are recorded"
-    )
+    parser.add_argument("--content", choices=MODES, help="what of prompts and replies is recorded")
     parser.add_argument(
         "--destination",
         action="append",

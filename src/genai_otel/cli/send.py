@@ -27,7 +27,7 @@ _SECONDS = 60
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from genai_otel._settings import CONTENT_MODES
+    from genai_otel.privacy.policy import MODES
 
     parser.set_defaults(run=send)
     parser.add_argument(
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="an option of the destination; keys are better left in its variables",
     )
     parser.add_argument(
-        "--content", choices=CONTENT_MODES, help="whether prompts and replies are sent (none)"
+        "--content", choices=MODES, help="what of prompts and replies is sent (redacted)"
     )
     parser.add_argument(
         "--timeout",
@@ -69,8 +69,8 @@ def send(options: argparse.Namespace) -> int:
     else:
         for way in ways:
             print(way.sentence())  # noqa: T201 - speaks to a person
-            if not way.content and way.spans:
-                tell(f"{way.name} was sent no prompts and replies; --content full sends them")
+            if way.spans and not way.content.content:
+                tell(f"{way.name} was sent no prompts and replies; --content redacted sends them")
     if not ways[0].spans:
         tell("no spans were found")
     tell_notes(reader)
@@ -80,6 +80,7 @@ def send(options: argparse.Namespace) -> int:
 def _outlet(name: str, options: argparse.Namespace) -> Outlet:
     from genai_otel._settings import Settings
     from genai_otel.destinations.destination import Destination, outlet
+    from genai_otel.privacy import as_policy
 
     if name == "local":
         raise Refusal("the local store is what is read: name another destination with --to")
@@ -93,7 +94,7 @@ def _outlet(name: str, options: argparse.Namespace) -> Outlet:
             endpoint=options.endpoint,
             options={key: value for key, _, value in pairs} or None,
         )
-        content = options.content or settings.content
+        content = as_policy(options.content or settings.content or "redacted")
         return outlet(to, content=content, directory=settings.directory)
     except ValueError as error:
         raise Refusal(str(error)) from None
@@ -130,7 +131,7 @@ class Way:
 
     def __post_init__(self) -> None:
         self.name, self.content = self.outlet.name, self.outlet.content
-        self._delivery = self.outlet.delivery(recorded=True)
+        self._delivery = self.outlet.delivery(recorded=None)
         self._arrives, self._ended = True, True
 
     def take(self, span: ReadableSpan, weight: int) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from genai_otel import _names as names
-from genai_otel._settings import CONTENT_MODES, one_of
+from genai_otel._settings import one_of
+from genai_otel.privacy import ContentPolicy, Gate, as_policy
 
 from .channels import ExporterChannel, OtlpChannel
 from .export import Delivery
 from .presets import PRESETS
 from .sampling import Sample, sample_of
 from .sending import HttpSender
-from .spans import changed
+from .spans import attributes_of, changed
 from .target import check_endpoint, target
 
 if TYPE_CHECKING:
@@ -28,25 +29,6 @@ if TYPE_CHECKING:
     from .local import LocalStore
     from .target import Target
 
-CONTENT = frozenset(
-    {
-        names.GEN_AI_SYSTEM_INSTRUCTIONS,
-        names.GEN_AI_INPUT_MESSAGES,
-        names.GEN_AI_OUTPUT_MESSAGES,
-        names.GEN_AI_TOOL_DEFINITIONS,
-        names.GEN_AI_TOOL_CALL_ARGUMENTS,
-        names.GEN_AI_TOOL_CALL_RESULT,
-        names.GEN_AI_RETRIEVAL_QUERY_TEXT,
-        names.GEN_AI_RETRIEVAL_DOCUMENTS,
-        names.GEN_AI_GUARDRAIL_RESULT_REASON,
-        names.GENAI_OTEL_INPUT,
-        names.GENAI_OTEL_OUTPUT,
-        names.EXCEPTION_MESSAGE,
-        names.EXCEPTION_STACKTRACE,
-    }
-)
-"""Attributes that carry text of prompts, replies, tools, documents or errors."""
-
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -56,11 +38,11 @@ class Destination:
     name. ``endpoint`` is the base URL of the receiver, in place of the row's; plain http to another
     machine needs ``insecure=True``. ``headers`` are added to the row's, and win. ``options`` are
     the row's, such as ``api_key`` or ``project``, in place of its variables. ``content`` is
-    ``full`` or ``none``; by default full for ``local`` and none elsewhere, unless the process says
-    otherwise. ``signals`` are some of ``traces``, ``metrics``, ``logs``; by default all that the
-    backend takes. ``filter`` is asked with each span of *other* scopes, and says whether it goes
-    there too; it is called on a worker thread. ``sample`` is the share of traces that go there, or
-    a ``Sample``; failed and blocked ones always do. ``directory`` is the local store's.
+    ``redacted``, ``none``, ``full`` or a ``ContentPolicy``; by default the process's. ``signals``
+    are some of ``traces``, ``metrics``, ``logs``; by default all that the backend takes. ``filter``
+    is asked with each span of *other* scopes, and says whether it goes there too; it is called on a
+    worker thread. ``sample`` is the share of traces that go there, or a ``Sample``; failed and
+    blocked ones always do. ``directory`` is the local store's.
 
     Raises ``ValueError`` on what it does not know.
     """
@@ -68,7 +50,7 @@ class Destination:
     preset: str
     endpoint: str | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False)
-    content: str | None = None
+    content: str | ContentPolicy | None = None
     directory: str | None = None
     insecure: bool = False
     signals: Sequence[str] | None = None
@@ -79,7 +61,7 @@ class Destination:
     def __post_init__(self) -> None:
         one_of("destination", self.preset, PRESETS)
         if self.content is not None:
-            one_of("content mode", self.content, CONTENT_MODES)
+            as_policy(self.content)
         if self.endpoint is not None:
             check_endpoint(self.endpoint, insecure=self.insecure)
         for name in ("headers", "options"):
@@ -110,16 +92,19 @@ class Outlet:
     name: str
     where: str
     channel: Channel
-    content: bool
+    content: ContentPolicy
     temporality: str | None = None
     store: LocalStore | None = None
     given: Destination | None = None
     ids: str = "w3c"
     propagation: str = "w3c"
 
-    def delivery(self, *, recorded: bool) -> Delivery:
-        """``recorded``: whether there is any content on the spans of this process."""
-        prepare = without_content if recorded and not self.content else None
+    def delivery(self, *, recorded: ContentPolicy | None) -> Delivery:
+        """``recorded``: the policy that spans were recorded by; ``None`` where nobody knows."""
+        prepare = None
+        if self.content != recorded:
+            uploaded = recorded is None or recorded.blobs == "upload"
+            prepare = partial(judged, gate=Gate(self.content, uploaded=uploaded))
         tells = self.store is None  # which does so itself
         given = self.given
         return Delivery(
@@ -134,26 +119,25 @@ class Outlet:
         )
 
 
-def outlet(given: Any, *, content: str | None, directory: str) -> Outlet:
+def outlet(given: Any, *, content: ContentPolicy, directory: str) -> Outlet:
     """From a preset's name, a ``Destination`` or an exporter object of the SDK's."""
     if isinstance(given, str):
         given = Destination(given)
     if isinstance(given, Destination):
-        default = PRESETS[given.preset].content or "none"
-        keeps = (given.content or content or default) == "full"
+        keeps = content if given.content is None else as_policy(given.content)
         if given.preset == "local":
             return _local(given, given.directory or directory, content=keeps)
         return (_console if given.preset == "console" else _otlp)(given, content=keeps)
     if isinstance(given, SpanExporter):
         name, where = type(given).__name__, "an exporter given in code"
-        return Outlet(name, where, ExporterChannel(given), content == "full")
+        return Outlet(name, where, ExporterChannel(given), content)
     raise ValueError(
         f"a destination is one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
         f" not {type(given).__name__}"
     )
 
 
-def _local(given: Destination, directory: str, *, content: bool) -> Outlet:
+def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Outlet:
     from .local import LocalStore
 
     store = LocalStore(directory)
@@ -170,7 +154,7 @@ def _local(given: Destination, directory: str, *, content: bool) -> Outlet:
     )
 
 
-def _otlp(given: Destination, *, content: bool) -> Outlet:
+def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
     to = target(given)
     temporality = to.temporality if "metrics" in to.addresses else None
     channel = OtlpChannel(to, sender(to))
@@ -186,7 +170,7 @@ def _otlp(given: Destination, *, content: bool) -> Outlet:
     )
 
 
-def _console(given: Destination, *, content: bool) -> Outlet:
+def _console(given: Destination, *, content: ContentPolicy) -> Outlet:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
     channel = ExporterChannel(ConsoleSpanExporter())
@@ -206,18 +190,19 @@ def sender(to: Target) -> Callable[[Target], Sender]:
     return HttpSender
 
 
-def without_content(span: ReadableSpan) -> ReadableSpan:
-    """The span as it may go to somebody who shall not read what was said."""
+def judged(span: ReadableSpan, gate: Gate) -> ReadableSpan:
+    """The span as it may go to somebody who may have less than was recorded."""
     from opentelemetry.sdk.trace import Event
     from opentelemetry.trace import Status
 
+    told = span.status.description
     return changed(
         span,
-        _plain(span.attributes),
-        events=[Event(e.name, _plain(e.attributes), e.timestamp) for e in span.events],
-        status=Status(span.status.status_code),
+        gate.attributes(attributes_of(span)),
+        name=gate.word(span.name),
+        events=[
+            Event(e.name, dict(gate.attributes(e.attributes or {})), e.timestamp)
+            for e in span.events
+        ],
+        status=Status(span.status.status_code, told and gate.text(told, "errors")),
     )
-
-
-def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (attributes or {}).items() if key not in CONTENT}

@@ -10,6 +10,8 @@ from .seat import seat_on
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from genai_otel.privacy import ContentPolicy
+
     from .destination import Outlet
     from .export import Delivery
     from .seat import Seat
@@ -20,9 +22,9 @@ _GRACE = 0.2
 
 
 class Outgoing:
-    """``recorded``: whether there is any content on the spans of this process."""
+    """``recorded``: the policy that the spans of this process are recorded by."""
 
-    def __init__(self, outlets: Sequence[Outlet], *, recorded: bool) -> None:
+    def __init__(self, outlets: Sequence[Outlet], *, recorded: ContentPolicy) -> None:
         self.pairs = [(each, each.delivery(recorded=recorded)) for each in outlets]
         self._seats: list[Seat] = []
         self._at_root: Callable[[], None] | None = None

@@ -101,8 +101,6 @@ class Preset:
     dialect: str | None = None
     signer: str | None = None
     limits: Limits = field(default_factory=Limits)
-    content: str | None = None
-    """Its content mode where nobody says otherwise; otherwise none."""
     temporality: str = "cumulative"
     """Of its metrics."""
     note: str = ""
@@ -146,7 +144,7 @@ _XRAY = Limits(request_bytes=4 * MIB, request_spans=5_000, span_bytes=190_000)
 _AWS_TRACES = Route("/v1/traces", "https://xray.{region}.amazonaws.com", "xray")
 
 _ROWS = (
-    Preset(name="local", title="The local store", content="full"),
+    Preset(name="local", title="The local store"),
     Preset(name="console", title="Standard output"),
     Preset(
         name="otlp",

@@ -1,1 +1,11 @@
-"""What text may leave: what is looked for, what takes its place, how much of it is kept."""
+"""What text may leave: what is looked for, what takes its place, how much of it is kept.
+
+``Gate`` applies a ``ContentPolicy`` to attributes: the recorder has one, and each destination that
+may have less. ``fit`` and ``shorten`` keep what leaves within sizes.
+"""
+
+from .gate import Gate
+from .policy import ContentPolicy, as_policy, loosest, preset
+from .truncation import fit, shorten
+
+__all__ = ["ContentPolicy", "Gate", "as_policy", "fit", "loosest", "preset", "shorten"]

@@ -36,6 +36,8 @@ _LONG = b"w" * 20
 _COMPOUND = re.compile(
     r"[-_:+]*+(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})(?:[-_:+]++(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})?|[A-Z][a-z]{1,15})*+"
 )  # fmt: skip
+# A point in time is one, too.
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:Z|[-+][0-9:]{4,5})")
 _BEFORE = 48
 """Characters before a long word that may belong to it: ``api_key: "``, ``Bearer ``."""
 
@@ -82,7 +84,7 @@ class Scanner:
             if _LONG in words:
                 yield from self._in_long_words(text, words, numbers)
         if self._numbers:
-            for needle in (_RUN, _PAIR, _PLUS):
+            for needle in (_RUN, _PAIR, _PLUS) if "+" in text else (_RUN, _PAIR):
                 if needle in numbers:
                     yield from self._in_numbers(text, numbers, needle)
         if self._secrets:
@@ -113,7 +115,8 @@ class Scanner:
             end = words.find(b" ", at)
             if end < 0:
                 end = len(words)
-            if numbers.find(b"0", start, end) >= 0 or not _COMPOUND.fullmatch(text, start, end):
+            plain = _STAMP if numbers.find(b"0", start, end) >= 0 else _COMPOUND
+            if not plain.fullmatch(text, start, end):
                 near.append(text[max(0, start - _BEFORE) : end])
                 if "ip" in self._groups and text.count(":", start, end) >= _COLONS_IPV6:
                     yield from find_ipv6(text, start, end)

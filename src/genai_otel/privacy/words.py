@@ -35,12 +35,12 @@ def find_addresses(text: str) -> Iterator[Finding]:
 
 # ---------------------------------------------------------------------------------- assignments
 
-# After the stem of a name: the rest of it, a quote, "=" or ":", another quote, and the value.
-_IS = (
-    r"[\w-]{0,12}+\\{0,3}[\"']? {0,2}+(?P<sign>[:=]) {0,2}+(?P<quote>\\{0,3}[\"'])?"
-    r"(?P<value>[^\s\x00-\x1f\"'\\,;&<>{}()\[\]]{4,2048}+)"
+# After the stem of a name: the rest of it, a quote, "=" or ":", and the value in quotes or bare.
+_SET = re.compile(
+    r"[\w-]{0,12}+\\{0,3}[\"']? {0,2}+(?P<sign>[:=]) {0,2}+"
+    r"(?:\\{0,3}[\"'](?P<quoted>(?!\[[A-Z_]+(?: [0-9a-f]{10})?\])[^\"'\\\x00-\x1f]{4,2048}+)"
+    r"|(?P<bare>[^\s\x00-\x1f\"'\\,;&<>{}()\[\]]{4,2048}+))"
 )
-_SET = re.compile(_IS)
 _PASSWORDS = ("password", "passwd", "passphrase", "pwd")
 _SECRETS = (
     "secret", "authorization", "api_key", "apikey", "api-key", "access_key", "access-key",
@@ -51,7 +51,7 @@ _SECRETS = (
 _STEMS = ("key", "secret", "token", "authorization")
 """What each name of a secret ends in or is."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.]*+")
-_LEAST, _LEAST_LONG = 4, 16
+_LEAST, _LEAST_LONG = 4, 20
 _LONGEST_NAME = max(map(len, _SECRETS))
 
 
@@ -60,13 +60,13 @@ def find_passwords(text: str) -> Iterator[Finding]:
     lower = lowered(text)
     for stem in _PASSWORDS:
         for found in _after(stem, text, lower):
-            value, after = found["value"], text[found.end() : found.end() + 1]
-            if (
-                found["quote"]
-                or after in (";", "&")
-                or (not _NAME.fullmatch(value) and (found["sign"] == "=" or not value.isalpha()))
+            bare, after = found["bare"], text[found.end() : found.end() + 1]
+            if bare is None:
+                yield *found.span("quoted"), "PASSWORD"
+            elif after in (";", "&") or (
+                not _NAME.fullmatch(bare) and (found["sign"] == "=" or not bare.isalpha())
             ):
-                yield *found.span("value"), "PASSWORD"
+                yield *found.span("bare"), "PASSWORD"
 
 
 def find_secrets(text: str) -> Iterator[Finding]:
@@ -74,10 +74,10 @@ def find_secrets(text: str) -> Iterator[Finding]:
     lower = lowered(text)
     for stem in _STEMS:
         for found in _after(stem, text, lower):
-            value, end = found["value"], found.start()
+            which, end = found.lastgroup or "bare", found.start()
             name = lower[max(0, end - _LONGEST_NAME) : end]
-            if len(value) >= _LEAST_LONG and name.endswith(_SECRETS) and not _plain(value):
-                yield *found.span("value"), "SECRET"
+            if name.endswith(_SECRETS) and _is_secret(found[which]):
+                yield *found.span(which), "SECRET"
 
 
 def secret_by_name(name: str, value: str) -> str | None:
@@ -85,9 +85,9 @@ def secret_by_name(name: str, value: str) -> str | None:
     lower = name.lower()
     if len(value) >= _LEAST and any(word in lower for word in _PASSWORDS):
         return "PASSWORD"
-    if len(value) < _LEAST_LONG or " " in value or _plain(value):
-        return None
-    return "SECRET" if any(word in lower for word in _SECRETS) else None
+    if _is_secret(value) and any(word in lower for word in _SECRETS):
+        return "SECRET"
+    return None
 
 
 def lowered(text: str) -> str:
@@ -106,5 +106,8 @@ def _after(stem: str, text: str, lower: str) -> Iterator[re.Match[str]]:
         at = lower.find(stem, at)
 
 
-def _plain(value: str) -> bool:
-    return worded(value) or _NAME.fullmatch(value) is not None
+def _is_secret(value: str) -> bool:
+    """Whether it can be one: long, of one piece, and not made of words."""
+    if len(value) < _LEAST_LONG or " " in value:
+        return False
+    return not worded(value) and _NAME.fullmatch(value) is None

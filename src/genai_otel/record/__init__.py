@@ -2,6 +2,7 @@
 
 from .by_hand import HandMade, take
 from .content import (
+    KEEPER,
     Document,
     Media,
     Message,
@@ -34,6 +35,7 @@ from .usage import Usage
 
 __all__ = [
     "CATEGORIES",
+    "KEEPER",
     "Document",
     "Failure",
     "HandMade",

@@ -7,7 +7,10 @@ The shapes are those of ``semconv/input_messages.schema.json``.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Text(TypedDict):
@@ -98,6 +101,16 @@ def tool_result(call_id: str | None, response: Any) -> ToolResult:
     return {"type": "tool_call_response", "id": call_id, "response": response}
 
 
+class _Keeper:
+    """Where media are kept beside the record, if they are: takes source, hash and type."""
+
+    keep: Callable[[str | bytes, str, str | None], str | None] | None = None
+
+
+KEEPER = _Keeper()
+"""One for the process; an address that it returns goes with the part."""
+
+
 def media(modality: str, source: str, mime_type: str | None = None) -> Media:
     """Media given by address, by ``data:`` address or as base64 text.
 
@@ -109,23 +122,40 @@ def media(modality: str, source: str, mime_type: str | None = None) -> Media:
         head, _, source = source[5:].partition(",")
         mime_type = head.partition(";")[0] or mime_type
     elif "://" in source[:16]:
-        part["uri"] = source.partition("?")[0]
+        part["uri"] = address(source)
         source = ""
     if mime_type:
         part["mime_type"] = mime_type
     if source:
         part["size"] = len(source) * 3 // 4
-        part["sha256"] = hashlib.sha256(source.encode("ascii", "replace")).hexdigest()[:16]
+        _told_apart(part, source, source.encode("ascii", "replace"))
     return part
 
 
 def media_bytes(modality: str, data: bytes, mime_type: str | None = None) -> Media:
     """Media given as bytes, told by their length and the start of their SHA-256."""
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    part: Media = {"type": "media", "modality": modality, "size": len(data), "sha256": digest}
+    part: Media = {"type": "media", "modality": modality, "size": len(data)}
     if mime_type:
         part["mime_type"] = mime_type
+    _told_apart(part, data, data)
     return part
+
+
+def _told_apart(part: Media, source: str | bytes, data: bytes) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    part["sha256"] = digest[:16]
+    if KEEPER.keep is not None:
+        kept = KEEPER.keep(source, digest, part.get("mime_type"))
+        if kept is not None:
+            part["uri"] = kept
+
+
+def address(url: str) -> str:
+    """A URL without user, query and fragment, in which keys travel."""
+    scheme, _, rest = url.partition("://")
+    rest = rest.partition("?")[0].partition("#")[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def media_id(modality: str, file_id: str) -> Media:

@@ -149,12 +149,16 @@ CATEGORIES = (
 class Failure:
     """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it.
 
-    ``type`` is the exception's or the provider's own word.
+    ``type`` is the exception's or the provider's own word. ``code`` is the provider's, ``status``
+    that of HTTP, ``request_id`` what the provider knows the call by: none of them is content.
     """
 
     type: str
     message: str | None = None
     stacktrace: str | None = None
+    code: str | None = None
+    status: int | None = None
+    request_id: str | None = None
 
 
 class Refusal(Exception):

@@ -6,6 +6,7 @@ its classes. No client is imported, and no code of the exception's is run: prope
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.record import CATEGORIES
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 APP, AUTH, THROTTLE, QUOTA, TIMEOUT, PROVIDER, FILTER, NETWORK, CANCELLED = CATEGORIES
 
+_WORD, _ID = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,63}"), re.compile(r"[A-Za-z0-9_.:-]{4,128}")
 _CAUSES_FOLLOWED = 4
 _LONGEST_WORD = 80
 
@@ -123,6 +125,19 @@ def category_of(error: BaseException) -> str:
     return APP
 
 
+def facts_of(error: BaseException) -> tuple[str | None, int | None, str | None]:
+    """The provider's code, the status of HTTP and the provider's id of the request.
+
+    Words and ids have the form of such: a text in their place may quote what was said.
+    """
+    code = next((word for word in _codes(error) if _WORD.fullmatch(word)), None)
+    status = next(
+        (n for n in _statuses(error) if type(n) is int and 100 <= n <= _MOST_STATUS),  # noqa: PLR2004
+        None,
+    )
+    return code, status, next((i for i in _request_ids(error) if _ID.fullmatch(i)), None)
+
+
 def category_of_word(word: str) -> str | None:
     """The category of a provider's code or status, as an answer holds it."""
     if word.isascii() and word.isdecimal():
@@ -173,6 +188,29 @@ def _words(error: BaseException) -> Iterator[str]:
                 word = _field(word, "_name_")  # a member of an enum
             if isinstance(word, str):
                 yield word
+
+
+def _codes(error: BaseException) -> Iterator[str]:
+    """Of the provider's words those that it calls codes, then the others."""
+    body, response = _field(error, "body"), _field(error, "response")
+    told = (
+        _field(error, "code"),
+        _field(_field(response, "Error"), "Code"),
+        _field(body, "code"),
+        _field(_field(body, "error"), "code"),
+    )
+    yield from (word for word in told if isinstance(word, str))
+    yield from _words(error)
+
+
+def _request_ids(error: BaseException) -> Iterator[str]:
+    response = _field(error, "response")
+    told = (
+        _field(error, "request_id"),  # openai, anthropic and their kin
+        _field(_field(response, "ResponseMetadata"), "RequestId"),  # botocore
+        _field(_field(error, "body"), "request_id"),
+    )
+    yield from (value for value in told if isinstance(value, str))
 
 
 def _statuses(error: BaseException) -> Iterator[Any]:

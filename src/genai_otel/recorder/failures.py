@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from genai_otel.record import Failure
 
-from .categories import CANCELLED, category_of
+from .categories import CANCELLED, category_of, facts_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,24 +27,27 @@ def is_cancellation(error: BaseException) -> bool:
     return type(error).__name__ in _CANCELLED
 
 
-def fail(op: Operation, error: BaseException) -> None:
-    """Notes how ``op`` ended."""
+def fail(op: Operation, error: BaseException, *, capture: bool) -> None:
+    """Notes how ``op`` ended; ``capture``: whether texts of errors are wanted."""
     if is_cancellation(error):
         op.completed = False
         op.category = None if isinstance(error, GeneratorExit) else CANCELLED
     else:
-        op.failure, op.category = failure(error, capture=op.capture), category_of(error)
+        op.failure, op.category = failure(error, capture=capture), category_of(error)
 
 
 def failure(error: BaseException, *, capture: bool) -> Failure:
-    """What to tell of ``error``; its text only if content is captured, since it may quote it."""
+    """What to tell of ``error``; its text only if that is wanted, since it may quote content."""
     cls = type(error)
     name = (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     )
-    if not capture:
-        return Failure(name)
-    return Failure(name, _message(error), _stacktrace(error.__traceback__, name))
+    code, status, request_id = facts_of(error)
+    found = Failure(name, code=code, status=status, request_id=request_id)
+    if capture:
+        found.message = _message(error)
+        found.stacktrace = _stacktrace(error.__traceback__, name)
+    return found
 
 
 def _message(error: BaseException) -> str:

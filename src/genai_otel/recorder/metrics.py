@@ -16,7 +16,7 @@ from .ownership import MODEL_KINDS
 from .semconv import opening, utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Counter, Histogram, Meter
@@ -37,6 +37,8 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self.word: Callable[[str], str] = utf8
+        """Brings a name that nobody has judged yet into the form in which it may leave."""
         self._models: set[str] = set()
         self._prompts: set[str] = set()
         self._duration = self._histogram(names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION)
@@ -157,7 +159,7 @@ class Instruments:
             name = ambient(context).get(names.GEN_AI_PROMPT_NAME)
         if name is None:
             return common
-        return {**common, names.GEN_AI_PROMPT_NAME: _bounded(name, self._prompts)}
+        return {**common, names.GEN_AI_PROMPT_NAME: _bounded(self.word(name), self._prompts)}
 
     @staticmethod
     def _time(

@@ -86,8 +86,8 @@ class Layer:
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_context", "_due", "_token", "base", "ended", "joined", "op", "parent", "stands", "totals",
-        "tried", "wanted", "weighs",
+        "_context", "_due", "_token", "base", "ended", "errors", "joined", "op", "parent",
+        "stands", "totals", "tried", "wanted", "weighs",
     )  # fmt: skip
 
     wanted: bool
@@ -100,7 +100,7 @@ class Layer:
         """The same call, as the lower layer sees it."""
         self.tried: Operation | None = None
         """What it saw of an attempt that failed."""
-        self.ended = self.stands = self._due = False
+        self.ended = self.stands = self._due = self.errors = False
         self.base: Context | None = None
         self._token: Token[Context] | None = None
 
@@ -158,7 +158,7 @@ class Layer:
         if not self.op.secondhand or lower is None or lower.timing.ended is not None:
             return False
         if error is not None:
-            fail(self.op, error)
+            fail(self.op, error, capture=self.errors)
         self.op.timing.ended = perf_counter()
         self.stands, self._due = False, True
         return True

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from genai_otel.enrich.budget import Spending
-    from genai_otel.record import Operation
+    from genai_otel.privacy import Gate
+    from genai_otel.record import Failure, Operation
 
     from .metrics import Instruments
 
@@ -66,22 +67,27 @@ class Recorder:
     """What becomes of Operations in this process.
 
     ``source`` is asked at each start, so that a provider which the host sets later is adopted.
+    Whatever is handed to OpenTelemetry, of any signal, has passed ``gate``.
     """
 
-    __slots__ = ("_content", "_ledgers", "_source")
+    __slots__ = ("_gate", "_ledgers", "_source")
 
-    def __init__(self, source: Callable[[], Source], ledgers: Ledgers, *, content: bool) -> None:
-        self._source, self._ledgers, self._content = source, ledgers, content
+    def __init__(self, source: Callable[[], Source], ledgers: Ledgers, gate: Gate) -> None:
+        self._source, self._ledgers, self._gate = source, ledgers, gate
+        self.judge_by(gate)
 
     current = staticmethod(current)
 
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
         self._ledgers = self._ledgers._replace(instruments=instruments)
+        self.judge_by(self._gate)
 
-    def leave_content_out(self) -> None:
-        """From now on nothing that was said is recorded."""
-        self._content = False
+    def judge_by(self, gate: Gate) -> None:
+        """From now on this policy holds."""
+        self._gate = gate
+        if self._ledgers.instruments is not None:
+            self._ledgers.instruments.word = gate.word
 
     def start(
         self, op: Operation, under: Any = None, *, alone: bool = False
@@ -124,15 +130,17 @@ class Recorder:
         if op.scope is not None:
             context = scoped(context, op.scope)
         start, early = self._source()
-        seen = _opening(op, context) if early else None
+        gate = self._gate
+        op.name, op.model = gate.word(op.name), gate.word(op.model)
+        seen = gate.attributes(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         ledgers = self._ledgers
         recorded = span.is_recording()
         if not recorded and ledgers.instruments is None and not ledgers.accounts.counts:
             return Unrecorded(op, context.get(OPERATION_KEY), Context({**context, SPAN_KEY: span}))  # type: ignore[arg-type]
-        recording = Recording(op, span, context, started, ledgers)
+        recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:
-            op.capture = self._content
+            op.capture = gate.capture
             recording.found = _opening(op, context) if seen is None else {}
         return recording
 
@@ -168,7 +176,7 @@ class Unrecorded(Layer):
 class Recording(Layer):
     """A started operation with a span of its own, or one that a meter or a budget counts."""
 
-    __slots__ = ("_encoded", "_ledgers", "_span", "_started", "found", "recorded")
+    __slots__ = ("_encoded", "_gate", "_ledgers", "_span", "_started", "found", "recorded")
 
     def __init__(
         self,
@@ -177,6 +185,8 @@ class Recording(Layer):
         context: Context,
         started: int,
         ledgers: Ledgers,
+        *,
+        gate: Gate,
     ) -> None:
         self.recorded = span.is_recording()
         accounts = ledgers.accounts
@@ -187,6 +197,7 @@ class Recording(Layer):
         if op.kind is Kind.AGENT:
             inside[AGENT_KEY] = op.name
         super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
+        self._gate, self.errors = gate, gate.errors
         if op.kind in ROLLED_UP:
             self.totals = Totals()
         self.found: dict[str, Any] = {}
@@ -222,10 +233,11 @@ class Recording(Layer):
         if op.timing.ended is None:
             op.timing.ended = perf_counter()
         if error is not None:
-            fail(op, error)
+            fail(op, error, capture=self.errors)
         elif op.failure is not None and op.category is None:  # told within an answer
             told = category_of_word(op.failure.type)
             op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
+        self._judge_words()
         instruments, accounts = self._ledgers
         standing: Sequence[Spending] = ()
         try:
@@ -241,6 +253,17 @@ class Recording(Layer):
             if spending.breached and spending.budget.on_breach is not None:
                 spending.budget.on_breach(spending)
 
+    def _judge_words(self) -> None:
+        """Names go into the span's name and into metrics, too."""
+        op, word = self.op, self._gate.word
+        op.name, op.model, op.response_model = (
+            word(op.name),
+            word(op.model),
+            word(op.response_model),
+        )
+        if op.failure is not None:
+            op.failure.type = word(op.failure.type)
+
     def _write(self, op: Operation, standing: Sequence[Spending]) -> None:
         """The span ends whatever an odd value does to its attributes."""
         try:
@@ -254,14 +277,13 @@ class Recording(Layer):
                 self.totals.tell(self.found)
         finally:
             try:
-                self._span.set_attributes(self.found)
+                self._span.set_attributes(self._gate.attributes(self.found))
                 for spending in standing:
                     if spending.breached:
-                        self._span.add_event(
-                            names.EVENT_GENAI_OTEL_BUDGET_BREACHED, budget_facts(spending)
-                        )
+                        facts = self._gate.attributes(budget_facts(spending))
+                        self._span.add_event(names.EVENT_GENAI_OTEL_BUDGET_BREACHED, facts)
                 if op.failure is not None:
-                    _tell_failure(self._span, op)
+                    _tell_failure(self._span, op.failure, self._gate)
             finally:
                 ended = op.timing.ended or op.timing.started
                 self._span.end(self._started + int((ended - op.timing.started) * 1e9))
@@ -308,16 +330,13 @@ def _opening(op: Operation, context: Context) -> dict[str, Any]:
     return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
 
 
-def _tell_failure(span: Span, op: Operation) -> None:
-    """Status and event; text only if content is captured."""
-    told = op.failure
-    if told is None:
-        return
+def _tell_failure(span: Span, told: Failure, gate: Gate) -> None:
+    """Status and event; text only where texts of errors are wanted."""
     attributes = {names.EXCEPTION_TYPE: told.type}
-    description = None
     if told.message is not None:
-        description = attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)
+        attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)
     if told.stacktrace is not None:
         attributes[names.EXCEPTION_STACKTRACE] = utf8(told.stacktrace)
-    span.add_event("exception", attributes)
-    span.set_status(Status(StatusCode.ERROR, description))
+    judged = gate.attributes(attributes)
+    span.add_event("exception", judged)
+    span.set_status(Status(StatusCode.ERROR, judged.get(names.EXCEPTION_MESSAGE)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from genai_otel.enrich.budget import Spending
     from genai_otel.enrich.pricing import Cost
-    from genai_otel.record import Operation, Timing, Usage, Verdict
+    from genai_otel.record import Failure, Operation, Timing, Usage, Verdict
 
     Attributes = dict[str, Any]
 
@@ -239,11 +239,22 @@ def outcome(op: Operation, found: Attributes) -> None:
     if op.verdict is not None:
         _verdict(op.verdict, found)
     if op.failure is not None:
-        found[names.ERROR_TYPE] = op.failure.type
+        _failure(op.failure, found)
     if op.category is not None:
         found[names.GENAI_OTEL_ERROR_CATEGORY] = op.category
     if op.capture:
         _answered(op, found)
+
+
+def _failure(told: Failure, found: Attributes) -> None:
+    """What is no content of it: that is told whatever the policy."""
+    found[names.ERROR_TYPE] = told.type
+    if told.code is not None:
+        found[names.GENAI_OTEL_ERROR_CODE] = told.code
+    if told.status is not None:
+        found[names.HTTP_RESPONSE_STATUS_CODE] = told.status
+    if told.request_id is not None:
+        found[names.GENAI_OTEL_ERROR_REQUEST_ID] = told.request_id
 
 
 def _response(op: Operation, found: Attributes) -> None:

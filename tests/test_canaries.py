@@ -1,4 +1,8 @@
-"""With content off, nothing that was said leaves the process: in no span, metric or log record."""
+"""Planted words and secrets: under ``none`` no word leaves, under ``redacted`` no secret does.
+
+What leaves is read where it arrives: the bytes of traces and metrics at a receiver of OTLP, and
+every log record of ours. A client's rows in ``tests.adapters.rows`` are asked here, too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import io
 import itertools
 import json
 import logging
+from contextlib import suppress as ignoring
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -14,6 +19,7 @@ import pytest
 
 import genai_otel
 from genai_otel import (
+    Destination,
     Verdict,
     agent,
     guardrail,
@@ -26,49 +32,83 @@ from genai_otel import (
     workflow,
 )
 from genai_otel.testing import Capture
+from tests.adapters.kin import PROMPT, asked, read
+from tests.adapters.rows import ROWS
 from tests.provider import Reply, Scenario, ToolCall, Usage
+from tests.receiver import Receiver, attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from tests.adapters.kin import Row
     from tests.provider import Provider
 
 WORD = "canary"
+SECRET = "PlantedSecret"
+MODES = ("none", "redacted")
 _numbers = itertools.count()
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")  # Google's
 
 
 def canary(where: str = "") -> str:
-    """A word that can only come from where it was planted."""
-    return f"{WORD}-{where}-{next(_numbers)}"
+    """A word and a secret that can only come from where they were planted."""
+    number = next(_numbers)
+    return f"{WORD}-{where}-{number} sk-proj-{SECRET}{number:012}"
 
 
-@pytest.fixture
-def capture(caplog: pytest.LogCaptureFixture) -> Iterator[Capture]:
-    """Telemetry of a process that records no content, and every log record."""
+class Left:
+    """What has left this process."""
+
+    def __init__(self, mode: str, receiver: Receiver, logs: pytest.LogCaptureFixture) -> None:
+        self._mode, self._receiver, self._logs = mode, receiver, logs
+
+    def leaks(self) -> list[Any]:
+        """All of it that holds what must not leave."""
+        assert genai_otel.flush()
+        assert self._receiver.spans
+        formatter = logging.Formatter("%(message)s %(args)s")
+        told = [got.body for got in self._receiver.received]
+        told += [
+            formatter.format(record).encode()
+            for record in self._logs.records
+            if record.name.startswith(("genai_otel", "opentelemetry"))
+        ]
+        told.append(f"{genai_otel.status()} {genai_otel.current()}".encode())
+        looked_for = (WORD, PROMPT, "Be brief") if self._mode == "none" else (SECRET,)
+        return [text for text in told if any(word.encode() in text for word in looked_for)]
+
+    @property
+    def attributes(self) -> list[dict[str, Any]]:
+        assert genai_otel.flush()
+        return [attributes(span) for span in self._receiver.spans.values()]
+
+    @property
+    def spans(self) -> int:
+        assert genai_otel.flush()
+        return len(self._receiver.spans)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(params=MODES)
+def left(
+    request: pytest.FixtureRequest, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> Iterator[Left]:
+    """Telemetry of a process with that policy, as it arrives, and every log record."""
     caplog.set_level(logging.DEBUG, "genai_otel")
     caplog.set_level(logging.DEBUG, "opentelemetry")
-    capture = Capture()
+    receiver.received.clear()
+    receiver.taken.clear()
     genai_otel.shutdown()
     genai_otel.instrument(
-        destinations=capture.exporter, content="none", meter_provider=capture.meter_provider
+        destinations=Destination("otlp", endpoint=receiver.url), content=request.param
     )
-    yield capture
+    yield Left(request.param, receiver, caplog)
     genai_otel.shutdown()
-    capture.meter_provider.shutdown()
-
-
-def leaks(capture: Capture, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Everything that left the process and holds a canary."""
-    left = [span.to_json() for span in capture.spans]
-    left += [span.name + (span.status.description or "") for span in capture.spans]
-    data = capture.reader.get_metrics_data()
-    left.append(data.to_json() if data else "")
-    formatter = logging.Formatter("%(message)s %(args)s")
-    ours = [r for r in caplog.records if r.name.startswith(("genai_otel", "opentelemetry"))]
-    left += [formatter.format(record) for record in ours]
-    left.append(json.dumps([str(genai_otel.status()), repr(genai_otel.current())]))
-    assert capture.spans
-    return [text for text in left if WORD in text]
 
 
 # ------------------------------------------------------------------------------------- by hand
@@ -118,16 +158,15 @@ def _returns(decorator: Any) -> None:
 @pytest.mark.parametrize("decorator", [workflow, agent, step, tool, retriever, guardrail])
 @pytest.mark.parametrize("act", [_returns, _fails, _generates, _generates_later])
 def test_decorators(
-    capture: Capture,
-    caplog: pytest.LogCaptureFixture,
+    left: Left,
     decorator: Any,
     act: Callable[[Any], None],
 ) -> None:
     act(decorator)
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
-def test_filled_by_hand(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+def test_filled_by_hand(left: Left) -> None:
     with operation("chat") as op:
         op.system = op.input = op.output = canary("message")  # type: ignore[assignment]
         op.tools, op.arguments, op.result = [{"name": canary()}], [canary()], canary("result")
@@ -135,25 +174,23 @@ def test_filled_by_hand(capture: Capture, caplog: pytest.LogCaptureFixture) -> N
         op.params = {"unknown": canary(), "temperature": canary(), canary(): 1}
         op.details = {"unknown": canary()}
         op.verdict = Verdict("deny", 1, reason=canary("reason"))
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
-def test_verdicts_and_documents(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+def test_verdicts_and_documents(left: Left) -> None:
     guardrail(lambda text: Verdict("deny", reason=canary("reason")))(canary("text"))
     retriever(lambda query: [{"id": 1, "content": canary("document")}])(canary("query"))
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
-def test_suppressed_and_scoped(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+def test_suppressed_and_scoped(left: Left) -> None:
     with suppress(), scope(user_id=canary("user")):
         step(lambda text: text)(canary("text"))
     step(lambda text: text)(canary("text"))
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
-def test_errors_of_our_own(
-    capture: Capture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_of_our_own(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where we fail over a value, neither log nor status quotes it."""
 
     def breaks(*given: Any) -> None:
@@ -165,7 +202,7 @@ def test_errors_of_our_own(
     monkeypatch.setattr("genai_otel.api.decorators._result", breaks)
     step(lambda text: canary("result"))(canary("argument"))
     assert genai_otel.status().faults
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
 # -------------------------------------------------------------------------------------- models
@@ -227,8 +264,7 @@ def client(provider: Provider) -> Iterator[openai.OpenAI]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["secretive", "err400-echo", "err401", "error-200", "cut"])
 def test_chats(
-    capture: Capture,
-    caplog: pytest.LogCaptureFixture,
+    left: Left,
     client: openai.OpenAI,
     model: str,
     stream: bool,
@@ -238,12 +274,10 @@ def test_chats(
         list(reply)
     except Exception:  # noqa: BLE001 - older clients let errors of httpx through
         assert model != "secretive"
-    assert not leaks(capture, caplog)
+    assert not left.leaks()
 
 
-def test_everything_else(
-    capture: Capture, caplog: pytest.LogCaptureFixture, client: openai.OpenAI
-) -> None:
+def test_everything_else(left: Left, client: openai.OpenAI) -> None:
     client.responses.create(model="secretive", instructions=canary(), input=canary("input"))
     list(client.responses.create(model="secretive", input=canary("input"), stream=True))
     client.completions.create(model="secretive", prompt=canary("prompt"))
@@ -254,10 +288,46 @@ def test_everything_else(
     file = (canary("file"), io.BytesIO(canary().encode()))
     client.audio.transcriptions.create(model="secretive", file=file, prompt=canary("prompt"))
     client.chat.completions.with_raw_response.create(**ask("secretive")).parse()
-    with client.chat.completions.stream(model="secretive", messages=ask("")["messages"]) as left:
-        next(iter(left))
-    assert len(capture.spans) == 10
-    assert not leaks(capture, caplog)
+    with client.chat.completions.stream(model="secretive", messages=ask("")["messages"]) as early:
+        next(iter(early))
+    assert left.spans == 10
+    assert not left.leaks()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["ok", "err400-echo", "cut", "error-200", "secretive"])
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_every_client(left: Left, provider: Provider, row: Row, model: str) -> None:
+    """Whole and streamed, when all goes well and when it does not."""
+    provider.add("secretive", SECRETIVE)
+    with ignoring(Exception):
+        asked(row, provider.root, model)
+    if row.stream is not None:
+        with ignoring(Exception):
+            read(row, provider.root, model)
+    assert not left.leaks()
+
+
+def test_what_an_error_is_known_by_is_kept(left: Left, client: openai.OpenAI) -> None:
+    """Its type, the provider's code, the status: whatever the policy, and none of its text."""
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.chat.completions.create(**ask("err400-echo"))
+    assert not left.leaks()
+    (told,) = left.attributes
+    assert told["error.type"].endswith("BadRequestError")
+    assert told["http.response.status_code"] == 400
+    assert told.get("genai_otel.error.request_id") == raised.value.request_id
+    assert told.get("genai_otel.error.code") in (raised.value.code, raised.value.type)
+
+
+def test_attempts(left: Left, provider: Provider) -> None:
+    """What is retried is told once, and not by what it was refused with."""
+    with (
+        openai.OpenAI(api_key=canary("key"), base_url=provider.base_url, max_retries=2) as client,
+        ignoring(openai.APIError),
+    ):
+        client.chat.completions.create(**ask("err429"))
+    assert not left.leaks()
 
 
 def test_the_canaries_would_be_found(client: openai.OpenAI) -> None:
@@ -272,6 +342,7 @@ def test_the_canaries_would_be_found(client: openai.OpenAI) -> None:
         assert f"{WORD}-{where}-" in chat
     for where in ("key", "header", "organization", "query", "body", "sig"):
         assert f"{WORD}-{where}-" not in chat, "credentials, headers and addresses never leave"
+    assert SECRET in chat
     assert f"{WORD}-argument-" in own
     genai_otel.shutdown()
     capture.meter_provider.shutdown()

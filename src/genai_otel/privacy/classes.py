@@ -1,0 +1,75 @@
+"""Which attribute carries what: the one list that says what is content.
+
+An attribute that is not here is a fact: it is looked through for secrets, and never withheld.
+"""
+
+from __future__ import annotations
+
+from genai_otel import _names as names
+
+MESSAGES, SYSTEM, TOOLS = "messages", "system", "tools"
+RETRIEVED, ERRORS, METADATA = "retrieved", "errors", "metadata"
+
+JSON = {
+    names.GEN_AI_INPUT_MESSAGES: MESSAGES,
+    names.GEN_AI_OUTPUT_MESSAGES: MESSAGES,
+    names.GENAI_OTEL_INPUT: MESSAGES,
+    names.GENAI_OTEL_OUTPUT: MESSAGES,
+    names.GEN_AI_SYSTEM_INSTRUCTIONS: SYSTEM,
+    names.GEN_AI_TOOL_DEFINITIONS: TOOLS,
+    names.GEN_AI_TOOL_CALL_ARGUMENTS: TOOLS,
+    names.GEN_AI_TOOL_CALL_RESULT: TOOLS,
+    names.GEN_AI_RETRIEVAL_DOCUMENTS: RETRIEVED,
+    names.GEN_AI_MEMORY_RECORDS: RETRIEVED,
+}
+"""Content that is JSON in a string."""
+
+TEXT = {
+    names.GEN_AI_REQUEST_STOP_SEQUENCES: MESSAGES,
+    names.GEN_AI_GUARDRAIL_RESULT_REASON: MESSAGES,
+    names.GEN_AI_EVALUATION_EXPLANATION: MESSAGES,
+    names.GEN_AI_RETRIEVAL_QUERY_TEXT: RETRIEVED,
+    names.GEN_AI_MEMORY_QUERY_TEXT: RETRIEVED,
+    names.EXCEPTION_MESSAGE: ERRORS,
+    names.EXCEPTION_STACKTRACE: ERRORS,
+}
+"""Content that is text, or a list of texts."""
+
+CONTENT = {**JSON, **TEXT}
+
+AMBIENT = (
+    names.USER_ID,
+    names.SESSION_ID,
+    names.GEN_AI_CONVERSATION_ID,
+    names.GENAI_OTEL_TAGS,
+)
+"""What ``scope`` was given, and so whoever called it."""
+
+_PREFIXES = (
+    (f"{names.GENAI_OTEL_METADATA}.", METADATA),
+    (f"{names.GEN_AI_PROMPT_VARIABLE}.", MESSAGES),
+)
+
+
+FIXED = frozenset(value for value in vars(names).values() if type(value) is str)
+"""Names that are ours or the convention's; any other holds what somebody has chosen."""
+
+
+OPAQUE = frozenset(
+    {
+        names.GEN_AI_RESPONSE_ID,
+        names.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID,
+        names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
+    }
+)
+"""Ids that a provider has made: nothing is looked for in them, and each is another."""
+
+
+def class_of(name: str) -> str | None:
+    """What an attribute carries; ``None`` for a fact."""
+    found = CONTENT.get(name)
+    if found is not None:
+        return found
+    if name in AMBIENT:
+        return METADATA
+    return next((kind for prefix, kind in _PREFIXES if name.startswith(prefix)), None)

@@ -1,0 +1,328 @@
+"""The one gate: every attribute passes it on its way out, whatever signal it belongs to.
+
+The recorder has one for the process, before a span, an event or a metric sees anything; each
+destination that may have less has one more, on its worker, over what was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _names as names
+
+from . import classes
+from .hooks import Hooks, failed
+from .masking import Masker, digest
+from .policy import CLASSES
+from .truncation import KEPT_WHOLE, fitted, shorten, to_json
+from .words import secret_by_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .policy import ContentPolicy
+
+NONE, REDACTED, FULL = "none", "redacted", "full"
+WITHHELD = "[withheld]"
+_WORDS_KEPT, _LONGEST_WORD = 2_000, 256
+_MOST_DEEP = 100
+_LEAST_CARD = 10**11
+_SYSTEM_ROLES = ("system", "developer")
+_TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
+_MESSAGES = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
+_ENTRIES = (
+    names.GEN_AI_SYSTEM_INSTRUCTIONS,
+    names.GEN_AI_TOOL_DEFINITIONS,
+    names.GEN_AI_RETRIEVAL_DOCUMENTS,
+    names.GEN_AI_MEMORY_RECORDS,
+)
+_PROCESS_KEY = os.urandom(32)
+
+
+class Gate:
+    """What one policy lets through.
+
+    ``prepare`` is called on the thread that functions of the user's run on; ``note`` is told of
+    errors of our own, which withhold the value that they happened over. ``uploaded``: what was
+    recorded may refer to media that were uploaded, which is not for everybody.
+    """
+
+    def __init__(
+        self,
+        policy: ContentPolicy,
+        prepare: Callable[[], Any] | None = None,
+        note: Callable[[str, BaseException], Any] | None = None,
+        *,
+        uploaded: bool = False,
+    ) -> None:
+        self.policy, self._note = policy, note
+        self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
+        modes = set(self._modes.values())
+        self._uniform = len(modes - {NONE}) == 1
+        key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
+        rules = policy.redact
+        self._masker = Masker(
+            [rule for rule in rules if isinstance(rule, str)],
+            [rule for rule in rules if isinstance(rule, re.Pattern)],
+            key,
+        )
+        own = [] if policy.custom is None else [policy.custom]
+        given: list[Any] = [rule for rule in rules if callable(rule)]
+        self._hooks = {
+            FULL: Hooks(own, policy.deadline, prepare),
+            REDACTED: Hooks([*given, *own], policy.deadline, prepare),
+        }
+        self._key = key or _PROCESS_KEY
+        self._masking = REDACTED in modes
+        self._media = policy.blobs == "drop" or (uploaded and policy.blobs != "upload")
+        self._thorough = (
+            self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
+        )
+        self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
+        self._withheld = frozenset(
+            name for name in (*classes.CONTENT, *classes.AMBIENT) if self._mode(name) == NONE
+        )
+        self._words: dict[str, str] = {}
+        self.capture = policy.content
+        """Whether anything that was said is wanted at all."""
+        self.errors = policy.errors != NONE
+        """Whether texts of errors are wanted."""
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often functions of the user's failed, by the type of the error."""
+        return {k: n for hooks in self._hooks.values() for k, n in hooks.failures.items()}
+
+    # ------------------------------------------------------------------------- what is asked
+
+    def word(self, text: Any) -> Any:
+        """A name of something, as it may leave: of a model, an agent, a tool. They recur."""
+        if self._facts == FULL or type(text) is not str:
+            return text
+        known = self._words.get(text)
+        if known is None:
+            known = self._masker.masked(text)
+            if len(text) <= _LONGEST_WORD:
+                if len(self._words) >= _WORDS_KEPT:
+                    self._words.clear()
+                self._words[text] = known
+        return known
+
+    def text(self, text: str, kind: str) -> str | None:
+        """A text of that class, as it may leave; ``None`` where it may not."""
+        mode = self._modes[kind]
+        if mode == NONE:
+            return None
+        return self._shorter(self._leaf(text, mode, self._hooks[mode].begin()))
+
+    def attributes(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes that may leave, as they may; those given where nothing is to be done."""
+        if self._uniform and not self._thorough and self._passes(found):
+            return found
+        until = self._hooks[REDACTED].begin()
+        judged = {}
+        for name, value in found.items():
+            mode = self._mode(name)
+            if mode != NONE:
+                told = name if name in classes.FIXED else self.word(name)
+                judged[told] = self._attribute(name, value, mode, until)
+        return judged
+
+    # -------------------------------------------------------------------------------- inside
+
+    def _passes(self, found: Mapping[str, Any]) -> bool:
+        """Whether all of it may leave as it is: so it is almost always, and that must be quick."""
+        if not self._withheld.isdisjoint(found):
+            return False
+        if self.policy.hash_users and names.USER_ID in found:
+            return False
+        most = self.policy.max_chars
+        content = [found[name] for name in classes.CONTENT.keys() & found.keys()]
+        if any(type(value) is str and len(value) > most for value in content):
+            return False
+        return self._facts == FULL or self._nothing_found(found)
+
+    def _nothing_found(self, found: Mapping[str, Any]) -> bool:
+        texts: list[str] = []
+        for name, value in found.items():
+            kind = type(value)
+            if kind is str:
+                if not self._is_known(name, value, texts):
+                    return False
+            elif kind in (list, tuple) and not all(
+                self._is_known(name, item, texts) for item in value if type(item) is str
+            ):
+                return False
+        return not texts or not self._masker.suspects("\n".join(texts))
+
+    def _is_known(self, name: str, value: str, texts: list[str]) -> bool:
+        """Whether it is a word that may leave; content is put with ``texts``, to look through."""
+        if name in classes.CONTENT:
+            texts.append(value)
+            return True
+        if name not in classes.FIXED and self.word(name) != name:
+            return False
+        return name in classes.OPAQUE or bool(self.word(value) == value)
+
+    def _mode(self, name: str) -> str:
+        kind = classes.class_of(name)
+        return self._facts if kind is None else self._modes[kind]
+
+    def _attribute(self, name: str, value: Any, mode: str, until: float) -> Any:
+        try:
+            if name == names.USER_ID:
+                return self._user(str(value), mode, until)
+            if type(value) is str:
+                if name in classes.JSON:
+                    return self._json(name, value, mode, until)
+                return self._plain(name, value, mode, until)
+            if type(value) in (list, tuple):
+                judged = [
+                    self._plain(name, item, mode, until) if type(item) is str else item
+                    for item in value
+                ]
+                return fitted(tuple(judged), self.policy.max_chars)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
+            if self._note is not None:
+                self._note("Gate.attributes", error)
+            return failed(type(error).__name__)
+        return value
+
+    def _user(self, value: str, mode: str, until: float) -> str:
+        """Hashed, if asked for; one that must be masked too, so that users stay apart."""
+        if self.policy.hash_users or (mode == REDACTED and self._masker.suspects(value)):
+            return f"user-{digest(self._key, value)}"
+        return self._leaf(value, mode, until)
+
+    def _plain(self, name: str, value: str, mode: str, until: float) -> str:
+        if classes.class_of(name) is None:
+            return self._masked(value, mode)
+        return self._shorter(self._leaf(value, mode, until))
+
+    def _shorter(self, text: str) -> str:
+        most = self.policy.max_chars
+        return text if len(text) <= most else str(fitted(text, most))
+
+    def _json(self, name: str, value: str, mode: str, until: float) -> str:
+        """Judged text by text, unless it is clean and short enough as a whole."""
+        long = len(value) > self.policy.max_chars
+        mixed = name in _MESSAGES and not self._uniform
+        asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
+        masks = mode == REDACTED and (not self._masker.plain or self._masker.suspects(value))
+        if not asks and not masks:
+            return str(fitted(value, self.policy.max_chars)) if long else value
+        try:
+            parsed = json.loads(value)
+        except ValueError:  # the SDK's own limit has cut it
+            return self._plain(name, value, mode, until)
+        judged = _Walk(self, mode, until).attribute(name, parsed)
+        return to_json(shorten(judged, self.policy.max_chars))
+
+    def _masked(self, text: str, mode: str) -> str:
+        return self._masker.masked(text) if mode == REDACTED else text
+
+    def _leaf(self, text: str, mode: str, until: float) -> str:
+        return self._hooks[mode].masked(self._masked(text, mode), until)
+
+    # ------------------------------------------------------------------------- for the walk
+
+    def mode_of(self, kind: str) -> str:
+        """The mode of a class."""
+        return self._modes[kind]
+
+    def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
+        """One text; what is part of a message's structure is not shown to functions."""
+        return self._masked(text, mode) if structural else self._leaf(text, mode, until)
+
+    def media(self, part: dict[str, Any]) -> dict[str, Any]:
+        """What is told of an image and the like; a reference to what was uploaded has its hash."""
+        if not self._media:
+            return part
+        if self.policy.blobs == "drop":
+            return {key: part[key] for key in ("type", "modality", "mime_type") if key in part}
+        if "sha256" in part:
+            return {key: value for key, value in part.items() if key != "uri"}
+        return part
+
+
+class _Walk:
+    """Goes through a value of JSON and judges each text in it; the value stays as it was."""
+
+    __slots__ = ("_gate", "_mode", "_until")
+
+    def __init__(self, gate: Gate, mode: str, until: float) -> None:
+        self._gate, self._mode, self._until = gate, mode, until
+
+    def attribute(self, name: str, value: Any) -> Any:
+        if name in _MESSAGES and type(value) is list:
+            return [self._message(message) for message in value]
+        if name in _ENTRIES and type(value) is list:
+            return [self._entry(entry, self._mode) for entry in value]
+        return self._any(value, self._mode)
+
+    def _message(self, message: Any) -> Any:
+        if type(message) is not dict or type(message.get("parts")) is not list:
+            return self._any(message, self._mode)
+        system = message.get("role") in _SYSTEM_ROLES
+        mode = self._gate.mode_of(classes.SYSTEM) if system else self._mode
+        parts = [self._part(part, mode) for part in message["parts"]]
+        return {**self._entry({**message, "parts": None}, mode), "parts": parts}
+
+    def _part(self, part: Any, mode: str) -> Any:
+        if type(part) is dict and part.get("type") in _TOOL_PARTS:
+            mode = self._gate.mode_of(classes.TOOLS)
+        if type(part) is dict and part.get("type") == "media":
+            part = self._gate.media(part)
+        return self._entry(part, mode)
+
+    def _entry(self, entry: Any, mode: str) -> Any:
+        """A part, a tool, a document: some fields are structure, the others hold anything."""
+        if type(entry) is not dict:
+            return self._any(entry, mode)
+        judged = {}
+        for key, value in entry.items():
+            structural = key in KEPT_WHOLE
+            if mode == NONE and not structural:
+                judged[key] = None if value is None else WITHHELD
+            elif structural and type(value) is str:
+                judged[key] = self._text(value, mode, structural=True)
+            else:
+                judged[key] = self._any(value, mode, key)
+        return judged
+
+    def _any(self, value: Any, mode: str, name: str | None = None, depth: int = 0) -> Any:
+        kind = type(value)
+        if depth > _MOST_DEEP:
+            return "[deeper values left out]"
+        if kind is dict:
+            return {
+                self._key(key, mode): self._any(child, mode, key, depth + 1)
+                for key, child in value.items()
+            }
+        if kind is list:
+            return [self._any(child, mode, name, depth + 1) for child in value]
+        return self._value(value, mode, name)
+
+    def _value(self, value: Any, mode: str, name: str | None) -> Any:
+        if mode == NONE:
+            return None if value is None else WITHHELD
+        if type(value) is str:
+            label = secret_by_name(name, value) if mode == REDACTED and name is not None else None
+            return f"[{label}]" if label is not None else self._text(value, mode)
+        if type(value) is int and abs(value) >= _LEAST_CARD:
+            told = self._text(str(value), mode, structural=True)
+            return value if told == str(value) else told
+        return value
+
+    def _key(self, key: str, mode: str) -> str:
+        return self._text(key, mode, structural=True)
+
+    def _text(self, text: str, mode: str, *, structural: bool = False) -> str:
+        if mode == NONE:
+            if not structural:
+                return WITHHELD
+            mode = REDACTED
+        return self._gate.judged(text, mode, self._until, structural=structural)

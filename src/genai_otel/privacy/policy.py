@@ -1,0 +1,177 @@
+"""What text may leave, as users say it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from .masking import check_groups
+from .scan import DEFAULT
+
+MODES = ("none", "redacted", "full")
+"""From the strictest to the most permissive."""
+CLASSES = ("messages", "system", "tools", "retrieved", "errors", "metadata")
+BLOBS = ("drop", "hash", "upload")
+
+Mask = Callable[[str], str]
+"""Takes a text and returns it as it may leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentPolicy:
+    """What text may leave the process, or go to one destination.
+
+    ``messages``, ``system`` (instructions), ``tools`` (definitions, arguments, results),
+    ``retrieved`` (queries and documents), ``errors`` (texts and stack traces) and ``metadata``
+    (what ``scope`` was given) are each ``"full"``, ``"redacted"`` or ``"none"``.
+
+    ``redact`` says what is masked where it is ``"redacted"``: names of groups (docs/privacy.md),
+    compiled patterns, functions that take and return a text. ``custom`` is such a function too; it
+    sees everything that is recorded, ``"full"`` or not. They run on a thread of their own and have
+    ``deadline`` seconds for one operation; what fails or is late becomes
+    ``[redaction failed: TypeName]``. ``hash_key`` makes the words in place of what is masked tell
+    equal values apart, and is the key of ``hash_users``, which replaces ``user.id`` by a hash;
+    without it a key is made for each process. ``max_chars`` is how much of one attribute is kept.
+    ``blobs``: images, audio and files become ``"hash"`` (type, length, hash), nothing but their
+    type (``"drop"``), or are written to ``upload_to`` (``"upload"``), a ``file:///`` address or,
+    with fsspec, any that it knows.
+
+    Raises ``ValueError`` on what it does not know.
+    """
+
+    messages: str = "redacted"
+    system: str = "redacted"
+    tools: str = "redacted"
+    retrieved: str = "redacted"
+    errors: str = "redacted"
+    metadata: str = "redacted"
+    redact: Sequence[str | re.Pattern[str] | Mask] = DEFAULT
+    custom: Mask | None = None
+    deadline: float = 0.25
+    max_chars: int = 262_144
+    blobs: str = "hash"
+    upload_to: str | None = None
+    hash_users: bool = False
+    hash_key: str | bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in CLASSES:
+            _one_of(f"content mode of {name}", getattr(self, name), MODES)
+        _one_of("treatment of blobs", self.blobs, BLOBS)
+        _check_redact(self.redact)
+        if self.custom is not None and not callable(self.custom):
+            raise ValueError(f"custom is a function of one text, not {self.custom!r}")
+        for name, least in (("max_chars", 256), ("deadline", 0.001)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+                raise ValueError(f"{name} is a number, {least} at least, not {value!r}")
+        if self.hash_key is not None and not self.hash_key:
+            raise ValueError("hash_key is empty: leave it out, or give some bytes that stay secret")
+        if self.blobs == "upload":
+            _check_upload(self.upload_to)
+
+    @property
+    def content(self) -> bool:
+        """Whether anything that was said is recorded at all."""
+        return any(mode != "none" for mode in self._said())
+
+    @property
+    def word(self) -> str:
+        """The mode in one word."""
+        modes = set(self._said())
+        return modes.pop() if len(modes) == 1 else "mixed"
+
+    def _said(self) -> tuple[str, ...]:
+        return self.messages, self.system, self.tools, self.retrieved
+
+
+def preset(mode: str) -> ContentPolicy:
+    """``"redacted"``, ``"none"`` or ``"full"``. What ``scope`` is given is masked under ``none``.
+
+    Raises ``ValueError`` on another word.
+    """
+    _one_of("content mode", mode, MODES)
+    metadata = "redacted" if mode == "none" else mode
+    return ContentPolicy(
+        messages=mode, system=mode, tools=mode, retrieved=mode, errors=mode, metadata=metadata
+    )
+
+
+def as_policy(given: str | ContentPolicy) -> ContentPolicy:
+    """What was given for ``content``; raises ``ValueError`` on what is neither."""
+    if isinstance(given, ContentPolicy):
+        return given
+    if isinstance(given, str):
+        return preset(given)
+    raise ValueError(
+        f"unknown content mode {given!r}: accepted are {', '.join(MODES)} and a ContentPolicy"
+    )
+
+
+def loosest(policies: Sequence[ContentPolicy]) -> ContentPolicy:
+    """What must be recorded so that each destination can have what it may: never more than one may.
+
+    Of several, what is masked is what all of them mask; the rest is each destination's own affair.
+    """
+    first, *others = policies
+    for other in others:
+        first = _joined(first, other)
+    return first
+
+
+def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
+    if one == two:
+        return one
+    modes = {name: max(getattr(one, name), getattr(two, name), key=MODES.index) for name in CLASSES}
+    masking = [policy for policy in (one, two) if _masks(policy)]
+    common = [rule for rule in masking[0].redact if rule in masking[-1].redact] if masking else ()
+    blobs = max(one.blobs, two.blobs, key=BLOBS.index)
+    return replace(
+        one,
+        **modes,
+        redact=tuple(common),
+        custom=one.custom if one.custom is two.custom else None,
+        max_chars=max(one.max_chars, two.max_chars),
+        blobs=blobs,
+        upload_to=one.upload_to if one.blobs == blobs else two.upload_to,
+        hash_users=one.hash_users and two.hash_users,
+        hash_key=one.hash_key if one.hash_key == two.hash_key else None,
+    )
+
+
+def _masks(policy: ContentPolicy) -> bool:
+    return any(getattr(policy, name) == "redacted" for name in CLASSES)
+
+
+def _check_redact(rules: Any) -> None:
+    if isinstance(rules, str) or not isinstance(rules, Sequence):
+        raise ValueError(  # noqa: TRY004 - documented
+            f"redact is a list of names, patterns and functions, not {rules!r}"
+        )
+    check_groups(rule for rule in rules if isinstance(rule, str))
+    for rule in rules:
+        text = isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)
+        if not isinstance(rule, str) and not text and not callable(rule):
+            raise ValueError(f"redact takes names, patterns and functions, not {rule!r}")
+
+
+def _check_upload(address: str | None) -> None:
+    if not address:
+        raise ValueError('blobs="upload" needs upload_to, such as "file:///var/lib/blobs"')
+    parts = urlsplit(address)
+    if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
+        raise ValueError(f"upload_to {address!r} is no address: say file:///... or s3://...")
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise ValueError(f"upload_to {address!r} names another machine: say file:///{parts.netloc}")
+
+
+def _one_of(what: str, given: Any, accepted: Sequence[str]) -> None:
+    if given in accepted:
+        return
+    near = difflib.get_close_matches(str(given), accepted, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(accepted)}")

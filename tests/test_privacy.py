@@ -1,0 +1,516 @@
+"""The content policy: what it lets through, attribute by attribute and call by call."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import genai_otel
+from genai_otel import ContentPolicy, Destination, Settings, operation, scope, step
+from genai_otel import _names as names
+from genai_otel._runtime import _resource
+from genai_otel.privacy import Gate, as_policy, loosest, preset
+from genai_otel.privacy.hooks import presidio
+from genai_otel.privacy.policy import CLASSES
+from genai_otel.testing import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KEY = "sk-proj-abcDEF1234567890abcdef"
+MAIL = "ann@example.com"
+CARD = "4111 1111 1111 1111"
+
+
+def messages(*texts: str, role: str = "user") -> str:
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": t}]} for t in texts])
+
+
+def judged(policy: ContentPolicy | str, **found: Any) -> dict[str, Any]:
+    """Through the gate, under short names."""
+    known = {name: getattr(names, name) for name in found}
+    passed = Gate(as_policy(policy)).attributes({known[n]: v for n, v in found.items()})
+    return {n: passed[known[n]] for n in found if known[n] in passed}
+
+
+FULL_RECORD: dict[str, Any] = {
+    "GEN_AI_INPUT_MESSAGES": messages(f"key {KEY}"),
+    "GEN_AI_SYSTEM_INSTRUCTIONS": json.dumps([{"type": "text", "content": f"mail {MAIL}"}]),
+    "GEN_AI_TOOL_CALL_ARGUMENTS": json.dumps({"to": MAIL, "password": "hunter22"}),
+    "GEN_AI_RETRIEVAL_DOCUMENTS": json.dumps([{"id": "7", "score": 0.5, "content": CARD}]),
+    "EXCEPTION_MESSAGE": f"no such user {MAIL}",
+    "GEN_AI_REQUEST_STOP_SEQUENCES": ("END", MAIL),
+    "GENAI_OTEL_TAGS": ("beta", MAIL),
+    "GEN_AI_REQUEST_MODEL": "gpt-5-mini",
+    "GEN_AI_RESPONSE_ID": "resp_1",
+    "GEN_AI_USAGE_INPUT_TOKENS": 12,
+}
+
+
+def test_redacted_masks_and_keeps_the_shape() -> None:
+    found = judged("redacted", **FULL_RECORD)
+    assert not [v for v in (KEY, MAIL, CARD, "hunter22") if v in str(found)]
+    assert json.loads(found["GEN_AI_INPUT_MESSAGES"]) == [
+        {"role": "user", "parts": [{"type": "text", "content": "key [OPENAI_KEY]"}]}
+    ]
+    assert json.loads(found["GEN_AI_TOOL_CALL_ARGUMENTS"]) == {
+        "to": "[EMAIL]",
+        "password": "[PASSWORD]",
+    }
+    documents = json.loads(found["GEN_AI_RETRIEVAL_DOCUMENTS"])
+    assert documents == [{"id": "7", "score": 0.5, "content": "[CARD]"}]
+    assert found["GEN_AI_REQUEST_STOP_SEQUENCES"] == ("END", "[EMAIL]")
+    assert found["GENAI_OTEL_TAGS"] == ("beta", "[EMAIL]")
+    assert found["GEN_AI_USAGE_INPUT_TOKENS"] == 12
+
+
+def test_none_withholds_and_masks_the_rest() -> None:
+    found = judged("none", **FULL_RECORD)
+    assert set(found) == {
+        "GENAI_OTEL_TAGS",
+        "GEN_AI_REQUEST_MODEL",
+        "GEN_AI_RESPONSE_ID",
+        "GEN_AI_USAGE_INPUT_TOKENS",
+    }
+    assert found["GENAI_OTEL_TAGS"] == ("beta", "[EMAIL]")
+
+
+def test_full_is_full() -> None:
+    assert judged("full", **FULL_RECORD) == FULL_RECORD
+
+
+def test_what_is_clean_is_handed_on_as_it_is() -> None:
+    found = {names.GEN_AI_INPUT_MESSAGES: messages("hello"), names.GEN_AI_REQUEST_MODEL: "m"}
+    for mode in ("redacted", "full"):
+        assert Gate(preset(mode)).attributes(found) is found
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_each_class_alone(kind: str) -> None:
+    """Only what belongs to the class is withheld."""
+    policy = ContentPolicy(**{**dict.fromkeys(CLASSES, "full"), kind: "none"})  # type: ignore[arg-type]
+    gone = {
+        "messages": {"GEN_AI_INPUT_MESSAGES", "GEN_AI_REQUEST_STOP_SEQUENCES"},
+        "system": {"GEN_AI_SYSTEM_INSTRUCTIONS"},
+        "tools": {"GEN_AI_TOOL_CALL_ARGUMENTS"},
+        "retrieved": {"GEN_AI_RETRIEVAL_DOCUMENTS"},
+        "errors": {"EXCEPTION_MESSAGE"},
+        "metadata": {"GENAI_OTEL_TAGS"},
+    }
+    assert set(FULL_RECORD) - set(judged(policy, **FULL_RECORD)) == gone[kind]
+
+
+def test_parts_of_messages_belong_to_their_class() -> None:
+    said = json.dumps(
+        [
+            {"role": "system", "parts": [{"type": "text", "content": "be kind"}]},
+            {"role": "user", "parts": [{"type": "text", "content": MAIL}]},
+            {
+                "role": "assistant",
+                "parts": [
+                    {"type": "tool_call", "id": "c1", "name": "look", "arguments": {"a": 1}},
+                    {"type": "text", "content": "wait"},
+                ],
+                "finish_reason": "tool_call",
+            },
+            {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": 7}]},
+        ]
+    )
+    policy = ContentPolicy(system="none", tools="none", messages="full")
+    found = json.loads(judged(policy, GEN_AI_INPUT_MESSAGES=said)["GEN_AI_INPUT_MESSAGES"])
+    assert found[0]["parts"] == [{"type": "text", "content": "[withheld]"}]
+    assert found[1]["parts"][0]["content"] == MAIL
+    call, text = found[2]["parts"]
+    assert call == {"type": "tool_call", "id": "c1", "name": "look", "arguments": "[withheld]"}
+    assert (text["content"], found[2]["finish_reason"]) == ("wait", "tool_call")
+    assert found[3]["parts"][0]["response"] == "[withheld]"
+
+
+def test_numbers_and_names_of_fields_are_looked_at_too() -> None:
+    found = judged(
+        "redacted",
+        GEN_AI_TOOL_CALL_ARGUMENTS=json.dumps(
+            {"card": 4111111111111111, "id": 1714521600123, MAIL: 1, "deep": [{"x": [MAIL]}]}
+        ),
+    )
+    assert json.loads(found["GEN_AI_TOOL_CALL_ARGUMENTS"]) == {
+        "card": "[CARD]",
+        "id": 1714521600123,
+        "[EMAIL]": 1,
+        "deep": [{"x": ["[EMAIL]"]}],
+    }
+
+
+def test_json_that_was_cut_is_a_text() -> None:
+    found = judged("redacted", GEN_AI_INPUT_MESSAGES=messages(f"mail {MAIL}")[:-3])
+    assert "[EMAIL]" in found["GEN_AI_INPUT_MESSAGES"]
+    assert MAIL not in found["GEN_AI_INPUT_MESSAGES"]
+
+
+def test_too_deep_to_be_looked_at() -> None:
+    deep = "[" * 5_000 + f'"{MAIL}"' + "]" * 5_000
+    found = Gate(preset("redacted")).attributes({names.GENAI_OTEL_INPUT: deep})
+    assert MAIL not in str(found)
+
+
+def test_users() -> None:
+    hashing = ContentPolicy(hash_users=True, hash_key="k")
+    one = judged(hashing, USER_ID="user-1")["USER_ID"]
+    assert re.fullmatch(r"user-[0-9a-f]{10}", one)
+    assert judged(hashing, USER_ID="user-1")["USER_ID"] == one
+    assert judged(ContentPolicy(hash_users=True), USER_ID="user-1")["USER_ID"] != one
+    assert judged("redacted", USER_ID="user-1")["USER_ID"] == "user-1"
+    two = {judged("redacted", USER_ID=who)["USER_ID"] for who in (MAIL, "bob@example.com")}
+    assert len(two) == 2, "they stay apart"
+    assert not [user for user in two if "@" in user]
+    assert judged("full", USER_ID=MAIL)["USER_ID"] == MAIL
+
+
+# --------------------------------------------------------------------------- functions of users
+
+
+def name_of(text: str) -> str:
+    return text.replace("Ann", "[NAME]")
+
+
+def raises(text: str) -> str:
+    raise KeyError(text)
+
+
+def recurses(text: str) -> str:
+    return recurses(text)
+
+
+def sleeps(text: str) -> str:
+    time.sleep(30)
+    return text
+
+
+def exits(text: str) -> str:
+    raise SystemExit(text)
+
+
+@pytest.mark.parametrize("mode", ["redacted", "full"])
+def test_a_function_sees_every_text_and_no_structure(mode: str) -> None:
+    seen: list[str] = []
+
+    def custom(text: str) -> str:
+        seen.append(text)
+        return name_of(text)
+
+    modes: Any = dict.fromkeys(CLASSES, mode)
+    policy = ContentPolicy(**modes, custom=custom, deadline=60)
+    found = judged(
+        policy,
+        GEN_AI_INPUT_MESSAGES=messages("I am Ann", "hello"),
+        GEN_AI_TOOL_CALL_ARGUMENTS=json.dumps({"name": "Ann", "n": 1}),
+        GENAI_OTEL_TAGS=("Ann",),
+        GEN_AI_REQUEST_MODEL="Ann-7b",
+    )
+    assert "I am [NAME]" in found["GEN_AI_INPUT_MESSAGES"]
+    assert json.loads(found["GEN_AI_TOOL_CALL_ARGUMENTS"]) == {"name": "[NAME]", "n": 1}
+    assert found["GENAI_OTEL_TAGS"] == ("[NAME]",)
+    assert found["GEN_AI_REQUEST_MODEL"] == "Ann-7b", "a fact is no content"
+    assert sorted(seen) == ["Ann", "Ann", "I am Ann", "hello"]
+
+
+@pytest.mark.parametrize(
+    ("custom", "why"),
+    [
+        (raises, "KeyError"),
+        (recurses, "RecursionError"),
+        (sleeps, "DeadlineExceeded"),
+        (exits, "SystemExit"),
+        (lambda text: None, "TypeError"),
+        (lambda text: b"bytes", "TypeError"),
+    ],
+)
+def test_a_function_that_fails(custom: Callable[[str], Any], why: str) -> None:
+    """Closed, value by value; what it raised is not told, for it may quote the text."""
+    gate = Gate(ContentPolicy(custom=custom, deadline=0.1 if custom is sleeps else 60))
+    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("secret words", "more")})
+    parts = [m["parts"][0] for m in json.loads(found[names.GEN_AI_INPUT_MESSAGES])]
+    assert parts == [{"type": "text", "content": f"[redaction failed: {why}]"}] * 2
+    assert gate.failures == {why: 2}
+
+
+def test_only_the_value_that_failed() -> None:
+    def custom(text: str) -> str:
+        return text if "bad" not in text else raises(text)
+
+    found = judged(
+        ContentPolicy(custom=custom, deadline=60), GEN_AI_INPUT_MESSAGES=messages("bad", "good")
+    )
+    assert "good" in found["GEN_AI_INPUT_MESSAGES"]
+    assert "[redaction failed: KeyError]" in found["GEN_AI_INPUT_MESSAGES"]
+
+
+def test_one_that_hangs_is_not_waited_for_again() -> None:
+    """A few threads may hang; from then on it fails at once."""
+    free, others = threading.Event(), set(threading.enumerate())
+    gate = Gate(ContentPolicy(custom=lambda text: str(free.wait(30)), deadline=0.05))
+    for _ in range(6):
+        gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+    started = time.monotonic()
+    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+    assert time.monotonic() - started < 5
+    assert "DeadlineExceeded" in str(found)
+    hanging = set(threading.enumerate()) - others
+    assert len(hanging) <= 4
+    free.set()
+    for thread in hanging:
+        thread.join(10)
+    until = time.monotonic() + 30
+    while "True" not in str(found) and time.monotonic() < until:
+        found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+    assert "True" in str(found), "they came back, and it is called again"
+
+
+def test_patterns_and_functions_among_the_rules() -> None:
+    policy = ContentPolicy(redact=["card", re.compile(r"ACME-\d+"), name_of], deadline=60)
+    found = judged(policy, GEN_AI_INPUT_MESSAGES=messages(f"Ann ACME-7 {CARD} {MAIL}"))
+    assert f"[NAME] [REDACTED] [CARD] {MAIL}" in found["GEN_AI_INPUT_MESSAGES"]
+
+
+# ------------------------------------------------------------------------------ said wrongly
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"messages": "ful"}, "unknown content mode of messages 'ful': did you mean 'full'?"),
+        ({"blobs": "keep"}, "unknown treatment of blobs 'keep'"),
+        ({"redact": "email"}, "redact is a list of names"),
+        ({"redact": ["emails"]}, "unknown redaction 'emails': accepted are secrets, email"),
+        ({"redact": [7]}, "redact takes names, patterns and functions, not 7"),
+        ({"redact": [re.compile(b"x")]}, "redact takes names, patterns and functions"),
+        ({"custom": "x"}, "custom is a function of one text"),
+        ({"max_chars": 3}, "max_chars is a number, 256 at least, not 3"),
+        ({"deadline": True}, "deadline is a number"),
+        ({"hash_key": ""}, "hash_key is empty"),
+        ({"blobs": "upload"}, 'blobs="upload" needs upload_to'),
+        ({"blobs": "upload", "upload_to": "/tmp/x"}, "is no address: say file:///"),
+        ({"blobs": "upload", "upload_to": "file://etc/x"}, "names another machine"),
+    ],
+)
+def test_a_wrong_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        ContentPolicy(**wrong)
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "s3cret" not in repr(ContentPolicy(hash_key="s3cret"))
+
+
+def test_the_loosest_of_several() -> None:
+    none, full, redacted = preset("none"), preset("full"), preset("redacted")
+    assert loosest([none, redacted]) == redacted
+    assert loosest([redacted, full, none]) == full
+    two = loosest([ContentPolicy(redact=["email", "card"]), ContentPolicy(redact=["card", "ip"])])
+    assert two.redact == ("card",)
+    assert loosest([ContentPolicy(redact=["email"]), full]).messages == "full"
+    assert loosest([ContentPolicy(custom=name_of), redacted]).custom is None
+    assert loosest([ContentPolicy(custom=name_of)]).custom is name_of
+    assert loosest([ContentPolicy(tools="none"), ContentPolicy(system="none")]) == redacted
+    assert loosest([none, ContentPolicy(redact=["card"])]).redact == ("card",)
+
+
+# -------------------------------------------------------------------------------- whole calls
+
+
+@pytest.fixture
+def capture() -> Iterator[Capture]:
+    capture = Capture()
+    genai_otel.shutdown()
+    yield capture
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+
+def record(capture: Capture, content: Any) -> None:
+    genai_otel.instrument(
+        destinations=capture.exporter, content=content, meter_provider=capture.meter_provider
+    )
+
+
+def test_every_place_of_a_span(capture: Capture) -> None:
+    """Its name, its status and its events, and what the scope was given."""
+    record(capture, None)
+
+    @step(name=f"step for {MAIL}")
+    def fails(text: str) -> None:
+        raise ValueError(text)
+
+    facts = {"tags": [MAIL], "metadata": {MAIL: KEY}, "session_id": CARD, "user_id": MAIL}
+    with scope(**facts), pytest.raises(ValueError, match="key"):
+        fails(f"key {KEY}")
+    span = capture.span()
+    assert span.name == "task step for [EMAIL]"
+    assert span.status.description == "key [OPENAI_KEY]"
+    told = span.to_json()
+    assert "key [OPENAI_KEY]" in told
+    assert not [secret for secret in (KEY, MAIL, CARD) if secret in told]
+
+
+def test_metrics_are_judged_too(capture: Capture) -> None:
+    record(capture, None)
+    with operation("chat") as op:
+        op.model, op.response_model, op.usage.input = f"model of {MAIL}", KEY, 3
+    with operation("agent", f"agent {MAIL}"):
+        pass
+    told = str(capture.metrics())
+    assert "model of [EMAIL]" in told
+    assert not [secret for secret in (KEY, MAIL) if secret in told]
+
+
+def test_a_destination_may_be_stricter(capture: Capture, tmp_path: Path) -> None:
+    """Each gets what its own policy lets through; what is recorded is the most of them."""
+    local = Destination("local", directory=str(tmp_path / "store"), content="none")
+    genai_otel.instrument(destinations=[capture.exporter, local], content="full")
+    with pytest.raises(ValueError, match="@"):
+        step(raises_value)(f"mail {MAIL}")
+    assert MAIL in capture.span().to_json()
+    (file,) = (tmp_path / "store").glob("traces-*.jsonl")
+    written = file.read_text("utf-8")
+    assert "task" in written
+    assert "mail" not in written
+
+
+def test_a_destination_masks_what_was_recorded_in_full(capture: Capture, tmp_path: Path) -> None:
+    local = Destination("local", directory=str(tmp_path / "store"), content="redacted")
+    genai_otel.instrument(destinations=[capture.exporter, local], content="full")
+    step(lambda text: text)(f"mail {MAIL}")
+    assert MAIL in capture.span().to_json()
+    (file,) = (tmp_path / "store").glob("traces-*.jsonl")
+    assert "mail [EMAIL]" in file.read_text("utf-8")
+    assert MAIL not in file.read_text("utf-8")
+
+
+def raises_value(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_a_function_that_records_does_not_record_itself(capture: Capture) -> None:
+    """It may be a model's call: nothing inside it is recorded, so that there is no end of it."""
+    calls = []
+
+    @step
+    def ask(text: str) -> str:
+        calls.append(text)
+        return text.upper()
+
+    record(capture, ContentPolicy(custom=ask, deadline=60))
+    step(lambda text: None)("words")
+    assert [span.name for span in capture.spans] == ["task <lambda>"]
+    assert calls == ["words"]
+    assert "WORDS" in capture.spans[0].to_json()
+
+
+def test_an_error_of_ours_withholds_the_value(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> Any:
+        raise RuntimeError(KEY)
+
+    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
+    record(capture, None)
+    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel.privacy.gate._Walk.attribute", breaks)
+    step(lambda text: None)(f"mail {MAIL}")
+    span = capture.span()
+    assert span.attributes is not None
+    assert span.attributes[names.GENAI_OTEL_INPUT] == "[redaction failed: RuntimeError]"
+    assert genai_otel.status().faults
+
+
+# ----------------------------------------------------------------------------------- any value
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40)
+    | st.sampled_from([MAIL, KEY, CARD, f"x {MAIL} \ud800", "\x00", "[EMAIL]"])
+)  # fmt: skip
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=8) | st.just("password"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+PARTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "tool_call", "tool_call_response", "media", "odd"])},
+    optional={"content": VALUES, "arguments": VALUES, "response": VALUES, "id": st.text(),
+              "name": st.text()},
+)  # fmt: skip
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "system", "tool"]), "parts": st.lists(PARTS, max_size=3)}
+    )
+    | VALUES,
+    max_size=4,
+)
+MODES = st.sampled_from(["none", "redacted", "full"])
+
+
+@given(MESSAGES, VALUES, MODES, MODES, MODES)
+def test_any_record_stays_json_without_secrets(
+    said: Any, free: Any, one: str, two: str, three: str
+) -> None:
+    policy = ContentPolicy(messages=one, tools=two, system=three)
+    found = judged(
+        policy,
+        GEN_AI_INPUT_MESSAGES=json.dumps(said),
+        GEN_AI_TOOL_CALL_ARGUMENTS=json.dumps(free),
+    )
+    for name, mode in (("GEN_AI_INPUT_MESSAGES", one), ("GEN_AI_TOOL_CALL_ARGUMENTS", two)):
+        assert (name in found) is (mode != "none")
+        if name in found:
+            json.loads(found[name].encode())
+            assert "full" in (one, two, three) or KEY not in found[name]
+    assert judged(policy, **found) == found, "what was judged is judged alike again"
+
+
+# ----------------------------------------------------------------------------------- resources
+
+
+def test_a_resource_tells_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever detectors are asked for; what the application says of itself is told."""
+    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "process,os,host,otel")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=search")
+    told = _resource(Settings(service_name="shop", environment="staging")).attributes
+    assert (told["service.name"], told["team"]) == ("shop", "search")
+    assert told["deployment.environment.name"] == "staging"
+    assert told["process.pid"]
+    assert not [
+        name
+        for name in told
+        if name.startswith(("process.", "os.", "host."))
+        and not name.startswith(("process.pid", "process.runtime."))
+    ]
+
+
+def test_presidio() -> None:
+    """Its own recogniser of patterns; engines with a language model need one to be installed."""
+    presidio_analyzer = pytest.importorskip("presidio_analyzer")
+    pattern = presidio_analyzer.Pattern("badge", r"ACME-\d+", 0.9)
+    recognizer = presidio_analyzer.PatternRecognizer("BADGE", patterns=[pattern])
+
+    class Analyzer:
+        """An engine with one recogniser and no language model."""
+
+        def analyze(self, text: str, language: str, entities: list[str]) -> Any:
+            assert language == "en"
+            return recognizer.analyze(text, entities)
+
+    custom = presidio(Analyzer(), entities=["BADGE"])
+    found = judged(ContentPolicy(custom=custom, deadline=60), GENAI_OTEL_TAGS=("a ACME-7 b",))
+    assert found["GENAI_OTEL_TAGS"] == ("a [BADGE] b",)

@@ -1,0 +1,149 @@
+"""What is too long is cut inside its parts: the JSON stays valid, and within its size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genai_otel import ContentPolicy
+from genai_otel import _names as names
+from genai_otel.privacy import Gate, fit, shorten
+from genai_otel.privacy.truncation import fitted, shorten_text, size
+
+LONG = "abcdefghij" * 1_000
+
+
+def message(text: str, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
+def test_what_fits_is_the_very_same() -> None:
+    said = [message("hello")]
+    assert shorten(said, 1_000) is said
+
+
+def test_the_longest_is_cut_and_says_what_it_was() -> None:
+    said = [message("be kind", "system"), message(LONG), message("short")]
+    cut = shorten(said, 1_000)
+    assert size(cut) <= 1_000
+    assert (cut[0], cut[2]) == (said[0], said[2])
+    text = cut[1]["parts"][0]["content"]
+    digest = hashlib.sha256(LONG.encode()).hexdigest()[:16]
+    assert f"[... 10,000 characters in all, sha256 {digest} ...]" in text
+    assert text.startswith("abcdefghij")
+    assert text.endswith("abcdefghij")
+    assert said[1]["parts"][0]["content"] == LONG, "what was given stays as it is"
+
+
+def test_several_are_cut_to_the_same_length() -> None:
+    cut = shorten([message(LONG), message(LONG * 3), message("x" * 300)], 3_000)
+    one, two, three = (m["parts"][0]["content"] for m in cut)
+    assert abs(len(one) - len(two)) < 5
+    assert three == "x" * 300
+
+
+def test_ids_roles_and_names_are_never_cut() -> None:
+    call = {"type": "tool_call", "id": "i" * 300, "name": "n" * 300, "arguments": {"q": LONG}}
+    (cut,) = shorten([{"role": "assistant", "parts": [call], "finish_reason": "tool_call"}], 1_200)
+    (part,) = cut["parts"]
+    assert (part["id"], part["name"]) == (call["id"], call["name"])
+    assert (cut["role"], cut["finish_reason"]) == ("assistant", "tool_call")
+    assert len(part["arguments"]["q"]) < 600
+
+
+def test_too_many_are_left_out_of_the_middle() -> None:
+    cut = shorten([message(f"number {n}") for n in range(10_000)], 2_000)
+    texts = [m["parts"][0]["content"] for m in cut]
+    assert (texts[0], texts[-1]) == ("number 0", "number 9999")
+    (note,) = (text for text in texts if text.startswith("["))
+    assert note == f"[{10_000 - len(texts) + 1:,} of 10,000 left out]"
+    assert all(set(m) == {"role", "parts"} for m in cut), "each entry is a message"
+
+
+def test_objects_with_too_many_fields() -> None:
+    cut = shorten({f"field {n}": n for n in range(10_000)}, 1_000)
+    assert size(cut) <= 1_000
+    assert cut["field 0"] == 0
+    assert "left out" in cut["..."]
+
+
+def test_texts_of_other_scripts() -> None:
+    cut = shorten_text("日本語" * 1_000, 500)
+    assert len(cut.encode()) <= 500
+    assert cut.startswith("日本語")
+    assert "3,000 characters in all" in cut
+    assert size(shorten([message("日本語" * 1_000)], 500)) <= 500
+
+
+def test_attributes_of_a_span() -> None:
+    found: dict[str, Any] = {
+        names.GEN_AI_INPUT_MESSAGES: json.dumps([message(LONG * 30)]),
+        names.GEN_AI_OUTPUT_MESSAGES: json.dumps([message(LONG * 3)]),
+        names.EXCEPTION_STACKTRACE: LONG * 10,
+        names.GENAI_OTEL_TAGS: ("a", "b"),
+        names.GEN_AI_USAGE_INPUT_TOKENS: 7,
+    }
+    cut = fit(found, attribute=65_536, span=100_000)
+    assert all(len(v) <= 65_536 for v in cut.values() if isinstance(v, str))
+    assert sum(len(v) for v in cut.values() if isinstance(v, str)) <= 100_000
+    for name in (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES):
+        assert json.loads(cut[name])[0]["role"] == "user"
+    assert cut[names.GENAI_OTEL_TAGS] == ("a", "b")
+    assert cut[names.GEN_AI_USAGE_INPUT_TOKENS] == 7
+
+
+def test_the_recorder_keeps_so_much_of_an_attribute() -> None:
+    gate = Gate(ContentPolicy(max_chars=1_000))
+    long = json.dumps([message(f"ann@example.com {LONG}")])
+    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: long, names.EXCEPTION_MESSAGE: LONG})
+    assert len(found[names.GEN_AI_INPUT_MESSAGES]) <= 1_000
+    assert len(found[names.EXCEPTION_MESSAGE]) <= 1_000
+    (told,) = json.loads(found[names.GEN_AI_INPUT_MESSAGES])
+    assert told["parts"][0]["content"].startswith("[EMAIL] abc"), "masked first, then cut"
+
+
+def test_a_secret_is_not_cut_in_two() -> None:
+    key = "sk-proj-abcDEF1234567890abcdef"
+    gate = Gate(ContentPolicy(max_chars=400))
+    for at in range(100, 260, 7):
+        said = json.dumps([message("x y " * (at // 4) + key + " z w" * 500)])
+        assert "abcDEF" not in str(gate.attributes({names.GEN_AI_INPUT_MESSAGES: said}))
+
+
+# ----------------------------------------------------------------------------------- any value
+
+REPEATED = st.builds(lambda text, n: text * n, st.text(max_size=5), st.integers(0, 400))
+TEXTS = st.text(max_size=30) | REPEATED
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=8)
+    | st.dictionaries(st.sampled_from(["id", "role", "content", "a", "name"]) | TEXTS, inner,
+                      max_size=6),
+    max_leaves=30,
+)  # fmt: skip
+
+
+@given(VALUES, st.integers(128, 2_000))
+def test_anything_fits(value: Any, limit: int) -> None:
+    cut = shorten(value, limit)
+    assert size(cut) <= limit
+    json.loads(json.dumps(cut))
+    assert shorten(cut, limit) == cut, "what fits is left alone"
+
+
+@given(TEXTS, st.integers(128, 1_000))
+def test_any_text_fits(text: str, limit: int) -> None:
+    cut = shorten_text(text, limit)
+    assert len(cut.encode("utf-8", "replace")) <= limit
+    assert shorten_text(cut, limit) == cut
+
+
+@given(st.dictionaries(st.sampled_from(sorted(names.METRICS)), TEXTS | st.integers(), max_size=6))
+def test_any_attributes_fit(found: dict[str, Any]) -> None:
+    cut = fit(found, attribute=500, span=2_000)
+    assert set(cut) == set(found)
+    assert all(fitted(value, 500) == value for value in cut.values())
