@@ -32,6 +32,11 @@ def client_of(root: str, **more: Any) -> Any:
     return genai.Client(api_key="k", http_options=options, **more)
 
 
+def close(client: Any, name: str) -> Any:
+    """Early versions cannot be closed."""
+    return getattr(client, name, lambda: None)()
+
+
 def _vertex(root: str) -> Any:
     return client_of(root, vertexai=True)
 
@@ -58,10 +63,10 @@ def _row(name: str, client: Any, provider: str, scenarios: Any = _MANY, *, later
         client=client,
         ask=(lambda c, model: _ask(c.aio, model)) if later else _ask,
         stream=(lambda c, model: _stream(c.aio, model)) if later else _stream,
-        close=(lambda c: c.aio.aclose()) if later else (lambda c: c.close()),
+        close=(lambda c: close(c.aio, "aclose")) if later else (lambda c: close(c, "close")),
         finish=finish,
         ids=False,
-        lazy=True,
+        lazy=None if later else True,
         scenarios=scenarios,
         facts=FACTS,
     )

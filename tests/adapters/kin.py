@@ -45,8 +45,8 @@ class Row:
     """Whether streams are asynchronous; when not given, what they have tells."""
     rewrites: bool = False
     """Streams are not what the provider sent: other chunks, under the name that was asked for."""
-    lazy: bool = False
-    """A stream that is never read sends nothing."""
+    lazy: bool | None = False
+    """A stream that is never read sends nothing; `None`: versions differ in that."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytest.importorskip("google.genai")
 from google.genai import errors, types
 
-from tests.adapters.google_rows import client_of
+from tests.adapters.google_rows import client_of, close
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
 DOT = b"\x89PNG\r\n\x1a\n...."
@@ -33,10 +34,10 @@ DOT = b"\x89PNG\r\n\x1a\n...."
 def client(provider: Provider) -> Iterator[Any]:
     client = client_of(provider.root)
     yield client
-    client.close()
+    close(client, "close")
 
 
-def get_weather(city: str, unit: str = "celsius") -> str:
+def get_weather(city: str, unit: str) -> str:
     """Tell the weather."""
     return "21 degrees"
 
@@ -44,6 +45,14 @@ def get_weather(city: str, unit: str = "celsius") -> str:
 def get_time(zone: str) -> str:
     """Tell the time."""
     return "noon"
+
+
+for tool in (get_weather, get_time):  # as they would be without the import of annotations
+    tool.__annotations__ = dict.fromkeys(tool.__annotations__, str)
+
+
+async def _now(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
 
 
 def _run(client: Any, model: str, *, later: bool) -> Any:
@@ -57,7 +66,7 @@ def _run(client: Any, model: str, *, later: bool) -> Any:
                 model=model, contents="Weather?", config=tools
             )
         finally:
-            await client.aio.aclose()
+            await _now(close(client.aio, "aclose"))
 
     return asyncio.run(ask())
 

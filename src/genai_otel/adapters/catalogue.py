@@ -47,7 +47,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "google_genai",
         "google-genai",
         "google.genai",
-        ">=1,<4",
+        ">=1.10,<4",
         "model client",
         "docs/google-genai.md",
     ),
@@ -59,7 +59,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/huggingface.md",
     ),
-    Entry("litellm", "litellm", "litellm", ">=1.60,<2", "model client", "docs/litellm.md"),
+    Entry("litellm", "litellm", "litellm", ">=1.100,<2", "model client", "docs/litellm.md"),
     Entry("mistralai", "mistralai", "mistralai", ">=1,<4", "model client", "docs/mistral.md"),
     Entry("ollama", "ollama", "ollama", ">=0.4,<1", "model client", "docs/ollama.md"),
     Entry(

@@ -146,8 +146,14 @@ def _media(part: Json) -> Part:
 # --------------------------------------------------------------------------------- the reply
 
 
+def _read(reply: Any) -> Json:
+    """The body of an HTTP response; the first versions of 1.x have decoded it already."""
+    found = fields(reply)
+    return fields(parsed(found["body"])) if "body" in found else found
+
+
 def _answer(reply: Any, op: Operation) -> None:
-    reply = fields(parsed(fields(reply).get("body")))
+    reply = _read(reply)
     candidates = mappings(reply, "candidates")
     _told(reply, candidates, op)
     if op.capture:
@@ -187,7 +193,7 @@ class _Chunks:
         return None
 
     def add(self, chunk: Any) -> bool:
-        reply = fields(parsed(fields(chunk).get("body")))
+        reply = _read(chunk)
         self._head.update((key, value) for key, value in reply.items() if value is not None)
         said = [self._candidate(candidate) for candidate in mappings(reply, "candidates")]
         return any(said)
@@ -261,7 +267,7 @@ _CLIENT = "google.genai._api_client:BaseApiClient"
 ADAPTER = Adapter(
     name="google_genai",
     distribution="google-genai",
-    oldest="1",
+    oldest="1.10",
     untested="4",
     patches=(
         _send(f"{_CLIENT}.request"),

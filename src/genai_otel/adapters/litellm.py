@@ -140,7 +140,7 @@ def _both(place: str, name: str, reader: Reader) -> tuple[Patch, Patch]:
 ADAPTER = Adapter(
     name="litellm",
     distribution="litellm",
-    oldest="1.60",
+    oldest="1.100",
     untested="2",
     patches=(
         *_both("litellm.main", "completion", _CHAT),
