@@ -264,11 +264,11 @@ class Checker:
             return
         form = next((known for known in METRIC_FORMS if known in metric), "nothing")
         body = metric.get(form, {})
-        if not (
-            form in METRIC_FORMS[:2]
-            if rules["instrument"] == "histogram"
-            else body.get("isMonotonic") is True
-        ):
+        fits = {
+            "histogram": form in METRIC_FORMS[:2],
+            "gauge": form == "gauge",
+        }.get(rules["instrument"], body.get("isMonotonic") is True)
+        if not fits:
             yield f"[instrument] {name} is exported as {form}, should be a {rules['instrument']}"
         if metric.get("unit", "") != rules["unit"]:
             yield f"[unit] {name} has unit {metric.get('unit', '')!r}, should be {rules['unit']!r}"

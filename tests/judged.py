@@ -1,0 +1,100 @@
+"""What the suite records is judged by the checker of the conventions, after each test.
+
+Spans and metrics that are captured in memory, and every line of a local store, written by this
+process or by another one under the test's ``tmp_path``. A test that makes what the conventions do
+not know, on purpose, says so: ``@pytest.mark.unconventional("reason")``.
+
+The modules in `JUDGED` are held to it so far; a further one is added when all its tests pass so.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from genai_otel.destinations import files
+from genai_otel.destinations.otlp_json import metrics_request, spans_request
+from semconv.check import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+JUDGED = (
+    "tests/conformance/test_cells.py",
+    "tests/test_budget.py",
+    "tests/test_containment.py",
+    "tests/test_context.py",
+    "tests/test_decorators.py",
+    "tests/test_mutations.py",
+    "tests/test_own_spans.py",
+    "tests/test_prompts.py",
+)
+_SHOWN = 10
+_TAKEN: list[Callable[[], Any]] = []
+"""What was recorded since the last test, each as something that makes an OTLP request of it."""
+
+
+def pytest_configure() -> None:
+    """Looks over the shoulder of all who keep what was recorded."""
+    _listen(InMemorySpanExporter, "export", lambda _, spans: _spans(tuple(spans)))
+    _listen(InMemoryMetricReader, "_receive_metrics", lambda _, data, **__: _metrics(data))
+    _listen(InMemoryMetricReader, "shutdown", lambda reader, **_: reader.collect())
+    _listen(files, "_write", lambda _, line: _TAKEN.append(lambda: json.loads(line)))
+
+
+def _listen(owner: Any, name: str, listener: Callable[..., Any]) -> None:
+    original = getattr(owner, name)
+
+    def listened(*args: Any, **kwargs: Any) -> Any:
+        listener(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, listened)
+
+
+def _spans(spans: Any) -> None:
+    _TAKEN.append(lambda: spans_request(spans))
+
+
+def _metrics(data: Any) -> None:
+    _TAKEN.append(lambda: metrics_request(data))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield
+    taken = [*_TAKEN]
+    _TAKEN.clear()
+    judged = item.nodeid.partition("::")[0] in JUDGED
+    if judged and item.get_closest_marker("unconventional") is None:
+        found = list(dict.fromkeys(_findings(taken, getattr(item, "funcargs", {}).get("tmp_path"))))
+        if found:
+            pytest.fail("\n".join(["against the conventions:", *found[:_SHOWN]]), pytrace=False)
+
+
+def _findings(taken: list[Callable[[], Any]], directory: Path | None) -> Iterator[str]:
+    for made in taken:
+        yield from _checker().request(made())
+    for file in directory.rglob("*.jsonl") if directory else ():
+        if file.name.startswith(("traces-", "metrics-", "logs-")) and file.is_file():
+            yield from _in_file(file)
+
+
+def _in_file(file: Path) -> Iterator[str]:
+    for line in file.read_bytes().splitlines():
+        try:
+            request = json.loads(line)
+        except ValueError:  # torn
+            continue
+        yield from _checker().request(request)
+
+
+@cache
+def _checker() -> Checker:
+    return Checker("both")
