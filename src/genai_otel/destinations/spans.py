@@ -51,9 +51,14 @@ def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> R
 
 def weight(span: ReadableSpan) -> int:
     """About how many bytes a span holds in memory; cheap, as it is asked where spans end."""
-    total = _BARE
-    for value in attributes_of(span).values():
-        total += _EACH + _held(value)
+    found = attributes_of(span)
+    total = _BARE + _EACH * len(found)
+    for value in found.values():  # almost all are plain, and a call for each would cost
+        kind = type(value)
+        if kind is str:
+            total += len(value) if value.isascii() else 3 * len(value)
+        else:
+            total += _EACH if kind in _NUMBERS else _held(value)
     for event in span.events:
         total += _BARE + sum(_EACH + _held(value) for value in (event.attributes or {}).values())
     return total
@@ -61,6 +66,7 @@ def weight(span: ReadableSpan) -> int:
 
 _BARE = 600
 _EACH = 60
+_NUMBERS = frozenset({int, float, bool})
 
 
 def _held(value: Any) -> int:
