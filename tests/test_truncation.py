@@ -96,6 +96,39 @@ def test_attributes_of_a_span() -> None:
     assert cut[names.GEN_AI_USAGE_INPUT_TOKENS] == 7
 
 
+def test_ids_and_names_are_whole_in_attributes_too() -> None:
+    found = {"gen_ai.response.id": "r" * 900, "llm.tools.0.tool.name": "n" * 900, "text": LONG}
+    cut = fit(found, attribute=500, span=3_000)
+    assert (cut["gen_ai.response.id"], len(cut["llm.tools.0.tool.name"])) == ("r" * 900, 900)
+    assert len(cut["text"]) <= 500
+
+
+def test_lists_of_texts_are_shortened_inside() -> None:
+    assert fitted(("a", "b"), 10) == ("a", "b")
+    one, two = fitted(("short", LONG), 400)
+    assert (one, two[:5]) == ("short", "abcde")
+    assert "10,000 characters in all" in two
+    assert fitted(tuple(range(100)), 80) == tuple(range(10))
+
+
+def test_cut_again_it_says_what_it_was_at_first() -> None:
+    """A destination may have less than the recorder kept."""
+    first = shorten_text(LONG, 5_000)
+    second = shorten_text(first, 500)
+    assert len(second) <= 500
+    assert second.count("10,000 characters in all") == 1
+    assert hashlib.sha256(LONG.encode()).hexdigest()[:16] in second
+
+
+def test_too_many_in_one_part_leave_the_other_parts_alone() -> None:
+    asked = {"messages": [message(f"number {n}") for n in range(10_000)]}
+    said = {"input": asked, "output": {"messages": [message("yes", "assistant")]}}
+    cut = shorten(said, 3_000)
+    assert size(cut) <= 3_000
+    assert cut["output"] == said["output"]
+    assert cut["input"]["messages"][-1] == asked["messages"][-1]
+
+
 def test_the_recorder_keeps_so_much_of_an_attribute() -> None:
     gate = Gate(ContentPolicy(max_chars=1_000))
     long = json.dumps([message(f"ann@example.com {LONG}")])

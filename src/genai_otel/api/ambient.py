@@ -29,7 +29,8 @@ def scope(
     Scopes nest: tags add up, of all else the inner value wins. What is inside inherits: tasks,
     generators and threads started there. ``session_id`` is also the conversation's id. Numbers and
     UUIDs are told as text. ``prompt`` is the one that all model calls inside are made with, or its
-    name; ``experiment`` is an experiment's key and the variant that is in force.
+    name; ``experiment`` is an experiment's key and the variant that is in force. A span has some 60
+    entries of metadata at most; others are left out.
     """
     token = contained(context.enter_scope, session_id, user_id, tags, metadata, prompt, experiment)
     try:

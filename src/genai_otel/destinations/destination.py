@@ -17,7 +17,7 @@ from .export import Delivery
 from .presets import PRESETS
 from .sampling import Sample, sample_of
 from .sending import HttpSender
-from .spans import attributes_of, changed
+from .spans import attributes_of, changed, changed_event
 from .target import check_endpoint, target
 
 if TYPE_CHECKING:
@@ -192,7 +192,6 @@ def sender(to: Target) -> Callable[[Target], Sender]:
 
 def judged(span: ReadableSpan, gate: Gate) -> ReadableSpan:
     """The span as it may go to somebody who may have less than was recorded."""
-    from opentelemetry.sdk.trace import Event
     from opentelemetry.trace import Status
 
     told = span.status.description
@@ -201,8 +200,7 @@ def judged(span: ReadableSpan, gate: Gate) -> ReadableSpan:
         gate.attributes(attributes_of(span)),
         name=gate.word(span.name),
         events=[
-            Event(e.name, dict(gate.attributes(e.attributes or {})), e.timestamp)
-            for e in span.events
+            changed_event(each, gate.attributes(each.attributes or {})) for each in span.events
         ],
         status=Status(span.status.status_code, told and gate.text(told, "errors")),
     )

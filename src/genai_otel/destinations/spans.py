@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 SCOPE = "genai_otel"
@@ -28,10 +30,13 @@ def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
     return inner if type(inner) is dict else span.attributes or {}
 
 
-def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> ReadableSpan:
+def changed(
+    span: ReadableSpan, attributes: Mapping[str, Any], *, counts: bool = False, **more: Any
+) -> ReadableSpan:
     """A copy with these attributes, and with other ``events``, ``name``, ``status`` where given.
 
-    The rest is shared with the original; the SDK's checks of values are not repeated.
+    The rest is shared with the original; the SDK's checks of values are not repeated. What the
+    original says it has dropped is said by the copy too; with ``counts`` also what it has less of.
     """
     same = {
         "name": span.name,
@@ -46,7 +51,37 @@ def changed(span: ReadableSpan, attributes: Mapping[str, Any], **more: Any) -> R
         "end_time": span.end_time,
         "instrumentation_scope": span.instrumentation_scope,
     }
-    return ReadableSpan(**{**same, **more, "attributes": dict(attributes)})
+    made = {**same, **more}
+    missing = [span.dropped_attributes, span.dropped_events, span.dropped_links]
+    if counts:
+        missing[0] += len(attributes_of(span)) - len(attributes)
+        missing[1] += len(span.events) - len(made["events"])
+        missing[2] += len(span.links) - len(made["links"])
+    for name, dropped in zip(("events", "links"), missing[1:], strict=True):
+        if dropped:
+            made[name] = _lacking(made[name], dropped)
+    return ReadableSpan(**made, attributes=_held_by(attributes, missing[0]))
+
+
+def changed_event(event: Event, attributes: Mapping[str, Any]) -> Event:
+    """A copy with these attributes, likewise."""
+    dropped = getattr(event, "dropped_attributes", 0)  # absent on subclasses that hosts may pass
+    return Event(event.name, _held_by(attributes, dropped), event.timestamp)
+
+
+def _held_by(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:
+    """Only the SDK's own class can say that some are missing."""
+    if not dropped:
+        return dict(attributes)
+    held = BoundedAttributes(None, dict(attributes))
+    held.dropped = dropped
+    return held
+
+
+def _lacking(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+    held = BoundedList.from_seq(None, items)
+    held.dropped = dropped
+    return held
 
 
 def weight(span: ReadableSpan) -> int:

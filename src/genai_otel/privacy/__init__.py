@@ -6,6 +6,6 @@ may have less. ``fit`` and ``shorten`` keep what leaves within sizes.
 
 from .gate import Gate
 from .policy import ContentPolicy, as_policy, loosest, preset
-from .truncation import fit, shorten
+from .truncation import fit, fit_all, shorten
 
-__all__ = ["ContentPolicy", "Gate", "as_policy", "fit", "loosest", "preset", "shorten"]
+__all__ = ["ContentPolicy", "Gate", "as_policy", "fit", "fit_all", "loosest", "preset", "shorten"]

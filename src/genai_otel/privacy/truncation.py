@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 KEPT_WHOLE = frozenset(
-    {"type", "role", "id", "name", "finish_reason", "modality", "mime_type", "sha256", "uri"}
+    (
+        *("type", "role", "id", "name", "tool_call_id", "finish_reason"),
+        *("modality", "mime_type", "sha256", "uri"),
+    )
 )
-"""Fields of messages, parts, tools and documents that are never cut."""
+"""Fields of messages, parts, tools and documents that are never cut, nor attributes so called."""
 _LONGEST_NAME = 1_024
 """But a name of that length is none."""
 _ROUNDS = 6
 _HEAD = 0.6
 _LEAST = 16
 """Characters of a text that are kept at least, while any are."""
+_SHORT = 256
+"""Bytes of an attribute that are left alone."""
 
 
 def size(value: Any) -> int:
@@ -80,23 +86,38 @@ def fit(
 ) -> dict[str, Any]:
     """Attributes of a span within these bytes, each and all together.
 
-    Those that hold JSON stay JSON; numbers and short texts are not touched. Where all is too much,
-    the largest are cut first.
+    Those that hold JSON stay JSON; numbers, short texts, ids, roles and names are not touched.
+    Where all is too much, the largest are cut first.
     """
-    found = dict(attributes)
-    sizes = {name: _bytes(value) for name, value in found.items()}
-    for name, length in sizes.items():
-        if length > attribute:
-            found[name] = fitted(found[name], attribute)
-            sizes[name] = _bytes(found[name])
-    over = sum(sizes.values()) + sum(map(len, sizes)) - span
-    if over > 0:
-        lengths = sorted(sizes.values(), reverse=True)
-        level = max(_level(lengths, over), 256)
-        for name, length in sizes.items():
+    return fit_all([attributes], attribute=attribute, span=span)[0]
+
+
+def fit_all(
+    holders: Sequence[Mapping[str, Any]], *, attribute: int, span: int
+) -> list[dict[str, Any]]:
+    """The same for several that share the bytes of one span: its own, and those of its events."""
+    found = [dict(holder) for holder in holders]
+    sizes: dict[tuple[int, str], int] = {}
+    told = 0
+    for at, holder in enumerate(found):
+        for name, value in holder.items():
+            length = _bytes(value)
+            if length > attribute and not _is_named_whole(name, value):
+                holder[name] = fitted(value, attribute)
+                length = _bytes(holder[name])
+            told += len(name) + length
+            if length > _SHORT and not _is_named_whole(name, value):
+                sizes[at, name] = length
+    if told > span:
+        level = max(_level(sorted(sizes.values(), reverse=True), told - span), _SHORT)
+        for (at, name), length in sizes.items():
             if length > level:
-                found[name] = fitted(found[name], level)
+                found[at][name] = fitted(found[at][name], level)
     return found
+
+
+def _is_named_whole(name: str, value: Any) -> bool:
+    return type(value) is str and _whole(name.rpartition(".")[2], value)
 
 
 def fitted(value: Any, limit: int) -> Any:
@@ -104,11 +125,17 @@ def fitted(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return _fitted_text(value, limit)
     if isinstance(value, list | tuple):
-        texts = list(value)
-        while texts and _bytes(texts) > limit:
-            texts.pop()
-        return tuple(texts)
+        return value if _bytes(value) <= limit else _fitted_list(list(value), limit)
     return value
+
+
+def _fitted_list(values: list[Any], limit: int) -> tuple[Any, ...]:
+    if all(type(item) is str for item in values):
+        shorter = shorten(values, limit)
+        return tuple(shorter) if type(shorter) is list else (shorter,)
+    while values and _bytes(values) > limit:
+        values.pop()
+    return tuple(values)
 
 
 def _fitted_text(text: str, limit: int) -> str:
@@ -180,23 +207,35 @@ def _shortened(text: str, keep: int) -> str:
     return f"{text[:head]}{told}{text[len(text) - (keep - head) :]}"
 
 
+_MARK = re.compile(r" \[\.\.\. [\d,]+ characters in all, sha256 [0-9a-f]{16} \.\.\.\] ")
+
+
 def _told(text: str) -> str:
+    """What a text was; where it has been cut before, what it was then."""
+    before = _MARK.search(text)
+    if before is not None:
+        return before[0]
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     return f" [... {len(text):,} characters in all, sha256 {digest} ...] "
 
 
 def _thinned(value: Any, limit: int) -> Any:
-    """Entries left out of the middle, of the outermost list or object that has several."""
-    if type(value) is list and len(value) > 1:
+    """Entries left out of the middle: of the part that makes most of it, else of it as a whole."""
+    if type(value) not in (list, dict) or not value:
+        return value if size(value) <= limit else _told_whole(value)
+    at = max(value if type(value) is dict else range(len(value)), key=lambda key: size(value[key]))
+    part = size(value[at])
+    room = limit - (size(value) - part)
+    if type(value[at]) in (list, dict) and part * 4 > limit and room > _SHORT:
+        shorter = {**value} if type(value) is dict else [*value]
+        shorter[at] = _thinned(value[at], room)
+        if size(shorter) <= limit:
+            return shorter
+    if len(value) == 1:
+        return _told_whole(value)
+    if type(value) is list:
         return _thin(value, limit, _list)
-    if type(value) is dict and len(value) > 1:
-        return _thin(list(value.items()), limit, _object)
-    if type(value) in (list, dict) and value:
-        inner = value[0] if type(value) is list else next(iter(value.values()))
-        shorter = _thinned(inner, limit - size(value) + size(inner))
-        whole = [shorter] if type(value) is list else {next(iter(value)): shorter}
-        return whole if size(whole) <= limit else _told_whole(value)
-    return value if size(value) <= limit else _told_whole(value)
+    return _thin(list(value.items()), limit, _object)
 
 
 def _thin(entries: list[Any], limit: int, build: Callable[..., Any]) -> Any:

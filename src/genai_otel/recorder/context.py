@@ -82,12 +82,18 @@ class Ambient:
             for name in _OF_PROMPTS:
                 if name not in attributes:
                     found.pop(name, None)
+        if len(found) > _MOST:  # a sort keeps the order, but for metadata, which goes last
+            first = sorted(found, key=lambda name: name.startswith(_METADATA))
+            found = {name: found[name] for name in first[:_MOST]}
         if merged:
             found[names.GENAI_OTEL_TAGS] = merged
         return replace(self, tags=merged, attributes=found)
 
 
 _NONE = Ambient()
+_METADATA = f"{names.GENAI_OTEL_METADATA}."
+_MOST = 64
+"""Facts of a scope. A span has room for 128; those of the operation itself must find theirs."""
 _OF_PROMPTS = (names.GEN_AI_PROMPT_VERSION, names.GENAI_OTEL_PROMPT_HASH)
 
 
@@ -121,10 +127,7 @@ def scoped(context: Context, scope: Mapping[str, Any]) -> Context:
         names.SESSION_ID: scope.get("session_id"),
         names.GEN_AI_CONVERSATION_ID: scope.get("session_id"),
         names.USER_ID: scope.get("user_id"),
-        **{
-            f"{names.GENAI_OTEL_METADATA}.{_plain(key)}": value
-            for key, value in _fields(scope.get("metadata"))
-        },
+        **{f"{_METADATA}{_plain(key)}": value for key, value in _fields(scope.get("metadata"))},
         **_of_prompt(scope.get("prompt")),
     }
     attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}

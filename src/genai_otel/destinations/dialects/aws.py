@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.sdk.resources import Resource
 
 from genai_otel import _names as names
-from genai_otel.destinations.shrinking import shortened
 from genai_otel.destinations.spans import changed
+from genai_otel.privacy import shorten
 
 from ._chat import asked, replied
-from ._facts import Facts, as_text, from_json, parts, to_json, words
+from ._facts import Facts, as_text, parts, to_json, words
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from ._facts import Json
 
-EVENT_BYTES = 900_000
-"""What CloudWatch takes is 1 MB an event."""
+EVENT_BYTES = 750_000
+"""As JSON. CloudWatch takes 1 MB an event, and many short texts take more in protobuf."""
 SERVICE_TYPE = "aws.service.type"
 CONTENT = frozenset(
     (
@@ -122,10 +122,8 @@ def _body(facts: Facts) -> Json:
         "output": _messages(facts.answered(), "assistant", replied(facts)),
     }
     body = {side: {"messages": said} for side, said in sides.items() if said}
-    told = to_json(body)
-    if len(told) * 4 > EVENT_BYTES:  # may be more in UTF-8; the longest texts are shortened
-        body = from_json(shortened(told, EVENT_BYTES))
-    return body
+    shorter = shorten(body, EVENT_BYTES)
+    return shorter if type(shorter) is dict else {}
 
 
 def _messages(messages: list[Json], role: str, value: Any) -> list[Json]:
