@@ -8,6 +8,7 @@ in all three ways by `make test-all`.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -17,7 +18,7 @@ from tests.conformance.conftest import Bench
 from tests.conformance.facts import found
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.share import WHOLE
-from tests.conformance.table import Cell, listed
+from tests.conformance.table import Cell, cells, listed
 from tests.provider import SCENARIOS, Provider, Replay
 from tests.provider.answer import Answer, stream_parts
 from tests.provider.catalogue import BY_NAME
@@ -51,8 +52,8 @@ class Odd(NamedTuple):
         return f"{self.way}: {self.at}/{'/'.join(map(str, self.path))}"
 
 
-def odds(messages: list[Any]) -> Iterator[Odd]:
-    keys = [(at, path) for at, message in enumerate(messages) for path in _paths(message)]
+def odds(messages: list[Frame]) -> Iterator[Odd]:
+    keys = [(at, path) for at, message in enumerate(messages) for path in _paths(message.data)]
     for turn, (at, path) in enumerate(keys):
         for way in WAYS if WHOLE else (WAYS[turn % len(WAYS)],):
             yield Odd(at, path, way)
@@ -68,17 +69,21 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
             yield from _paths(inner, (*path, at))
 
 
-def changed(message: Any, odd: Odd) -> Any:
-    message = copy.deepcopy(message)
+def changed(frame: Frame, odd: Odd) -> Frame:
+    """The event bears the name that its message has, where that has one."""
+    message = copy.deepcopy(frame.data)
     *way, last = odd.path
-    holder = message
+    holder: Any = message
     for key in way:
         holder = holder[key]
     if odd.way == "deleted":
         del holder[last]
     else:
         holder[last] = None if odd.way == "nulled" else _retyped(holder[last])
-    return message
+    event = frame.event
+    if event == frame.data.get("type"):
+        event = kind if isinstance(kind := message.get("type"), str) else ""
+    return replace(frame, data=message, event=event)
 
 
 def _retyped(value: Any) -> Any:
@@ -92,9 +97,9 @@ def _retyped(value: Any) -> Any:
     }.get(type(value), "odd")
 
 
-def hanging(library: Library, message: Any, odd: Odd) -> set[str]:
+def hanging(library: Library, message: Frame, odd: Odd) -> set[str]:
     """The facts that may be told otherwise: those of the key, and of all that lies in it."""
-    value = message
+    value: Any = message.data
     for key in odd.path:
         value = value[key]
     keys = {*odd.path, *(key for path in _paths(value) for key in path)}
@@ -108,28 +113,25 @@ class _Served(Replay):
     """Answers with the messages that it is given."""
 
     def __init__(self) -> None:
-        self.messages: list[Any] = []
+        self.messages: list[Frame] = []
 
     def answer(self, endpoint: Any, ask: Ask) -> Answer:
         if not ask.stream:
-            return Answer(
-                headers={"content-type": "application/json"}, body=to_json(self.messages[0])
-            )
-        kinds = (message.get("type", "") for message in self.messages)
-        names = [kind if isinstance(kind, str) else "" for kind in kinds]
-        frames = [Frame(m, event) for m, event in zip(self.messages, names, strict=True)]
+            body = to_json(self.messages[0].data)
+            return Answer(headers={"content-type": "application/json"}, body=body)
+        frames = self.messages
         head = {"content-type": endpoint.stream_type}
         return Answer(headers=head, parts=stream_parts(iter(frames), endpoint, SCENARIOS["ok"]))
 
 
-def messages_of(visit: Visit, scenario: str) -> list[Any]:
+def messages_of(visit: Visit, scenario: str) -> list[Frame]:
     """The messages that the fixture's answer consists of; none where it is no JSON."""
     endpoint, row = BY_NAME[visit.cell.endpoint], SCENARIOS[scenario]
     ask = Ask(MODEL, endpoint.name, visit.mode.stream, visit.mode.usage, body=visit.arguments)
     if visit.mode.stream:
-        return [frame.data for frame in endpoint.frames(ask, row)] if endpoint.frames else []
+        return list(endpoint.frames(ask, row)) if endpoint.frames else []
     whole = endpoint.whole(ask, row)
-    return [whole] if isinstance(whole, dict) else []
+    return [Frame(whole)] if isinstance(whole, dict) else []
 
 
 # ----------------------------------------------------------------------------------------- visits
@@ -163,8 +165,8 @@ def bench(served: _Served) -> Iterator[Bench]:
 def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
     bench: Bench, served: _Served, library: Library, endpoint: Endpoint, mode: Mode
 ) -> None:
-    door = next(iter(library.doors))
-    cell = Cell(library.name, endpoint.name, "plain", door, mode.name, "sync", MODEL, "exhausted")
+    asked = endpoint.name, "plain", mode.name, "sync", "exhausted"
+    cell = next(c for c in cells(library) if _asked(c) == asked)._replace(scenario=MODEL)
     seen: set[str] = set()
     for scenario in FIXTURES:
         messages = messages_of(bench.visit(library, cell), scenario)
@@ -189,18 +191,23 @@ def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
                 assert lost == {}, f"{scenario}, {odd}"
 
 
-def _key(messages: list[Any], odd: Odd) -> str:
+def _asked(cell: Cell) -> tuple[str, ...]:
+    return cell.endpoint, cell.client, cell.mode, cell.colour, cell.ending
+
+
+def _key(messages: list[Frame], odd: Odd) -> str:
     """What has been changed in another message or fixture of the same form is not changed again."""
-    kind = messages[odd.at].get("type", odd.at if odd.at < _ITEMS else "later")
+    frame = messages[odd.at]
+    kind = frame.event or frame.data.get("type", odd.at if odd.at < _ITEMS else "later")
     return f"{odd.way} {kind} {'/'.join(map(str, odd.path))}"
 
 
-def _with(messages: list[Any], odd: Odd) -> list[Any]:
+def _with(messages: list[Frame], odd: Odd) -> list[Frame]:
     return [changed(m, odd) if at == odd.at else m for at, m in enumerate(messages)]
 
 
 def _visits(
-    bench: Bench, served: _Served, library: Library, cell: Cell, answers: list[list[Any]]
+    bench: Bench, served: _Served, library: Library, cell: Cell, answers: list[list[Frame]]
 ) -> list[tuple[dict[str, Any], Facts | None]]:
     bench.forget()
     told: list[tuple[dict[str, Any], Facts | None]] = []

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
 from tests.provider import SCENARIOS, Truth, truth
-from tests.provider.catalogue import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +113,7 @@ def _first_token(told: Any) -> str | None:
 def truth_of(visit: Visit) -> Truth:
     """What the provider told this visitor, who may have left early; nothing where there is none."""
     cell, endpoint, mode = visit.cell, visit.endpoint, visit.mode
-    if endpoint.name not in BY_NAME:
+    if not visit.served:
         return Truth()
     row: Any = cell.scenario
     if mode.stream and visit.ending.early:
@@ -141,7 +140,6 @@ def expected(library: Library, visit: Visit, port: int) -> Facts:
     known = truth_of(visit)
     error = _error(visit, known)
     model = visit.endpoint.spelled(visit.cell.scenario) if visit.endpoint.model else None
-    served = visit.endpoint.name in BY_NAME
     facts = {
         **dict.fromkeys(ATTRIBUTES),
         "name": f"{visit.endpoint.operation} {model}",
@@ -149,8 +147,8 @@ def expected(library: Library, visit: Visit, port: int) -> Facts:
         "operation": visit.endpoint.operation,
         "provider": library.providers.get(visit.cell.client, library.providers["plain"]),
         "model": model,
-        "host": "127.0.0.1" if served else None,
-        "port": port if served else None,
+        "host": "127.0.0.1" if visit.served else None,
+        "port": port if visit.served else None,
         "stream": visit.mode.stream or None,
         "error": error,
         "status": "ERROR" if error else "UNSET",

@@ -52,7 +52,7 @@ STREAM = Mode("stream", {"stream": True}, stream=True)
 WITH_USAGE = Mode(
     "stream", {"stream": True, "stream_options": {"include_usage": True}}, stream=True
 )
-UNASKED = Mode("stream, no usage", {"stream": True}, stream=True, usage=False, doors="create")
+UNASKED = Mode("stream without usage", {"stream": True}, stream=True, usage=False, doors="create")
 PLAIN = Mode(
     "plain text",
     {"response_format": "text"},
@@ -263,7 +263,7 @@ _EARLY = "exhausted in with, closed early, left with, dropped, closed unread, dr
 
 _BLOCKS = (
     Block(_TEXTS, "create", _ALL, modes="whole, stream"),
-    Block("chat, completions", "create", "ok, tools, usage-every-chunk", "stream, no usage"),
+    Block("chat, completions", "create", "ok, tools, usage-every-chunk", "stream without usage"),
     Block("chat, responses", "parse, raw, streaming, post", _SOME, modes="whole, stream"),
     Block("chat, responses", "helper", _ACCUMULATED + ", cut, err400", "stream"),
     Block("completions", "raw, streaming, post", "ok, choices, err400", modes="whole, stream"),

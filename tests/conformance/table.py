@@ -188,6 +188,10 @@ class Library:
     """For answers of odd form: a key in them -> the facts that hang on it."""
     by_chance: str = ""
     """Request headers that are other ones at each call: signatures, dates, ids."""
+    later: Callable[[str], str] = str
+    """What its asynchronous clients call a method: ``"{}_async".format``, where not the same."""
+    share: int = 3
+    """So many values go together in the share that `make test` runs; 2, where much is shared."""
 
 
 def listed(names: str | Iterable[str]) -> list[str]:

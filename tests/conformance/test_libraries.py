@@ -30,6 +30,8 @@ def test_no_row_is_without_a_cell(name: str) -> None:
     assert library.name == name
     assert {cell.endpoint for cell in table} == set(library.endpoints)
     assert {cell.door for cell in table} == set(library.doors)
+    modes = {(e.name, mode.name) for e in library.endpoints.values() for mode in e.modes}
+    assert {(cell.endpoint, cell.mode) for cell in table} == modes
     assert library.finals.keys() <= library.endpoints.keys()
     for gap in library.gaps:
         majors = gap.majors or (library.major(),)

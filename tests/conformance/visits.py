@@ -11,10 +11,12 @@ import gc
 import inspect
 import warnings
 from contextlib import asynccontextmanager
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.table import ENDINGS, Cell, Library
+from tests.provider.catalogue import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -46,6 +48,7 @@ class Visit:
         self.warned: list[str] = []
         self._hand: Any = None
         self._shown = library.shown
+        self._later = library.later if cell.colour == "async" else str
 
     def _named(self) -> dict[str, str]:
         named = self.endpoint.model
@@ -59,6 +62,11 @@ class Visit:
         return attrgetter(".".join(path))(self.client)
 
     @property
+    def served(self) -> bool:
+        """Whether the provider answers, whose truth is known."""
+        return self.endpoint.name in BY_NAME
+
+    @property
     def unread(self) -> bool:
         """Whether this door, in this mode, leaves the answer unread."""
         return self.door.unread == "always" or (self.door.unread == "streams" and self.mode.stream)
@@ -66,7 +74,7 @@ class Visit:
     @property
     def verb(self) -> str:
         """The usual method's name."""
-        return self.mode.verb or self.endpoint.verb
+        return self._later(self.mode.verb or self.endpoint.verb)
 
     def method_by(self, accessor: str) -> Any:
         """The usual method, reached by one of the resource's accessors."""
@@ -93,7 +101,7 @@ class Visit:
         else:
             await self.take(stream)
         if self.ending.leave == "close":
-            await now((getattr(stream, "close", None) or stream.aclose)())
+            await now(_closing(stream)())
 
     async def take(self, stream: Any) -> None:
         """Reads as many chunks as the ending wants, and cancels itself if it wants that."""
@@ -157,6 +165,15 @@ class Visit:
             "told": self.told,
             "warned": self.warned,
         }
+
+
+def _closing(stream: Any) -> Any:
+    """The stream's way to be closed; that of some is only to be left as a block."""
+    for name in ("close", "aclose"):
+        if hasattr(stream, name):
+            return getattr(stream, name)
+    leave = stream.__aexit__ if hasattr(stream, "__aexit__") else stream.__exit__
+    return partial(leave, None, None, None)
 
 
 def name_of(cls: type) -> str:
