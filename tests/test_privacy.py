@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import genai_otel
-from genai_otel import ContentPolicy, Destination, Settings, operation, scope, step
+from genai_otel import ContentPolicy, Destination, operation, scope, step
 from genai_otel import _names as names
-from genai_otel._runtime import _resource
 from genai_otel.privacy import Gate, as_policy, loosest, preset
 from genai_otel.privacy.hooks import presidio
 from genai_otel.privacy.policy import CLASSES
@@ -477,25 +476,6 @@ def test_any_record_stays_json_without_secrets(
             json.loads(found[name].encode())
             assert "full" in (one, two, three) or KEY not in found[name]
     assert judged(policy, **found) == found, "what was judged is judged alike again"
-
-
-# ----------------------------------------------------------------------------------- resources
-
-
-def test_a_resource_tells_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever detectors are asked for; what the application says of itself is told."""
-    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "process,os,host,otel")
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=search")
-    told = _resource(Settings(service_name="shop", environment="staging")).attributes
-    assert (told["service.name"], told["team"]) == ("shop", "search")
-    assert told["deployment.environment.name"] == "staging"
-    assert told["process.pid"]
-    assert not [
-        name
-        for name in told
-        if name.startswith(("process.", "os.", "host."))
-        and not name.startswith(("process.pid", "process.runtime."))
-    ]
 
 
 def test_presidio() -> None:

@@ -17,7 +17,7 @@ from .adapters import catalogue
 from .engine.imports import Installation
 from .engine.observe import OPEN
 from .engine.safety import FAULTS, contained
-from .privacy import Gate, as_policy, loosest, preset
+from .privacy import Gate, as_policy, loosest, preset, told
 from .privacy.blobs import Uploads
 from .record import KEEPER
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
@@ -80,6 +80,7 @@ class Runtime:
         """Providers first, then libraries: nothing is recorded halfway."""
         given = self.arguments
         host = given["tracer_provider"] or _host_provider()
+        self._gate = self._make_gate()
         self._take_tracer(host if host is not None else self._own_provider())
         if any(each.propagation == "xray" for each in self.outlets):
             from .destinations.xray import propagate_header
@@ -87,7 +88,6 @@ class Runtime:
             self._closers.append(propagate_header())
         instruments = self._instruments(given["meter_provider"])
         ledgers = Ledgers(instruments, self._accounts)
-        self._gate = self._make_gate()
         KEEPER.keep = None if self._uploads is None else self._uploads.keep
         self.recorder = Recorder(self._current_source, ledgers, self._gate)
         for entry in catalogue.CATALOGUE:
@@ -162,10 +162,24 @@ class Runtime:
 
             ids = XRayIds()
         provider = TracerProvider(
-            resource=_resource(self.settings), id_generator=ids, shutdown_on_exit=False
+            resource=self._resource(), id_generator=ids, shutdown_on_exit=False
         )
         self._closers.append(provider.shutdown)
         return provider
+
+    def _resource(self) -> Any:
+        """What the application says of itself, and a little of what detectors find."""
+        from opentelemetry.sdk.resources import Resource
+
+        given = {
+            "service.name": self.settings.service_name,
+            "deployment.environment.name": self.settings.environment,
+        }
+        found = Resource.create({key: value for key, value in given.items() if value is not None})
+        kept = told(found.attributes, _said_of_it(), self.settings.resource_attributes)
+        if self._gate is not None:
+            kept = dict(self._gate.attributes(kept))
+        return Resource(kept, found.schema_url)
 
     def _take_tracer(self, provider: Any) -> None:
         """Uses ``provider`` from now on, with our destinations behind it."""
@@ -173,7 +187,12 @@ class Runtime:
 
         self._host = _host_provider()
         if self._outgoing is None:
-            self._outgoing = Outgoing(self.outlets, recorded=self.content)
+            self._outgoing = Outgoing(
+                self.outlets,
+                recorded=self.content,
+                said=_said_of_it(),
+                more=self.settings.resource_attributes,
+            )
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
@@ -237,7 +256,7 @@ class Runtime:
 
         provider = given or _host_meter_provider()
         if provider is None and self._outgoing is not None:
-            provider = self._outgoing.meter_provider(_resource(self.settings))
+            provider = self._outgoing.meter_provider(self._resource())
         if provider is None:
             return None
         meter = provider.get_meter("genai_otel", __version__)
@@ -365,23 +384,8 @@ def _host_meter_provider() -> Any:
     return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
 
 
-_TOLD_OF_A_PROCESS = ("service.", "deployment.", "telemetry.", "process.runtime.", "process.pid")
-"""Of what detectors find; never a command line, an environment, a user or a path."""
+def _said_of_it() -> frozenset[str]:
+    """What ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
+    from opentelemetry.sdk.resources import OTELResourceDetector
 
-
-def _resource(settings: Settings) -> Any:
-    """What the application says of itself, and a little of what detectors find."""
-    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-
-    given = {
-        "service.name": settings.service_name,
-        "deployment.environment.name": settings.environment,
-    }
-    found = Resource.create({key: value for key, value in given.items() if value is not None})
-    said = OTELResourceDetector().detect().attributes  # OTEL_RESOURCE_ATTRIBUTES
-    kept = {
-        key: value
-        for key, value in found.attributes.items()
-        if key in said or key.startswith(_TOLD_OF_A_PROCESS)
-    }
-    return Resource(kept, found.schema_url)
+    return frozenset(OTELResourceDetector().detect().attributes)

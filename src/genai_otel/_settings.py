@@ -117,6 +117,12 @@ class Settings:
         sentence="Where to ask for the token counts of streams on the caller's behalf: known for "
         "the endpoints that are known to take stream_options.include_usage, or host names.",
     )
+    resource_attributes: tuple[str, ...] = _setting(
+        default=(),
+        variable="GENAI_OTEL_RESOURCE_ATTRIBUTES",
+        sentence="Names of attributes of a tracer provider's resource that go out besides those of "
+        "docs/privacy.md; a star at the end stands for all that begin so.",
+    )
     thread_context: str = _setting(
         default="threads",
         variable="GENAI_OTEL_THREAD_CONTEXT",

@@ -130,8 +130,10 @@ class Way:
     traces: set[int] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
+        from genai_otel.destinations.judging import Judge
+
         self.name, self.content = self.outlet.name, self.outlet.content
-        self._delivery = self.outlet.delivery(recorded=None)
+        self._delivery = self.outlet.delivery(Judge(self.content, recorded=None))
         self._arrives, self._ended = True, True
 
     def take(self, span: ReadableSpan, weight: int) -> None:

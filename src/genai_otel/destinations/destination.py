@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from genai_otel._settings import one_of
-from genai_otel.privacy import ContentPolicy, Gate, as_policy
+from genai_otel.privacy import ContentPolicy, as_policy
 
 from .channels import ExporterChannel, OtlpChannel
 from .export import Delivery
 from .presets import PRESETS
 from .sampling import Sample, sample_of
 from .sending import HttpSender
-from .spans import attributes_of, changed, changed_event
 from .target import check_endpoint, target
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .channels import Channel, Sender
+    from .judging import Judge
     from .local import LocalStore
     from .target import Target
 
@@ -99,18 +98,14 @@ class Outlet:
     ids: str = "w3c"
     propagation: str = "w3c"
 
-    def delivery(self, *, recorded: ContentPolicy | None) -> Delivery:
-        """``recorded``: the policy that spans were recorded by; ``None`` where nobody knows."""
-        prepare = None
-        if self.content != recorded:
-            uploaded = recorded is None or recorded.blobs == "upload"
-            prepare = partial(judged, gate=Gate(self.content, uploaded=uploaded))
+    def delivery(self, judge: Judge) -> Delivery:
+        """The way there, past ``judge``."""
         tells = self.store is None  # which does so itself
         given = self.given
         return Delivery(
             self.name,
             self.channel,
-            prepare=prepare,
+            prepare=judge.span,
             keep=given.filter if given is not None else None,
             sample=sample_of(given.sample)
             if given is not None and given.sample is not None
@@ -188,19 +183,3 @@ def sender(to: Target) -> Callable[[Target], Sender]:
 
         return GrpcSender
     return HttpSender
-
-
-def judged(span: ReadableSpan, gate: Gate) -> ReadableSpan:
-    """The span as it may go to somebody who may have less than was recorded."""
-    from opentelemetry.trace import Status
-
-    told = span.status.description
-    return changed(
-        span,
-        gate.attributes(attributes_of(span)),
-        name=gate.word(span.name),
-        events=[
-            changed_event(each, gate.attributes(each.attributes or {})) for each in span.events
-        ],
-        status=Status(span.status.status_code, told and gate.text(told, "errors")),
-    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .judging import Judge
 from .seat import seat_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from genai_otel.privacy import ContentPolicy
 
@@ -22,10 +23,24 @@ _GRACE = 0.2
 
 
 class Outgoing:
-    """``recorded``: the policy that the spans of this process are recorded by."""
+    """``recorded``: the policy that the spans of this process are recorded by.
 
-    def __init__(self, outlets: Sequence[Outlet], *, recorded: ContentPolicy) -> None:
-        self.pairs = [(each, each.delivery(recorded=recorded)) for each in outlets]
+    ``said`` and ``more``: what goes out of resources besides; see ``privacy.resources``.
+    """
+
+    def __init__(
+        self,
+        outlets: Sequence[Outlet],
+        *,
+        recorded: ContentPolicy,
+        said: Collection[str] = (),
+        more: Sequence[str] = (),
+    ) -> None:
+        self._judges = [Judge(o.content, recorded, said=said, more=more) for o in outlets]
+        self.pairs = [
+            (outlet, outlet.delivery(judge))
+            for outlet, judge in zip(outlets, self._judges, strict=True)
+        ]
         self._seats: list[Seat] = []
         self._at_root: Callable[[], None] | None = None
         self._meters: Any = None
@@ -52,20 +67,20 @@ class Outgoing:
         from .measuring import Gatherer
 
         measured = [
-            (delivery, Gatherer(outlet.temporality))
-            for outlet, delivery in self.pairs
+            (delivery, judge, Gatherer(outlet.temporality))
+            for (outlet, delivery), judge in zip(self.pairs, self._judges, strict=True)
             if outlet.temporality is not None
         ]
         if not measured:
             return None
         from opentelemetry.sdk.metrics import MeterProvider
 
-        readers = [gatherer for _, gatherer in measured]
+        readers = [gatherer for *_, gatherer in measured]
         self._meters = MeterProvider(
             metric_readers=readers, resource=resource, shutdown_on_exit=False
         )
-        for delivery, gatherer in measured:
-            delivery.measure_with(gatherer.gather)
+        for delivery, judge, gatherer in measured:
+            delivery.measure_with(judge.gathered(gatherer.gather))
         return self._meters
 
     def after_fork(self) -> bool:

@@ -34,6 +34,8 @@ from opentelemetry.trace import (
     get_current_span,
 )
 
+from .spans import Recorded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -96,7 +98,7 @@ class OwnSpans:
             return NonRecordingSpan(ids)
         span = _OwnSpan(self, name, ids, parent, kind, start_time)
         if told.attributes:
-            span.set_attributes(told.attributes)
+            span.put(told.attributes)
         return span
 
 
@@ -122,7 +124,11 @@ def _clean(found: dict[str, Any], key: str) -> None:
 
 
 class _OwnSpan(Span):
-    """A span that records. The host reaches it too, as the current span, and after its end."""
+    """A span that records. The host reaches it too, as the current span, and after its end.
+
+    The recorder writes by ``put``, what the content policy has let through. Whatever is written by
+    the API's methods may be anybody's, and is for destinations to judge.
+    """
 
     def __init__(
         self,
@@ -139,6 +145,7 @@ class _OwnSpan(Span):
         self._events: Sequence[Event] = ()
         self._links: Sequence[Link] = ()
         self._status = _UNSET
+        self._by_others = False
 
     def get_span_context(self) -> SpanContext:
         return self._ids
@@ -148,12 +155,17 @@ class _OwnSpan(Span):
 
     def update_name(self, name: str) -> None:
         if not self._ended:
-            self._name = name
+            self._name, self._by_others = name, True
 
     def set_attribute(self, key: str, value: Any) -> None:
         self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        self._by_others = True
+        self.put(attributes)
+
+    def put(self, attributes: Mapping[str, Any]) -> None:
+        """The recorder's ``set_attributes``."""
         if self._ended:
             return
         found = self._attributes
@@ -167,6 +179,7 @@ class _OwnSpan(Span):
     ) -> None:
         if self._ended:
             return
+        self._by_others = True
         limits = self._spans.limits
         kept = BoundedAttributes(
             limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
@@ -177,6 +190,7 @@ class _OwnSpan(Span):
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self._ended or not (context.is_valid or attributes or context.trace_state):
             return
+        self._by_others = True
         limits = self._spans.limits
         kept = BoundedAttributes(
             limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
@@ -189,7 +203,7 @@ class _OwnSpan(Span):
         told = Status(status, description) if isinstance(status, StatusCode) else status
         settled = self._ended or self._status.status_code is StatusCode.OK
         if not settled and told.status_code is not StatusCode.UNSET:
-            self._status = told
+            self._status, self._by_others = told, True
 
     def record_exception(
         self,
@@ -216,7 +230,7 @@ class _OwnSpan(Span):
         self._ended = True
         spans = self._spans
         spans.ended(
-            ReadableSpan(
+            (ReadableSpan if self._by_others else Recorded)(
                 self._name,
                 self._ids,
                 self._parent,

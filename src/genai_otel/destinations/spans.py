@@ -16,6 +16,10 @@ SCOPE = "genai_otel"
 """The instrumentation scope of our own spans."""
 
 
+class Recorded(ReadableSpan):
+    """An ended span that nobody but the recorder has written on."""
+
+
 def is_ours(span: ReadableSpan) -> bool:
     scope = span.instrumentation_scope
     return scope is not None and scope.name == SCOPE
@@ -63,10 +67,10 @@ def changed(
     return ReadableSpan(**made, attributes=_held_by(attributes, missing[0]))
 
 
-def changed_event(event: Event, attributes: Mapping[str, Any]) -> Event:
-    """A copy with these attributes, likewise."""
+def changed_event(event: Event, attributes: Mapping[str, Any], name: str | None = None) -> Event:
+    """A copy with these attributes, likewise; and with another name, if given."""
     dropped = getattr(event, "dropped_attributes", 0)  # absent on subclasses that hosts may pass
-    return Event(event.name, _held_by(attributes, dropped), event.timestamp)
+    return Event(name or event.name, _held_by(attributes, dropped), event.timestamp)
 
 
 def _held_by(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ An attribute that is not here is a fact: it is looked through for secrets, and n
 
 from __future__ import annotations
 
+import re
+
 from genai_otel import _names as names
 
 MESSAGES, SYSTEM, TOOLS = "messages", "system", "tools"
@@ -27,6 +29,7 @@ JSON = {
 TEXT = {
     names.GEN_AI_REQUEST_STOP_SEQUENCES: MESSAGES,
     names.GEN_AI_GUARDRAIL_RESULT_REASON: MESSAGES,
+    names.GEN_AI_TOOL_DESCRIPTION: TOOLS,
     names.GEN_AI_EVALUATION_EXPLANATION: MESSAGES,
     names.GEN_AI_RETRIEVAL_QUERY_TEXT: RETRIEVED,
     names.GEN_AI_MEMORY_QUERY_TEXT: RETRIEVED,
@@ -62,7 +65,32 @@ OPAQUE = frozenset(
         names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
     }
 )
-"""Ids that a provider has made: nothing is looked for in them, and each is another."""
+"""Ids that a provider has made, of which each is another."""
+
+PLAIN_ID = re.compile(
+    r"(?:chatcmpl|cmpl|resp|msg|gen|req|fp)[-_][0-9A-Za-z]{1,80}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""The form of most of them: in what is written otherwise something may be found."""
+
+TOLD = OPAQUE | {
+    names.GEN_AI_RESPONSE_MODEL,
+    names.GEN_AI_RESPONSE_FINISH_REASONS,
+    names.GEN_AI_TOOL_CALL_ID,
+    names.GEN_AI_OUTPUT_TYPE,
+    names.GEN_AI_REQUEST_REASONING_LEVEL,
+    names.GEN_AI_REQUEST_ENCODING_FORMATS,
+    names.GEN_AI_GUARDRAIL_RISK_CATEGORY,
+    names.GENAI_OTEL_RESPONSE_TIER,
+    names.GENAI_OTEL_ERROR_CODE,
+    names.GENAI_OTEL_ERROR_REQUEST_ID,
+    names.OPENAI_REQUEST_SERVICE_TIER,
+    names.OPENAI_RESPONSE_SERVICE_TIER,
+}
+"""Words that a provider or a model has chosen, out of a few: a text in their place is content."""
+
+WORD = re.compile(r"[A-Za-z0-9_.:/@+=,-]{1,256}")
+"""The form of such a word: no space, no script but Latin."""
 
 
 def class_of(name: str) -> str | None:

@@ -86,6 +86,8 @@ class Gate:
             name for name in (*classes.CONTENT, *classes.AMBIENT) if self._mode(name) == NONE
         )
         self._words: dict[str, str] = {}
+        self._clean: set[str] = set(classes.FIXED)
+        self._terse = policy.messages == NONE
         self.capture = policy.content
         """Whether anything that was said is wanted at all."""
         self.errors = policy.errors != NONE
@@ -110,6 +112,12 @@ class Gate:
                     self._words.clear()
                 self._words[text] = known
         return known
+
+    def told(self, word: Any) -> Any:
+        """A name that a provider has told: a word, or it is content."""
+        if self._terse and type(word) is str and not classes.WORD.fullmatch(word):
+            return WITHHELD
+        return self.word(word)
 
     def text(self, text: str, kind: str) -> str | None:
         """A text of that class, as it may leave; ``None`` where it may not."""
@@ -139,33 +147,62 @@ class Gate:
             return False
         if self.policy.hash_users and names.USER_ID in found:
             return False
-        most = self.policy.max_chars
-        content = [found[name] for name in classes.CONTENT.keys() & found.keys()]
-        if any(type(value) is str and len(value) > most for value in content):
-            return False
-        return self._facts == FULL or self._nothing_found(found)
-
-    def _nothing_found(self, found: Mapping[str, Any]) -> bool:
         texts: list[str] = []
+        if self._facts == FULL:
+            texts += [found[name] for name in found if name in classes.CONTENT]
+        elif not self._known(found, texts):
+            return False
+        most = self.policy.max_chars
+        for text in texts:
+            if len(text) > most:
+                return False
+        return self._facts == FULL or not texts or not self._masker.suspects("\n".join(texts))
+
+    def _known(self, found: Mapping[str, Any], texts: list[str]) -> bool:
+        """Whether all facts are known to be clean; content is put with ``texts``, to look through.
+
+        Names and words recur, so those that were found clean are remembered.
+        """
+        clean = self._clean
         for name, value in found.items():
+            if name not in clean and not self._is_clean_name(name):
+                return False
             kind = type(value)
             if kind is str:
-                if not self._is_known(name, value, texts):
+                if value not in clean and not self._is_clean(name, value, texts):
                     return False
-            elif kind in (list, tuple) and not all(
-                self._is_known(name, item, texts) for item in value if type(item) is str
-            ):
-                return False
-        return not texts or not self._masker.suspects("\n".join(texts))
+            elif kind is list or kind is tuple:
+                for item in value:
+                    if type(item) is not str or item in clean:
+                        continue
+                    if not self._is_clean(name, item, texts):
+                        return False
+        return True
 
-    def _is_known(self, name: str, value: str, texts: list[str]) -> bool:
-        """Whether it is a word that may leave; content is put with ``texts``, to look through."""
+    def _is_clean_name(self, name: str) -> bool:
+        """Of an attribute that somebody has named."""
+        return self._mode(name) != NONE and self._masker.masked(name) == name and self._keep(name)
+
+    def _is_clean(self, name: str, value: str, texts: list[str]) -> bool:
+        """Whether it is a word that may leave; what recurs less is put with ``texts``."""
         if name in classes.CONTENT:
             texts.append(value)
             return True
-        if name not in classes.FIXED and self.word(name) != name:
+        if self._terse and name in classes.TOLD and not classes.WORD.fullmatch(value):
             return False
-        return name in classes.OPAQUE or bool(self.word(value) == value)
+        if name in classes.OPAQUE:
+            if not classes.PLAIN_ID.fullmatch(value):
+                texts.append(value)
+            return True
+        return bool(self.word(value) == value) and self._keep(value)
+
+    def _keep(self, word: str) -> bool:
+        """Remembers what is clean, for a while."""
+        if len(self._clean) >= _WORDS_KEPT:
+            self._clean = set(classes.FIXED)
+        if len(word) <= _LONGEST_WORD:
+            self._clean.add(word)
+        return True
 
     def _mode(self, name: str) -> str:
         kind = classes.class_of(name)
@@ -198,6 +235,8 @@ class Gate:
         return self._leaf(value, mode, until)
 
     def _plain(self, name: str, value: str, mode: str, until: float) -> str:
+        if self._terse and name in classes.TOLD and not classes.WORD.fullmatch(value):
+            return WITHHELD
         if classes.class_of(name) is None:
             return self._masked(value, mode)
         return self._shorter(self._leaf(value, mode, until))

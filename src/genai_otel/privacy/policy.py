@@ -85,6 +85,11 @@ class ContentPolicy:
         modes = set(self._said())
         return modes.pop() if len(modes) == 1 else "mixed"
 
+    def without_functions(self) -> ContentPolicy:
+        """The same, for what functions have seen already."""
+        rules = [rule for rule in self.redact if not callable(rule)]
+        return replace(self, redact=rules, custom=None)
+
     def _said(self) -> tuple[str, ...]:
         return self.messages, self.system, self.tools, self.retrieved
 

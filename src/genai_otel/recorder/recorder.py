@@ -259,8 +259,10 @@ class Recording(Layer):
         op.name, op.model, op.response_model = (
             word(op.name),
             word(op.model),
-            word(op.response_model),
+            self._gate.told(op.response_model),
         )
+        if op.by_hand:
+            op.provider, op.host, op.action = word(op.provider), word(op.host), word(op.action)
         if op.failure is not None:
             op.failure.type = word(op.failure.type)
 
@@ -277,7 +279,9 @@ class Recording(Layer):
                 self.totals.tell(self.found)
         finally:
             try:
-                self._span.set_attributes(self._gate.attributes(self.found))
+                span = self._span
+                put = getattr(span, "put", span.set_attributes)
+                put(self._gate.attributes(self.found))
                 for spending in standing:
                     if spending.breached:
                         facts = self._gate.attributes(budget_facts(spending))
