@@ -154,6 +154,7 @@ GENAI_OTEL_GUARDRAIL_PHASE: Final = "genai_otel.guardrail.phase"
 GENAI_OTEL_INPUT: Final = "genai_otel.input"
 GENAI_OTEL_METADATA: Final = "genai_otel.metadata"  # template
 GENAI_OTEL_OUTPUT: Final = "genai_otel.output"
+GENAI_OTEL_PARENT_ID: Final = "genai_otel.parent.id"
 GENAI_OTEL_PRICES_VERSION: Final = "genai_otel.prices.version"
 GENAI_OTEL_PROMPT_HASH: Final = "genai_otel.prompt.hash"
 GENAI_OTEL_REASON: Final = "genai_otel.reason"

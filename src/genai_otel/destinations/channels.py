@@ -12,7 +12,7 @@ from . import otlp
 from .presets import Limits
 from .replies import TAKEN, Answer, Kind
 from .shrinking import shrunk, within
-from .spans import weight
+from .spans import among_ours, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +84,8 @@ class OtlpChannel:
             made += [self._log(record) for record in self._target.log_records(span)]
         if "traces" in self._target.addresses:
             project = self._target.project
-            projected = span if project is None else project(span)
+            own = among_ours(span) if self._target.alone else span
+            projected = own if project is None else project(own)
             made.append(self._span(within(projected, self.limits.attribute_bytes)))
         return made
 

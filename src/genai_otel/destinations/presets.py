@@ -103,6 +103,9 @@ class Preset:
     limits: Limits = field(default_factory=Limits)
     temporality: str = "cumulative"
     """Of its metrics."""
+    alone: bool = False
+    """It is for model calls: spans of other libraries do not get there unless a filter sends them,
+    so that a span whose parent is one of those is told as the child of our nearest, or a root."""
     note: str = ""
     """What its users should know; one sentence for the page."""
 
@@ -165,6 +168,7 @@ _ROWS = (
         ),
         headers=(_BEARER, Header("x-project-name", "{project}")),
         dialect="openinference",
+        alone=True,
     ),
     Preset(
         name="langfuse",
@@ -180,6 +184,7 @@ _ROWS = (
             Header("x-langfuse-ingestion-version", "4"),
         ),
         dialect="langfuse",
+        alone=True,
     ),
     Preset(
         name="langsmith",
@@ -193,6 +198,7 @@ _ROWS = (
         headers=(Header("x-api-key", "{api_key}"), Header("Langsmith-Project", "{project}")),
         dialect="langsmith",
         note="Self-hosted: the endpoint ends in /api/v1.",
+        alone=True,
     ),
     Preset(
         name="xray",
@@ -250,6 +256,7 @@ _ROWS = (
         ),
         dialect="mlflow",
         limits=Limits(timeout=30.0),  # its first ingest takes up to 10 s
+        alone=True,
     ),
     Preset(
         name="datadog",
@@ -263,6 +270,7 @@ _ROWS = (
         headers=(Header("dd-api-key", "{api_key}"), Header("dd-otlp-source", "llmobs")),
         temporality="delta",
         note="The intake's host differs by site; where yours is another, say endpoint.",
+        alone=True,
     ),
     Preset(
         name="grafana",
@@ -301,6 +309,7 @@ _ROWS = (
         ),
         headers=(_BEARER, Header("x-bt-parent", "{parent}")),
         note="The parent is project_name:..., project_id:... or experiment_id:....",
+        alone=True,
     ),
     Preset(
         name="galileo",
@@ -318,6 +327,7 @@ _ROWS = (
             Header("logstream", "{log_stream}"),
         ),
         dialect="openinference",
+        alone=True,
     ),
     Preset(
         name="confident-ai",
@@ -328,6 +338,7 @@ _ROWS = (
             _key("CONFIDENT_API_KEY"),
         ),
         headers=(Header("x-confident-api-key", "{api_key}"),),
+        alone=True,
     ),
     Preset(
         name="helicone",
@@ -335,6 +346,7 @@ _ROWS = (
         routes=_traces("/v1/trace/log-python"),
         options=(_endpoint("https://api.helicone.ai"), _key("HELICONE_API_KEY")),
         headers=(_BEARER,),
+        alone=True,
     ),
     Preset(
         name="traceloop",
@@ -345,6 +357,7 @@ _ROWS = (
             _key("TRACELOOP_API_KEY"),
         ),
         headers=(_BEARER,),
+        alone=True,
     ),
     Preset(
         name="opik",
@@ -362,6 +375,7 @@ _ROWS = (
             Header("projectName", "{project}"),
         ),
         note="Self-hosted: the endpoint ends in /api.",
+        alone=True,
     ),
 )
 

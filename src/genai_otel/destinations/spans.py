@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import SpanContext
+
+from genai_otel import _names as names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +35,23 @@ def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
         return attributes
     inner = getattr(attributes, "_dict", None)
     return inner if type(inner) is dict else span.attributes or {}
+
+
+def among_ours(span: ReadableSpan) -> ReadableSpan:
+    """The span in the tree of ours alone: where another library's is its parent, as told, our own.
+
+    Whoever is not sent those others would show a part of the tree, or nothing, as the root is away.
+    """
+    told = attributes_of(span).get(names.GENAI_OTEL_PARENT_ID)
+    context = span.context
+    if type(told) is not str or context is None:
+        return span
+    try:
+        number = int(told, 16)
+    except ValueError:
+        number = 0  # no parent
+    parent = SpanContext(context.trace_id, number, is_remote=False, trace_flags=context.trace_flags)
+    return changed(span, attributes_of(span), parent=parent if parent.is_valid else None)
 
 
 def changed(

@@ -63,6 +63,7 @@ class Target:
     temporality: str = "cumulative"
     ids: str = "w3c"
     propagation: str = "w3c"
+    alone: bool = False
 
     @property
     def where(self) -> str:
@@ -101,6 +102,7 @@ def target(given: Destination) -> Target:
         temporality=row.temporality,
         ids=values.get("ids", "w3c"),
         propagation=values.get("propagation", "w3c"),
+        alone=row.alone and given.filter is None,
     )
 
 

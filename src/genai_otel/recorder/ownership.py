@@ -19,7 +19,7 @@ from opentelemetry import context as otel_context
 
 from genai_otel.record import Kind
 
-from .context import OPERATION_KEY, attach, detach
+from .context import OPERATION_KEY, SPAN_KEY, attach, detach
 from .failures import fail
 
 if TYPE_CHECKING:
@@ -197,3 +197,25 @@ def within(inner: Any, outer: Any) -> bool:
             return True
         inner = inner.parent
     return False
+
+
+NO_PARENT = "none"
+
+
+def parent_of_ours(context: Context) -> str | None:
+    """The id of the operation around what begins here, where a span of another library is between.
+
+    ``NO_PARENT`` where there is none in the same trace; ``None`` where nothing is between, or
+    nobody knows, as the parent is in another process.
+    """
+    parent: Any = context.get(SPAN_KEY)
+    owner: Any = context.get(OPERATION_KEY)
+    around: Any = owner.context.get(SPAN_KEY) if isinstance(owner, Layer) else None
+    if parent is None or parent is around:
+        return None
+    told = parent.get_span_context()
+    if not told.is_valid or told.is_remote:
+        return None
+    ours = None if around is None else around.get_span_context()
+    same = ours is not None and ours.trace_id == told.trace_id
+    return f"{ours.span_id:016x}" if same else NO_PARENT

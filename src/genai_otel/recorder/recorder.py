@@ -24,7 +24,16 @@ from .context import (
     take_prompt,
 )
 from .failures import fail
-from .ownership import GENERATING, MODEL_KINDS, Layer, absorb, standing, taker, within
+from .ownership import (
+    GENERATING,
+    MODEL_KINDS,
+    Layer,
+    absorb,
+    parent_of_ours,
+    standing,
+    taker,
+    within,
+)
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
 
 if TYPE_CHECKING:
@@ -331,6 +340,9 @@ class Joined(Layer):
 
 def _opening(op: Operation, context: Context) -> dict[str, Any]:
     facts = {**ambient(context), **opening(op)}
+    parent = parent_of_ours(context)
+    if parent is not None:
+        facts[names.GENAI_OTEL_PARENT_ID] = parent
     return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
 
 
