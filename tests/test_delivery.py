@@ -176,6 +176,32 @@ def test_a_large_span_is_shortened_before(deliver: Any) -> None:
         assert message["role"] == "user"
 
 
+def test_each_span_is_counted_once(deliver: Any) -> None:
+    """Sent, lost or passed over."""
+
+    def keep(one: ReadableSpan) -> bool:
+        if one.name == "odd":
+            raise KeyError("attribute")
+        return one.name == "wanted"
+
+    def script(got: Received) -> Reply:
+        return rejecting(1) if any(s.name == "last" for s in got.spans) else OK
+
+    with Receiver(script) as receiver:
+        delivery = deliver(receiver.url, keep=keep)
+        for name in ("wanted", "odd", "unwanted", "unwanted"):
+            one = span(name)
+            one._instrumentation_scope = InstrumentationScope("http")
+            delivery.accept(one, weight(one), ours=False)
+        give(delivery, span("s"))
+        assert not flush(delivery)
+        give(delivery, span("last"), span("last"))
+        assert not flush(delivery)
+        counts = delivery.counts
+        assert (counts.queued, counts.sent, counts.passed_over) == (7, 3, 2)
+        assert counts.dropped() == {"encoding": 1, "rejected": 1}
+
+
 def test_many_large_attributes_make_no_large_span(deliver: Any) -> None:
     with Receiver() as receiver:
         delivery = deliver(receiver.url)

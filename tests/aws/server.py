@@ -212,6 +212,8 @@ class Aws:
     region: str = "eu-west-1"
     skew: float = 0.0
     tamper: Callable[[bytes], bytes] = lambda body: body
+    without: set[str] = field(default_factory=set)
+    """Paths at which nothing is accepted."""
     got: list[Got] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
@@ -232,7 +234,7 @@ class Aws:
     def accept(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The answer's body; raises ``Refusal``."""
         signal = SIGNALS.get(path)
-        if signal is None:
+        if signal is None or path in self.without:
             raise Refusal(404, "UnknownOperationException", path)
         now = time.time() + self.skew
         scope = (self.region, signal.service)

@@ -87,6 +87,38 @@ def test_cloudwatch_gets_spans_without_content_events_with_it_and_metrics(
     assert json.loads(resource)["aws.service.type"] == "gen_ai_agent"
 
 
+def counted() -> tuple[int, int, dict[str, int]]:
+    (told,) = genai_otel.status().destinations
+    return told.queued, told.written, dict(told.dropped)
+
+
+def test_a_span_and_its_log_event_are_one(aws: Aws, provider: Provider) -> None:
+    send(aws, "cloudwatch")
+    for _ in range(3):
+        chat(provider)
+    assert genai_otel.flush(20)
+    assert counted() == (3, 3, {})
+
+
+def test_log_events_that_are_refused_are_told_apart(aws: Aws, provider: Provider) -> None:
+    """No such log group, say: the spans are there, and flush says that something is not."""
+    aws.without = {"/v1/logs"}
+    send(aws, "cloudwatch")
+    chat(provider)
+    assert not genai_otel.flush(20)
+    assert counted() == (1, 1, {"log_records": 1})
+
+
+def test_where_only_log_events_are_wanted_they_are_what_counts(
+    aws: Aws, provider: Provider
+) -> None:
+    send(aws, "cloudwatch", signals=["logs"])
+    chat(provider)
+    assert genai_otel.flush(20)
+    assert counted() == (1, 1, {})
+    assert len(aws.events()) == 1
+
+
 def test_xray_gets_traces_alone_and_never_content(aws: Aws, provider: Provider) -> None:
     send(aws, "xray")
     chat(provider, text="a word that is nowhere")

@@ -1,4 +1,4 @@
-"""Our spans inside a web server's, which is not sent: the backends still have a tree with a root."""
+"""Our spans inside a web server's, which is not sent: the backends have a tree with a root."""
 
 from __future__ import annotations
 

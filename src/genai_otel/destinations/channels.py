@@ -33,6 +33,8 @@ class Parcel(NamedTuple):
     encoded: bytes = b""
     holders: tuple[Any, Any] = (None, None)
     """Its resource and its scope."""
+    spans: int = 1
+    """How many spans arrive when it does: none where it only goes along with one."""
 
 
 class Channel(Protocol):
@@ -80,9 +82,10 @@ class OtlpChannel:
 
     def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
         made: list[Parcel] = []
+        along = "traces" in self._target.addresses
         if self._target.log_records is not None:
-            made += [self._log(record) for record in self._target.log_records(span)]
-        if "traces" in self._target.addresses:
+            made += [self._log(record, along=along) for record in self._target.log_records(span)]
+        if along:
             project = self._target.project
             own = among_ours(span) if self._target.alone else span
             projected = own if project is None else project(own)
@@ -95,10 +98,10 @@ class OtlpChannel:
             return self.smaller(parcel, self.limits.span_bytes) or parcel
         return parcel
 
-    def _log(self, record: Any) -> Parcel:
+    def _log(self, record: Any, *, along: bool) -> Parcel:
         encoded = otlp.log_record(record)
         holders = (record.resource, record.instrumentation_scope)
-        return Parcel("logs", record, len(encoded), encoded, holders)
+        return Parcel("logs", record, len(encoded), encoded, holders, 0 if along else 1)
 
     def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:
         if parcel.signal != "traces":

@@ -52,7 +52,10 @@ _jitter = SystemRandom().uniform
 
 @dataclass(slots=True)
 class Counts:
-    """Of this process. Metrics count as one item a collection."""
+    """Of this process, in spans: each is sent, lost, sampled out or passed over, and only once.
+
+    Lost log records that go along with spans, and collections of metrics, have their own reasons.
+    """
 
     queued: int = 0
     sent: int = 0
@@ -63,6 +66,8 @@ class Counts:
     """Ended after the end."""
     sampled_out: int = 0
     """By the destination's ``sample``; these are no loss."""
+    passed_over: int = 0
+    """By its ``filter``, or as there is nothing of them that it takes; no loss either."""
     lost: Counter[str] = field(default_factory=Counter)
     """By the worker, by reason."""
 
@@ -334,13 +339,15 @@ class Delivery:
     def _parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
         """What of the span goes out; whatever goes wrong with it is its own misfortune."""
         try:
-            if self._keep is not None and not is_ours(span) and not self._keep(span):
-                return ()
-            prepared = span if self._prepare is None else self._prepare(span)
-            return self._channel.parcels(prepared)
+            made: Sequence[Parcel] = ()
+            if self._keep is None or is_ours(span) or self._keep(span):
+                prepared = span if self._prepare is None else self._prepare(span)
+                made = self._channel.parcels(prepared)
         except Exception as error:  # noqa: BLE001 - an odd value, a filter of the user's
             self._lose("encoding", 1, f"a span could not be prepared: {type(error).__name__}")
             return ()
+        self.counts.passed_over += not made
+        return made
 
     # ---------------------------------------------------------------------- one request
 
@@ -353,17 +360,18 @@ class Delivery:
             answer = self._tried(signal, part)
             if answer.kind is Kind.TAKEN:
                 in_vain = 0
-                self._arrived(len(part), answer)
+                self._arrived(part, answer)
             elif answer.kind in (Kind.TOO_LARGE, Kind.BAD) and len(part) > 1:
                 waiting += reversed(halves(part))
             elif answer.kind is Kind.TOO_LARGE and self._tried_smaller(signal, part[0]):
                 in_vain = 0
             else:
-                self._lose(_REASONS[answer.kind], len(part), answer.problem)
+                self._lose_all(_REASONS[answer.kind], part, answer.problem)
                 in_vain += 1
                 if answer.kind is Kind.REFUSED or (answer.kind is Kind.BAD and in_vain > 1):
                     # It is not this or that span: nothing of this is wanted.
-                    self._lose("refused", sum(map(len, waiting)), answer.problem)
+                    for rest in waiting:
+                        self._lose_all("refused", rest, answer.problem)
                     return
 
     def _tried_smaller(self, signal: str, parcel: Parcel) -> bool:
@@ -376,7 +384,7 @@ class Delivery:
             return False
         answer = self._tried(signal, [smaller])
         if answer.kind is Kind.TAKEN:
-            self._arrived(1, answer)
+            self._arrived([smaller], answer)
         return answer.kind is Kind.TAKEN
 
     def _tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
@@ -434,12 +442,17 @@ class Delivery:
 
     # -------------------------------------------------------------------------- counting
 
-    def _arrived(self, count: int, answer: Answer) -> None:
-        rejected = min(answer.rejected, count)
-        self.counts.sent += count - rejected
+    def _arrived(self, parcels: Sequence[Parcel], answer: Answer) -> None:
+        rejected = min(answer.rejected, len(parcels))
         self.problem = answer.problem or None
-        if rejected:
-            self._lose("rejected", rejected, answer.problem)
+        if parcels[0].spans:
+            self.counts.sent += len(parcels) - rejected
+        self._lose_all("rejected", parcels[:rejected], answer.problem)  # which, nobody knows
+
+    def _lose_all(self, reason: str, parcels: Sequence[Parcel], problem: str) -> None:
+        """Of one signal; so they are all spans, or all go along with some."""
+        reason = reason if parcels and parcels[0].spans else "log_records"
+        self._lose(reason, len(parcels), problem)
 
     def _lose(self, reason: str, count: int, problem: str) -> None:
         if not count:
