@@ -216,6 +216,7 @@ def parent_of_ours(context: Context) -> str | None:
     told = parent.get_span_context()
     if not told.is_valid or told.is_remote:
         return None
-    ours = None if around is None else around.get_span_context()
-    same = ours is not None and ours.trace_id == told.trace_id
-    return f"{ours.span_id:016x}" if same else NO_PARENT
+    if around is None:
+        return NO_PARENT
+    ours = around.get_span_context()
+    return f"{ours.span_id:016x}" if ours.trace_id == told.trace_id else NO_PARENT
