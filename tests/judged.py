@@ -2,15 +2,17 @@
 
 Spans and metrics that are captured in memory, and every line of a local store, written by this
 process or by another one under the test's ``tmp_path``. A test that makes what the conventions do
-not know, on purpose, says so: ``@pytest.mark.unconventional("reason")``.
+not know, on purpose, says so and why: ``@pytest.mark.unconventional("reason")``, or, where only
+findings of some kind are meant, ``unconventional("reason", "[name]", ...)`` with words of theirs.
 
-The modules in `JUDGED` are held to it so far; a further one is added when all its tests pass so.
+What a test made up to be read (`tests.stored`) is nobody's emission and not judged.
 """
 
 from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,21 +22,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from genai_otel.destinations import files
 from genai_otel.destinations.otlp_json import metrics_request, spans_request
 from semconv.check import Checker
+from tests.stored import MADE_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-JUDGED = (
-    "tests/conformance/test_cells.py",
-    "tests/test_budget.py",
-    "tests/test_containment.py",
-    "tests/test_context.py",
-    "tests/test_decorators.py",
-    "tests/test_mutations.py",
-    "tests/test_own_spans.py",
-    "tests/test_prompts.py",
-)
+FORGIVEN = {
+    "score is missing (retrieval_documents.compat": (
+        "1.41 wants a score of every document, the head does not; none is made up"
+    ),
+}
+"""Findings that stand, by words of theirs -> why."""
 _SHOWN = 10
 _TAKEN: list[Callable[[], Any]] = []
 """What was recorded since the last test, each as something that makes an OTLP request of it."""
@@ -71,16 +70,27 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     yield
     taken = [*_TAKEN]
     _TAKEN.clear()
-    judged = item.nodeid.partition("::")[0] in JUDGED
-    if judged and item.get_closest_marker("unconventional") is None:
-        found = list(dict.fromkeys(_findings(taken, getattr(item, "funcargs", {}).get("tmp_path"))))
+    forgiven = _forgiven(item)
+    if forgiven is not None:
+        tmp_path = getattr(item, "funcargs", {}).get("tmp_path")
+        found = [
+            finding
+            for finding in dict.fromkeys(_findings(taken, tmp_path))
+            if not any(words in finding for words in forgiven)
+        ]
         if found:
             pytest.fail("\n".join(["against the conventions:", *found[:_SHOWN]]), pytrace=False)
 
 
+def _forgiven(item: pytest.Item) -> list[str] | None:
+    """Words of the findings that are no fault of this test's; None where it is not judged."""
+    meant = [mark.args[1:] for mark in item.iter_markers("unconventional")]
+    return [*FORGIVEN, *chain(*meant)] if all(meant) else None
+
+
 def _findings(taken: list[Callable[[], Any]], directory: Path | None) -> Iterator[str]:
     for made in taken:
-        yield from _checker().request(made())
+        yield from _judge(made())
     for file in directory.rglob("*.jsonl") if directory else ():
         if file.name.startswith(("traces-", "metrics-", "logs-")) and file.is_file():
             yield from _in_file(file)
@@ -92,7 +102,18 @@ def _in_file(file: Path) -> Iterator[str]:
             request = json.loads(line)
         except ValueError:  # torn
             continue
-        yield from _checker().request(request)
+        yield from _judge(request)
+
+
+def _judge(request: dict[str, Any]) -> Iterator[str]:
+    for resource in request.get("resourceSpans", ()):
+        resource["scopeSpans"] = [
+            scope
+            for scope in resource.get("scopeSpans", ())
+            if scope.get("scope", {}).get("name") == "genai_otel"
+            and scope["scope"].get("version") != MADE_UP
+        ]
+    yield from _checker().request(request)
 
 
 @cache

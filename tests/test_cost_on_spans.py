@@ -122,7 +122,7 @@ def grow(tree: Any) -> None:
     kind, sent, made, inside = tree
     with genai_otel.operation(kind, None if kind in CALLS else "it") as op:
         if kind in CALLS:
-            op.model, op.usage.input, op.usage.output = "ok", sent, made
+            op.provider, op.model, op.usage.input, op.usage.output = "house", "ok", sent, made
         for each in inside:
             grow(each)
 
@@ -233,7 +233,8 @@ def test_what_is_measured_has_no_dimensions_but_the_declared(
 def test_names_of_prompts_are_bounded(capture: Capture) -> None:
     for number in range(520):
         with genai_otel.scope(prompt=f"p{number}"), genai_otel.operation("chat") as op:
-            op.model, op.usage.input, op.usage.output = "ok", 1, 1
+            op.provider, op.model = "house", "ok"
+            op.usage.input, op.usage.output = 1, 1
     told = {
         point.attributes["gen_ai.prompt.name"] for point in capture.metrics()["genai_otel.cost"]
     }
@@ -264,7 +265,8 @@ def test_the_price_is_that_of_the_calls_start(monkeypatch: pytest.MonkeyPatch) -
     for clock in (lambda: int(eve * 1e9), time.time_ns):
         monkeypatch.setattr("genai_otel.recorder.recorder.time_ns", clock)
         with genai_otel.operation("chat") as op:
-            op.model, op.usage.input, op.usage.output = "ok", 12, 8
+            op.provider, op.model = "house", "ok"
+            op.usage.input, op.usage.output = 12, 8
     told = [span.attributes["gen_ai.usage.cost"] for span in capture.spans]
     genai_otel.shutdown()
     capture.meter_provider.shutdown()

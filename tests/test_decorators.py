@@ -411,3 +411,26 @@ def test_unknown_kind_is_a_step(
     with operation("chatt", "typo") as op:
         op.result = 1
     genai_otel_capture.span("task typo")
+
+
+def test_messages_by_hand_may_be_written_as_providers_take_them(
+    genai_otel_capture: Capture,
+) -> None:
+    with operation("chat") as op:
+        op.provider, op.system = "my-own-server", "Be brief."
+        op.input = [{"role": "user", "content": "Hello"}, "Anyone there?"]  # type: ignore[typeddict-item,list-item]
+        op.tools = [{"type": "function", "function": {"name": "clock", "description": "Time."}}]
+        op.output, op.finish_reasons = "Hi.", ["stop"]  # type: ignore[assignment]
+    told = genai_otel_capture.span().attributes
+    assert json.loads(told["gen_ai.system_instructions"]) == [
+        {"type": "text", "content": "Be brief."}
+    ]
+    assert json.loads(told["gen_ai.input.messages"]) == [
+        {"role": "user", "parts": [{"type": "text", "content": "Hello"}]},
+        {"role": "user", "parts": [{"type": "text", "content": "Anyone there?"}]},
+    ]
+    assert json.loads(told["gen_ai.tool.definitions"]) == [
+        {"type": "function", "name": "clock", "description": "Time."}
+    ]
+    (answer,) = json.loads(told["gen_ai.output.messages"])
+    assert answer["parts"] == [{"type": "text", "content": "Hi."}]

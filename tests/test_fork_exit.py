@@ -231,6 +231,9 @@ print(os.waitpid(pid, 0)[1])
 
 
 @forking
+@pytest.mark.unconventional(
+    "by hand, by a name of their own", "[name]", "[missing] gen_ai.provider.name"
+)
 def test_a_fork_while_others_hold_our_locks(provider: Provider, tmp_path: Path) -> None:
     """A thread that calls while the process forks must not leave the child stuck."""
     code = """

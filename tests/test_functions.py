@@ -65,6 +65,7 @@ READER = Reader(Kind.CHAT, _ask, _answer, None, _Words, model=lambda given: give
 
 def _origin(given: dict[str, Any], op: Operation) -> None:
     op.provider, op.host = getattr(given.get("self"), "name", "lumen"), "lumen.example"
+    op.port = 443
 
 
 ADAPTER = Adapter(
@@ -79,12 +80,19 @@ ADAPTER = Adapter(
             for name in NAMES[7:]
         ),
         *(
-            function(f"tests.lumen:{name}", READER, stream=True, lazy=True, inner="words")
+            function(
+                f"tests.lumen:{name}",
+                READER,
+                origin=_origin,
+                stream=True,
+                lazy=True,
+                inner="words",
+            )
             for name in ("block", "block_later")
         ),
         function("tests.lumen:Client.ask", READER, origin=_origin, captured=True),
-        function("tests.lumen:Client.stream", READER, stream=True, inner="_words"),
-        function("tests.lumen:Client.stubborn", READER, stream=True),
+        function("tests.lumen:Client.stream", READER, origin=_origin, stream=True, inner="_words"),
+        function("tests.lumen:Client.stubborn", READER, origin=_origin, stream=True),
         *followed("tests.lumen:Stubborn"),
         *followed("tests.lumen:Stream", steps=False),
     ),

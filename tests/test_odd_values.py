@@ -216,6 +216,7 @@ FIELDS = (
 )  # fmt: skip
 
 
+@pytest.mark.unconventional("nothing is known but one odd value", "[missing]", "[name]")
 @each_value
 def test_as_every_fact_filled_by_hand(genai_otel_capture: Capture, name: str) -> None:
     for field in FIELDS:
@@ -251,6 +252,7 @@ def test_generators_are_not_consumed(genai_otel_capture: Capture) -> None:
     numbers, mapped, opened = _numbers(), map(str, [1, 2]), iter([5])
     step(lambda *given: given)(numbers, mapped, opened)
     with operation("chat") as op:
+        op.provider = "openai"
         op.arguments, op.result, op.input = numbers, mapped, opened
         op.documents = op.output = op.tools = numbers  # type: ignore[assignment]
     assert (list(numbers), list(mapped), list(opened)) == ([0, 1, 2], ["1", "2"], [5])
@@ -261,6 +263,7 @@ def test_what_is_filled_by_hand_stays_the_hosts(genai_otel_capture: Capture) -> 
     """The span's JSON needs finish reasons in messages; the host's own messages get none."""
     output = [{"role": "assistant", "parts": [{"type": "text", "content": "x"}]}]
     with operation("chat") as op:
+        op.provider = "openai"
         op.output = output  # type: ignore[assignment]
         op.finish_reasons = ["stop"]
     assert output == [{"role": "assistant", "parts": [{"type": "text", "content": "x"}]}]
@@ -287,6 +290,7 @@ def test_numpy(genai_otel_capture: Capture) -> None:
     vector = numpy.zeros(3_072)
     assert step(lambda v: v)(vector) is vector
     with operation("embeddings") as op:
+        op.provider = "openai"
         op.usage.input = numpy.int64(5)
     attributes_are_fine(genai_otel_capture)
 

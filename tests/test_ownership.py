@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from genai_otel.testing import Capture
     from tests.provider import Provider
 
+# A name that was given stands, though the conventions would have the model there.
+pytestmark = pytest.mark.unconventional("told by hand", "[name]", "[missing] gen_ai.provider.name")
+
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 INPUT, OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 DURATION, TOKENS = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"

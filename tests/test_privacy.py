@@ -362,7 +362,8 @@ def test_every_place_of_a_span(capture: Capture) -> None:
 def test_metrics_are_judged_too(capture: Capture) -> None:
     record(capture, None)
     with operation("chat") as op:
-        op.model, op.response_model, op.usage.input = f"model of {MAIL}", KEY, 3
+        op.provider, op.usage.input = "house", 3
+        op.model, op.response_model = f"model of {MAIL}", KEY
     with operation("agent", f"agent {MAIL}"):
         pass
     told = str(capture.metrics())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +20,9 @@ from tests.test_otlp_json import SPANS, VALUES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from opentelemetry.sdk.trace import ReadableSpan
+
+pytestmark = pytest.mark.unconventional("spans of every shape, and damage, to be read")
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

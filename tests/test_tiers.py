@@ -157,7 +157,8 @@ def test_a_call_told_by_hand_has_one_too() -> None:
     genai_otel.instrument(destinations=capture.exporter, prices=prices)
     for tier in ("batch", None):
         with genai_otel.operation("chat") as op:
-            op.model, op.tier, op.usage.input, op.usage.output = "house", tier, 1000, 100
+            op.provider, op.model, op.tier = "home", "house", tier
+            op.usage.input, op.usage.output = 1000, 100
     costs = [span.attributes.get("gen_ai.usage.cost") for span in capture.spans]
     genai_otel.shutdown()
     capture.meter_provider.shutdown()

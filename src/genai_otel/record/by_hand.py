@@ -8,12 +8,15 @@ is brought into its type, or counts as unknown, without running code of the valu
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .content import text
 from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, Verdict
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WORDS = (
     "name",
@@ -26,6 +29,7 @@ _WORDS = (
     "response_id",
     "tier",
 )
+_OUTPUT_TYPES = ("text", "json", "image", "speech", None)
 _CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
 
 
@@ -51,7 +55,10 @@ class HandMade(Operation):
         self.records, self.rows = _count(self.records), _count(self.rows)
         self.finish_reasons = _reasons(self.finish_reasons)
         self.input, self.output = _said(self.input, "user"), _said(self.output, "assistant")
-        self.system = _parts(self.system)
+        self.system, self.tools = _parts(self.system), _tools(self.tools)
+        self.documents = _documents(self.documents)
+        if self.output_type not in _OUTPUT_TYPES:
+            self.output_type = None
         self.params, self.details = _fields(self.params), _fields(self.details)
         self.stream, self.completed = self.stream is True, _truth(self.completed)
         self._settle_values()
@@ -125,17 +132,43 @@ def _reasons(value: Any) -> list[str] | None:
     return [str(reason) for reason in plain] if type(plain) is list else None
 
 
+def _objects(plain: Any, written: Callable[[str], Any] | None = None) -> list[dict[str, Any]]:
+    """The objects of a list, as the schemas have it; a mere text is ``written`` as one."""
+    listed = plain if type(plain) is list else [plain]
+    found = [written(item) if written and type(item) is str else item for item in listed]
+    return [item for item in found if type(item) is dict]
+
+
 def _parts(plain: Any) -> Any:
-    return [text(plain)] if type(plain) is str else plain
+    return [part for part in _objects(plain, text) if type(part.get("type")) is str] or None
 
 
 def _said(plain: Any, role: str) -> Any:
-    """Messages; a mere text is one."""
-    if type(plain) is str:
-        return [{"role": role, "parts": _parts(plain)}]
-    if type(plain) is list:
-        return [message for message in plain if type(message) is dict] or None
-    return None
+    """Messages; a mere text is one, and ``content`` is as good as ``parts``."""
+    found = []
+    for item in _objects(plain, lambda words: {"content": words}):
+        message = {"role": role, **item}
+        parts = _parts(message.pop("content", None)) or _parts(message.get("parts"))
+        if parts:
+            found.append({**message, "role": str(message["role"]), "parts": parts})
+    return found or None
+
+
+def _tools(plain: Any) -> Any:
+    """Definitions, with their fields in a ``function`` of theirs or beside it."""
+    found = []
+    for item in _objects(plain):
+        inner = item.get("function")
+        tool = {"type": "function", **(inner if type(inner) is dict else item)}
+        if type(tool.get("name")) is str and type(tool["type"]) is str:
+            found.append(tool)
+    return found or None
+
+
+def _documents(plain: Any) -> Any:
+    """Without an id of its own a document's rank serves."""
+    found = _objects(plain, lambda words: {"content": words})
+    return [{"id": str(rank), **item} for rank, item in enumerate(found)] or None
 
 
 def _verdict(value: Any) -> Verdict | None:

@@ -150,7 +150,9 @@ class Recorder:
         recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:
             op.capture = gate.capture
-            recording.found = _opening(op, context) if seen is None else {}
+            # A sampler of the host's decides which attributes it begins with: often none.
+            kept = seen is not None and getattr(span, "attributes", True)
+            recording.found = {} if kept else _opening(op, context)
         return recording
 
 
