@@ -22,7 +22,7 @@ SOURCES := src tests scripts examples semconv
 
 # Older client majors (pyproject.toml has their pins), and what is run in each one's environment.
 CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_joining.py \
-	tests/test_stream_usage.py tests/test_cost_on_spans.py
+	tests/test_stream_usage.py tests/test_cost_on_spans.py tests/adapters/test_openai_realtime.py
 CLIENTS := openai-2 openai-1 langchain-0 chroma-1 litellm others-older
 # What is run in an environment of its own, where that is not all of them.
 TESTS_langchain-0 := tests/test_langchain.py

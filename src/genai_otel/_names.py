@@ -172,6 +172,9 @@ GENAI_OTEL_RESPONSE_STALLS: Final = "genai_otel.response.stalls"
 GENAI_OTEL_RESPONSE_TIER: Final = "genai_otel.response.tier"
 GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN: Final = "genai_otel.response.time_per_output_token"
 GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN: Final = "genai_otel.response.time_to_first_token"
+GENAI_OTEL_SESSION_TURN_AUDIO_SIZE: Final = "genai_otel.session.turn.audio_size"
+GENAI_OTEL_SESSION_TURN_KIND: Final = "genai_otel.session.turn.kind"
+GENAI_OTEL_SESSION_TURNS: Final = "genai_otel.session.turns"
 GENAI_OTEL_STORE_RECORDS: Final = "genai_otel.store.records"
 GENAI_OTEL_TAGS: Final = "genai_otel.tags"
 GENAI_OTEL_TOTAL_COST: Final = "genai_otel.total.cost"
@@ -217,6 +220,7 @@ EVENT_GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS: Final = "gen_ai.client.inferenc
 EVENT_GEN_AI_CLIENT_OPERATION_EXCEPTION: Final = "gen_ai.client.operation.exception"
 EVENT_GEN_AI_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 EVENT_GENAI_OTEL_BUDGET_BREACHED: Final = "genai_otel.budget.breached"
+EVENT_GENAI_OTEL_SESSION_TURN: Final = "genai_otel.session.turn"
 
 # Metrics.
 METRIC_DB_CLIENT_OPERATION_DURATION: Final = "db.client.operation.duration"

@@ -13,6 +13,7 @@ from genai_otel.engine.families.stainless import stainless
 from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, string
 from genai_otel.record import Kind, media, text
 
+from . import _openai_realtime
 from . import _openai_wire as wire
 from ._openai_usage import count
 
@@ -246,5 +247,8 @@ ADAPTER = Adapter(
     distribution="openai",
     oldest="1.40",
     untested="4",
-    patches=stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS),
+    patches=(
+        *stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS),
+        *_openai_realtime.patches(provider),
+    ),
 )

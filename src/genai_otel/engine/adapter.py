@@ -32,6 +32,14 @@ class Accumulator(Protocol):
         ...
 
 
+class Conversation(Accumulator, Protocol):
+    """Folds what passes in a session into its Operation; as much as the newest turns."""
+
+    def sent(self, event: Any) -> None:
+        """Takes what the host sends; ``add`` takes what it receives."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """How one endpoint's request and reply are read.

@@ -202,6 +202,10 @@ class Call:
         """Takes a chunk that is not of the common form; whether it held a token."""
         return bool(self._guard.run(self.fold().add, chunk))
 
+    def noted(self, event: Any) -> None:
+        """Takes what the host sends in a session."""
+        self._guard.run(getattr(self.fold(), "sent", bool), event)
+
     def reading(self) -> bool:
         """Whether the stream's generator is running: then that one sees how the stream ends."""
         watcher = self.watcher() if self.watcher is not None else None

@@ -77,11 +77,14 @@ def parsed(arguments: Any) -> Any:
         return arguments
 
 
+_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
+
+
 @lru_cache(maxsize=1_000)
 def address(url: str) -> tuple[str | None, int | None]:
     """Host and port of a base URL; the usual port where it names none."""
     try:
         parts = urlsplit(url)
-        return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+        return parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None, None

@@ -125,12 +125,13 @@ async def _watched_async(  # noqa: C901 - as said
 def around(
     holder: Any,
     methods: Sequence[str],
-    before: Callable[[], None] | None,
+    before: Callable[[tuple[Any, ...]], None] | None,
     after: Callable[[BaseException | None, Any], None],
 ) -> Callable[[], None]:
     """Calls ``before`` and ``after`` around these methods of ``holder``.
 
-    ``after`` is given what was raised and what was returned.
+    ``before`` is given the arguments, those by position; ``after`` what was raised, and what was
+    returned.
 
     The stand-ins lie on the instance, until what is returned here is called. They hold ``holder``,
     so that it takes the garbage collector to find it; nothing else does.
@@ -167,7 +168,7 @@ def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original, _SHOWN, ())
     def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
-            contained(before)
+            contained(before, args)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
@@ -183,7 +184,7 @@ def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original, _SHOWN, ())
     async def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
-            contained(before)
+            contained(before, args)
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:

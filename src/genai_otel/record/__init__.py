@@ -28,6 +28,7 @@ from .operation import (
     Refusal,
     Scalar,
     Timing,
+    Turn,
     Verdict,
 )
 from .snapshot import snapshot
@@ -52,6 +53,7 @@ __all__ = [
     "Timing",
     "ToolCall",
     "ToolResult",
+    "Turn",
     "Usage",
     "Verdict",
     "media",

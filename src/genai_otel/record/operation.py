@@ -196,6 +196,18 @@ class PromptTag(NamedTuple):
     digest: str
 
 
+class Turn(NamedTuple):
+    """One turn of a session, told by an event of its span: facts that are no content.
+
+    ``at`` is a reading of the clock of ``Timing``; ``kind`` is ``input``, ``response``,
+    ``tool_call``, ``tool_result`` or ``error``.
+    """
+
+    at: float
+    kind: str
+    facts: Mapping[str, Any]
+
+
 class Operation:
     """One thing that happened. Fields that nobody knows stay ``None``.
 
@@ -243,6 +255,8 @@ class Operation:
     category: str | None = None  # one of CATEGORIES; told from the failure where nobody sets it
     cost: Any = None  # enrich.pricing.Cost: record knows no prices
     completed: bool | None = None
+    turns: Sequence[Turn] | None = None
+    """Of a session, the newest. More may come, so that nothing of it is told at its start."""
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         self.kind, self.name = kind, name

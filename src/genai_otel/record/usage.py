@@ -88,6 +88,13 @@ class Usage:
                 else:
                     rest -= size
 
+    def add(self, other: Usage) -> None:
+        """Adds what another call used, where both belong to one whole, a session's responses."""
+        mine = vars(self)
+        for name, value in vars(other).items():
+            if value is not None and name != "estimated":
+                mine[name] = (mine.get(name) or 0) + value
+
     def absorb(self, other: Usage) -> None:
         """Takes from ``other``, which counted the same call, what is unknown here."""
         mine, theirs = vars(self), vars(other)

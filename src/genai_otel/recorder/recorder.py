@@ -34,7 +34,7 @@ from .ownership import (
     taker,
     within,
 )
-from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, utf8
+from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, turn_facts, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -219,7 +219,8 @@ class Recording(Layer):
 
         Raises a ``Refusal`` of a hard budget.
         """
-        if self.recorded and not (self.op.by_hand or self.op.secondhand):
+        op = self.op
+        if self.recorded and not (op.by_hand or op.secondhand or op.turns is not None):
             self._encoded = True
             request(self.op, self.found)
         if self.weighs:
@@ -297,11 +298,20 @@ class Recording(Layer):
                     if spending.breached:
                         facts = self._gate.attributes(budget_facts(spending))
                         self._span.add_event(names.EVENT_GENAI_OTEL_BUDGET_BREACHED, facts)
+                for turn in op.turns or ():
+                    facts = self._gate.attributes(turn_facts(turn))
+                    self._span.add_event(
+                        names.EVENT_GENAI_OTEL_SESSION_TURN, facts, self._time(turn.at)
+                    )
                 if op.failure is not None:
                     _tell_failure(self._span, op.failure, self._gate)
             finally:
                 ended = op.timing.ended or op.timing.started
-                self._span.end(self._started + int((ended - op.timing.started) * 1e9))
+                self._span.end(self._time(ended))
+
+    def _time(self, reading: float) -> int:
+        """When a reading of the clock was taken."""
+        return self._started + int((reading - self.op.timing.started) * 1e9)
 
 
 class Joined(Layer):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from genai_otel.enrich.budget import Spending
     from genai_otel.enrich.pricing import Cost
-    from genai_otel.record import Failure, Operation, Timing, Usage, Verdict
+    from genai_otel.record import Failure, Operation, Timing, Turn, Usage, Verdict
 
     Attributes = dict[str, Any]
 
@@ -330,6 +330,30 @@ def budget_facts(spending: Spending) -> Attributes:
     }
 
 
+_TURN = {
+    "response_id": names.GEN_AI_RESPONSE_ID,
+    "finish_reasons": names.GEN_AI_RESPONSE_FINISH_REASONS,
+    "input": names.GEN_AI_USAGE_INPUT_TOKENS,
+    "output": names.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "tool": names.GEN_AI_TOOL_NAME,
+    "call_id": names.GEN_AI_TOOL_CALL_ID,
+    "audio_size": names.GENAI_OTEL_SESSION_TURN_AUDIO_SIZE,
+    "error": names.ERROR_TYPE,
+    "code": names.GENAI_OTEL_ERROR_CODE,
+}
+"""Facts of a session's turn -> their attribute."""
+
+
+def turn_facts(turn: Turn) -> Attributes:
+    """What the event of a session's turn tells, where it is known."""
+    found: Attributes = {names.GENAI_OTEL_SESSION_TURN_KIND: turn.kind}
+    for name, value in turn.facts.items():
+        attribute = _TURN.get(name)
+        if attribute is not None and value is not None:
+            found[attribute] = utf8(value) if type(value) is str else value
+    return found
+
+
 def _attempts(timing: Timing, found: Attributes) -> None:
     if timing.attempts > 1:
         found[names.GENAI_OTEL_RESPONSE_ATTEMPTS] = timing.attempts
@@ -366,6 +390,7 @@ _DETAILS = {
     "system_fingerprint": names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
     "guardrail_layer": names.GENAI_OTEL_GUARDRAIL_LAYER,
     "guardrail_phase": names.GENAI_OTEL_GUARDRAIL_PHASE,
+    "turns": names.GENAI_OTEL_SESSION_TURNS,
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
     "policy_version": names.GEN_AI_GUARDRAIL_POLICY_VERSION,
 }

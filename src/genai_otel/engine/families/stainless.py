@@ -336,7 +336,7 @@ class _Body:
         closing = around(response, ("close", "aclose"), None, self._closed)
         return lambda: (reading(), closing())[0]
 
-    def _begun(self) -> None:
+    def _begun(self, _args: tuple[Any, ...]) -> None:
         self._reading = True
 
     def _read(self, error: BaseException | None, _result: Any) -> None:

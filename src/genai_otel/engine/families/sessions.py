@@ -1,0 +1,120 @@
+"""Sessions: one connection over which events go both ways, from its being opened to its end.
+
+A manager is entered and gives the connection; of that the methods are watched by which the host
+sends, receives and closes, each on the object itself. A session ends when the host closes it, when
+the connection is lost and the client will not open another, or when nobody holds it any more.
+Nothing in between runs in its context: what the host does there is no part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from genai_otel.engine.adapter import Patch
+from genai_otel.engine.observe import OPEN
+from genai_otel.engine.streams import around
+from genai_otel.engine.wrap import wrap, wrap_async
+from genai_otel.record import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.engine.adapter import Reader
+    from genai_otel.engine.observe import Call, Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """How the sessions of one library are read.
+
+    ``origin`` is given the manager: who serves, and the model asked for. ``reader.stream`` is a
+    ``Conversation``, given what ``sends`` is called with and what ``receives`` returns. ``waits``
+    is the method that raises when the connection is lost. ``lost`` tells whether an error says so,
+    and ``fine`` whether that was in good order. ``reopens``: whether the client would open another
+    connection by itself.
+    """
+
+    reader: Reader
+    origin: Callable[[Any, Operation], None]
+    lost: Callable[[BaseException], bool]
+    fine: Callable[[BaseException], bool]
+    reopens: Callable[[Any], bool]
+    sends: str = "send"
+    receives: str = "parse_event"
+    waits: str = "recv_bytes"
+
+
+def sessions(manager: str, session: Session) -> tuple[Patch, ...]:
+    """The patches of a manager, ``module:Class``, of either colour, and however it is entered."""
+    make = partial(_stand_in, session)
+    ways = ("__enter__", "__aenter__", "enter")
+    return tuple(Patch(f"{manager}.{way}", make, optional=True) for way in ways)
+
+
+def _stand_in(session: Session, original: Any, observer: Observer) -> Any:
+    make = wrap_async if iscoroutinefunction(original) else wrap
+    return make(original, partial(_begin, session, observer), partial(_settle, session))
+
+
+def _begin(
+    session: Session, observer: Observer, args: tuple[Any, ...], _kwargs: dict[str, Any]
+) -> Call | None:
+    guard = observer.guard
+    return guard.run(_open, session, observer, args[0]) if guard.enabled else None
+
+
+def _open(session: Session, observer: Observer, manager: Any) -> Call | None:
+    op = Operation(session.reader.kind)
+    op.turns = ()  # so that nothing is told before the end
+    observer.guard.run(session.origin, manager, op)
+    return observer.open(session.reader, op, {})
+
+
+def _settle(session: Session, call: Call, connection: Any) -> None:
+    _Watch(session, call, connection)
+
+
+class _Watch:
+    """One open session; it does not keep the connection alive."""
+
+    def __init__(self, session: Session, call: Call, connection: Any) -> None:
+        self._session, self._connection = session, ref(connection)
+        self._error: BaseException | None = None
+        OPEN.add(call, self)
+        self._key = call.key
+        sending = around(connection, (session.sends,), self._sent, _nothing)
+        receiving = around(connection, (session.receives,), None, self._received)
+        waiting = around(connection, (session.waits,), None, self._waited)
+        closing = around(connection, ("close",), None, self._closed)
+        call.release = lambda: (sending(), receiving(), waiting(), closing())[0]
+        OPEN.hold(call, connection)
+
+    def _sent(self, args: tuple[Any, ...]) -> None:
+        call = OPEN.get(self._key)
+        if call is not None and args:
+            call.noted(args[0])
+
+    def _received(self, error: BaseException | None, event: Any) -> None:
+        call = OPEN.get(self._key)
+        if call is not None and error is None:
+            self._error = None
+            call.look(event)
+
+    def _waited(self, error: BaseException | None, _message: Any) -> None:
+        session = self._session
+        if error is None or not session.lost(error):
+            return
+        self._error = None if session.fine(error) else error
+        connection = self._connection()
+        if connection is None or not session.reopens(connection):
+            OPEN.end(self._key, self._error)
+
+    def _closed(self, _error: BaseException | None, _result: Any) -> None:
+        OPEN.end(self._key, self._error)
+
+
+def _nothing(_error: BaseException | None, _result: Any) -> None: ...
