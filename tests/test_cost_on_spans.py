@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,3 +303,54 @@ def test_bad_prices_are_refused_before_anything_is_recorded() -> None:
     with pytest.raises(ValueError, match="input"):
         genai_otel.instrument(prices={"models": {"m": {"input": "cheap"}}})
     assert not genai_otel.status().active
+
+
+TOLD = {
+    "openrouter": ("https://openrouter.ai/api/v1", {"cost": 0.95, "is_byok": False}, 0.95),
+    "openrouter, own key": (
+        "https://openrouter.ai/api/v1",
+        {"cost": 0.05, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.9}},
+        0.95,
+    ),
+    "openrouter, own key, of which nothing is told": (
+        "https://openrouter.ai/api/v1",
+        {"cost": 0.05, "is_byok": True},
+        None,
+    ),
+    "perplexity": ("https://api.perplexity.ai", {"cost": {"total_cost": 0.006}}, 0.006),
+    "xai": ("https://api.x.ai/v1", {"cost_in_usd_ticks": 37_756_000}, 0.0037756),
+    "nonsense": ("https://openrouter.ai/api/v1", {"cost": -1}, None),
+    "someone else, in whatever money": ("https://llm.example/v1", {"cost": 12}, None),
+}
+
+
+def answering(base_url: str, charged: dict[str, Any]) -> Any:
+    """A client of that host, which is answered here."""
+    http = import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+    usage = {"prompt_tokens": 12, "completion_tokens": 8, "total_tokens": 20, **charged}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "ok", "choices": [],
+            "usage": usage}  # fmt: skip
+    answers = http.MockTransport(lambda _: http.Response(200, json=body))
+    return openai.OpenAI(api_key="k", base_url=base_url, http_client=http.Client(transport=answers))
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_the_provider_says_that_it_charged(case: str) -> None:
+    base_url, charged, cost = TOLD[case]
+    capture = Capture()
+    genai_otel.instrument(destinations=capture.exporter)
+    with answering(base_url, charged) as client:
+        chat(client)
+    told = capture.span().attributes
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+    by_it = told.get("genai_otel.prices.version") == "provider"
+    assert by_it == (cost is not None)
+    assert not by_it or told["gen_ai.usage.cost"] == pytest.approx(cost)
+
+
+def test_ones_own_prices_come_before_what_the_provider_says(capture: Capture) -> None:
+    with answering("https://openrouter.ai/api/v1", {"cost": 9}) as client:
+        chat(client)
+    assert capture.span().attributes["gen_ai.usage.cost"] == pytest.approx(OK_CALL)

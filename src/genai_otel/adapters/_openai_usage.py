@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from genai_otel.engine.read import mapping
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
 
 if TYPE_CHECKING:
@@ -21,18 +22,50 @@ def count(usage: Json, op: Operation) -> None:
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
         if "queue_time" in usage:
             _note_times(usage, op)
+        charged = _CHARGED.get(op.provider or "")
+        if charged is not None:
+            op.usage.charged = charged(usage)
+
+
+def _openrouter(usage: Json) -> float | None:
+    """In credits, which are dollars; where one's own key is used, the model's maker bills the rest.
+
+    https://openrouter.ai/docs/use-cases/usage-accounting
+    """
+    cost = _amount(usage, "cost")
+    if usage.get("is_byok") is not True or cost is None:
+        return cost
+    upstream = _amount(mapping(usage, "cost_details"), "upstream_inference_cost")
+    return None if upstream is None else cost + upstream
+
+
+def _perplexity(usage: Json) -> float | None:
+    """https://docs.perplexity.ai/api-reference/chat-completions-post, ``usage.cost``."""
+    return _amount(mapping(usage, "cost"), "total_cost")
+
+
+def _xai(usage: Json) -> float | None:
+    """https://docs.x.ai/developers/cost-tracking."""
+    ticks = _amount(usage, "cost_in_usd_ticks")
+    return None if ticks is None else ticks / TICKS
+
+
+TICKS = 10**10
+"""That xAI has in a dollar."""
+_CHARGED = {"openrouter": _openrouter, "perplexity": _perplexity, "x_ai": _xai}
+"""Who says, in USD, what a call cost: of others a field of that name may be anything."""
 
 
 def _note_times(usage: Json, op: Operation) -> None:
     """Groq tells in seconds how long a call waited and was worked on; servers like it do, too."""
-    op.timing.queued = _seconds(usage, "queue_time")
-    prompt, completion = _seconds(usage, "prompt_time"), _seconds(usage, "completion_time")
+    op.timing.queued = _amount(usage, "queue_time")
+    prompt, completion = _amount(usage, "prompt_time"), _amount(usage, "completion_time")
     if prompt is not None and completion is not None:
         op.timing.server = prompt + completion
 
 
-def _seconds(usage: Json, key: str) -> float | None:
-    value = usage.get(key)
+def _amount(source: Json, key: str) -> float | None:
+    value = source.get(key)
     sane = isinstance(value, int | float) and 0 <= value < inf
     return float(value) if sane and value is not None else None
 

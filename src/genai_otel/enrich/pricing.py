@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genai_otel")
 
 Source: TypeAlias = "Mapping[str, Any] | str | Path | Override"
+TOLD = "provider"
+"""Stands for the version of a table where the provider itself says what the call cost."""
 _MOST_KNOWN = 1000
 
 
@@ -110,7 +112,8 @@ class PriceBook:
     ) -> Cost:
         """What ``usage`` cost at the request's time. Never raises for a bad payload.
 
-        ``model`` is what answered (``request_model`` what was asked for, where that differs).
+        ``model`` is what answered (``request_model`` what was asked for, where that differs). What
+        the provider says that it charged comes after the user's own prices, before the table's.
         """
         key = (provider, model, request_model, host, tier, batch, region)
         resolved = self._known.get(key) or self._resolve(Call(*key))
@@ -123,6 +126,10 @@ class PriceBook:
                 answer = self._asked(step, Call(*key), usage, moment)
                 if answer is not None:
                     return answer
+        if usage.charged is not None:
+            return Cost("priced", usage.charged, version=TOLD)
+        if resolved.listed is not None:
+            return self._charged(resolved.listed, usage, moment)
         return Cost(resolved.otherwise, version=self.version)
 
     def nothing(self, status: str) -> Cost:
@@ -132,7 +139,8 @@ class PriceBook:
     def quotes(self, call: Call) -> tuple[list[Quote], str]:
         """The quotes for such calls in the order asked, and the status where none holds."""
         resolved = self._resolve(call)
-        return [step for step in resolved.steps if isinstance(step, Quote)], resolved.otherwise
+        steps = (*resolved.steps, resolved.listed)
+        return [step for step in steps if isinstance(step, Quote)], resolved.otherwise
 
     def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
         """(biller, id) of the models that the bundled table knows."""

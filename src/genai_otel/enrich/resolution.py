@@ -64,9 +64,12 @@ class Quote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """The quotes and functions to ask, in their order; ``otherwise`` is the status of none."""
+    """The user's quotes and functions to ask, in their order, and the bundled table's quote;
+    ``otherwise`` is the status of none.
+    """
 
     steps: tuple[Quote | Override, ...]
+    listed: Quote | None
     otherwise: str
 
 
@@ -86,11 +89,11 @@ class Resolver:
         biller = self._biller(call)
         steps = tuple(self._overrides(call, biller))
         if not self.ready:
-            return Resolved(steps, "not_ready")
+            return Resolved(steps, None, "not_ready")
         if biller is None:
-            return Resolved(steps, "unknown_biller")
+            return Resolved(steps, None, "unknown_biller")
         quote, otherwise = self._listed(call.answered, call, biller, mapped=False)
-        return Resolved(steps if quote is None else (*steps, quote), otherwise)
+        return Resolved(steps, quote, otherwise)
 
     def _biller(self, call: Call) -> str | None:
         """Who bills. A host that nobody is known to serve is a server of somebody's own."""

@@ -72,6 +72,7 @@ class HandMade(Operation):
         for name in COUNTS:
             setattr(self.usage, name, _count(getattr(self.usage, name)))
         self.usage.seconds = snapshot(self.usage.seconds)
+        self.usage.charged = snapshot(self.usage.charged)
         self.usage.estimated = _words(self.usage.estimated)
         self.usage.settle()
         if type(self.failure) is not Failure:

@@ -26,8 +26,8 @@ class Usage:
     ``cache_read`` and ``audio_input`` or ``image_input``. ``processed_input`` and
     ``processed_output`` are what the model saw where the provider bills another number.
     ``images`` were made, ``seconds`` of audio or video heard or made, ``characters`` spoken and
-    ``pages`` read: some models are billed by these. ``estimated`` is the method where nobody
-    counted.
+    ``pages`` read: some models are billed by these. ``charged`` is what the provider says that the
+    call cost, in USD. ``estimated`` is the method where nobody counted.
 
     A plain class whose defaults stand on the class: one is made for every call, recorded or not.
     """
@@ -59,6 +59,7 @@ class Usage:
     seconds: float | None = None
     characters: int | None = None
     pages: int | None = None
+    charged: float | None = None
 
     estimated: str | None = None
 
@@ -75,8 +76,9 @@ class Usage:
         for name, value in known.items():
             if name not in _NO_COUNTS and not _is_count(value):
                 known[name] = None
-        if known.get("seconds") is not None and not _is_length(known["seconds"]):
-            known["seconds"] = None
+        for name in _LENGTHS:
+            if known.get(name) is not None and not _is_length(known[name]):
+                known[name] = None
         for total, parts in _PARTS:
             rest = known.get(total)
             if rest is None:
@@ -122,7 +124,8 @@ class Usage:
         }
 
 
-_NO_COUNTS = ("estimated", "seconds")
+_LENGTHS = ("seconds", "charged")
+_NO_COUNTS = ("estimated", *_LENGTHS)
 COUNTS = tuple(name for name in Usage.__annotations__ if name not in _NO_COUNTS)
 
 # Parts of one row do not overlap; where they are too much together, the later one is disbelieved.
