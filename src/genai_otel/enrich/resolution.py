@@ -64,8 +64,9 @@ class Quote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """The user's quotes and functions to ask, in their order, and the bundled table's quote;
-    ``otherwise`` is the status of none.
+    """The user's quotes and functions to ask, in their order, and what the bundled table says.
+
+    ``otherwise`` is the status where none holds.
     """
 
     steps: tuple[Quote | Override, ...]
