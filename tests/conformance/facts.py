@@ -113,7 +113,7 @@ def _first_token(told: Any) -> str | None:
 def truth_of(visit: Visit) -> Truth:
     """What the provider told this visitor, who may have left early; nothing where there is none."""
     cell, endpoint, mode = visit.cell, visit.endpoint, visit.mode
-    if not visit.served:
+    if endpoint.served is None:
         return Truth()
     row: Any = cell.scenario
     if mode.stream and visit.ending.early:
@@ -121,7 +121,7 @@ def truth_of(visit: Visit) -> Truth:
         row = replace(SCENARIOS[cell.scenario], ending="cut", stop=stop)
     return truth(
         row,
-        cell.endpoint,
+        endpoint.served.name,
         model=cell.scenario,
         stream=mode.stream,
         include_usage=mode.usage,
@@ -147,8 +147,8 @@ def expected(library: Library, visit: Visit, port: int) -> Facts:
         "operation": visit.endpoint.operation,
         "provider": library.providers.get(visit.cell.client, library.providers["plain"]),
         "model": model,
-        "host": "127.0.0.1" if visit.served else None,
-        "port": port if visit.served else None,
+        "host": "127.0.0.1" if visit.endpoint.served else None,
+        "port": port if visit.endpoint.served else None,
         "stream": visit.mode.stream or None,
         "error": error,
         "status": "ERROR" if error else "UNSET",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.conformance.table import Library
 
 ROWS = {
+    "anthropic": "anthropic_rows",
     "openai": "openai_rows",
 }
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
@@ -20,7 +21,6 @@ _TO_COME = "tested on its own, under tests/adapters; its rows are to come"
 _IN_PROCESS = "runs in this process: no wire to compare"
 _STORE = "a vector store, which has no models: tested on its own"
 WITHOUT_ROWS = {
-    "anthropic": _TO_COME,
     "bedrock": _TO_COME,
     "cerebras": _TO_COME,
     "chroma": _STORE,

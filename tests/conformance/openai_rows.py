@@ -9,7 +9,7 @@ import openai
 from openai import types
 
 from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
-from tests.conformance.stainless_doors import DOORS, Route
+from tests.conformance.stainless_doors import DOORS, GAPS, Route
 from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode
 from tests.conformance.visits import entered, now
 from tests.provider import SCENARIOS
@@ -302,24 +302,9 @@ _TOUCHES: dict[str, tuple[str, ...]] = {
     "results": ("verdict",),
 }
 
-_SPEECHLESS = (*ANSWERS, "dimensions", "verdict")
 _ANSWERED = set(ANSWERS) - {"response id", "response model", "first token"}
 _GAPS = (
-    Gap(
-        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
-        _SPEECHLESS,
-        {"door": "lines", "scenario": "ok"},
-    ),
-    Gap(
-        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
-        _SPEECHLESS,
-        {"door": "bytes", "scenario": "ok", "mode": "stream"},
-    ),
-    Gap(
-        "an error which comes as JSON instead of a stream is to the client a stream without events",
-        ("error", "status"),
-        {"scenario": "error-200", "mode": "stream"},
-    ),
+    *GAPS,
     Gap(
         "sound is not looked into, not even where it is the JSON of an error",
         ("error", "status"),

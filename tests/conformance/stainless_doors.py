@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.conformance.table import Door
+from tests.conformance.facts import ANSWERS
+from tests.conformance.table import Door, Gap
 from tests.conformance.visits import entered, now
 
 if TYPE_CHECKING:
@@ -75,3 +76,23 @@ DOORS = {
         Door("post", post),
     )
 }
+
+_SPEECHLESS = (*ANSWERS, "dimensions", "verdict")
+GAPS = (
+    Gap(
+        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
+        _SPEECHLESS,
+        {"door": "lines", "scenario": "ok"},
+    ),
+    Gap(
+        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
+        _SPEECHLESS,
+        {"door": "bytes", "scenario": "ok", "mode": "stream"},
+    ),
+    Gap(
+        "an error which comes as JSON instead of a stream is to the client a stream without events",
+        ("error", "status"),
+        {"scenario": "error-200", "mode": "stream"},
+    ),
+)
+"""What none of them tells."""

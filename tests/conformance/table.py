@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tests.conformance.visits import Visit
     from tests.provider import Provider
+    from tests.provider.wire import Endpoint as Served
 
 COLOURS = ("sync", "async")
 
@@ -64,6 +65,13 @@ class Endpoint:
     """What a reader takes of a stream before it leaves early."""
     told: Callable[[Cell], Mapping[str, Any]] = lambda _cell: {}
     """Further facts of an answer that was read."""
+    wire: str = ""
+    """As `tests.provider` names it, where the name is that of another endpoint already."""
+
+    @property
+    def served(self) -> Served | None:
+        """What answers there; nothing, where no provider does."""
+        return BY_NAME.get(self.wire or self.name)
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Door:
     scenarios: str = ""
     """The scenarios that can be had through it; all, when not given."""
     counts: Mapping[str, str] = field(default_factory=dict)
-    """By endpoint: the type of the items that stand for a chunk each; all of them, if none."""
+    """By endpoint: the types of the items that stand for a chunk each; all of them, if none."""
     unread: Literal["never", "streams", "always"] = "never"
     """Whether it leaves without having read the answer."""
 
@@ -244,7 +252,7 @@ def _cells_of(
 def _streams_only(endpoint: Endpoint, scenario: str) -> bool:
     """Whether a whole reply shows nothing of what the scenario is about."""
     row = SCENARIOS.get(scenario)
-    served = BY_NAME.get(endpoint.name)
+    served = endpoint.served
     if row is None or served is None or served.frames is None:
         return False
     return bool(

@@ -48,7 +48,7 @@ def test_cell(bench: Bench, cell: Cell) -> None:
     visit, asked = visited(bench, library, cell)
     assert visit.seen() == bare.seen()
     assert sent(library, asked) == sent(library, asked_bare)
-    if visit.served and not asked:  # a stream that sends nothing before it is read
+    if visit.endpoint.served and not asked:  # a stream that sends nothing before it is read
         assert (visit.ending.take, bench.spans(), bench.points()) == (False, (), {})
         return
     (span,) = bench.spans()

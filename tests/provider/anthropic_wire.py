@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.provider.wire import Ask, Endpoint, Frame, Json
@@ -36,12 +37,12 @@ ERRORS = {
 }
 
 
-def ask(request: Request, _: re.Match[str]) -> Ask:
+def ask(request: Request, match: re.Match[str]) -> Ask:
     body: Json = request.json if isinstance(request.json, dict) else {}
     turns = [turn for turn in body.get("messages") or () if isinstance(turn, dict)]
     users = [turn for turn in turns if turn.get("role") == "user"]
     return Ask(
-        model=str(body.get("model", "unknown")),
+        model=match["model"] or str(body.get("model", "unknown")),
         endpoint="messages",
         stream=body.get("stream") is True,
         include_usage=True,
@@ -75,8 +76,13 @@ def spell_usage(usage: Usage) -> Json:
         "cache_read_input_tokens": read,
         "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
         "output_tokens": usage.output,
+        **_details(usage),
         "service_tier": "standard",
     }
+
+
+def _details(usage: Usage) -> Json:
+    return {"output_tokens_details": {"thinking_tokens": usage.reasoning or 0}}
 
 
 def _message(ask: Ask, scenario: Scenario) -> Json:
@@ -119,14 +125,18 @@ def whole(ask: Ask, scenario: Scenario) -> Json:
         body["usage"] = None
     elif scenario.report == "never":
         del body["usage"]
-    if scenario.flavour == "null-choices":
+    if scenario.flavour in {"null-choices", "null-message"}:
         body["content"] = None
+    if scenario.flavour == "null-choices":
+        body["stop_reason"] = None
     if scenario.flavour == "future":
         body["hologram"] = {"depth": 3}
-        body["content"].append({"type": "quantum", "qubits": [0, 1]})
+        body["content"].append(_UNKNOWN)
         body["usage"]["wormholes"] = {"left": 1}
     return body
 
+
+_UNKNOWN = {"type": "quantum", "qubits": [0, 1]}
 
 # -------------------------------------------------------------------------------------- streaming
 
@@ -145,19 +155,23 @@ class _Events:
 
     def start(self) -> Iterator[Frame]:
         if self._scenario.report in {"never", "null"}:
-            self._message["usage"] = None
+            self._message["usage"], begun = None, None
         else:
             self._message["usage"] = {**self._message["usage"], "output_tokens": 1}
-        yield _event({"type": "message_start", "message": self._message})
+            begun = replace(self._scenario.usage, output=None, reasoning=None)
+        yield _event({"type": "message_start", "message": self._message}, usage=begun)
         if self._scenario.flavour == "future":
             yield _event({"type": "message_hologram", "depth": 3})
+        if self._scenario.flavour == "null-delta":
+            yield _event({"type": "content_block_delta", "index": 0, "delta": None})
 
     def piece(self, piece: Piece) -> Iterator[Frame]:
         kind = "call" if piece.kind == "arguments" else piece.kind
         key = ("text" if kind == "refusal" else kind, piece.slot)
         if key not in self._blocks:
             yield from self.stop()
-            index = self._blocks[key] = len(self._blocks)
+            others = sum(kind != "call" for kind, _ in self._blocks)
+            index = self._blocks[key] = others + piece.slot
             block = _OPENING[key[0]](piece)
             opened = {"type": "content_block_start", "index": index, "content_block": block}
             yield _event(opened, piece=piece if piece.kind == "call" else None)
@@ -168,19 +182,25 @@ class _Events:
             yield _event({"type": "content_block_delta", "index": at, "delta": delta}, piece=piece)
 
     def stop(self) -> Iterator[Frame]:
+        """Ends the block that is open; tools' calls, which may take turns, end together."""
         if self._open is not None and self._open[0] != "call":
-            yield self._stopped(self._blocks[self._open])
+            yield from self._stopped(self._open)
         self._open = None
 
     def end(self) -> Iterator[Frame]:
         reply = self._scenario.replies[0]
-        for key, index in self._blocks.items():
+        for key in self._blocks:
             if key == self._open or key[0] == "call":
-                yield self._stopped(index)
+                yield from self._stopped(key)
         self._open = None
+        if self._scenario.flavour == "future":
+            at = len(self._blocks)
+            opened = {"type": "content_block_start", "index": at, "content_block": _UNKNOWN}
+            yield _event(opened)
+            yield _event({"type": "content_block_stop", "index": at})
         reason = _reason(reply)
         usage = None if self._scenario.report in {"never", "null"} else self._scenario.usage
-        told = {"output_tokens": usage.output} if usage else None
+        told = {"output_tokens": usage.output, **_details(usage)} if usage else None
         delta = {"stop_reason": reason, "stop_sequence": None}
         yield _event(
             {"type": "message_delta", "delta": delta, "usage": told},
@@ -189,8 +209,12 @@ class _Events:
         )
         yield _event({"type": "message_stop"})
 
-    def _stopped(self, index: int) -> Frame:
-        return _event({"type": "content_block_stop", "index": index})
+    def _stopped(self, key: tuple[str, int]) -> Iterator[Frame]:
+        at = self._blocks[key]
+        if key[0] == "reasoning":
+            signed = {"type": "signature_delta", "signature": SIGNATURE}
+            yield _event({"type": "content_block_delta", "index": at, "delta": signed})
+        yield _event({"type": "content_block_stop", "index": at})
 
 
 _OPENING = {
@@ -209,6 +233,14 @@ _DELTAS = {
     "reasoning": lambda words: {"type": "thinking_delta", "thinking": words},
     "arguments": lambda words: {"type": "input_json_delta", "partial_json": words},
 }
+
+
+def _pinging(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
+    """As the API itself sends them: the first event is followed by one that says nothing."""
+    for at, frame in enumerate(frames(ask, scenario)):
+        yield frame
+        if at == 0:
+            yield _event({"type": "ping"}, handed=False)
 
 
 def frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
@@ -235,20 +267,23 @@ STREAM_ERROR = {"type": "overloaded_error", "message": "Overloaded"}
 
 
 def error_frame(_ask: Ask, _scenario: Scenario, _sequence: int) -> Frame:
-    return Frame({"type": "error", "error": STREAM_ERROR}, event="error")
+    return Frame({"type": "error", "error": STREAM_ERROR}, event="error", handed=False)
 
 
 ENDPOINTS = (
     Endpoint(
         name="messages",
-        path=re.compile(r".*/v1/messages|.*:(?:streamR|r)awPredict"),
+        path=re.compile(r".*/v1/messages|.*/(?P<model>[^/:]+):(?:streamR|r)awPredict"),
         ask=ask,
         error=error,
         whole=whole,
-        frames=frames,
+        frames=_pinging,
         error_frame=error_frame,
         identity=identity,
         tells=frozenset({"text", "reasoning", "refusal", "call", "arguments"}),
         says_why=True,
+        reasons=lambda finish: FINISH.get(finish, finish),
+        fault=STREAM_ERROR,
+        messages=True,
     ),
 )

@@ -25,7 +25,7 @@ class Usage:
     """Tokens as the provider counts them; `None` means that the provider does not say."""
 
     input: int
-    output: int
+    output: int | None
     cached: int | None = 0
     cache_written: int | None = 0
     reasoning: int | None = 0

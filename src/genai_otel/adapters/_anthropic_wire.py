@@ -20,6 +20,8 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import ANTHROPIC, read_usage
 
+from ._said import refused
+
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
 
@@ -47,7 +49,7 @@ def ask(body: Json, op: Operation) -> None:
     effort = string(form, "effort")
     if effort is not None:
         op.params = {**op.params, "reasoning_level": effort}
-    if mapping(form, "format") or mapping(body, "output_format"):
+    if form.get("format") or body.get("output_format"):  # the client's "not given" is false
         op.output_type = "json"
 
 
@@ -55,10 +57,10 @@ def content(body: Json, op: Operation) -> None:
     told = body.get("system")
     if type(told) is str:
         op.system = [text(told)]
-    elif told is not None:
+    elif type(told) is list:
         op.system = _parts(body, "system")
     op.input = [_turn(message) for message in mappings(body, "messages")]
-    if "tools" in body:
+    if type(body.get("tools")) is list:
         op.tools = [_definition(tool) for tool in mappings(body, "tools")]
 
 
@@ -138,6 +140,8 @@ def answer(reply: Any, op: Operation) -> None:
     op.finish_reasons = [] if reason is None else [reason]
     usage = mapping(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
+    if string(reply, "type") == "error":
+        refused(mapping(reply, "error"), op)
     fast = string(usage, "speed") == "fast"  # which has a price of its own
     op.tier = "fast" if fast else string(usage, "service_tier")
     if op.capture:
@@ -145,6 +149,9 @@ def answer(reply: Any, op: Operation) -> None:
         if reason is not None:
             turn["finish_reason"] = reason
         op.output = [turn]
+
+
+_OUTPUT = ("output_tokens", "output_tokens_details")
 
 
 class Events:
@@ -159,6 +166,8 @@ class Events:
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         words = event.delta.text
+        if type(words) is not str:
+            return None
         self._blocks[event.index][1].append(words)
         return bool(words)
 
@@ -167,7 +176,8 @@ class Events:
         kind = string(event, "type")
         if kind == "message_start":
             self._reply = {**mapping(event, "message")}
-            self._count(mapping(self._reply, "usage"))
+            begun = mapping(self._reply, "usage")  # of the output a number that means nothing yet
+            self._count({key: value for key, value in begun.items() if key not in _OUTPUT})
         elif kind == "content_block_start":
             return self._open(event)
         elif kind == "content_block_delta":

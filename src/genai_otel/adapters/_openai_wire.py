@@ -21,7 +21,6 @@ from genai_otel.engine.read import (
     string,
 )
 from genai_otel.record import (
-    Failure,
     Message,
     Verdict,
     media,
@@ -33,6 +32,7 @@ from genai_otel.record import (
 )
 
 from ._openai_usage import count
+from ._said import refused
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
@@ -82,15 +82,7 @@ def answer(reply: Any, op: Operation) -> None:
         if value is not None:
             detail(op, name, value)
     if reply.get("error"):
-        _refused(mapping(reply, "error"), op)
-
-
-def _refused(error: Json, op: Operation) -> None:
-    """An error inside an answer that came as if all were well, as gateways and streams have it."""
-    code = error.get("code")
-    kind = code if type(code) in (str, int) else string(error, "type")
-    message = string(error, "message") if op.capture else None
-    op.failure = Failure(str(kind or "error"), message)
+        refused(mapping(reply, "error"), op)
 
 
 def detail(op: Operation, name: str, value: str) -> None:

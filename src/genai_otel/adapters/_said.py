@@ -1,14 +1,16 @@
-"""What a stream has said so far, for clients whose chunks are pieces of one message."""
+"""What was said, in words that clients share: a stream's pieces as one message, and refusals."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.record import Message, reasoning, text
+from genai_otel.engine.read import string
+from genai_otel.record import Failure, Message, reasoning, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from genai_otel.engine.read import Json
     from genai_otel.record import Operation, Part
 
 _PARTS: dict[str, Callable[[str], Part]] = {"text": text, "reasoning": reasoning}
@@ -58,3 +60,11 @@ def spoken(parts: list[Any], reason: str | None) -> Message:
     if reason is not None:
         turn["finish_reason"] = reason
     return turn
+
+
+def refused(error: Json, op: Operation) -> None:
+    """An error inside an answer that came as if all were well, as gateways and streams have it."""
+    code = error.get("code")
+    kind = code if type(code) in (str, int) else string(error, "type")
+    message = string(error, "message") if op.capture else None
+    op.failure = Failure(str(kind or "error"), message)

@@ -1,0 +1,257 @@
+"""The rows of anthropic, which hold for all its majors: where these differ, a gap says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+from anthropic import types
+
+from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
+from tests.conformance.stainless_doors import DOORS, GAPS, Route
+from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode, listed
+from tests.conformance.visits import entered, now
+from tests.provider import SCENARIOS
+from tests.provider.fixtures import NEVER_DONE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.conformance.visits import Visit
+    from tests.provider import Provider
+
+# --------------------------------------------------------------------------------------- clients
+
+_CLOUDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mantle": ("AnthropicBedrockMantle", {"api_key": KEY, "aws_region": "us-east-1"}),
+    "vertex": ("AnthropicVertex", {"access_token": "t", "region": "r", "project_id": "p"}),
+    "google cloud": ("AnthropicGoogleCloud", {"skip_auth": True}),
+    "foundry": ("AnthropicFoundry", {"api_key": KEY}),
+}
+_SERVED = [name for name, (cls, _) in _CLOUDS.items() if hasattr(anthropic, cls)]
+
+
+def _clients(provider: Provider, colour: str) -> Mapping[str, Any]:
+    prefix = "" if colour == "sync" else "Async"
+    plain = getattr(anthropic, f"{prefix}Anthropic")
+    common: dict[str, Any] = {"base_url": provider.root, "max_retries": 0}
+    clouds = {name: (getattr(anthropic, prefix + _CLOUDS[name][0]), name) for name in _SERVED}
+    return {
+        "plain": plain(api_key=KEY, **common),
+        "retrying": plain(api_key=KEY, **(common | {"max_retries": 1})),
+        **{name: make(**common, **_CLOUDS[name][1]) for name, (make, _) in clouds.items()},
+    }
+
+
+# ------------------------------------------------------------------------------------- endpoints
+
+STREAM = Mode("stream", {"stream": True}, stream=True)
+
+
+def _refused(cell: Cell) -> dict[str, Any]:
+    """Who does not want to answer gives that as the reason, and says so as any other text."""
+    return {"finish reasons": ("refusal",)} if cell.scenario == "refusal" else {}
+
+
+def _code(told: str | None) -> str | None:
+    """What an answer with status 200 says went wrong."""
+    return "api_error" if told == "upstream" else told
+
+
+_ASKED: dict[str, Any] = {
+    "max_tokens": 99,
+    "system": "Be brief.",
+    "messages": [{"role": "user", "content": PROMPT}],
+}
+_ENDPOINTS = (
+    Endpoint(
+        "messages",
+        "messages",
+        _ASKED,
+        "chat",
+        route=Route("/v1/messages", types.Message, types.RawMessageStreamEvent),
+        modes=(WHOLE, STREAM),
+        facts={"asked": (PROMPT,), "error": _code},
+        told=_refused,
+    ),
+    Endpoint(
+        "beta",
+        "beta.messages",
+        _ASKED,
+        "chat",
+        route=Route(
+            "/v1/messages?beta=true", types.beta.BetaMessage, types.beta.BetaRawMessageStreamEvent
+        ),
+        modes=(WHOLE, STREAM),
+        facts={"asked": (PROMPT,), "error": _code},
+        told=_refused,
+        wire="messages",
+    ),
+)
+
+# ----------------------------------------------------------------------------------------- doors
+
+
+async def _parse(visit: Visit) -> None:
+    visit.final = await now(visit.method("parse")(**visit.arguments))
+    await visit.read(visit.final)
+
+
+def _streaming(visit: Visit) -> Any:
+    arguments = {name: value for name, value in visit.arguments.items() if name != "stream"}
+    return visit.given(visit.method("stream")(**arguments))
+
+
+async def _helper(visit: Visit) -> None:
+    async with entered(_streaming(visit)) as stream:
+        await visit.take(visit.given(stream))
+        if not visit.ending.early:
+            visit.final = await now(stream.get_final_message())
+
+
+async def _final(visit: Visit) -> None:
+    async with entered(_streaming(visit)) as stream:
+        visit.final = await now(stream.get_final_message())
+
+
+async def _texts(visit: Visit) -> None:
+    async with entered(_streaming(visit)) as stream:
+        await visit.take(stream.text_stream)
+
+
+_HELPED = "messages, beta"
+_EVENTS = (
+    "message_start, content_block_start, content_block_delta, content_block_stop, message_delta,"
+    " message_stop"
+)
+_OWN_WITH = "exhausted, left with, closed unread, cancelled"
+
+_DOORS = DOORS | {
+    "parse": Door("parse", _parse, _HELPED, "whole"),
+    "helper": Door(
+        "helper",
+        _helper,
+        _HELPED,
+        "stream",
+        _OWN_WITH,
+        counts=dict.fromkeys(listed(_HELPED), _EVENTS),
+    ),
+    "final": Door("final", _final, _HELPED, "stream", "exhausted"),
+    "texts": Door("texts", _texts, _HELPED, "stream", "exhausted"),
+}
+
+# ------------------------------------------------------------------- what the client puts together
+
+
+def _message_final(reply: Any) -> dict[str, Any]:
+    blocks, usage = reply.content, reply.usage
+    return {
+        **(_used(usage) if usage else {}),
+        "response id": reply.id,
+        "response model": reply.model,
+        "finish reasons": (reply.stop_reason,),
+        "texts": said(["".join(block.text for block in blocks if block.type == "text")]),
+        "reasoning": "".join(block.thinking for block in blocks if block.type == "thinking"),
+        "tool calls": tuple(
+            (block.id, block.name, block.input) for block in blocks if block.type == "tool_use"
+        ),
+    }
+
+
+def _used(usage: Any) -> dict[str, Any]:
+    read, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
+    return {
+        "input tokens": usage.input_tokens + read + written,
+        "output tokens": usage.output_tokens,
+        "cached tokens": read,
+        "cache-written tokens": written,
+    }
+
+
+# ---------------------------------------------------------------------------------------- blocks
+
+_ALL = [name for name in SCENARIOS if name not in NEVER_DONE and not name.startswith("retry-")]
+_SOME = (
+    "ok, tools, tools-shuffled, reasoning, refusal, cached, length, nousage, null-choices,"
+    "null-delta, future, gzip, cut, error-event, err400, err502-page, error-200"
+)
+_EARLY = "exhausted in with, closed early, left with, dropped, closed unread, dropped unread"
+
+_BLOCKS = (
+    Block("messages", "create", _ALL),
+    Block("messages", "parse, raw, streaming, post", _SOME),
+    # Calls that take turns the client itself puts together wrongly.
+    Block("messages", "helper", [name for name in _ALL if name != "tools-shuffled"]),
+    Block("messages", "final, texts", "ok, tools, reasoning, refusal, cached, cut, err400"),
+    Block(
+        "beta", "create, parse, raw, streaming, post, helper", "ok, tools, reasoning, cut, err400"
+    ),
+    Block("messages", "raw unparsed, lines, bytes, unread", "ok, err400"),
+    Block(
+        "messages", "create, raw, streaming, helper, post", "ok, tools, reasoning", "stream", _EARLY
+    ),
+    Block("beta", "create, helper", "ok", "stream", _EARLY),
+    Block("messages", "create, raw, streaming, helper, post", "stalls", "stream", "cancelled"),
+    *(
+        Block(
+            "messages",
+            "create, raw",
+            "ok, tools, cached, err400",
+            client=name,
+        )
+        for name in _SERVED
+    ),
+    Block("messages", "create", "retry-429, retry-500", client="retrying"),
+)
+
+# ------------------------------------------------------------------------------------------ gaps
+
+_LEFT = ("error", "status", "completed", "chunks")
+_GAPS = (
+    *GAPS,
+    Gap(
+        "a reply without content fails in the client's own parsing, and nobody has it then",
+        ANSWERS,
+        {"door": "parse", "scenario": "null-choices"},
+    ),
+    Gap(
+        "the client's helper fails at nulls; the stream below it was just left early",
+        _LEFT,
+        {"door": "helper", "scenario": "nousage, null-usage"},
+    ),
+    Gap(
+        "the client's helper fails at nulls; the stream below it was just left early",
+        (*_LEFT, "finish reasons", "texts", "first token", "output tokens", "reasoning tokens"),
+        {"door": "helper", "scenario": "null-delta"},
+    ),
+)
+_SAID = ("finish reasons", "texts", "reasoning", "tool calls", "first token")
+_TOUCHES: dict[str, tuple[str, ...]] = {
+    "id": ("response id", "tool calls"),
+    "model": ("response model",),
+    "usage": USAGE,
+    "stop_reason": ("finish reasons",),
+    **dict.fromkeys(("content", "content_block", "delta", "index"), _SAID),
+    "message": ANSWERS,
+    "type": (*ANSWERS, "error", "status"),
+}
+
+LIBRARY = Library(
+    name="anthropic",
+    clients=_clients,
+    providers={
+        "plain": "anthropic",
+        "mantle": "aws.bedrock",
+        "vertex": "gcp.vertex_ai",
+        "google cloud": "gcp.vertex_ai",
+        "foundry": "azure.ai.inference",
+    },
+    endpoints={endpoint.name: endpoint for endpoint in _ENDPOINTS},
+    doors=_DOORS,
+    finals=dict.fromkeys(listed(_HELPED), _message_final),
+    blocks=_BLOCKS,
+    gaps=_GAPS,
+    touches=_TOUCHES,
+    arguments={"hang": {"timeout": anthropic.Timeout(10, read=0.1)}},
+    major=lambda: int(anthropic.__version__.partition(".")[0]),
+)
