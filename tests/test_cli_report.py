@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.cli.spending import Report
-from genai_otel.destinations.decoding import StoredSpan
+from genai_otel.store.decoding import StoredSpan
 from tests.stored import CLIENT, chat, run_cli, tracing
 
 if TYPE_CHECKING:

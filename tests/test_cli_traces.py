@@ -12,7 +12,7 @@ import pytest
 
 from genai_otel.cli.text import clean, duration, local_time, one_line, shortened
 from genai_otel.cli.tree import render_tree
-from genai_otel.destinations.reading import StoreReader
+from genai_otel.store.reading import StoreReader
 from tests.stored import SOURCES, chat, messages, run_cli, run_python, tracing, write_assistant
 
 if TYPE_CHECKING:

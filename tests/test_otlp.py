@@ -19,7 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
 from genai_otel.destinations import otlp
-from genai_otel.destinations.otlp_json import any_value
+from genai_otel.store.otlp_json import any_value
 from tests.test_otlp_json import KEYS, SPANS, VALUES
 
 SAME = st.sampled_from(

@@ -35,7 +35,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from genai_otel.destinations.otlp_json import (
+from genai_otel.store.otlp_json import (
     any_value,
     logs_request,
     metrics_request,

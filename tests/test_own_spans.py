@@ -25,8 +25,8 @@ from opentelemetry.trace import (
 
 import genai_otel
 from genai_otel import operation, step
-from genai_otel.destinations.otlp_json import spans_request
 from genai_otel.destinations.own_spans import OwnSpans
+from genai_otel.store.otlp_json import spans_request
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from .text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.destinations.decoding import StoredSpan
+    from genai_otel.store.decoding import StoredSpan
 
 Passage = tuple[str, str]
 

@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def send(options: argparse.Namespace) -> int:
     """0 if everything that could be read was acknowledged by every destination."""
-    from genai_otel.destinations.replay import revive
+    from genai_otel.store.replay import revive
 
     ways = [Way(_outlet(name, options), options.timeout) for name in options.to]
     reader = open_stores(options.files)

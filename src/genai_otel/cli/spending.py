@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
-from genai_otel.destinations.traces import number
+from genai_otel.store.traces import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from genai_otel.destinations.decoding import StoredSpan
+    from genai_otel.store.decoding import StoredSpan
 
 MODEL_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "rerank"))
 _NONE = "(none)"

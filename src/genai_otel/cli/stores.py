@@ -13,7 +13,7 @@ from .text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genai_otel.destinations.reading import StoreReader
+    from genai_otel.store.reading import StoreReader
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def open_store(place: str | None) -> StoreReader:
 
 def open_stores(places: Sequence[str]) -> StoreReader:
     """All of these as one; the default store where none is named."""
-    from genai_otel.destinations.reading import StoreReader
+    from genai_otel.store.reading import StoreReader
 
     paths = [Path(place).expanduser() for place in places or (_default_directory(),)]
     for path in paths:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from genai_otel.destinations.reading import StoreReader
-    from genai_otel.destinations.traces import TraceSummary
+    from genai_otel.store.reading import StoreReader
+    from genai_otel.store.traces import TraceSummary
 
 _LIMIT = 20
 _SHORTEST_ID = 8

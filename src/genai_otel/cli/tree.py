@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
-from genai_otel.destinations.traces import number, total
+from genai_otel.store.traces import number, total
 
 from .content import passages
 from .layout import Below, Column, Row, columns, draw, terminal_has_color, terminal_width
@@ -14,8 +14,8 @@ from .text import clean, duration, local_time, money, one_line, shortened
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from genai_otel.destinations.decoding import StoredSpan
-    from genai_otel.destinations.traces import Branch, Trace
+    from genai_otel.store.decoding import StoredSpan
+    from genai_otel.store.traces import Branch, Trace
 
 _HEADS = (
     Column("", least=20),

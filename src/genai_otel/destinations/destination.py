@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from genai_otel.store.local import LocalStore
+
     from .channels import Channel, Sender
     from .judging import Judge
-    from .local import LocalStore
     from .target import Target
 
 
@@ -133,7 +134,7 @@ def outlet(given: Any, *, content: ContentPolicy, directory: str) -> Outlet:
 
 
 def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Outlet:
-    from .local import LocalStore
+    from genai_otel.store.local import LocalStore
 
     store = LocalStore(directory)
     metrics = store.metric_exporter() if _takes(given, "metrics") else None

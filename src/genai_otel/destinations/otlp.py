@@ -16,7 +16,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from .otlp_json import any_value, key_text, text
+from genai_otel.store.otlp_json import any_value, key_text, text
+
 from .spans import attributes_of
 
 if TYPE_CHECKING:

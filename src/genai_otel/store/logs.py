@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
-    from .local import Sink
+    from .sink import Sink
 else:
     from opentelemetry.sdk._logs import export as _sdk
 

@@ -11,7 +11,7 @@ from .otlp_json import metrics_request
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
-    from .local import Sink
+    from .sink import Sink
 
 
 class LocalMetricExporter(MetricExporter):

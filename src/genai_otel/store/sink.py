@@ -1,0 +1,68 @@
+"""What the exporters of the local store share: items in, lines out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .files import Appender
+
+_LINE_BYTES = 1024 * 1024  # a longer line is split, so that a reader never holds much
+
+
+class Sink:
+    """Where one signal's items go, until it is closed."""
+
+    def __init__(self, appender: Appender) -> None:
+        self._appender = appender
+        self._closed = False
+
+    def write(self, items: Sequence[Any], request: Callable[[Sequence[Any]], Any]) -> bool:
+        """Write ``items`` as one line, or as several where one would be long.
+
+        An item that cannot be encoded is dropped alone.
+        """
+        if self._closed:
+            self._appender.drop("shutdown", len(items))
+            return False
+        try:
+            line = to_line(request(items))
+        except Exception:  # noqa: BLE001 - whatever an odd item does, its neighbours are written
+            line = None
+        if len(items) > 1 and (line is None or len(line) > _LINE_BYTES):
+            half = len(items) // 2
+            first = self.write(items[:half], request)
+            return self.write(items[half:], request) and first
+        if line is None:
+            self._appender.drop("encoding", len(items))
+            return False
+        return self._appender.append(line, len(items))
+
+    def write_one(self, request: Callable[[], Any], weight: int) -> bool:
+        """Write a request that cannot be split and counts as ``weight`` items."""
+        if self._closed:
+            self._appender.drop("shutdown", weight)
+            return False
+        try:
+            line = to_line(request())
+        except Exception:  # noqa: BLE001 - see above
+            self._appender.drop("encoding", weight)
+            return False
+        return self._appender.append(line, weight)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._appender.close()
+
+
+def to_line(request: Any) -> bytes:
+    try:
+        from pydantic_core import to_json
+
+        return to_json(request) + b"\n"
+    except Exception:  # noqa: BLE001 - not installable here, or gone at interpreter exit
+        return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
