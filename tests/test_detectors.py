@@ -6,16 +6,22 @@ import json
 import random
 import re
 import string
+import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genai_otel.privacy import digits, keys, national, scan, words
 from genai_otel.privacy.keys import KEYS
 from genai_otel.privacy.masking import Masker
 from genai_otel.privacy.reasons import reason
 from genai_otel.privacy.scan import DEFAULT, GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ALNUM = string.ascii_letters + string.digits
 _random = random.Random(7)
@@ -137,6 +143,10 @@ AROUND = {
     '{"password": "hunter22"}': '{"password": "[PASSWORD]"}',
     "PGPASSWORD=s3cr3t psql": "PGPASSWORD=[PASSWORD] psql",
     "Uid=sa;Pwd=hunter;": "Uid=sa;Pwd=[PASSWORD];",
+    '{"pwd": "hunter22"}': '{"pwd": "[PASSWORD]"}',
+    "passphrase: 'open sesame'": "passphrase: '[PASSWORD]'",
+    "password=my_password=hunter22": "password=[PASSWORD]",
+    "+1 415 555 2671+1 415 555 2671": "[PHONE][PHONE]",
     "Authorization: Bearer abcdefghij0123456789": "Authorization: Bearer [BEARER_TOKEN]",
     "authorization: Basic dXNlcjpwYXNzd29yZDE=": "authorization: Basic [CREDENTIALS]",
     f"api-key: {'0a1b2c3d' * 4}": "api-key: [SECRET]",
@@ -281,6 +291,75 @@ HOSTILE = [
     "DE89 ", "a:", "0:", "::", "1:2:3:", "\\u0007", "\\n", " ", "\\", "w_", "wW", "A", "é", "日",
     "\x00", "123-45-6789", "123.456.789-", "12345678901 ", *(key.literal for key in KEYS),
 ]  # fmt: skip
+
+
+DENSE = [piece for piece in PIECES if len(piece) > 1]  # each a finding, one after the other
+MIXED = ["".join(_random.choices([*PIECES, *HOSTILE], k=3)) for _ in range(40)]
+MOST_STEPS = 150
+"""For a character of a text that is all findings; most take a tenth of it."""
+
+
+class Counted:
+    """A pattern that counts the characters it is led over."""
+
+    def __init__(self, pattern: re.Pattern[str], steps: list[int]) -> None:
+        self._pattern, self._steps = pattern, steps
+
+    def _led(self, found: re.Match[str] | None) -> re.Match[str] | None:
+        self._steps[0] += 1 if found is None else found.end() - found.start() + 1
+        return found
+
+    def match(self, *given: Any) -> re.Match[str] | None:
+        return self._led(self._pattern.match(*given))
+
+    def fullmatch(self, *given: Any) -> re.Match[str] | None:
+        return self._led(self._pattern.fullmatch(*given))
+
+    def finditer(self, text: str, *given: int) -> Iterator[re.Match[str]]:
+        first, last = (*given, 0, len(text))[:2] if len(given) != 1 else (given[0], len(text))
+        self._steps[0] += last - first
+        for found in self._pattern.finditer(text, *given):
+            self._led(found)
+            yield found
+
+
+@pytest.fixture(scope="module")
+def steps() -> Iterator[Callable[[str], int]]:
+    """What masking a text takes: calls of functions, Python's too, and characters of patterns."""
+    counted = [0]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (digits, keys, national, scan, words):
+            for name, value in list(vars(module).items()):
+                if isinstance(value, re.Pattern):
+                    patch.setattr(module, name, Counted(value, counted))
+        shapes = [key._replace(shape=Counted(key.shape, counted)) for key in KEYS]
+        patch.setattr(keys, "KEYS", shapes)
+        ids = [(label, Counted(shape, counted), checks) for label, shape, checks in national._IDS]
+        patch.setattr(national, "_IDS", ids)
+
+        def count(text: str) -> int:
+            counted[0] = 0
+
+            def called(*_: Any) -> None:
+                counted[0] += 1
+
+            sys.setprofile(called)
+            try:
+                ALL.masked(text)
+            finally:
+                sys.setprofile(None)
+            return counted[0]
+
+        yield count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", [*HOSTILE, *DENSE, *MIXED])
+def test_hostile_text_takes_steps_in_proportion(steps: Callable[[str], int], piece: str) -> None:
+    """Counted, not timed: ten times the text, about ten times the steps; few for a character."""
+    small, large = (steps(piece * (size // len(piece) + 1)) for size in (1_000, 10_000))
+    assert large < 15 * small + 10_000
+    assert large < MOST_STEPS * 10_000
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,17 @@ if TYPE_CHECKING:
     from .keys import Finding
 
 _DIGITS = re.compile(r"[0-9]+")
-_JOINS = (":", "_")
-_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_MANY_DIGITS = re.compile(r"[0-9](?:[ -]?[0-9]){12,}+")
+_LENGTHS_OF_CARDS = {
+    "2": (16,), "3": (14, 15, 16), "4": (13, 16, 19), "5": (16,), "6": (16, 17, 18, 19),
+}  # fmt: skip
+"""By their first digit."""
+_VALUES = bytes(max(0, c - ord("0")) for c in range(256))
+_DOUBLED = bytes(sum(divmod(2 * c, 10)) for c in range(10)) + bytes(246)
+"""Of a digit, the sum of the digits of its double."""
+_JOINS, _BEFORE = (":", "_"), (".", "-", "+")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV6 = re.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,8}")
 _OF_NOBODY = ("127.0.0.1", "0.0.0.0", "255.255.255.255")  # noqa: S104 - told, not bound
 _ABROAD = re.compile(r"\+[1-9](?:[ .()-]{0,2}[0-9]){7,14}")
@@ -23,7 +33,9 @@ _AT_HOME = re.compile(
     r"(?:1[-. ])?(?:\([2-9][0-9]{2}\)[-. ]?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-.][0-9]{4}"
 )
 _ACCOUNT = re.compile(r"[A-Z]{2}[0-9]{2}")
-_LEAST_CARD, _MOST_CARD, _LEAST_GROUP = 13, 19, 3
+_NUMBER = re.compile(r"(?:[0-9A-Z] ?){1,34}")
+_AS_DIGITS = {ord(char): str(int(char, 36)) for char in string.ascii_uppercase}
+_LEAST_CARD, _AMEX, _MOST_CARD, _LEAST_GROUP = 13, 15, 19, 3
 
 # Lengths of IBANs by country, from the registry of SWIFT.
 _LENGTHS = {
@@ -38,66 +50,72 @@ _LENGTH = {country: n for n, countries in _LENGTHS.items() for country in countr
 
 def luhn(digits: str) -> bool:
     """The check that every card number passes, and one in ten of all others."""
-    odd, even = digits[-1::-2], digits[-2::-2]
-    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in even)
-    return (sum(map(int, odd)) + doubled) % 10 == 0
+    values = digits.encode().translate(_VALUES)
+    return (sum(values[-1::-2]) + sum(values[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def _issued(digits: str) -> bool:
-    """Whether an issuer of cards has numbers that begin so and are so long."""
-    n, first = len(digits), digits[0]
-    if first == "4":
-        return n in (13, 16, 19)
+    """Whether an issuer of cards has numbers of that length that begin so."""
+    first, second = digits[0], digits[1]
     if first == "5":
-        return n == 16 and digits[1] in "12345"  # noqa: PLR2004 - as everywhere here: lengths
+        return second in "12345"
     if first == "2":
-        return n == 16 and "2221" <= digits[:4] <= "2720"  # noqa: PLR2004
+        return "2221" <= digits[:4] <= "2720"
     if first == "3":
-        return (n == 15 and digits[1] in "47") or (n in (14, 16) and digits[1] in "0568")  # noqa: PLR2004
-    return first == "6" and n in (16, 17, 18, 19)
+        return second in "47" if len(digits) == _AMEX else second in "0568"
+    return True
 
 
 def find_cards(window: str, base: int, text: str) -> Iterator[Finding]:
     """Card numbers, written at one go or in groups."""
-    groups = [found.span() for found in _DIGITS.finditer(window)]
-    done = 0
-    for i, (start, _) in enumerate(groups):
-        if start < done or not _begins(text, base + start):
-            continue
-        end = _card(window, groups[i : i + 7])
-        if end and not _goes_on(text, base + end):
-            done = end
-            yield base + start, base + end, "CARD"
+    for stretch in _MANY_DIGITS.finditer(window):
+        first, last = stretch.span()
+        groups = [found.span() for found in _DIGITS.finditer(window, first, last)]
+        done = 0
+        for i, (start, _) in enumerate(groups):
+            if start < done or window[start] not in _LENGTHS_OF_CARDS:
+                continue
+            end = _card(window, groups, i)
+            if end and _begins(text, base + start) and not _goes_on(text, base + end):
+                done = end
+                yield base + start, base + end, "CARD"
 
 
-def _card(window: str, groups: list[tuple[int, int]]) -> int:
-    """The end of the card number that begins with the first group, 0 where there is none."""
-    digits, before = "", groups[0][0]
-    for start, end in groups:
-        if window[before:start] not in ("", " ", "-"):
+def _card(window: str, groups: list[tuple[int, int]], i: int) -> int:
+    """The end of the card number that begins with this group, 0 where there is none."""
+    start, end = groups[i]
+    length, last = end - start, len(groups)
+    while length <= _MOST_CARD:
+        if length >= _LEAST_CARD and length in _LENGTHS_OF_CARDS[window[start]]:
+            digits = window[start:end].replace(" ", "").replace("-", "")
+            if _issued(digits) and luhn(digits):
+                return end
+        i += 1
+        if i == last:
             break
-        if len(digits) % 4 and end - start < _LEAST_GROUP:
+        size = groups[i][1] - groups[i][0]
+        if length % 4 and size < _LEAST_GROUP:
             break
-        digits += window[start:end]
-        before = end
-        if len(digits) > _MOST_CARD:
-            break
-        if len(digits) >= _LEAST_CARD and _issued(digits) and luhn(digits):
-            return end
+        length, end = length + size, groups[i][1]
     return 0
 
 
 def find_phones(window: str, base: int, text: str) -> Iterator[Finding]:
     """With a country's code, or in the form of North America."""
+    done = -1
     for found in _ABROAD.finditer(window):
         start, end = base + found.start(), base + found.end()
         more = _DIGITS.match(text, end)
-        in_one_go = found[0][1:].isdigit()
-        if stands_alone(text, start) and not (more and in_one_go):
-            yield start, (more.end() if more else end), "PHONE"
+        if more and found[0][1:].isdigit():
+            continue
+        if start == done or stands_alone(text, start):
+            done = more.end() if more else end
+            yield start, done, "PHONE"
+    done = -1
     for found in _AT_HOME.finditer(window):
         start, end = base + found.start(), base + found.end()
-        if _begins(text, start) and not _goes_on(text, end):
+        if (start == done or _begins(text, start)) and not _goes_on(text, end):
+            done = end
             yield start, end, "PHONE"
 
 
@@ -105,8 +123,7 @@ def find_ipv4(window: str, base: int, text: str) -> Iterator[Finding]:
     """Addresses of the internet, but not those that every machine has."""
     for found in _IPV4.finditer(window):
         start, end = base + found.start(), base + found.end()
-        octets = found[0].split(".")
-        if any(int(octet) > 255 for octet in octets) or found[0] in _OF_NOBODY:  # noqa: PLR2004
+        if found[0] in _OF_NOBODY:
             continue
         if _begins(text, start) and not _goes_on(text, end):
             yield start, end, "IP"
@@ -140,25 +157,22 @@ def find_accounts(text: str, start: int, end: int) -> Iterator[Finding]:
 
 def _gather(text: str, at: int, length: int) -> tuple[int, str]:
     """So many letters and digits from ``at`` on, over single spaces, and where they end."""
-    number = ""
-    while len(number) < length and at < len(text):
-        char = text[at]
-        if char.isascii() and (char.isdigit() or char.isupper()):
-            number += char
-        elif char != " " or text[at - 1] == " ":
-            break
-        at += 1
-    return at, number
+    found = _NUMBER.match(text, at)
+    number = found[0].replace(" ", "") if found is not None else ""
+    end, taken = at + length, length - text.count(" ", at, at + length)
+    while taken < length and end < len(text):  # as many further as there were spaces
+        taken += text[end] != " "
+        end += 1
+    return end, number[:length]
 
 
 def _remainder(number: str) -> int:
-    return int("".join(str(int(char, 36)) for char in number[4:] + number[:4])) % 97
+    return int((number[4:] + number[:4]).translate(_AS_DIGITS)) % 97
 
 
 def _begins(text: str, start: int) -> bool:
     """Whether the number is not the end of something longer."""
-    before = text[start - 1 : start] if start else ""
-    return before not in (".", "-", "+") and stands_alone(text, start)
+    return text[start - 1 : start] not in _BEFORE and stands_alone(text, start)
 
 
 def _goes_on(text: str, end: int) -> bool:

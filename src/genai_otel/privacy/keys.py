@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import string
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -95,11 +96,16 @@ def find_keys(text: str, near: str) -> Iterator[Finding]:
     """Keys in ``text``. ``near`` are its long words, which hold the literal of any key there is."""
     for label, literal, shape, before, loose in KEYS:
         if literal in near:
+            done = -1
             for found in shape.finditer(text):
                 start, end = found.span(found.lastindex or 0)
                 start -= before
-                if not loose or (stands_alone(text, found.start()) and not worded(text[start:end])):
-                    yield start, end, label
+                if loose:
+                    alone = start == done or stands_alone(text, start)
+                    if not alone or worded(text[start:end]):
+                        continue
+                    done = end
+                yield start, end, label
     if "earer " in near:
         for found in _BEARER.finditer(text):
             if not worded(found[1]):
@@ -126,18 +132,21 @@ def find_private_keys(text: str) -> Iterator[Finding]:
         yield start, (close + 5 if close >= 0 else end), "PRIVATE_KEY"
 
 
+_IN_WORD = frozenset(string.ascii_letters + string.digits)
+
+
 def in_word(char: str) -> bool:
     """Whether this is a letter or digit that a key or a number may be part of.
 
     Not of other scripts: many of them put no space between words.
     """
-    return char.isascii() and char.isalnum()
+    return char in _IN_WORD
 
 
 def stands_alone(text: str, start: int) -> bool:
     """Whether no word runs into ``start``; what ends an escape of JSON is no word."""
     before = text[start - 1 : start]
-    if not in_word(before):
+    if before not in _IN_WORD:
         return True
     if before in "bfnrt" and text[max(0, start - 2) : start - 1] == "\\":
         return True

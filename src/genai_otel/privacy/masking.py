@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .scan import GROUPS, Scanner
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from .keys import Finding
 
-_PASSES = 8
+_PASSES = 4
+_start = itemgetter(0)
 _HASH = 10
 
 
@@ -48,20 +50,30 @@ class Masker:
 
     def suspects(self, text: str) -> bool:
         """Whether there is something to mask; of JSON, whether there may be."""
-        return self._scanner.suspects(text) or any(p.search(text) for p in self._patterns)
+        if self._scanner.suspects(text):
+            return True
+        return not self.plain and any(pattern.search(text) for pattern in self._patterns)
 
     def masks(self, text: str) -> list[Mask]:
         """What would be masked, from left to right; where findings overlap, their union."""
+        return [
+            Mask(s, e, label, self._instead(text[s:e], label)) for s, e, label in self._found(text)
+        ]
+
+    def _found(self, text: str) -> list[Finding]:
         found = [*self._scanner.findings(text), *self._matched(text)]
-        found.sort(key=lambda finding: (finding[0], -finding[1]))
+        found.sort(key=_start)
         merged: list[Finding] = []
-        for start, end, label in found:
-            if merged and start < merged[-1][1]:
-                first, last, known = merged[-1]
-                merged[-1] = (first, max(last, end), known)
-            else:
-                merged.append((start, end, label))
-        return [Mask(s, e, label, self._instead(text[s:e], label)) for s, e, label in merged]
+        end = 0
+        for finding in found:
+            if finding[0] >= end:
+                merged.append(finding)
+                end = finding[1]
+            elif finding[1] > end:
+                start, _, label = merged[-1]
+                end = finding[1]
+                merged[-1] = (start, end, finding[2] if finding[0] == start else label)
+        return merged
 
     def masked(self, text: str) -> str:
         """``text`` with everything masked; masking what comes back changes nothing.
@@ -69,15 +81,22 @@ class Masker:
         A mask may lay bare what its neighbour hid, so this is done until nothing is found.
         """
         for _ in range(_PASSES):
-            masks = self.masks(text)
-            if not masks:
+            found = self._found(text)
+            if not found:
                 return text
-            text = replaced(text, masks)
+            text = self._replaced(text, found)
         return "[redaction failed: Unstable]" if self.suspects(text) else text
 
-    def hashed(self, value: str, label: str) -> str:
-        """The word for a whole value."""
-        return self._instead(value, label)
+    def _replaced(self, text: str, found: list[Finding]) -> str:
+        pieces: list[str] = []
+        at = 0
+        for start, end, label in found:
+            pieces.append(text[at:start])
+            pieces.append(
+                f"[{label}]" if self._key is None else self._instead(text[start:end], label)
+            )
+            at = end
+        return "".join([*pieces, text[at:]])
 
     def _matched(self, text: str) -> Iterable[Finding]:
         """What the given patterns match, but not in what is masked already."""

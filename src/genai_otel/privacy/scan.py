@@ -33,11 +33,11 @@ _WORDS = bytes(
 )
 _LONG = b"w" * 20
 # A name made of words, as programs are full of: no key is.
-_COMPOUND = re.compile(
+# Nor is a point in time.
+_PLAIN = re.compile(
     r"[-_:+]*+(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})(?:[-_:+]++(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})?|[A-Z][a-z]{1,15})*+"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:Z|[-+][0-9:]{4,5})"
 )  # fmt: skip
-# A point in time is one, too.
-_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:Z|[-+][0-9:]{4,5})")
 _BEFORE = 48
 """Characters before a long word that may belong to it: ``api_key: "``, ``Bearer ``."""
 
@@ -48,7 +48,7 @@ _NUMBERS = bytes(
 # Seven digits or dots in a row, a group of three and one of four, a plus sign before a digit.
 _RUN, _PAIR, _PLUS = b"0000000", b"000-0000", b"+0"
 _DOTS_IPV4, _DOTS_PHONE, _COLONS_IPV6 = 3, 2, 3
-_LEAST_CARD, _LEAST_ACCOUNT = 13, 10
+_LEAST_CARD, _LEAST_ACCOUNT, _LEAST_PHONE = 13, 10, 7
 _BEFORE_ACCOUNT = 14
 
 
@@ -82,11 +82,12 @@ class Scanner:
         if self._tokens:
             words = raw.translate(_WORDS)
             if _LONG in words:
-                yield from self._in_long_words(text, words, numbers)
+                yield from self._in_long_words(text, words)
         if self._numbers:
-            for needle in (_RUN, _PAIR, _PLUS) if "+" in text else (_RUN, _PAIR):
-                if needle in numbers:
-                    yield from self._in_numbers(text, numbers, needle)
+            needles = _needles(text, numbers)
+            if needles:
+                for start, end in _stretches(numbers, needles).items():
+                    yield from self._in_numbers(text, numbers, start, end)
         if self._secrets:
             yield from self._in_words(text, raw.lower())
         if self._national:
@@ -94,11 +95,11 @@ class Scanner:
 
     @staticmethod
     def _in_words(text: str, lower: bytes) -> Iterator[Finding]:
-        if b"assw" in lower or ("=" in text and b"pwd" in lower):
+        if _tells_of_passwords(text, lower):
             yield from find_passwords(text)
-        if b"basic " in lower:
+        if lower.rfind(b"basic ") >= 0:
             yield from find_basic(text)
-        if "-----BEGIN" in text:
+        if text.rfind("-----BEGIN") >= 0:
             yield from find_private_keys(text)
 
     def _in_addresses(self, text: str) -> Iterator[Finding]:
@@ -106,46 +107,72 @@ class Scanner:
             if finding[2] in self._addresses:
                 yield finding
 
-    def _in_long_words(self, text: str, words: bytes, numbers: bytes) -> Iterator[Finding]:
+    def _in_long_words(self, text: str, words: bytes) -> Iterator[Finding]:
         """Looks at the long words that are not made of short ones, and what stands before them."""
         near = []
-        at = words.find(_LONG)
+        ip = "ip" in self._groups
+        find, plain, size = words.find, _PLAIN.fullmatch, len(words)
+        at = find(_LONG)  # where a word begins: one that began before was looked at
         while at >= 0:
-            start = words.rfind(b" ", 0, at) + 1
-            end = words.find(b" ", at)
+            end = find(b" ", at)
             if end < 0:
-                end = len(words)
-            plain = _STAMP if numbers.find(b"0", start, end) >= 0 else _COMPOUND
-            if not plain.fullmatch(text, start, end):
-                near.append(text[max(0, start - _BEFORE) : end])
-                if "ip" in self._groups and text.count(":", start, end) >= _COLONS_IPV6:
-                    yield from find_ipv6(text, start, end)
-            at = words.find(_LONG, end)
+                end = size
+            if not plain(text, at, end):
+                near.append(text[max(0, at - _BEFORE) : end])
+                if ip and text.count(":", at, end) >= _COLONS_IPV6:
+                    yield from find_ipv6(text, at, end)
+            at = find(_LONG, end)
         if near and self._secrets:
             together = "\n".join(near)
             yield from find_keys(text, together)
             if any(find_secrets(together)):
                 yield from find_secrets(text)
 
-    def _in_numbers(self, text: str, numbers: bytes, needle: bytes) -> Iterator[Finding]:
-        """Looks at each stretch of digits, and of what parts them, that holds the needle."""
+    def _in_numbers(self, text: str, numbers: bytes, start: int, end: int) -> Iterator[Finding]:
+        """Looks at one stretch of digits and of what parts them."""
         groups = self._groups
+        if text[max(0, start - 2) : start] == "\\u":
+            start += 4  # an escape of JSON, whose digits are not the text's
+        window, size = text[start:end], end - start
+        dots = window.count(".")
+        pair = size > _LEAST_PHONE and numbers.find(_PAIR, start, end) >= 0
+        if dots >= _DOTS_IPV4 and "ip" in groups:
+            yield from find_ipv4(window, start, text)
+        if size >= _LEAST_CARD and (pair or not dots) and "card" in groups:
+            yield from find_cards(window, start, text)
+        if (pair or dots == _DOTS_PHONE or "+" in window) and "phone" in groups:
+            yield from find_phones(window, start, text)
+        if size >= _LEAST_ACCOUNT and text[start - 1].isupper() and "iban" in groups:
+            yield from find_accounts(text, max(0, start - _BEFORE_ACCOUNT), end)
+
+
+def _needles(text: str, numbers: bytes) -> list[bytes]:
+    """Those that are there. Backwards, here and below: CPython goes that way by longer strides."""
+    found = [_RUN] if numbers.rfind(_RUN) >= 0 else []
+    if numbers.rfind(_PAIR) >= 0:
+        found.append(_PAIR)
+    if "+" in text and numbers.rfind(_PLUS) >= 0:
+        found.append(_PLUS)
+    return found
+
+
+def _tells_of_passwords(text: str, lower: bytes) -> bool:
+    if ":" not in text and "=" not in text:
+        return False
+    stems = lower.rfind(b"assw"), lower.rfind(b"pwd"), lower.rfind(b"assphrase")
+    return max(stems) >= 0
+
+
+def _stretches(numbers: bytes, needles: Iterable[bytes]) -> dict[int, int]:
+    """Where the stretches of digits begin and end that hold one of the needles."""
+    found: dict[int, int] = {}
+    size = len(numbers)
+    for needle in needles:
         at = numbers.find(needle)
         while at >= 0:
-            start = numbers.rfind(b"x", 0, at) + 1
             end = numbers.find(b"x", at)
             if end < 0:
-                end = len(numbers)
-            if text[max(0, start - 2) : start] == "\\u":
-                start += 4  # an escape of JSON, whose digits are not the text's
-            window, size = text[start:end], end - start
-            dots, pair = window.count("."), numbers.find(_PAIR, start, end) >= 0
-            if dots >= _DOTS_IPV4 and "ip" in groups:
-                yield from find_ipv4(window, start, text)
-            if size >= _LEAST_CARD and (pair or not dots) and "card" in groups:
-                yield from find_cards(window, start, text)
-            if (pair or dots == _DOTS_PHONE or "+" in window) and "phone" in groups:
-                yield from find_phones(window, start, text)
-            if size >= _LEAST_ACCOUNT and text[start - 1].isupper() and "iban" in groups:
-                yield from find_accounts(text, max(0, start - _BEFORE_ACCOUNT), end)
+                end = size
+            found[numbers.rfind(b"x", 0, at) + 1] = end
             at = numbers.find(needle, end)
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .keys import worded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .keys import Finding
 
@@ -53,31 +53,37 @@ _STEMS = ("key", "secret", "token", "authorization")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.]*+")
 _LEAST, _LEAST_LONG = 4, 20
 _LONGEST_NAME = max(map(len, _SECRETS))
+_LONGEST_HEAD = 64
+"""Characters of a stem and what may stand between it and a value."""
 
 
 def find_passwords(text: str) -> Iterator[Finding]:
     """``password=...``, ``"password": "..."``: what is set, not what is called or computed."""
     lower = lowered(text)
     for stem in _PASSWORDS:
-        for found in _after(stem, text, lower):
-            bare, after = found["bare"], text[found.end() : found.end() + 1]
-            if bare is None:
-                yield *found.span("quoted"), "PASSWORD"
-            elif after in (";", "&") or (
-                not _NAME.fullmatch(bare) and (found["sign"] == "=" or not bare.isalpha())
-            ):
-                yield *found.span("bare"), "PASSWORD"
+        yield from _set_after(stem, text, lower, _password)
+
+
+def _password(found: re.Match[str], text: str, _lower: str) -> str | None:
+    bare, after = found["bare"], text[found.end() : found.end() + 1]
+    if bare is None or after in (";", "&"):
+        return "PASSWORD"
+    named = _NAME.fullmatch(bare) or (found["sign"] == ":" and bare.isalpha())
+    return None if named else "PASSWORD"
 
 
 def find_secrets(text: str) -> Iterator[Finding]:
     """``api_key=...`` and the like, with a long value that is not words."""
     lower = lowered(text)
     for stem in _STEMS:
-        for found in _after(stem, text, lower):
-            which, end = found.lastgroup or "bare", found.start()
-            name = lower[max(0, end - _LONGEST_NAME) : end]
-            if name.endswith(_SECRETS) and _is_secret(found[which]):
-                yield *found.span(which), "SECRET"
+        yield from _set_after(stem, text, lower, _secret)
+
+
+def _secret(found: re.Match[str], _text: str, lower: str) -> str | None:
+    end = found.start()
+    name = lower[max(0, end - _LONGEST_NAME) : end]
+    kept = name.endswith(_SECRETS) and _is_secret(found[found.lastgroup or "bare"])
+    return "SECRET" if kept else None
 
 
 def secret_by_name(name: str, value: str) -> str | None:
@@ -95,14 +101,22 @@ def lowered(text: str) -> str:
     return text.encode("latin-1", "replace").lower().decode("latin-1")
 
 
-def _after(stem: str, text: str, lower: str) -> Iterator[re.Match[str]]:
-    """Each place where something is set after ``stem``."""
+def _set_after(
+    stem: str, text: str, lower: str, judge: Callable[[re.Match[str], str, str], str | None]
+) -> Iterator[Finding]:
+    """Each value that is set after ``stem``, and is one by ``judge``.
+
+    The end of a value may be a name itself; what is before that is looked at once.
+    """
     at = lower.find(stem)
     while at >= 0:
         at += len(stem)
         found = _SET.match(text, at)
         if found is not None:
-            yield found
+            label = judge(found, text, lower)
+            if label is not None:
+                yield *found.span(found.lastgroup or "bare"), label
+                at = max(at, found.end() - _LONGEST_HEAD)
         at = lower.find(stem, at)
 
 
