@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ROWS = {
     "anthropic": "anthropic_rows",
+    "bedrock": "bedrock_rows",
     "openai": "openai_rows",
 }
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
@@ -21,7 +22,6 @@ _TO_COME = "tested on its own, under tests/adapters; its rows are to come"
 _IN_PROCESS = "runs in this process: no wire to compare"
 _STORE = "a vector store, which has no models: tested on its own"
 WITHOUT_ROWS = {
-    "bedrock": _TO_COME,
     "cerebras": _TO_COME,
     "chroma": _STORE,
     "cohere": _TO_COME,

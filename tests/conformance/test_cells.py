@@ -106,6 +106,12 @@ def assert_no_token_before(span: ReadableSpan, sent_at: list[float], first: int 
 
 # --------------------------------------------------------------------------------------- metrics
 
+_DURATIONS = {
+    "chat": names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION,
+    "apply_guardrail": names.METRIC_GENAI_OTEL_GUARDRAIL_DURATION,
+    "invoke_agent": names.METRIC_GEN_AI_INVOKE_AGENT_DURATION,
+}
+"""By operation; that of all other ones is the first."""
 _TIMES = {
     names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK: (
         names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
@@ -134,16 +140,12 @@ _SHARED = (
 def assert_measured(span: ReadableSpan, points: dict[str, list[Any]]) -> None:
     """Every metric is what the span tells, and nothing else was measured."""
     told = dict(span.attributes or {})
-    guardrail = told[names.GEN_AI_OPERATION_NAME] == "apply_guardrail"
-    (duration,) = points.pop(
-        names.METRIC_GENAI_OTEL_GUARDRAIL_DURATION
-        if guardrail
-        else names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION
-    )
+    operation = told[names.GEN_AI_OPERATION_NAME]
+    (duration,) = points.pop(_DURATIONS.get(operation, _DURATIONS["chat"]))
     lasted = ((span.end_time or 0) - (span.start_time or 0)) / 1e9
     assert duration.sum == pytest.approx(lasted, abs=2e-9)  # nanoseconds are cut off
     assert duration.attributes.get(names.ERROR_TYPE) == told.get(names.ERROR_TYPE)
-    if guardrail:
+    if operation in _DURATIONS and operation != "chat":
         return
     shared = {name: told[name] for name in _SHARED if name in told}
     measured = {}

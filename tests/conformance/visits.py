@@ -112,6 +112,10 @@ class Visit:
             task.cancel()
             await step(iterator)
 
+    def saw(self, thing: Any) -> None:
+        """Notes what the host saw beside the reply and the chunks."""
+        self.items.append(self._shown(thing))
+
     def note(self, item: Any) -> None:
         self.items.append(self._shown(item))
         counted = self.door.counts.get(self.cell.endpoint)
@@ -128,7 +132,15 @@ class Visit:
                 self._go(runner)
             finally:
                 gc.enable()
-        self.warned = [str(each.message) for each in warned]
+        self.warned = [str(each.message) for each in warned if not self._by_chance(each.category)]
+
+    def _by_chance(self, warned: type[Warning]) -> bool:
+        """What the collector finds first decides whether a socket is closed, or is told not to."""
+        return issubclass(warned, ResourceWarning) and self._collects
+
+    @property
+    def _collects(self) -> bool:
+        return self.ending.early or self.unread or self.error is not None
 
     def _go(self, runner: asyncio.Runner) -> None:
         through = self._through()
@@ -137,7 +149,7 @@ class Visit:
         else:
             runner.run(through)
         self._hand = None
-        for generation in (0, 1) if self.ending.leave == "drop" or self.unread else ():
+        for generation in (0, 1) if self._collects else ():
             gc.collect(generation)
             if self.cell.colour == "async":  # the loop closes what was collected, and lets it go
                 runner.run(pause())

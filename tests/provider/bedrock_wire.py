@@ -1,8 +1,7 @@
-"""Amazon Bedrock: Converse and its stream, InvokeModel in each model family's words, agents.
+"""Amazon Bedrock: Converse and its stream, agents; InvokeModel is in `bedrock_invoke_wire`.
 
 Written after docs.aws.amazon.com: the API reference of Bedrock Runtime and Agents Runtime,
-"Inference request parameters and response fields", and "Event stream encoding". The scenario is the
-model's id, for InvokeModel behind its family (``meta.ok``), for agents the agent's id.
+and "Event stream encoding". The scenario is the model's id, for agents the agent's id.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from urllib.parse import unquote
 from zlib import crc32
 
 from tests.provider import anthropic_wire
-from tests.provider.openai_wire import chat
 from tests.provider.wire import Ask, Endpoint, Frame, Json, to_json
 
 if TYPE_CHECKING:
@@ -41,23 +39,23 @@ ERRORS = {
     500: "InternalServerException",
 }
 EVENT_STREAM = "application/vnd.amazon.eventstream"
+EVERYTHING = frozenset({"text", "reasoning", "refusal", "call", "arguments"})
 
 
 # ------------------------------------------------------------------------------------ requests
 
 
-def _ask(endpoint: str) -> Callable[[Request, re.Match[str]], Ask]:
+def asks(endpoint: str) -> Callable[[Request, re.Match[str]], Ask]:
     def ask(request: Request, match: re.Match[str]) -> Ask:
-        family, _, model = unquote(match["model"]).rpartition(".")
         body: Json = request.json if isinstance(request.json, dict) else {}
         return Ask(
-            model=model,
+            model=unquote(match["model"]),
             endpoint=endpoint,
             stream=match.groupdict().get("stream") is not None or endpoint == "agent",
             include_usage=True,
             prompt=_last_words(body),
             tools_done="toolResult" in str(body.get("messages")),
-            body={**body, "family": family},
+            body=body,
         )
 
     return ask
@@ -71,7 +69,7 @@ def _last_words(body: Json) -> str:
     return str(content)
 
 
-def _error(failure: Failure, ask: Ask) -> Json:
+def error(failure: Failure, ask: Ask) -> Json:
     kind = ERRORS.get(failure.status, "InternalServerException")
     return {"__type": kind, "message": failure.told(ask.prompt, ask.key)}
 
@@ -101,9 +99,9 @@ def encode(frame: Frame) -> bytes:
     return message + struct.pack("!I", crc32(message))
 
 
-def _error_frame(_ask: Ask, _scenario: Scenario, _sequence: int) -> Frame:
+def error_frame(asks: Ask, _scenario: Scenario, _sequence: int) -> Frame:
     told = {"message": "The system encountered an unexpected error.", "error": True}
-    return Frame(told, event="internalServerException")
+    return Frame(told, event="internalServerException", handed=False)
 
 
 # ------------------------------------------------------------------------------------ Converse
@@ -133,17 +131,33 @@ def _blocks(reply: Reply) -> list[Json]:
     return blocks
 
 
-def _converse(_: Ask, scenario: Scenario) -> Json:
+def finish(reason: str) -> str:
+    return FINISH.get(reason, reason)
+
+
+def converse(_: Ask, scenario: Scenario) -> Json:
     reply = scenario.replies[0]
     body: Json = {
         "output": {"message": {"role": "assistant", "content": _blocks(reply)}},
-        "stopReason": FINISH.get(reply.finish, reply.finish),
+        "stopReason": finish(reply.finish),
         "usage": spell_usage(scenario.usage),
         "metrics": {"latencyMs": 7},
     }
-    if scenario.report in {"never", "null"}:
+    if scenario.report == "never":
         del body["usage"]
+    elif scenario.report == "null":
+        body["usage"] = None
+    if scenario.flavour == "null-choices":
+        body |= {"output": None, "stopReason": None}
+    elif scenario.flavour == "null-message":
+        body["output"]["message"]["content"] = None
+    elif scenario.flavour == "future":
+        body["output"]["message"]["content"].append(_UNKNOWN)
+        body["hologram"] = {"depth": 3}
     return body
+
+
+_UNKNOWN = {"quantum": {"qubits": [0, 1]}}
 
 
 class _Events:
@@ -155,7 +169,8 @@ class _Events:
     def piece(self, piece: Piece) -> Iterator[Frame]:
         kind = "call" if piece.kind == "arguments" else piece.kind
         key = ("text" if kind == "refusal" else kind, piece.slot)
-        index = self._blocks.setdefault(key, len(self._blocks))
+        others = sum(kind != "call" for kind, _ in self._blocks)
+        index = self._blocks.setdefault(key, others + piece.slot)
         if piece.call is not None:
             opened = {"toolUse": {"toolUseId": piece.call.id, "name": piece.call.name}}
             yield Frame(
@@ -178,115 +193,24 @@ _DELTAS: dict[str, Callable[[str], Json]] = {
 }
 
 
-def _converse_frames(_: Ask, scenario: Scenario) -> Iterator[Frame]:
+def converse_frames(_: Ask, scenario: Scenario) -> Iterator[Frame]:
     events, reply = _Events(), scenario.replies[0]
     yield Frame({"role": "assistant"}, "messageStart")
+    if scenario.flavour == "future":
+        yield Frame({"depth": 3}, "hologram", handed=False)
+    if scenario.flavour == "null-delta":
+        yield Frame({"contentBlockIndex": 0, "delta": None}, "contentBlockDelta")
     for piece in scenario.pieces():
         if piece.choice == 0:
             yield from events.piece(piece)
     yield from events.stop()
-    reason = FINISH.get(reply.finish, reply.finish)
-    yield Frame({"stopReason": reason}, "messageStop", finish=(0, reply.finish))
+    told_why = {"stopReason": finish(reply.finish)}
+    yield Frame(told_why, "messageStop", finish=(0, reply.finish))
     told: Json = {"metrics": {"latencyMs": 7}}
     usage = None if scenario.report in {"never", "null"} else scenario.usage
     if usage is not None:
         told["usage"] = spell_usage(usage)
     yield Frame(told, "metadata", usage=usage)
-
-
-# --------------------------------------------------------------------------------- InvokeModel
-
-
-def _titan(words: str, finish: str, usage: Usage) -> Json:
-    result = {"tokenCount": usage.output, "outputText": words, "completionReason": finish}
-    return {"inputTextTokenCount": usage.input, "results": [result]}
-
-
-def _llama(words: str, finish: str, usage: Usage) -> Json:
-    return {
-        "generation": words,
-        "prompt_token_count": usage.input,
-        "generation_token_count": usage.output,
-        "stop_reason": finish,
-    }
-
-
-_WHOLE: dict[str, Callable[[str, str, Usage], Json]] = {
-    "amazon.titan": _titan,
-    "meta": _llama,
-    "mistral": lambda words, finish, _: {"outputs": [{"text": words, "stop_reason": finish}]},
-    "cohere": lambda words, finish, _: {
-        "generation_id": "g",
-        "text": words,
-        "finish_reason": finish,
-    },
-    "deepseek": lambda words, finish, _: {"choices": [{"text": words, "stop_reason": finish}]},
-}
-"""Families that say one text -> their reply; of the others' shapes, see ``_invoke``."""
-
-
-def _invoke(ask: Ask, scenario: Scenario) -> Json:
-    family, reply = ask.body["family"], scenario.replies[0]
-    if family == "anthropic":
-        return anthropic_wire.whole(ask, scenario)
-    if family == "amazon.nova":
-        return _converse(ask, scenario)
-    if family == "ai21":
-        return chat.whole(Ask(ask.model, "chat"), scenario)
-    if family == "amazon.titan-embed":
-        return {"embedding": [0.5] * 256, "inputTextTokenCount": scenario.usage.input}
-    return _WHOLE[family](reply.text, reply.finish, scenario.usage)
-
-
-def _invoke_frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
-    frames = list(_family_frames(ask, scenario))
-    read, written = scenario.usage.cached or 0, scenario.usage.cache_written or 0
-    metrics = {
-        "inputTokenCount": scenario.usage.input - read - written,
-        "outputTokenCount": scenario.usage.output,
-        "cacheReadInputTokenCount": read,
-        "cacheWriteInputTokenCount": written,
-        "invocationLatency": 7,
-    }
-    for at, frame in enumerate(frames):
-        last = at == len(frames) - 1
-        data = {**frame.data, **({"amazon-bedrock-invocationMetrics": metrics} if last else {})}
-        coded = base64.b64encode(to_json(data)).decode()
-        usage = scenario.usage if last else frame.usage
-        yield Frame({"bytes": coded}, "chunk", frame.piece, usage, frame.finish)
-
-
-def _family_frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
-    family = ask.body["family"]
-    if family == "anthropic":
-        yield from anthropic_wire.frames(ask, scenario)
-    elif family == "amazon.nova":
-        for frame in _converse_frames(ask, scenario):
-            yield Frame({frame.event: frame.data}, "", frame.piece, frame.usage, frame.finish)
-    elif family == "ai21":
-        yield from chat.frames(Ask(ask.model, "chat"), scenario)
-    else:
-        yield from _text_frames(family, scenario)
-
-
-def _text_frames(family: str, scenario: Scenario) -> Iterator[Frame]:
-    for piece in scenario.pieces():
-        data = _WHOLE[family](piece.value, "", scenario.usage)
-        yield Frame(_chunk(data, None), piece=piece)
-    reason = scenario.replies[0].finish
-    yield Frame(_chunk(_WHOLE[family]("", reason, scenario.usage), reason), finish=(0, reason))
-
-
-def _chunk(data: Json, reason: str | None) -> Json:
-    """A whole reply as a chunk has it: Titan's is flat, and nobody has ended before the end."""
-    if "results" in data:
-        words = data["results"][0]["outputText"]
-        return {"outputText": words, "index": 0, "completionReason": reason}
-    inner = next((value[0] for value in data.values() if isinstance(value, list)), data)
-    for key in ("stop_reason", "finish_reason"):
-        if key in inner:
-            inner[key] = reason
-    return data
 
 
 # -------------------------------------------------------------------------------------- agents
@@ -295,7 +219,8 @@ def _chunk(data: Json, reason: str | None) -> Json:
 def _agent_frames(_: Ask, scenario: Scenario) -> Iterator[Frame]:
     usage = {"inputTokens": scenario.usage.input, "outputTokens": scenario.usage.output}
     used: Any = {"modelInvocationOutput": {"metadata": {"usage": usage}}}
-    yield Frame({"agentId": "A", "trace": {"orchestrationTrace": used}}, "trace")
+    told = {"agentId": "A", "trace": {"orchestrationTrace": used}}
+    yield Frame(told, "trace", usage=scenario.usage.plain())
     for piece in scenario.pieces():
         if piece.kind == "text":
             coded = base64.b64encode(piece.value.encode()).decode()
@@ -306,37 +231,26 @@ ENDPOINTS = (
     Endpoint(
         name="converse",
         path=re.compile(r"/model/(?P<model>[^/]+)/converse(?P<stream>-stream)?"),
-        ask=_ask("converse"),
-        error=_error,
-        whole=_converse,
-        frames=_converse_frames,
-        error_frame=_error_frame,
-        tells=frozenset({"text", "reasoning", "refusal", "call", "arguments"}),
+        ask=asks("converse"),
+        error=error,
+        whole=converse,
+        frames=converse_frames,
+        error_frame=error_frame,
+        tells=EVERYTHING,
         says_why=True,
-        encode=encode,
-        stream_type=EVENT_STREAM,
-    ),
-    Endpoint(
-        name="invoke",
-        path=re.compile(r"/model/(?P<model>[^/]+)/invoke(?P<stream>-with-response-stream)?"),
-        ask=_ask("invoke"),
-        error=_error,
-        whole=_invoke,
-        frames=_invoke_frames,
-        error_frame=_error_frame,
-        tells=frozenset({"text", "reasoning", "refusal", "call", "arguments"}),
-        says_why=True,
+        reasons=finish,
+        messages=True,
         encode=encode,
         stream_type=EVENT_STREAM,
     ),
     Endpoint(
         name="agent",
         path=re.compile(r"/agents/(?P<model>[^/]+)/agentAliases/[^/]+/sessions/[^/]+/text"),
-        ask=_ask("agent"),
-        error=_error,
-        whole=_converse,
+        ask=asks("agent"),
+        error=error,
+        whole=converse,
         frames=_agent_frames,
-        error_frame=_error_frame,
+        error_frame=error_frame,
         tells=frozenset({"text"}),
         encode=encode,
         stream_type=EVENT_STREAM,

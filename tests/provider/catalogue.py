@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.provider import (
     anthropic_wire,
+    bedrock_invoke_wire,
     bedrock_wire,
     cohere_wire,
     google_wire,
@@ -29,6 +30,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *openai_wire.ENDPOINTS,
     *anthropic_wire.ENDPOINTS,
     *bedrock_wire.ENDPOINTS,
+    *bedrock_invoke_wire.ENDPOINTS,
 )
 BY_NAME: Final = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 

@@ -142,18 +142,20 @@ class Events:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         told = event["contentBlockDelta"]
         words = told["delta"]["text"]
+        if type(words) is not str:
+            return None
         self._blocks[told["contentBlockIndex"]][1].append(words)
         return bool(words)
 
     def add(self, event: Any) -> bool:
         event = fields(event)
         if "contentBlockStart" in event:
-            told = event["contentBlockStart"]
+            told = mapping(event, "contentBlockStart")
             opened = mapping(told, "start")
             self._block(told, {"toolUse": opened.get("toolUse")} if "toolUse" in opened else {})
             return "toolUse" in opened
         if "contentBlockDelta" in event:
-            return self._piece(event["contentBlockDelta"])
+            return self._piece(mapping(event, "contentBlockDelta"))
         if "messageStop" in event:
             self._reply["stopReason"] = mapping(event, "messageStop").get("stopReason")
         self._reply.update(mapping(event, "metadata"))

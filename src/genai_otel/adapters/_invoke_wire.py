@@ -203,19 +203,17 @@ def _results(found: Json, op: Operation) -> None:
 
 
 _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
-    "stopReason": converse.answer,
-    "stop_sequence": anthropic.answer,
+    **dict.fromkeys(("stopReason", "output", "metrics"), converse.answer),
+    **dict.fromkeys(("stop_sequence", "content", "role"), anthropic.answer),
     "results": _results,
-    "outputText": _titan_chunk,
-    "generation": _llama,
+    **dict.fromkeys(("outputText", "completionReason"), _titan_chunk),
+    **dict.fromkeys(("generation", "prompt_token_count", "generation_token_count"), _llama),
     "outputs": _mistral,
     "choices": _choices,
-    "embedding": _vectors,
-    "embeddings": _vectors,
-    "generations": _cohere,
-    "text": _cohere,
+    **dict.fromkeys(("embedding", "embeddings", "inputTextTokenCount"), _vectors),
+    **dict.fromkeys(("generations", "generation_id", "text"), _cohere),
 }
-"""A key that only one shape of replies has -> what reads it."""
+"""A key that only one shape of replies has, the surest first -> what reads it."""
 
 
 # -------------------------------------------------------------------------------------- streams
@@ -237,9 +235,9 @@ class Chunks:
         metrics = found.pop(_METRICS, None)
         if type(metrics) is dict:
             self._metrics = {_METRICS: metrics}
-        if self._fold is None:
-            self._fold = _fold_of(found)(self._op)
-        return bool(self._fold.add(found))
+        if self._fold is None and (fold := _fold_of(found)) is not None:
+            self._fold = fold(self._op)
+        return bool(self._fold is not None and self._fold.add(found))
 
     def close(self) -> None:
         if self._fold is not None:
@@ -248,13 +246,14 @@ class Chunks:
 
 
 def _fold_of(found: Json) -> Any:
+    """What folds chunks of this shape; nothing where this one tells none."""
     if "type" in found:
         return anthropic.Events
     if any(key.startswith(("message", "content")) and key != "message" for key in found):
         return converse.Events
-    if "choices" in found and "stop_reason" not in first(found, "choices"):
+    if not {"delta", "finish_reason"}.isdisjoint(first(found, "choices")):
         return openai.ChatChunks
-    return _Pieces
+    return _Pieces if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
 
 
 class _Pieces:
