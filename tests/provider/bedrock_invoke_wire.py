@@ -109,11 +109,12 @@ def _in_chunks(
     """The events of a model as Bedrock wraps them up; the last one has what they were worth."""
 
     def chunks(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
+        told: Usage | None = None
         for frame, last in marking_last(frames(ask, scenario)):
-            metrics = {_METRICS: _metrics(scenario.usage)} if last else {}
-            usage = frame.usage
+            told, metrics, usage = frame.usage or told, {}, frame.usage
             if last:
-                usage = replace(scenario.usage, reasoning=usage and usage.reasoning)
+                metrics = {_METRICS: _metrics(scenario.usage)}
+                usage = replace(scenario.usage, reasoning=told and told.reasoning)
             yield replace(frame, data={**frame.data, **metrics}, event="chunk", usage=usage)
 
     return chunks
