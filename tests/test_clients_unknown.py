@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATCHES = {patch.target.partition(":")[2]: patch for patch in load("openai").patches}
+_CORE = ("openai._base_client", "openai._streaming")
+PATCHES = {
+    patch.target.partition(":")[2]: patch
+    for patch in load("openai").patches
+    if patch.module in _CORE
+}
 NEEDED = [name for name, patch in PATCHES.items() if not patch.optional]
 _PROGRAM = """
 import json, sys

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 
 from . import _threads
-from ._status import Status, destination_status, library_status
+from ._status import Status, destination_status, library_status, published_status
 from .adapters import catalogue
+from .engine import published
 from .engine.imports import Installation
 from .engine.observe import OPEN
+from .engine.published import Published
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, as_policy, loosest, preset, told
 from .privacy.blobs import Uploads
@@ -93,7 +95,15 @@ class Runtime:
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
                 self.installations.append(Installation(catalogue.load(entry.name)))
+        self._take_published()
         self.install()
+
+    def _take_published(self) -> None:
+        """Adapters of other distributions; those that are named are loaded at once."""
+        for name, (point, refused) in published.points(catalogue.NAMES).items():
+            if self._wanted(name):
+                named = name in self.settings.libraries
+                self.installations.append(Published(point, refused, named=named))
 
     def install(self) -> None:
         """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
@@ -328,13 +338,17 @@ class Runtime:
         return done
 
     def status(self) -> Status:
-        kept = {each.adapter.name: each for each in self.installations}
+        others = [each for each in self.installations if isinstance(each, Published)]
+        kept = {each.adapter.name: each for each in self.installations if each not in others}
         pairs = self._outgoing.pairs if self._outgoing is not None else ()
         return Status(
             active=any(each.guard.enabled for each in self.installations),
             provider="the host's" if self._joined else "our own",
             content=self.content.word,
-            libraries=tuple(library_status(e, kept.get(e.name)) for e in catalogue.CATALOGUE),
+            libraries=(
+                *(library_status(e, kept.get(e.name)) for e in catalogue.CATALOGUE),
+                *(published_status(each) for each in others),
+            ),
             destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
             faults={**FAULTS.counts, **self._failed_privacy()},

@@ -14,7 +14,7 @@ from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from ._status import Status, library_status
 from .adapters import catalogue
-from .engine import imports
+from .engine import imports, published
 from .engine.observe import OPEN
 from .engine.safety import BY_HAND, FAULTS
 from .enrich import background
@@ -118,7 +118,7 @@ def uninstrument(*libraries: str) -> None:
     is no supported library.
     """
     for name in libraries:
-        one_of("library", name, catalogue.NAMES)
+        _check_library(name)
     with _LOCK:
         if _RUNTIME is not None:
             _RUNTIME.remove(libraries)
@@ -175,8 +175,14 @@ def _settle(arguments: dict[str, Any]) -> Settings:
     chosen = replace(chosen, **given)
     for name in (*chosen.libraries, *chosen.exclude):
         if name != "auto":
-            one_of("library", name, (*catalogue.NAMES, "auto"))
+            _check_library(name, "auto")
     return chosen
+
+
+def _check_library(name: str, *more: str) -> None:
+    """Other distributions are asked only where a name is none of ours."""
+    if name not in catalogue.NAMES:
+        one_of("library", name, (*catalogue.NAMES, *published.points(), *more))
 
 
 _prepared = False

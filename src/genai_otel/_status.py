@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .destinations.destination import Outlet
     from .destinations.export import Delivery
     from .engine.imports import Installation
+    from .engine.published import Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,15 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
         return LibraryStatus(entry.name, entry.distribution, None, "excluded", "")
     return LibraryStatus(
         entry.name, entry.distribution, installation.version, installation.state, installation.note
+    )
+
+
+def published_status(installation: Published) -> LibraryStatus:
+    """An adapter of another distribution; until it is loaded, its library's is not known."""
+    adapter = installation.adapter
+    note = installation.note or f"adapter of {installation.publisher}"
+    return LibraryStatus(
+        installation.name, adapter.distribution, installation.version, installation.state, note
     )
 
 

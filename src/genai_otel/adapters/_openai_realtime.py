@@ -274,8 +274,8 @@ def patches(provider: Provider) -> tuple[Patch, ...]:
         session = Session(reader, origin, _lost, _fine, _reopens)
         manager = f"openai.resources.{place}:{{}}{name}ConnectionManager"
         return (
-            *sessions(manager.format(""), session),
-            *sessions(manager.format("Async"), session),
+            *sessions(manager.format(""), session, "__enter__", "enter"),
+            *sessions(manager.format("Async"), session, "__aenter__", "enter"),
         )
 
     return (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from genai_otel._settings import Settings
+    from genai_otel.engine.published import Published
 
 _OURS = "genai-otel"
 _SHOWN = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "wrapt")
@@ -59,8 +60,10 @@ def versions() -> Iterator[Line]:
 def libraries(settings: Settings) -> Iterator[Line]:
     from genai_otel.adapters import catalogue
     from genai_otel.engine.imports import Installation
+    from genai_otel.engine.published import Published, points
 
-    accepted = (*catalogue.NAMES, "auto")
+    others = points(catalogue.NAMES)
+    accepted = (*catalogue.NAMES, *others, "auto")
     yield from _unknown("library", (*settings.libraries, *settings.exclude), accepted)
     for entry in catalogue.CATALOGUE:
         installation = Installation(catalogue.load(entry.name))
@@ -70,12 +73,32 @@ def libraries(settings: Settings) -> Iterator[Line]:
             yield Line("note", f"{head} is not installed (supported: {entry.versions})")
             continue
         head += f" {installation.version} (supported: {entry.versions})"
-        if entry.name in settings.exclude or not {"auto", entry.name} & {*settings.libraries}:
+        if not _wanted(entry.name, settings):
             yield Line("note", f"{head}, excluded by the settings")
         elif suits:
             yield Line("ok", f"{head}, instrumented{_in_brackets(installation.note)}")
         else:
             yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
+    for name, (point, refused) in others.items():
+        yield _published(Published(point, refused), _wanted(name, settings))
+
+
+def _wanted(name: str, settings: Settings) -> bool:
+    return name not in settings.exclude and bool({"auto", name} & {*settings.libraries})
+
+
+def _published(installation: Published, wanted: bool) -> Line:  # noqa: FBT001 - a pair
+    """An adapter of another distribution, which is loaded to see whether it can be."""
+    head = f"{installation.name}: adapter of {installation.publisher}"
+    if not wanted:
+        return Line("note", f"{head}, excluded by the settings")
+    wrong = installation.look()
+    if wrong:
+        return Line("problem", f"{head}, skipped ({wrong})")
+    if not installation.suits():
+        return Line("note", f"{head}, not used{_in_brackets(installation.note)}")
+    library = f"{installation.adapter.distribution} {installation.version}"
+    return Line("ok", f"{head} for {library}, instrumented{_in_brackets(installation.note)}")
 
 
 def _in_brackets(note: str) -> str:

@@ -84,7 +84,9 @@ class Installation:
             self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
             self._observer.runs = Runs(self._observer)
             for module in self._modules():
-                _WAITING.setdefault(module, []).append(self)
+                waiting = _WAITING.setdefault(module, [])
+                if self not in waiting:
+                    waiting.append(self)
                 if module in sys.modules:
                     self.arrived(module)
                 elif module not in _HOOKED:
@@ -121,6 +123,9 @@ class Installation:
         """In a forked child: what is open belongs to the parent."""
         if self._observer is not None:
             self._observer.runs.forget()
+
+    def prepare(self) -> None:
+        """What must be done before, and without, the lock: an adapter of ours is there already."""
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
@@ -201,6 +206,7 @@ def _arrived(module: Any) -> None:
     """Called by the import system; nothing may escape into the host's import."""
     for installation in list(_WAITING.get(module.__name__, ())):
         try:
+            installation.prepare()
             with _LOCK:
                 installation.arrived(module.__name__)
         except Exception as error:  # noqa: BLE001 - see safety

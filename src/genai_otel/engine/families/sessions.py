@@ -48,11 +48,19 @@ class Session:
     waits: str = "recv_bytes"
 
 
-def sessions(manager: str, session: Session) -> tuple[Patch, ...]:
-    """The patches of a manager, ``module:Class``, of either colour, and however it is entered."""
-    make = partial(_stand_in, session)
-    ways = ("__enter__", "__aenter__", "enter")
-    return tuple(Patch(f"{manager}.{way}", make, optional=True) for way in ways)
+def sessions(manager: str, session: Session, *ways: str) -> tuple[Patch, ...]:
+    """The patches of a manager, ``module:Class``, which is entered in these ways, of one colour."""
+    made: list[tuple[Any, Observer, Any]] = []
+
+    def once(original: Any, observer: Observer) -> Any:
+        """Two names of one method stay two names of one."""
+        for known, whose, stand_in in made:
+            if known is original and whose is observer:
+                return stand_in
+        made[:] = [(original, observer, _stand_in(session, original, observer))]
+        return made[0][2]
+
+    return tuple(Patch(f"{manager}.{way}", once, optional=True) for way in ways)
 
 
 def _stand_in(session: Session, original: Any, observer: Observer) -> Any:
