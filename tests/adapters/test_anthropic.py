@@ -60,6 +60,13 @@ def _dropped(stream: Any) -> None:
 def _dropped_unread(_: Any) -> None: ...
 
 
+newer = pytest.mark.skipif(
+    anthropic.__version__.startswith("0."),
+    reason="the streams of this version make their iterator at once, and are in a circle with it",
+)
+
+
+@newer
 @pytest.mark.parametrize("leave", [_closed, _left, _dropped, _dropped_unread])
 def test_streams_left_early_end_without_a_collection(
     genai_otel_capture: Capture, client: Any, leave: Callable[[Any], None]
@@ -79,6 +86,7 @@ def test_streams_left_early_end_without_a_collection(
     assert names.ERROR_TYPE not in told
 
 
+@newer
 def test_what_the_stream_holds_when_it_is_first_read_counts(
     client: Any, provider: Provider
 ) -> None:

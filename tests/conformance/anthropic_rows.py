@@ -224,6 +224,12 @@ _GAPS = (
         (*_LEFT, "finish reasons", "texts", "first token", "output tokens", "reasoning tokens"),
         {"door": "helper", "scenario": "null-delta"},
     ),
+    Gap(
+        "events of a kind that it does not know the client keeps to itself",
+        ("chunks",),
+        {"scenario": "future", "mode": "stream"},
+        majors=(0,),
+    ),
 )
 _SAID = ("finish reasons", "texts", "reasoning", "tool calls", "first token")
 _TOUCHES: dict[str, tuple[str, ...]] = {
