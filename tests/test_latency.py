@@ -63,7 +63,7 @@ class Active:
 def call_at(clock: Clock) -> Call:
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
-    op.timing.started = op.timing.asked = clock.now
+    op.timing.started = clock.now
     reader = Reader(Kind.CHAT, wire.ask, wire.answer_chat, stream=wire.ChatChunks)
     call = Call(op, reader, Active(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())

@@ -165,23 +165,48 @@ class _Noting(Sampler):
         return "noting"
 
 
-def _under(*, remote: bool, flags: int) -> Context:
-    state = TraceState([("theirs", "1")])
+def _under(*, remote: bool, flags: int, stated: bool = True) -> Context:
+    state = TraceState([("theirs", "1")] if stated else ())
     parent = SpanContext(70, 80, is_remote=remote, trace_flags=TraceFlags(flags), trace_state=state)
     return set_span_in_context(NonRecordingSpan(parent), Context())
 
 
 @pytest.mark.parametrize("sampler", ["", "always_off", "traceidratio", "parentbased_always_off"])
 @pytest.mark.parametrize("flags", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("stated", [True, False])
 def test_the_environments_sampler_and_the_parent_decide(
+    sampler: str, flags: int | None, stated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sampler:
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    context = Context()
+    if flags is not None:
+        context = _under(remote=True, flags=flags, stated=stated)
+
+    mine, theirs = (_told(own=own, write=_attributes, context=context) for own in (True, False))
+    assert mine == theirs
+
+
+@pytest.mark.parametrize("sampler", ["", "always_off", "traceidratio", "parentbased_always_off"])
+@pytest.mark.parametrize("flags", [None, 0, 1])
+def test_what_is_dropped_for_certain_is_told_before_anything_is_read(
     sampler: str, flags: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sampler:
         monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
-    context = Context() if flags is None else _under(remote=True, flags=flags)
+    context = Context() if flags is None else _under(remote=True, flags=flags, stated=False)
+    provider = TracerProvider(id_generator=_Counting(), shutdown_on_exit=False)
+    own = OwnSpans(provider, InstrumentationScope("genai_otel"), lambda _: None)
+    certain = own.dropped(context)
+    theirs = provider.get_tracer("genai_otel").start_span("chat m", context)
 
-    mine, theirs = (_told(own=own, write=_attributes, context=context) for own in (True, False))
-    assert mine == theirs
+    if certain is not None:
+        assert not theirs.is_recording()
+        mine, asked = certain.get_span_context(), theirs.get_span_context()
+        assert (mine.trace_flags, mine.trace_state) == (asked.trace_flags, asked.trace_state)
+        assert flags is None or mine.trace_id == asked.trace_id
+    elif sampler != "traceidratio" and flags != 0:
+        assert theirs.is_recording() or sampler == "always_off"
 
 
 def test_a_sampler_of_ones_own_is_asked_the_same() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
 from genai_otel.adapters.openai import ADAPTER
@@ -72,6 +73,25 @@ def test_other_stream_options_are_kept(asking: Capture, client: Any, provider: P
 
     assert options_sent(provider) == {"include_obfuscation": False, "include_usage": True}
     assert given == {"include_obfuscation": False}
+
+
+@pytest.mark.parametrize("sampler", ["always_off", "traceidratio"])
+def test_not_of_calls_that_nobody_records(
+    client: Any, provider: Provider, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    """Nobody would keep the chunk from the caller that answers it."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    bare = len([*client.chat.completions.create(**ASK, stream=True)])
+    settings = genai_otel.Settings(strict=True, request_stream_usage=("127.0.0.1",))
+    genai_otel.instrument(destinations=InMemorySpanExporter(), settings=settings)
+    try:
+        chunks = [*client.chat.completions.create(**ASK, stream=True)]
+    finally:
+        genai_otel.shutdown()
+
+    assert options_sent(provider) is None
+    assert len(chunks) == bare
 
 
 async def test_asynchronous_streams_too(asking: Capture, provider: Provider) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ._settings import Settings
     from .destinations.destination import Outlet
     from .destinations.outgoing import Outgoing
+    from .destinations.own_spans import OwnSpans
     from .privacy import ContentPolicy
 
 logger = logging.getLogger("genai_otel")
@@ -211,8 +212,12 @@ class Runtime:
         from . import __version__
 
         tracer = provider.get_tracer("genai_otel", __version__)
-        start = tracer.start_span if self._joined else _starter(provider, tracer)
-        self._source = Source(start, early=self._joined or _looks_early(provider))
+        own = None if self._joined else _own_spans(provider, tracer)
+        if own is None:
+            early = self._joined or _looks_early(provider)
+            self._source = Source(tracer.start_span, early, lambda _: None)
+        else:
+            self._source = Source(own.start_span, _looks_early(provider), own.dropped)
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
@@ -372,7 +377,7 @@ def _host_provider() -> Any:
     return getattr(trace, "_TRACER_PROVIDER", None)
 
 
-def _starter(provider: Any, tracer: Any) -> Any:
+def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
     """What starts spans where the provider is ours, and so is all that listens to it."""
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -382,9 +387,9 @@ def _starter(provider: Any, tracer: Any) -> Any:
     from .destinations.seat import seat_on
 
     if not isinstance(tracer, Tracer):  # the SDK is switched off
-        return tracer.start_span
+        return None
     scope = InstrumentationScope("genai_otel", __version__)
-    return OwnSpans(provider, scope, seat_on(provider).on_end).start_span
+    return OwnSpans(provider, scope, seat_on(provider).on_end)
 
 
 def _looks_early(provider: Any) -> bool:

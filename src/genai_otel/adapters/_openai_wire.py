@@ -238,11 +238,11 @@ class ChatChunks:
         (choice,) = chunk.choices
         delta = choice.delta
         content = delta.content
-        if not content or type(content) is not str or delta.tool_calls is not None:
-            return None
-        self._append(content)
-        self._last = chunk
-        return True
+        if type(content) is str and content and delta.tool_calls is None:
+            self._append(content)
+            self._last = chunk
+            return True
+        return None
 
     def add(self, chunk: Any) -> bool:
         self._settle_last()
@@ -272,19 +272,23 @@ class ChatChunks:
         return so_far.quick_append()
 
     def _settle_last(self) -> None:
+        if self._last is None:
+            return
         last, self._last = fields(self._last), None
-        if last:
-            self._note_head(last)
-            for choice in mappings(last, "choices"):
-                self._so_far(choice)
+        self._note_head(last)
+        for choice in mappings(last, "choices"):
+            self._so_far(choice)
 
     def _note_head(self, chunk: Json) -> None:
         """The newest count replaces the one before: some servers send a running total."""
         head = self._head
         for name in ("id", "model", "service_tier", "system_fingerprint"):
-            if chunk.get(name):
-                head[name] = chunk[name]
-        usage = mapping(chunk, "usage") or mapping(mapping(chunk, "x_groq"), "usage")
+            value = chunk.get(name)
+            if value:
+                head[name] = value
+        usage = mapping(chunk, "usage")
+        if not usage and "x_groq" in chunk:
+            usage = mapping(mapping(chunk, "x_groq"), "usage")
         if usage:
             head["usage"] = {**head.get("usage", {}), **usage}
 

@@ -19,7 +19,7 @@ from ._generators import wrap_async_generator, wrap_generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genai_otel.engine.observe import Active, Call
+    from genai_otel.engine.observe import Active, Call, Frame
     from genai_otel.record import Document
 
     Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,6 +33,10 @@ class _Recorder:
     def start(self, op: Operation, under: Any = None, *, alone: bool = False) -> Active | None:
         recorder = ACTIVE.recorder
         return None if recorder is None else recorder.start(op, under, alone=alone)
+
+    def passed(self, kind: Kind) -> Frame | None:
+        recorder = ACTIVE.recorder
+        return None if recorder is None else recorder.passed(kind)
 
     def current(self) -> Operation | None:
         return current()

@@ -81,19 +81,13 @@ class OwnSpans:
         start_time: int,
     ) -> Span:
         """A span that records, or one that only carries its ids where the sampler has said so."""
-        parent = get_current_span(context).get_span_context() if context else None
-        provider = self.provider
-        if parent is not None and parent.is_valid:
-            trace_id, bits = parent.trace_id, parent.trace_flags & _RANDOM
-        else:
-            parent, trace_id, bits = None, provider.id_generator.generate_trace_id(), _RANDOM
-        told = None if attributes else _foretold(provider.sampler, parent)
+        parent = _parent(context)
+        generator, sampler = self.provider.id_generator, self.provider.sampler
+        trace_id = generator.generate_trace_id() if parent is None else parent.trace_id
+        told = None if attributes else _foretold(sampler, parent)
         if told is None:
-            told = provider.sampler.should_sample(context, trace_id, name, kind, attributes, ())
-        if told.decision is Decision.RECORD_AND_SAMPLE:
-            bits |= _SAMPLED
-        span_id = provider.id_generator.generate_span_id()
-        ids = SpanContext(trace_id, span_id, False, _FLAGS[bits], told.trace_state)  # noqa: FBT003
+            told = sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        ids = self._ids(parent, trace_id, told)
         if told.decision is Decision.DROP:
             return NonRecordingSpan(ids)
         span = _OwnSpan(self, name, ids, parent, kind, start_time)
@@ -101,13 +95,35 @@ class OwnSpans:
             span.put(told.attributes)
         return span
 
+    def dropped(self, context: Context) -> Span | None:
+        """The span of what the sampler drops for certain, whatever it is called; else ``None``."""
+        parent = _parent(context)
+        if _foretold(self.provider.sampler, parent) is not _DROPPED:
+            return None
+        new = self.provider.id_generator.generate_trace_id
+        trace_id = new() if parent is None else parent.trace_id
+        return NonRecordingSpan(self._ids(parent, trace_id, _DROPPED))
+
+    def _ids(self, parent: SpanContext | None, trace_id: int, told: SamplingResult) -> SpanContext:
+        bits = _RANDOM if parent is None else parent.trace_flags & _RANDOM
+        if told.decision is Decision.RECORD_AND_SAMPLE:
+            bits |= _SAMPLED
+        span_id = self.provider.id_generator.generate_span_id()
+        return SpanContext(trace_id, span_id, False, _FLAGS[bits], told.trace_state)  # noqa: FBT003
+
+
+def _parent(context: Context) -> SpanContext | None:
+    parent = get_current_span(context).get_span_context() if context else None
+    return parent if parent is not None and parent.is_valid else None
+
 
 def _foretold(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
     """What a sampler will say, where that is certain: asking costs more than the span's ids."""
     if parent is None:
         return _AT_ROOT.get(sampler)
-    kept = sampler is DEFAULT_ON and parent.trace_flags & _SAMPLED and not parent.trace_state
-    return _KEPT if kept else None
+    if parent.trace_state or (sampler is not DEFAULT_ON and sampler is not DEFAULT_OFF):
+        return None
+    return _KEPT if parent.trace_flags & _SAMPLED else _DROPPED
 
 
 def _clean(found: dict[str, Any], key: str) -> None:

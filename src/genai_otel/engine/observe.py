@@ -15,7 +15,7 @@ from .safety import contained
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from genai_otel.record import Operation
+    from genai_otel.record import Kind, Operation
 
     from .adapter import Accumulator, Reader
     from .runs import Runs
@@ -26,7 +26,17 @@ MAX_OPEN_STREAMS = 10_000
 """Streams watched at once; beyond that the oldest is ended as left early."""
 
 
-class Active(Protocol):
+class Frame(Protocol):
+    """What is current while the real call runs."""
+
+    def enter(self) -> None:
+        """Makes the operation the current one, for this synchronous stretch of code."""
+
+    def leave(self) -> None:
+        """Undoes ``enter``."""
+
+
+class Active(Frame, Protocol):
     """What the recorder hands out for a started Operation."""
 
     wanted: bool
@@ -39,12 +49,6 @@ class Active(Protocol):
 
         Raises a ``Refusal`` where the call must not be made; the operation has ended then.
         """
-
-    def enter(self) -> None:
-        """Makes the operation the current one, for this synchronous stretch of code."""
-
-    def leave(self) -> None:
-        """Undoes ``enter``."""
 
     def stay(self) -> None:
         """Makes the operation current in a context that was copied for its body, and stays so."""
@@ -73,6 +77,9 @@ class Recorder(Protocol):
         another call that is open.
         """
 
+    def passed(self, kind: Kind) -> Frame | None:
+        """The frame of a call that nobody will look at, if that is certain before it is read."""
+
     def current(self) -> Operation | None:
         """The operation in whose frame this code runs."""
 
@@ -92,6 +99,11 @@ class Observer:
         self.stream_usage = stream_usage
         """Hosts, or ``known``, where usage of streams is asked for on the caller's behalf."""
 
+    def passed(self, kind: Kind) -> Call | None:
+        """A call that nobody will look at, if that is certain before anything of it is read."""
+        frame = self.recorder.passed(kind)
+        return None if frame is None else Unwatched(frame, self.guard)
+
     def open(
         self,
         reader: Reader,
@@ -109,13 +121,13 @@ class Observer:
         guard = self.guard
         if reader.model is not None:
             op.model = guard.run(reader.model, request)
-        op.timing.started = op.timing.asked = perf_counter()
+        op.timing.started = perf_counter()
         outer = None if under is None else under.active
         active = self.recorder.start(op, outer, alone=alone)
         if active is None:
             return None
         if not active.wanted:
-            return Unwatched(op, reader, active, guard)
+            return Unwatched(active, guard)
         guard.run(reader.request, request, op)
         if reader.content is not None and (op.capture or active.weighs):
             guard.run(reader.content, request, op)
@@ -202,6 +214,30 @@ class Call:
         """Takes a chunk that is not of the common form; whether it held a token."""
         return bool(self._guard.run(self.fold().add, chunk))
 
+    def examine(self, chunk: Any, now: float) -> Callable[[Any], bool | None] | None:
+        """Takes a chunk that is not of the common form, or the first of those that are.
+
+        Returns what takes the latter, once there has been a token.
+        """
+        timing, fold = self.op.timing, self.fold()
+        if timing.first_chunk is None:
+            timing.first_chunk = now
+        first = timing.first_token is None
+        if (first and self._quickly(chunk)) or self.look(chunk):
+            timing.token(now)
+        return None if timing.first_token is None else fold.quick
+
+    def _quickly(self, chunk: Any) -> bool | None:
+        try:
+            return self.fold().quick(chunk)
+        except Exception:  # noqa: BLE001 - not of the common form
+            return None
+
+    def hides(self, chunk: Any) -> bool:
+        """Whether the chunk is there only because we have asked for it."""
+        extra = self.extra
+        return extra is not None and extra(chunk)
+
     def noted(self, event: Any) -> None:
         """Takes what the host sends in a session."""
         self._guard.run(getattr(self.fold(), "sent", bool), event)
@@ -253,8 +289,9 @@ class Unwatched(Call):
 
     __slots__ = ()
 
-    def __init__(self, op: Operation, _reader: Reader, active: Active, guard: Guard) -> None:
-        self.op, self.active, self._guard, self.sent = op, active, guard, None
+    def __init__(self, frame: Frame, guard: Guard) -> None:
+        self.active: Any = frame
+        self._guard, self.sent = guard, None
 
     def reply(self, data: Any) -> None: ...
 

@@ -29,48 +29,51 @@ if TYPE_CHECKING:
 
 def watched(inner: Any, call: Call) -> Iterator[Any]:
     """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
-    return _watched(inner, call, call.fold().quick, call.waits())
+    call.fold()
+    return _watched(inner, call, call.waits())
 
 
 def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
     """The same for an asynchronous iterator; nothing is awaited that the host would not await."""
-    return _watched_async(inner, call, call.fold().quick, call.waits())
+    call.fold()
+    return _watched_async(inner, call, call.waits())
+
+
+def _unlike(_chunk: Any) -> bool | None:
+    """Takes no chunk: until the first token each is looked at."""
+    return None
 
 
 # The loops stand in one piece, and twice, since calls for each chunk would cost.
 
 
-def _watched(  # noqa: C901 - as said
-    inner: Iterable[Any], call: Call, quick: Any, keep: Any
-) -> Iterator[Any]:
-    clock, timing, extra = perf_counter, call.op.timing, call.extra
+def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
+    clock, timing = perf_counter, call.op.timing
+    asked: float = timing.started
+    quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
-            hidden = False
             try:
                 now = clock()
-                wait = now - timing.asked
+                wait = now - asked
                 keep(wait)
-                waited = timing.waited = timing.waited + wait
+                timing.waited = waited = timing.waited + wait
                 timing.chunks += 1
-                if timing.first_chunk is None:
-                    timing.first_chunk = now
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form
                     token = None
-                if token is None:
-                    token = call.look(chunk)
                 if token:
                     timing.last_token, timing.waited_at_last_token = now, waited
-                    if timing.first_token is None:
-                        timing.first_token, timing.waited_at_first_token = now, waited
-                hidden = extra is not None and extra(chunk)
+                else:
+                    quick = call.examine(chunk, now) or _unlike
+                    if call.hides(chunk):
+                        asked = clock()
+                        continue
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
-            if not hidden:
-                yield chunk
-            timing.asked = clock()
+            yield chunk
+            asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
         raise
@@ -80,37 +83,33 @@ def _watched(  # noqa: C901 - as said
     contained(OPEN.end, call.key)
 
 
-async def _watched_async(  # noqa: C901 - as said
-    inner: AsyncIterable[Any], call: Call, quick: Any, keep: Any
-) -> AsyncIterator[Any]:
-    clock, timing, extra = perf_counter, call.op.timing, call.extra
+async def _watched_async(inner: AsyncIterable[Any], call: Call, keep: Any) -> AsyncIterator[Any]:
+    clock, timing = perf_counter, call.op.timing
+    asked: float = timing.started
+    quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
-            hidden = False
             try:
                 now = clock()
-                wait = now - timing.asked
+                wait = now - asked
                 keep(wait)
-                waited = timing.waited = timing.waited + wait
+                timing.waited = waited = timing.waited + wait
                 timing.chunks += 1
-                if timing.first_chunk is None:
-                    timing.first_chunk = now
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form
                     token = None
-                if token is None:
-                    token = call.look(chunk)
                 if token:
                     timing.last_token, timing.waited_at_last_token = now, waited
-                    if timing.first_token is None:
-                        timing.first_token, timing.waited_at_first_token = now, waited
-                hidden = extra is not None and extra(chunk)
+                else:
+                    quick = call.examine(chunk, now) or _unlike
+                    if call.hides(chunk):
+                        asked = clock()
+                        continue
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
-            if not hidden:
-                yield chunk
-            timing.asked = clock()
+            yield chunk
+            asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
         if call.closing is not None:

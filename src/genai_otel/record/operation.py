@@ -59,11 +59,10 @@ class Timing:
     """Readings of one monotonic clock, in seconds; ``None`` where nothing was observed.
 
     A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
-    ``asked`` is when the stream's reader last asked for a chunk; ``waited`` is how long the stream
-    made it wait in all, so that the reader's own time is left out; ``waits`` are the newest few
-    thousand of these waits. ``attempts`` and ``backoff`` (slept between them) are the client's own
-    retries; ``server`` is the processing time that the provider told, ``queued`` how long the call
-    waited there before.
+    ``waited`` is how long the stream made its reader wait in all, so that the reader's own time is
+    left out; ``waits`` are the newest few thousand of these waits. ``attempts`` and ``backoff``
+    (slept between them) are the client's own retries; ``server`` is the processing time that the
+    provider told, ``queued`` how long the call waited there before.
     """
 
     started: float = 0.0
@@ -71,7 +70,6 @@ class Timing:
     first_chunk: float | None = None
     first_token: float | None = None
     last_token: float | None = None
-    asked: float = 0.0
     waited: float = 0.0
     waited_at_first_token: float = 0.0
     waited_at_last_token: float = 0.0
@@ -81,6 +79,12 @@ class Timing:
     backoff: float = 0.0
     server: float | None = None
     queued: float | None = None
+
+    def token(self, now: float) -> None:
+        """A chunk came that held something generated."""
+        self.last_token, self.waited_at_last_token = now, self.waited
+        if self.first_token is None:
+            self.first_token, self.waited_at_first_token = now, self.waited
 
     @property
     def duration(self) -> float | None:

@@ -82,19 +82,40 @@ def absorb(owner: Operation, op: Operation) -> None:
         timing.server = op.timing.server
 
 
-class Layer:
+class Frame:
+    """Makes a context the current one, for a synchronous stretch of code."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._token: Token[Context] | None = None
+
+    def enter(self) -> None:
+        """Makes the operation in it the current one, and its span the current span."""
+        self._token = attach(self._context)
+
+    def leave(self) -> None:
+        """Undoes ``enter``."""
+        if self._token is not None:
+            detach(self._token)
+            self._token = None
+
+
+class Layer(Frame):
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_context", "_due", "_token", "base", "ended", "errors", "joined", "op", "parent",
-        "stands", "totals", "tried", "wanted", "weighs",
+        "_due", "base", "ended", "errors", "joined", "op", "parent", "stands", "totals", "tried",
+        "wanted", "weighs",
     )  # fmt: skip
 
     wanted: bool
     weighs: bool
 
     def __init__(self, op: Operation, parent: Layer | None, context: Context) -> None:
-        self.op, self.parent, self._context = op, parent, context
+        super().__init__(context)
+        self.op, self.parent = op, parent
         self.totals: Any = None
         self.joined: Operation | None = None
         """The same call, as the lower layer sees it."""
@@ -102,7 +123,6 @@ class Layer:
         """What it saw of an attempt that failed."""
         self.ended = self.stands = self._due = self.errors = False
         self.base: Context | None = None
-        self._token: Token[Context] | None = None
 
     @property
     def context(self) -> Context:
@@ -115,16 +135,6 @@ class Layer:
             return False
         self.joined = op
         return True
-
-    def enter(self) -> None:
-        """Makes this the current operation, and its span the current span."""
-        self._token = attach(self._context)
-
-    def leave(self) -> None:
-        """Undoes ``enter``."""
-        if self._token is not None:
-            detach(self._token)
-            self._token = None
 
     def stay(self) -> None:
         """Makes this current in a context that was copied for its body, and goes with it."""

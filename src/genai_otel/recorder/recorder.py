@@ -27,6 +27,7 @@ from .failures import fail
 from .ownership import (
     GENERATING,
     MODEL_KINDS,
+    Frame,
     Layer,
     absorb,
     parent_of_ours,
@@ -52,11 +53,13 @@ class Source(NamedTuple):
     """Where spans come from: a tracer's ``start_span``, or what stands for it.
 
     ``early``: somebody may look at attributes as spans start, a sampler or a processor of the
-    host's. Where nobody does, all of them are written at once, at the end.
+    host's. Where nobody does, all of them are written at once, at the end. ``dropped`` gives the
+    span of what the sampler drops whatever it is, else ``None``.
     """
 
     start: Callable[..., Span]
     early: bool
+    dropped: Callable[[Context], Span | None]
 
 
 class Ledgers(NamedTuple):
@@ -79,17 +82,19 @@ class Recorder:
     Whatever is handed to OpenTelemetry, of any signal, has passed ``gate``.
     """
 
-    __slots__ = ("_gate", "_ledgers", "_source")
+    __slots__ = ("_all_matter", "_gate", "_ledgers", "_source")
 
     def __init__(self, source: Callable[[], Source], ledgers: Ledgers, gate: Gate) -> None:
         self._source, self._ledgers, self._gate = source, ledgers, gate
-        self.judge_by(gate)
+        self.measure_with(ledgers.instruments)
 
     current = staticmethod(current)
 
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
         self._ledgers = self._ledgers._replace(instruments=instruments)
+        # Calls that are not recorded matter to meters and budgets.
+        self._all_matter = instruments is not None or self._ledgers.accounts.counts
         self.judge_by(self._gate)
 
     def judge_by(self, gate: Gate) -> None:
@@ -116,7 +121,8 @@ class Recorder:
         if under is not None and not within(owner, under):
             owner, context = under, under.context
         upright = () if alone else standing(owner)
-        holder = None if alone else taker(op, owner, upright)
+        nobody = alone or (owner is None and not upright)
+        holder = None if nobody else taker(op, owner, upright)
         nearest = holder or (upright[-1] if upright else None)
         if nearest is not None and nearest.base is context:
             context = nearest.context
@@ -125,6 +131,18 @@ class Recorder:
         if holder.op.prompt is None and op.kind in GENERATING:
             holder.op.prompt = take_prompt()
         return Joined(holder, op, self, context)
+
+    def passed(self, kind: Kind) -> Frame | None:
+        """The frame of a call that nobody will look at, if that is certain before it is read."""
+        if self._all_matter:
+            return None
+        context = otel_context.get_current()
+        span = self._source().dropped(context)
+        if span is None or suppressed(context):
+            return None
+        if kind in GENERATING:
+            take_prompt()  # it was rendered for this call, and not for the next
+        return Frame(Context({**context, SPAN_KEY: span}))
 
     def open(
         self, op: Operation, context: Context, *, late: bool = False
@@ -138,14 +156,13 @@ class Recorder:
         started = time_ns() - int((perf_counter() - op.timing.started) * 1e9) if late else time_ns()
         if op.scope is not None:
             context = scoped(context, op.scope)
-        start, early = self._source()
+        start, early, _ = self._source()
         gate = self._gate
         op.name, op.model = gate.word(op.name), gate.word(op.model)
         seen = gate.attributes(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
-        ledgers = self._ledgers
-        recorded = span.is_recording()
-        if not recorded and ledgers.instruments is None and not ledgers.accounts.counts:
+        recorded, ledgers = span.is_recording(), self._ledgers
+        if not recorded and not self._all_matter:
             return Unrecorded(op, context.get(OPERATION_KEY), Context({**context, SPAN_KEY: span}))  # type: ignore[arg-type]
         recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.observe import OPEN, Unwatched
 from genai_otel.engine.read import fields, parsed
 from genai_otel.engine.streams import around, watched, watched_async
 from genai_otel.engine.wrap import wrap, wrap_async
@@ -138,12 +138,16 @@ class _Begin:
         reader = self._routes.get(options.url) or self._route(options.url)
         if reader is None or options.method.lower() != "post":
             return None
+        observer = self._observer
+        passed = observer.passed(reader.kind)
+        if passed is not None:
+            return passed
         op = Operation(reader.kind, name=reader.name)
         op.stream = kwargs.get("stream") is True
-        observer = self._observer
         observer.guard.run(self._servers.describe, args[0], op)
         call = observer.open(reader, op, fields(options.json_data))
-        if observer.stream_usage and op.stream and call is not None and reader.extra is not None:
+        asks = observer.stream_usage and op.stream and reader.extra is not None
+        if asks and call is not None and not isinstance(call, Unwatched):
             call.sent = observer.guard.run(self._asking_usage, op.host, options, args, kwargs)
             call.extra = reader.extra if call.sent is not None else None
         return call
