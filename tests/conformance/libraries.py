@@ -21,6 +21,7 @@ ROWS = {
 _TO_COME = "tested on its own, under tests/adapters; its rows are to come"
 _IN_PROCESS = "runs in this process: no wire to compare"
 _STORE = "a vector store, which has no models: tested on its own"
+_OTHERS = "in an environment of its own, with a server of its own: tests/adapters"
 WITHOUT_ROWS = {
     "cerebras": _TO_COME,
     "chroma": _STORE,
@@ -41,6 +42,7 @@ WITHOUT_ROWS = {
     "transformers": _IN_PROCESS,
     "llama_cpp": _IN_PROCESS,
     "vllm": _IN_PROCESS,
+    "xai_sdk": _OTHERS,
 }
 """Libraries of the catalogue that have none, each with the reason."""
 

@@ -70,6 +70,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/more-clients.md",
     ),
+    Entry("xai_sdk", "xai-sdk", "xai_sdk", ">=1,<2", "model client", "docs/more-clients.md"),
     Entry("voyageai", "voyageai", "voyageai", ">=0.3,<1", "model client", "docs/more-clients.md"),
     Entry(
         "replicate", "replicate", "replicate", ">=0.25,<2", "model client", "docs/more-clients.md"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Json", "address", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick",
-    "string",
+    "proto", "string",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -65,6 +65,49 @@ def pick(source: Json, names: Mapping[str, str]) -> Json:
     return {
         names[key]: value for key, value in source.items() if key in names and value is not None
     }
+
+
+def proto(message: Any) -> Json:
+    """The fields that are set in a protobuf message, all the way down; enumerations by name."""
+    return {field.name: _proto_field(field, value) for field, value in message.ListFields()}
+
+
+def _proto_field(field: Any, value: Any) -> Any:
+    if isinstance(value, _SCALARS):
+        return _proto_value(field, value)
+    if hasattr(value, "ListFields"):
+        plain = _PLAIN_PROTOS.get(field.message_type.full_name)
+        return proto(value) if plain is None else plain(value)
+    if hasattr(value, "items"):
+        of = field.message_type.fields_by_name["value"]
+        return {str(key): _proto_field(of, each) for key, each in value.items()}
+    return [_proto_field(field, each) for each in value]
+
+
+def _proto_value(field: Any, value: Any) -> Any:
+    named = field.enum_type and field.enum_type.values_by_number.get(value)
+    return named.name if named else value
+
+
+def _struct(value: Any) -> Json:
+    return {key: _struct_value(each) for key, each in value.fields.items()}
+
+
+def _struct_value(value: Any) -> Any:
+    """JSON as protobuf has it."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _struct(value.struct_value)
+    if kind == "list_value":
+        return [_struct_value(each) for each in value.list_value.values]
+    return None if kind in {None, "null_value"} else getattr(value, kind)
+
+
+_SCALARS = (str, bytes, int, float)
+_PLAIN_PROTOS = {
+    "google.protobuf.Struct": _struct,
+    "google.protobuf.Value": _struct_value,
+}
 
 
 def parsed(arguments: Any) -> Any:

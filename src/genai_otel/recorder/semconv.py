@@ -71,6 +71,8 @@ _FINISH_REASONS = {
     "eos_token": "stop",
     "model_length": "length",
     "error_limit": "length",
+    "max_len": "length",
+    "max_context": "length",
     "refusal": "content_filter",
     "safety": "content_filter",
     "image_safety": "content_filter",
