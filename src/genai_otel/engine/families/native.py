@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def giving_way(target: str, provider: str) -> Patch:
     """The patch of a module's tracer, ``module:name``, for the calls of this provider."""
-    return Patch(target, lambda tracer, by: _Tracer(provider, tracer, by), optional=True)
+
+    def stand_in(tracer: Any, observer: Observer) -> Any:
+        return _Tracer(provider, tracer, observer)
+
+    return Patch(target, stand_in, optional=True)
 
 
 class _Tracer:
