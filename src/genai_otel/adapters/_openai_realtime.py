@@ -7,7 +7,6 @@ conversation is taken from what the server tells of it, which is what the model 
 from __future__ import annotations
 
 from collections import deque
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Reader
@@ -179,7 +178,7 @@ class Turns:
 
     def _turn(self, kind: str, facts: Mapping[str, Any]) -> None:
         self._count += 1
-        self._turns.append(Turn(perf_counter(), kind, facts))
+        self._turns.append(Turn(kind, facts))
 
     def _one(self) -> Operation:
         """A record of one response alone, to be read as any other."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .usage import Usage
@@ -200,16 +201,17 @@ class PromptTag(NamedTuple):
     digest: str
 
 
-class Turn(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Turn:
     """One turn of a session, told by an event of its span: facts that are no content.
 
-    ``at`` is a reading of the clock of ``Timing``; ``kind`` is ``input``, ``response``,
-    ``tool_call``, ``tool_result`` or ``error``.
+    ``kind`` is ``input``, ``response``, ``tool_call``, ``tool_result`` or ``error``; ``at`` is a
+    reading of the clock of ``Timing``, as the turn was noted.
     """
 
-    at: float
     kind: str
     facts: Mapping[str, Any]
+    at: float = field(default_factory=perf_counter)
 
 
 class Operation:
