@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from .engine.published import Published
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, as_policy, loosest, preset, told
 from .privacy.blobs import Uploads
+from .privacy.policy import address_of
+from .privacy.texts import Texts
 from .record import KEEPER
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
 from .recorder.context import enter_suppression
@@ -75,7 +76,7 @@ class Runtime:
         self._joined = host is not None
         self.outlets = self._make_outlets(self.arguments["destinations"])
         self.content = self._recorded()
-        if self.content.blobs == "upload" and self.content.upload_to is not None:
+        if self.content.uploads and self.content.content and self.content.upload_to is not None:
             self._uploads = Uploads(self.content.upload_to)
         self._accounts = self._make_accounts()
 
@@ -91,7 +92,8 @@ class Runtime:
             self._closers.append(propagate_header())
         instruments = self._instruments(given["meter_provider"])
         ledgers = Ledgers(instruments, self._accounts)
-        KEEPER.keep = None if self._uploads is None else self._uploads.keep
+        media = self.content.blobs == "upload" and self.content.messages != "none"
+        KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
         self.recorder = Recorder(self._current_source, ledgers, self._gate)
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
@@ -136,9 +138,8 @@ class Runtime:
         policy = preset("redacted") if given is None else as_policy(given)
         if base is None or not policy.content or given is policy:
             return policy
-        if "://" not in base:
-            base = Path(base).absolute().as_uri()
-        return replace(policy, blobs="upload", upload_to=base)
+        texts = "both" if self.settings.completion_hook == "upload" else "span"
+        return replace(policy, blobs="upload", texts=texts, upload_to=address_of(base))
 
     def _recorded(self) -> ContentPolicy:
         """What is recorded: as much as one of our destinations may have.
@@ -159,7 +160,10 @@ class Runtime:
         return own
 
     def _make_gate(self) -> Gate:
-        return Gate(self.content, prepare=enter_suppression, note=FAULTS.note)
+        texts = None
+        if self._uploads is not None and self.content.texts != "span":
+            texts = Texts(self._uploads, both=self.content.texts == "both")
+        return Gate(self.content, prepare=enter_suppression, note=FAULTS.note, texts=texts)
 
     def _own_provider(self) -> Any:
         """A provider of ours, which is not made the process's: that place is the host's."""

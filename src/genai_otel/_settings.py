@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from .privacy.policy import ContentPolicy, as_policy
+from .privacy.policy import ContentPolicy, as_policy, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +29,8 @@ _STANDARD_MODES = {
     "true": "redacted",
     "false": "none",
 }
+_NOT_ON_SPANS = ("no_content", "event_only")
+_HOOK = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 _OTLP_VARIABLES = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -80,6 +82,12 @@ class Settings:
         variable="OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH",
         sentence="Where images, audio and files that were said are written: a path or an address "
         "that fsspec knows; by default nowhere. A ContentPolicy says it itself.",
+    )
+    completion_hook: str | None = _setting(
+        default=None,
+        variable=_HOOK,
+        sentence="upload: prompts and replies are written to the upload path too, as they may "
+        "leave, and spans tell where; no other hook is known.",
     )
     directory: str = _setting(
         default=".genai_otel",
@@ -150,6 +158,8 @@ class Settings:
         if self.content is not None:
             as_policy(self.content)
         one_of("thread context", self.thread_context, THREAD_MODES)
+        if self.completion_hook is not None:
+            one_of("completion hook", self.completion_hook, ("upload",))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -165,9 +175,15 @@ class Settings:
         found["serverless"] = bool(environ.get("AWS_LAMBDA_FUNCTION_NAME"))  # any name means yes
         if switched_off(environ):
             found["disabled"] = True
+        if found.get("completion_hook", "upload") != "upload":
+            logger.warning("genai_otel: %s: only upload is known here", _HOOK)
+            del found["completion_hook"]
         standard = environ.get(_STANDARD_CONTENT, "").strip()
         if standard and "content" not in found:
             found["content"] = _standard_content(standard)
+            if standard.lower() in _NOT_ON_SPANS and "completion_hook" in found:
+                base = found.get("upload_to")  # the convention: not on spans, but uploaded
+                found["content"] = "none" if base is None else elsewhere(base)
         return cls(**found)
 
 

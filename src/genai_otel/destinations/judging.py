@@ -44,7 +44,7 @@ class Judge:
     ) -> None:
         self._same, self._stored = policy == recorded, recorded is None
         self._said, self._more = said, more
-        uploaded = recorded is None or recorded.blobs == "upload"
+        uploaded = recorded is None or recorded.uploads
         self._gate = Gate(policy.without_functions() if self._same else policy, uploaded=uploaded)
         self._resources: dict[int, tuple[Resource, Resource]] = {}
 

@@ -1,4 +1,4 @@
-"""Images, audio and files that were said are written somewhere, and a reference takes their place.
+"""Images, audio, files and texts that were said are written somewhere; a reference tells where.
 
 Only what is in memory already is written, under a name that is its hash: nothing that a request or
 a model says chooses a path, and no address is ever fetched.
@@ -36,7 +36,7 @@ _ENDS = {
 
 
 class Uploads:
-    """Writes media below ``base`` on a thread of its own; a queue that is full drops, and counts.
+    """Writes content below ``base`` on a thread of its own; a queue that is full drops, and counts.
 
     ``base`` is a ``file:///`` address, or any other that fsspec knows, if that is installed. Raises
     ``ValueError`` where it is needed and is not.
@@ -44,6 +44,7 @@ class Uploads:
 
     def __init__(self, base: str, most: int = MOST_QUEUED) -> None:
         self.base, self._most = base.rstrip("/"), most
+        self._told = _shown(self.base)
         self._write = _writer(self.base)
         self._ready = threading.Condition()
         self._waiting: deque[tuple[str, str | bytes]] = deque()
@@ -58,7 +59,10 @@ class Uploads:
 
     def keep(self, source: str | bytes, digest: str, mime_type: str | None) -> str | None:
         """Where ``source`` (bytes, or base64) will be; ``None`` where there is no room for it."""
-        name = f"{digest}{_ENDS.get(mime_type or '', '.bin')}"
+        return self.write(f"{digest}{_ENDS.get(mime_type or '', '.bin')}", source)
+
+    def write(self, name: str, source: str | bytes) -> str | None:
+        """As ``keep``, under a name of ours; what is known by that name is there already."""
         with self._ready:
             if name not in self._known:
                 if self._closed or self._queued + len(source) > self._most:
@@ -69,7 +73,7 @@ class Uploads:
                 self._queued += len(source)
                 self._begin()
                 self._ready.notify_all()
-        return f"{self.base}/{name}"
+        return f"{self._told}/{name}"
 
     def flush(self, timeout: float) -> bool:
         """Whether all that was taken is written, or has failed, within ``timeout`` seconds."""
@@ -137,13 +141,13 @@ class Uploads:
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now
-            logger.warning("genai_otel: media was not written to %s: %s", _shown(self.base), why)
+            logger.warning("genai_otel: content was not written to %s: %s", self._told, why)
 
 
 def _shown(base: str) -> str:
     """An address without user and query, in which keys travel."""
     parts = urlsplit(base)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _writer(base: str) -> Callable[[str, bytes], Any]:

@@ -40,6 +40,15 @@ TEXT = {
 
 CONTENT = {**JSON, **TEXT}
 
+REFS = {
+    names.GEN_AI_INPUT_MESSAGES_REF: MESSAGES,
+    names.GEN_AI_OUTPUT_MESSAGES_REF: MESSAGES,
+    names.GEN_AI_SYSTEM_INSTRUCTIONS_REF: SYSTEM,
+    names.GEN_AI_TOOL_DEFINITIONS_REF: TOOLS,
+    names.GENAI_OTEL_CONTENT_REF: MESSAGES,
+}
+"""Where content was written: an address of ours, in which nothing is to be found."""
+
 AMBIENT = (
     names.USER_ID,
     names.SESSION_ID,
@@ -95,7 +104,7 @@ WORD = re.compile(r"[A-Za-z0-9_.:/@+=,-]{1,256}")
 
 def class_of(name: str) -> str | None:
     """What an attribute carries; ``None`` for a fact."""
-    found = CONTENT.get(name)
+    found = CONTENT.get(name) or REFS.get(name)
     if found is not None:
         return found
     if name in AMBIENT:

@@ -21,9 +21,10 @@ from .truncation import KEPT_WHOLE, fitted, shorten, to_json
 from .words import secret_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .policy import ContentPolicy
+    from .texts import Texts
 
 NONE, REDACTED, FULL = "none", "redacted", "full"
 WITHHELD = "[withheld]"
@@ -47,7 +48,8 @@ class Gate:
 
     ``prepare`` is called on the thread that functions of the user's run on; ``note`` is told of
     errors of our own, which withhold the value that they happened over. ``uploaded``: what was
-    recorded may refer to media that were uploaded, which is not for everybody.
+    recorded may refer to what was uploaded, which is not for everybody. ``texts`` is what uploads
+    what this gate has let through.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class Gate:
         note: Callable[[str, BaseException], Any] | None = None,
         *,
         uploaded: bool = False,
+        texts: Texts | None = None,
     ) -> None:
-        self.policy, self._note = policy, note
+        self.policy, self._note, self.texts = policy, note, texts
         self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
         modes = set(self._modes.values())
         self._uniform = len(modes - {NONE}) == 1
@@ -82,8 +85,10 @@ class Gate:
             self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
         )
         self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
+        judged = (*classes.CONTENT, *classes.REFS, *classes.AMBIENT)
         self._withheld = frozenset(
-            name for name in (*classes.CONTENT, *classes.AMBIENT) if self._mode(name) == NONE
+            [name for name in judged if self._mode(name) == NONE]
+            + [name for name in _elsewhere(policy) if uploaded]
         )
         self._words: dict[str, str] = {}
         self._clean: set[str] = set(classes.FIXED)
@@ -134,7 +139,7 @@ class Gate:
         judged = {}
         for name, value in found.items():
             mode = self._mode(name)
-            if mode != NONE:
+            if mode != NONE and name not in self._withheld:
                 told = name if name in classes.FIXED else self.word(name)
                 judged[told] = self._attribute(name, value, mode, until)
         return judged
@@ -188,6 +193,8 @@ class Gate:
         if name in classes.CONTENT:
             texts.append(value)
             return True
+        if name in classes.REFS:
+            return True
         if self._terse and name in classes.TOLD and not classes.WORD.fullmatch(value):
             return False
         if name in classes.OPAQUE:
@@ -212,7 +219,7 @@ class Gate:
         try:
             if name == names.USER_ID:
                 return self._user(str(value), mode, until)
-            if type(value) is str:
+            if type(value) is str and name not in classes.REFS:
                 if name in classes.JSON:
                     return self._json(name, value, mode, until)
                 return self._plain(name, value, mode, until)
@@ -285,6 +292,13 @@ class Gate:
         if "sha256" in part:
             return {key: value for key, value in part.items() if key != "uri"}
         return part
+
+
+def _elsewhere(policy: ContentPolicy) -> Iterable[str]:
+    """What was recorded for others: texts, or where they are."""
+    if policy.texts == "span":
+        return classes.REFS
+    return classes.CONTENT if policy.texts == "upload" else ()
 
 
 class _Walk:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ MODES = ("none", "redacted", "full")
 """From the strictest to the most permissive."""
 CLASSES = ("messages", "system", "tools", "retrieved", "errors", "metadata")
 BLOBS = ("drop", "hash", "upload")
+TEXTS = ("span", "upload", "both")
 
 Mask = Callable[[str], str]
 """Takes a text and returns it as it may leave."""
@@ -38,7 +40,8 @@ class ContentPolicy:
     without it a key is made for each process. ``max_chars`` is how much of one attribute is kept.
     ``blobs``: images, audio and files become ``"hash"`` (type, length, hash), nothing but their
     type (``"drop"``), or are written to ``upload_to`` (``"upload"``), a ``file:///`` address or,
-    with fsspec, any that it knows.
+    with fsspec, any that it knows. ``texts``: what was said stands on the span (``"span"``), or is
+    written there as well, as it may leave, and the span tells where (``"upload"``, ``"both"``).
 
     Raises ``ValueError`` on what it does not know.
     """
@@ -54,6 +57,7 @@ class ContentPolicy:
     deadline: float = 0.25
     max_chars: int = 262_144
     blobs: str = "hash"
+    texts: str = "span"
     upload_to: str | None = None
     hash_users: bool = False
     hash_key: str | bytes | None = field(default=None, repr=False)
@@ -62,6 +66,7 @@ class ContentPolicy:
         for name in CLASSES:
             _one_of(f"content mode of {name}", getattr(self, name), MODES)
         _one_of("treatment of blobs", self.blobs, BLOBS)
+        _one_of("place of texts", self.texts, TEXTS)
         _check_redact(self.redact)
         if self.custom is not None and not callable(self.custom):
             raise ValueError(f"custom is a function of one text, not {self.custom!r}")
@@ -71,13 +76,18 @@ class ContentPolicy:
                 raise ValueError(f"{name} is a number, {least} at least, not {value!r}")
         if self.hash_key is not None and not self.hash_key:
             raise ValueError("hash_key is empty: leave it out, or give some bytes that stay secret")
-        if self.blobs == "upload":
+        if self.uploads:
             _check_upload(self.upload_to)
 
     @property
     def content(self) -> bool:
         """Whether anything that was said is recorded at all."""
         return any(mode != "none" for mode in self._said())
+
+    @property
+    def uploads(self) -> bool:
+        """Whether anything is written to ``upload_to``."""
+        return self.blobs == "upload" or self.texts != "span"
 
     @property
     def word(self) -> str:
@@ -135,6 +145,7 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
     masking = [policy for policy in (one, two) if _masks(policy)]
     common = [rule for rule in masking[0].redact if rule in masking[-1].redact] if masking else ()
     blobs = max(one.blobs, two.blobs, key=BLOBS.index)
+    uploading = one if one.uploads and (one.blobs == blobs or not two.uploads) else two
     return replace(
         one,
         **modes,
@@ -142,10 +153,24 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
         custom=one.custom if one.custom is two.custom else None,
         max_chars=max(one.max_chars, two.max_chars),
         blobs=blobs,
-        upload_to=one.upload_to if one.blobs == blobs else two.upload_to,
+        texts=one.texts if one.texts == two.texts else "both",
+        upload_to=uploading.upload_to,
         hash_users=one.hash_users and two.hash_users,
         hash_key=one.hash_key if one.hash_key == two.hash_key else None,
     )
+
+
+def elsewhere(base: str) -> ContentPolicy:
+    """What was said, masked, below ``base`` (a path or an address), and nothing of it on spans.
+
+    Texts of errors are nowhere.
+    """
+    return ContentPolicy(texts="upload", errors="none", blobs="upload", upload_to=address_of(base))
+
+
+def address_of(base: str) -> str:
+    """The address of a path; one that is given stays."""
+    return base if "://" in base else Path(base).absolute().as_uri()
 
 
 def _masks(policy: ContentPolicy) -> bool:
@@ -166,7 +191,7 @@ def _check_redact(rules: Any) -> None:
 
 def _check_upload(address: str | None) -> None:
     if not address:
-        raise ValueError('blobs="upload" needs upload_to, such as "file:///var/lib/blobs"')
+        raise ValueError('"upload" needs upload_to, such as "file:///var/lib/blobs"')
     parts = urlsplit(address)
     if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
         raise ValueError(f"upload_to {address!r} is no address: say file:///... or s3://...")

@@ -38,7 +38,7 @@ from .ownership import (
 from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, turn_facts, utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.trace import Span
 
@@ -310,7 +310,7 @@ class Recording(Layer):
             try:
                 span = self._span
                 put = getattr(span, "put", span.set_attributes)
-                put(self._gate.attributes(self.found))
+                put(self._told())
                 for spending in standing:
                     if spending.breached:
                         facts = self._gate.attributes(budget_facts(spending))
@@ -329,6 +329,15 @@ class Recording(Layer):
     def _time(self, reading: float) -> int:
         """When a reading of the clock was taken."""
         return self._started + int((reading - self.op.timing.started) * 1e9)
+
+    def _told(self) -> Mapping[str, Any]:
+        """The attributes as they may leave; their texts elsewhere, if so asked for."""
+        gate = self._gate
+        judged = gate.attributes(self.found)
+        if gate.texts is None:
+            return judged
+        ids = self._span.get_span_context()
+        return gate.texts.moved(judged, f"{ids.trace_id:032x}_{ids.span_id:016x}")
 
 
 class Joined(Layer):
