@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import genai_otel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 SOURCES = Path(genai_otel.__path__[0]).parent
@@ -28,21 +30,51 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 _STEERING = ("OTEL_", "GENAI_OTEL_")
 
 
+def begin(
+    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A program that is still running; ``finish`` ends whatever is left of it and its children."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    """Also after a test that failed: a program that forks must leave nobody behind."""
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.communicate()
+
+
+@contextmanager
+def running(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Python with ``arguments``, until the block ends."""
+    process = begin([sys.executable, *arguments], cwd=cwd, env=env)
+    try:
+        yield process
+    finally:
+        finish(process)
+
+
 def run(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with ``arguments``; it must end with exit code ``code``."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+    with running(*arguments, cwd=cwd, env=env) as process:
+        out, err = process.communicate(timeout=_SECONDS)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, code, out, err)
 
 
 def script(

@@ -272,7 +272,7 @@ def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFi
             assert not flush(delivery, 0.05)
         dropped = delivery.counts.overflowed
         assert 130 < dropped < 200
-        assert until(lambda: delivery._losing)
+        assert until(lambda: delivery._ledger.losing)
         away.set()
         assert flush(delivery)
         assert len(receiver.names) == 200 - dropped

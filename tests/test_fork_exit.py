@@ -252,8 +252,8 @@ def calls():
             pass
         genai_otel.flush()
 locks = (_setup._LOCK, _runtime._LOCK, imports._LOCK)
-threads = [threading.Thread(target=holds, args=(lock,)) for lock in locks]
-threads.append(threading.Thread(target=calls))
+threads = [threading.Thread(target=holds, args=(lock,), daemon=True) for lock in locks]
+threads.append(threading.Thread(target=calls, daemon=True))
 for thread in threads:
     thread.start()
 held.wait()
@@ -269,6 +269,8 @@ for _ in range(10):
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 stop.set()
+for thread in threads:
+    thread.join()
 """
     assert program(provider, tmp_path, code) == ("", "")
     assert names(tmp_path).count("chat child") == 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests import fresh
 from tests.receiver import Receiver, Reply, closed_port, until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
@@ -37,15 +37,24 @@ def receiver() -> Iterator[Receiver]:
         yield it
 
 
+_STARTED: list[subprocess.Popen[str]] = []
+
+
 def start(code: str, url: str, *more: str, **env: str) -> subprocess.Popen[str]:
     """A program that begins as above and is still running; its output is read by lines."""
-    return subprocess.Popen(
-        [sys.executable, "-c", _BEGIN + code, url, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**fresh.environment(), **env},
-    )
+    return begin([sys.executable, "-c", _BEGIN + code, url, *more], **env)
+
+
+def begin(command: list[str], cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
+    _STARTED.append(fresh.begin(command, cwd=cwd, env=env))
+    return _STARTED[-1]
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left() -> Iterator[None]:
+    yield
+    while _STARTED:
+        fresh.finish(_STARTED.pop())
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 60.0) -> tuple[int, str, str]:
@@ -133,13 +142,7 @@ def test_a_handler_of_the_hosts_is_kept(receiver: Receiver, when: str) -> None:
     before, after, code = HANDLERS[when]
     rest = f"{after}one(); print('ready', flush=True); time.sleep(2); sys.exit(7)"
     program = "import signal, sys\n" + before + _BEGIN + rest
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, receiver.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=fresh.environment(),
-    )
+    process = begin([sys.executable, "-c", program, receiver.url])
     assert said(process) == "ready"
     process.terminate()
     assert ended(process)[0] == code
@@ -279,7 +282,7 @@ def app(environ, start_response):
     port = closed_port()
     command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-b"]
     command += [f"127.0.0.1:{port}", "shop:app", "--log-level", "critical"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=fresh.environment())
+    process = begin(command, tmp_path)
     try:
         assert until(lambda: _get(port), 30)
         for _ in range(9):
@@ -337,13 +340,8 @@ def test_lambda_delivers_before_it_is_frozen(receiver: Receiver, runtime: str) -
     """Each event's spans are there while the process is stopped; nothing waits for its timers."""
     program = (_FAKE if runtime == "awslambdaric" else "") + _BEGIN
     program += _LAMBDA.format(runtime=_RUNTIMES[runtime])
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, receiver.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**fresh.environment(), "AWS_LAMBDA_FUNCTION_NAME": "shop"},
-    )
+    command = [sys.executable, "-c", program, receiver.url]
+    process = begin(command, AWS_LAMBDA_FUNCTION_NAME="shop")
     both = []
     for event in ("first", "second"):
         assert said(process) == event
@@ -360,6 +358,9 @@ def test_lambda_delivers_before_it_is_frozen(receiver: Receiver, runtime: str) -
 def test_fifty_cycles_leave_nothing_behind(receiver: Receiver) -> None:
     code = """
 def there():
+    end = time.monotonic() + 20
+    while threading.active_count() > 1 and time.monotonic() < end:
+        time.sleep(0.05)  # who was cut off needs a moment to go
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
 def cycle(number):
     destinations = [genai_otel.Destination("otlp", endpoint=url) for url in sys.argv[1:3]]
@@ -370,11 +371,9 @@ def cycle(number):
     one("between")
 genai_otel.shutdown()
 cycle(0)
-time.sleep(0.5)  # who was cut off needs a moment to go
 before = there()
 for number in range(1, 50):
     cycle(number)
-time.sleep(0.5)
 print(before, there())
 """
     if not Path("/proc/self/fd").is_dir():

@@ -190,7 +190,7 @@ class Runtime:
             "service.name": self.settings.service_name,
             "deployment.environment.name": self.settings.environment,
         }
-        found = Resource.create({key: value for key, value in given.items() if value is not None})
+        found = _detected({key: value for key, value in given.items() if value is not None})
         kept = told(found.attributes, _said_of_it(), self.settings.resource_attributes)
         if self._gate is not None:
             kept = dict(self._gate.attributes(kept))
@@ -400,6 +400,17 @@ def _looks_early(provider: Any) -> bool:
     """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
     sampler = getattr(provider, "sampler", None)
     return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
+
+
+def _detected(given: dict[str, str]) -> Any:
+    """With what the SDK's detectors find, which it asks on threads."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    try:
+        return Resource.create(given)
+    except RuntimeError:  # there are none here
+        unknown = Resource({"service.name": "unknown_service"})
+        return unknown.merge(OTELResourceDetector().detect()).merge(Resource(given))
 
 
 def _host_meter_provider() -> Any:

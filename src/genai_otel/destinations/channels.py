@@ -9,6 +9,7 @@ from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from . import otlp
+from .forking import unforked
 from .presets import Limits
 from .replies import TAKEN, Answer, Kind
 from .shrinking import shrunk, within
@@ -110,7 +111,8 @@ class OtlpChannel:
         return None if span is None else _encoded(span)
 
     def measured(self, data: Any) -> Parcel:
-        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+        with unforked():
+            from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
         body = encode_metrics(data).SerializeToString()
         return Parcel("metrics", data, len(body), body)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
-    from .export import Counts
+    from .ledger import Counts
     from .outgoing import Outgoing
 
     Read = Callable[[Counts], int]

@@ -8,12 +8,10 @@ destination's content policy and dialect, encoding, sending, waiting, counting.
 from __future__ import annotations
 
 import contextvars
-import logging
 import os
 import threading
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import inf
 from random import SystemRandom
 from time import monotonic
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from . import quietly
+from .ledger import Ledger
 from .packing import halves, packed
 from .presets import MIB
 from .replies import Answer, Kind
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
     Item = tuple[ReadableSpan, int]
 
-logger = logging.getLogger("genai_otel")
-
 QUEUE_BYTES = 32 * MIB
 DELAY = 1.0
 """Seconds between the first span of a batch and its sending."""
@@ -46,35 +43,7 @@ PATIENCE = 300.0
 MEASURE_EVERY = 60.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_SAY_EVERY = 60.0
 _jitter = SystemRandom().uniform
-
-
-@dataclass(slots=True)
-class Counts:
-    """Of this process, in spans: each is sent, lost, sampled out or passed over, and only once.
-
-    Lost log records that go along with spans, and collections of metrics, have their own reasons.
-    """
-
-    queued: int = 0
-    sent: int = 0
-    retried: int = 0
-    overflowed: int = 0
-    """Dropped where they ended, as the queue was full."""
-    late: int = 0
-    """Ended after the end."""
-    sampled_out: int = 0
-    """By the destination's ``sample``; these are no loss."""
-    passed_over: int = 0
-    """By its ``filter``, or as there is nothing of them that it takes; no loss either."""
-    lost: Counter[str] = field(default_factory=Counter)
-    """By the worker, by reason."""
-
-    def dropped(self) -> dict[str, int]:
-        """All that never arrived, by reason."""
-        known = Counter({"queue_full": self.overflowed, "shutdown": self.late})
-        return dict(+(known + self.lost))
 
 
 class Ticket:
@@ -129,25 +98,27 @@ class Delivery:
         self._queue_bytes, self._delay, self._patience = queue_bytes, delay, patience
         self._collect: Callable[[], Any] | None = None
         self._closed = False
-        self._close_by: float | None = None
+        self._end_by = inf
         self._begin()
         _ALL.add(self)
 
     def _begin(self) -> None:
         """What belongs to one process."""
-        self.counts = Counts()
-        self.problem: str | None = None
+        self._ledger = Ledger(self.name, tells=self._tells)
+        self.counts = self._ledger.counts
         self._queue: deque[Item | Ticket] = deque()
         self._held = 0
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting, self._turning = threading.Lock(), threading.Lock()
+        self._turner: int | None = None
         self._wake = _shut()
         self._asleep = self._lingering = self._urgent = False
         self._measure_at = monotonic() + MEASURE_EVERY
         self._tail = Tail(self._sample, self._queue_bytes // 2) if self._sample else None
-        self._losing = False
-        self._overflow_seen = 0
-        self._said_at = -_SAY_EVERY
+
+    @property
+    def problem(self) -> str | None:
+        return self._ledger.problem
 
     def renew(self) -> None:
         """In a forked child: nothing of the parent's, neither spans nor locks nor connections."""
@@ -208,8 +179,9 @@ class Delivery:
     def ticket(self, deadline: float) -> Ticket:
         """Takes its place behind all that is queued now; ``deadline`` is a ``monotonic`` time."""
         ticket = Ticket(deadline, self.counts.lost.total())
-        if self._closed:
-            ticket.ok = not self._held
+        within = self._turner == threading.get_ident()  # a filter that flushes: it cannot wait
+        if within or self._closed:
+            ticket.ok = not within and not self._held
             _open(ticket.arrived)
             return ticket
         self._queue.append(ticket)
@@ -218,21 +190,22 @@ class Delivery:
             self._asleep = self._lingering = False
             _open(self._wake)
         else:
-            with quietly.suppressed():
-                self._turn()
+            self._turn_here(deadline)
         return ticket
 
     def close(self, deadline: float) -> None:
         """Takes nothing more; what is queued is delivered until then, or counted as dropped."""
         if self._closed:
             return
-        self._closed, self._close_by = True, deadline
+        self._closed, self._end_by = True, deadline
+        self._ledger.ending = True
         if self._thread is None and not self._queue and self._collect is None:
             self._channel.close()
         elif self._start():
             _open(self._wake)
         else:
-            self._run()
+            self._turn_here(deadline)
+            self._channel.close()
 
     def join(self, deadline: float) -> bool:
         """Whether it has ended by then; after ``close``."""
@@ -255,14 +228,29 @@ class Delivery:
         while True:
             self._wait()
             try:
-                self._turn()
-                if self._closed or monotonic() >= self._measure_at:
-                    self._measure()
+                with self._turning:
+                    self._turn()
+                    if self._closed or monotonic() >= self._measure_at:
+                        self._measure()
             except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
-                self.problem = f"contained an error of its own: {type(error).__name__}"
+                self._ledger.problem = f"contained an error of its own: {type(error).__name__}"
             if self._closed and not self._queue:
                 break
         self._channel.close()
+
+    def _turn_here(self, deadline: float) -> None:
+        """Where no thread can be started: on the caller's, no longer than the caller waits."""
+        if not self._turning.acquire(timeout=max(0.0, deadline - monotonic())):
+            return
+        before, self._end_by = self._end_by, min(self._end_by, deadline)
+        try:
+            with quietly.suppressed():
+                self._turn()
+                if self._closed:
+                    self._measure()
+        finally:
+            self._end_by = before
+            self._turning.release()
 
     def _wait(self) -> None:
         """Until there is something to do; a batch is given a moment to grow."""
@@ -280,6 +268,13 @@ class Delivery:
 
     def _turn(self) -> None:
         """Everything that is queued now, and whatever comes while it is being sent."""
+        self._turner = threading.get_ident()
+        try:
+            self._deliver_all()
+        finally:
+            self._turner = None
+
+    def _deliver_all(self) -> None:
         self._urgent = False
         limits = self._channel.limits
         before = self.counts.sent, self.counts.lost.total()
@@ -306,7 +301,7 @@ class Delivery:
         self._ship(batch)
         if not self._queue:
             self._held = 0 if self._tail is None else self._tail.held
-            self._regain(before)
+            self._ledger.regain(before)
 
     def _sampled(self, item: Item | None) -> list[Item]:
         """What a new span lets go out; without one, all that is still waited for."""
@@ -318,10 +313,12 @@ class Delivery:
         return out
 
     def _settle(self, ticket: Ticket) -> None:
-        self._measure()
-        flushed = self._channel.flush(max(0.0, ticket.deadline - monotonic()))
-        ticket.ok = flushed and self.counts.lost.total() == ticket.lost
-        _open(ticket.arrived)
+        try:
+            self._measure()
+            flushed = self._channel.flush(max(0.0, ticket.deadline - monotonic()))
+            ticket.ok = flushed and self.counts.lost.total() == ticket.lost
+        finally:
+            _open(ticket.arrived)
 
     def _ship(self, batch: Sequence[Item]) -> None:
         """One batch on its way, as one request of each signal, or several."""
@@ -343,8 +340,10 @@ class Delivery:
             if self._keep is None or is_ours(span) or self._keep(span):
                 prepared = span if self._prepare is None else self._prepare(span)
                 made = self._channel.parcels(prepared)
-        except Exception as error:  # noqa: BLE001 - an odd value, a filter of the user's
-            self._lose("encoding", 1, f"a span could not be prepared: {type(error).__name__}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an odd value, a user's filter
+            self._ledger.lose(
+                "encoding", 1, f"a span could not be prepared: {type(error).__name__}"
+            )
             return ()
         self.counts.passed_over += not made
         return made
@@ -360,18 +359,18 @@ class Delivery:
             answer = self._tried(signal, part)
             if answer.kind is Kind.TAKEN:
                 in_vain = 0
-                self._arrived(part, answer)
+                self._ledger.arrived(part, answer)
             elif answer.kind in (Kind.TOO_LARGE, Kind.BAD) and len(part) > 1:
                 waiting += reversed(halves(part))
             elif answer.kind is Kind.TOO_LARGE and self._tried_smaller(signal, part[0]):
                 in_vain = 0
             else:
-                self._lose_all(_REASONS[answer.kind], part, answer.problem)
+                self._ledger.lose_all(_REASONS[answer.kind], part, answer.problem)
                 in_vain += 1
                 if answer.kind is Kind.REFUSED or (answer.kind is Kind.BAD and in_vain > 1):
                     # It is not this or that span: nothing of this is wanted.
                     for rest in waiting:
-                        self._lose_all("refused", rest, answer.problem)
+                        self._ledger.lose_all("refused", rest, answer.problem)
                     return
 
     def _tried_smaller(self, signal: str, parcel: Parcel) -> bool:
@@ -384,31 +383,33 @@ class Delivery:
             return False
         answer = self._tried(signal, [smaller])
         if answer.kind is Kind.TAKEN:
-            self._arrived([smaller], answer)
+            self._ledger.arrived([smaller], answer)
         return answer.kind is Kind.TAKEN
 
     def _tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
         """The last answer: the first that is not "again", or that of the last try."""
         give_up, pause = monotonic() + self._patience, _FIRST_PAUSE
         while True:
-            if self._close_by is not None and monotonic() >= self._close_by:
+            if monotonic() >= self._end_by:
                 return Answer(Kind.AGAIN, "not delivered before the end")
-            answer = self._channel.send(signal, parcels, self._deadline())
+            deadline = self._deadline()
+            answer = self._channel.send(signal, parcels, deadline)
             if answer.kind is not Kind.AGAIN:
                 return answer
-            self.problem = answer.problem
-            self._note_overflow()
+            self._ledger.problem = answer.problem
+            self._ledger.note_overflow()
+            give_up += _frozen(deadline)
             wait = _jitter(pause / 2, pause) if answer.pause is None else answer.pause
-            until = give_up if self._close_by is None else min(give_up, self._close_by)
-            if monotonic() + wait >= until:
+            if monotonic() + wait >= min(give_up, self._end_by):
                 return answer
+            rested_by = monotonic() + wait
             if self._rested(wait, hurry=answer.pause is None):
                 pause = min(pause * 2, _LONGEST_PAUSE)
+            give_up += _frozen(rested_by)
             self.counts.retried += 1
 
     def _deadline(self) -> float:
-        deadline = monotonic() + self._channel.limits.timeout
-        return deadline if self._close_by is None else min(deadline, self._close_by)
+        return min(monotonic() + self._channel.limits.timeout, self._end_by)
 
     def _rested(self, seconds: float, *, hurry: bool) -> bool:
         """Waits, not beyond the end; in a hurry no longer than until somebody flushes or ends.
@@ -416,13 +417,11 @@ class Delivery:
         Whether it was as long as asked for.
         """
         until, closed = monotonic() + seconds, self._closed
-        while (left := until - monotonic()) > 0:
+        while (left := min(until, self._end_by) - monotonic()) > 0:
             self._wake.acquire(timeout=left)
             if hurry and (self._urgent or (self._closed and not closed)):
                 self._urgent = False
                 return False
-            if self._close_by is not None:
-                until = min(until, self._close_by)
         return True
 
     # --------------------------------------------------------------------------- metrics
@@ -436,57 +435,12 @@ class Delivery:
         if answer.kind is Kind.TAKEN:
             return
         if answer.problem in _NO_SUCH_ROUTE:
-            self._collect, self.problem = None, f"metrics are not taken there ({answer.problem})"
-        else:
-            self._lose("metrics", 1, answer.problem)
-
-    # -------------------------------------------------------------------------- counting
-
-    def _arrived(self, parcels: Sequence[Parcel], answer: Answer) -> None:
-        rejected = min(answer.rejected, len(parcels))
-        self.problem = answer.problem or None
-        if parcels[0].spans:
-            self.counts.sent += len(parcels) - rejected
-        self._lose_all("rejected", parcels[:rejected], answer.problem)  # which, nobody knows
-
-    def _lose_all(self, reason: str, parcels: Sequence[Parcel], problem: str) -> None:
-        """Of one signal; so they are all spans, or all go along with some."""
-        reason = reason if parcels and parcels[0].spans else "log_records"
-        self._lose(reason, len(parcels), problem)
-
-    def _lose(self, reason: str, count: int, problem: str) -> None:
-        if not count:
-            return
-        if self._closed and reason == "undelivered":
-            reason = "shutdown"
-        self.counts.lost[reason] += count
-        self.problem = problem
-        self._note_loss(reason, problem)
-
-    def _note_overflow(self) -> None:
-        if self.counts.overflowed > self._overflow_seen:
-            self._overflow_seen = self.counts.overflowed
-            self._note_loss("queue_full", self.problem or "")
-
-    def _note_loss(self, reason: str, problem: str) -> None:
-        """Says that telemetry is being lost, once until none is."""
-        if self._losing or not self._tells or monotonic() - self._said_at < _SAY_EVERY:
-            return
-        self._losing, self._said_at = True, monotonic()
-        logger.warning(
-            "genai_otel: telemetry for %s is being lost: %s (%s)", self.name, reason, problem
-        )
-
-    def _regain(self, before: tuple[int, int]) -> None:
-        """After a turn in which something was delivered, and nothing lost."""
-        self._note_overflow()
-        sent, lost = self.counts.sent, self.counts.lost.total()
-        if self._losing and sent > before[0] and lost == before[1]:
-            self._losing = False
-            total = sum(self.counts.dropped().values())
-            logger.warning(
-                "genai_otel: telemetry for %s arrives again; %d were lost", self.name, total
+            self._collect, self._ledger.problem = (
+                None,
+                f"metrics are not taken there ({answer.problem})",
             )
+        else:
+            self._ledger.lose("metrics", 1, answer.problem)
 
 
 _REASONS = {
@@ -495,6 +449,15 @@ _REASONS = {
     Kind.BAD: "refused",
     Kind.REFUSED: "refused",
 }
+_OVERDUE = 5.0
+
+
+def _frozen(awaited: float) -> float:
+    """Seconds for which the process stood still, as in Lambda: they are no time of trying."""
+    late = monotonic() - awaited
+    return late if late > _OVERDUE else 0.0
+
+
 _NO_SUCH_ROUTE = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
 
 _ALL: WeakSet[Delivery] = WeakSet()

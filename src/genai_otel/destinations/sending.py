@@ -7,6 +7,7 @@ no redirect is followed, and every wait has an end, also where a server sends a 
 from __future__ import annotations
 
 import base64
+import codecs
 import gzip
 import http.client
 import io
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from .forking import unforked
 from .replies import Answer, understood
 
 if TYPE_CHECKING:
@@ -165,6 +167,8 @@ class HttpSender:
         host, port = place.host, place.port
         if place.proxy is not None:
             host, port = place.proxy.hostname or "", place.proxy.port or 80
+        with unforked():
+            codecs.lookup("idna")  # which the first look-up of a host imports
         last: OSError | None = None
         for family, kind, protocol, _, where in socket.getaddrinfo(
             host, port, 0, socket.SOCK_STREAM

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .forking import unforked
 from .replies import MAX_PAUSE, Answer, Kind, partly_taken, protobuf_fields
 
 if TYPE_CHECKING:
@@ -36,14 +37,19 @@ class GrpcSender:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
         if self._stopped:
             return Answer.again("stopped")
-        import grpc
+        # gRPC imports more of itself as it goes; and a fork in the middle of a call of its C code
+        # leaves a child that can make none. So the call is cut off, and made again afterwards.
+        with unforked(hurry=self._cancel):
+            import grpc
 
-        try:
-            return self._send(grpc, signal, body, max(0.001, deadline - monotonic()))
-        except grpc.RpcError as error:
-            return _failed(error)
-        except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
-            return Answer.again(f"the request failed: {type(error).__name__}")
+            try:
+                return self._send(grpc, signal, body, max(0.001, deadline - monotonic()))
+            except (grpc.FutureCancelledError, grpc.FutureTimeoutError):
+                return Answer.again("the call was cut off")
+            except grpc.RpcError as error:
+                return _failed(error)
+            except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
+                return Answer.again(f"the request failed: {type(error).__name__}")
 
     def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> Answer:
         address = self._target.addresses[signal]
@@ -81,6 +87,9 @@ class GrpcSender:
 
     def abort(self) -> None:
         self._stopped = True
+        self._cancel()
+
+    def _cancel(self) -> None:
         call = self._call
         if call is not None:
             call.cancel()

@@ -7,8 +7,11 @@ they are about to end, and looked up again at the next try where there were none
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from .forking import unforked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,15 +43,19 @@ class _Keys:
     """The credentials in force."""
 
     def __init__(self, profile: str | None) -> None:
-        self._profile, self._found = profile, None
+        self._profile, self._found, self._process = profile, None, os.getpid()
 
     def now(self) -> Any:
         """Keys and token as of this moment; botocore refreshes them where that is due.
 
-        No lock: one worker asks, and a forked child could find it held for ever.
+        No lock: one worker asks, and a forked child could find it held for ever. So it could
+        botocore's own, for a refresh: a child looks for its credentials anew.
         """
+        if self._process != os.getpid():
+            self._found, self._process = None, os.getpid()
         if self._found is None:
-            from botocore.session import Session
+            with unforked():
+                from botocore.session import Session
 
             self._found = Session(profile=self._profile).get_credentials()
         found: Any = self._found
@@ -63,8 +70,9 @@ class _Keys:
 def _signed(
     keys: Any, scope: tuple[str, str], method: str, url: str, sent: tuple[Mapping[str, str], bytes]
 ) -> dict[str, str]:
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
+    with unforked():
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
 
     headers, body = sent
     kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_TOLD}

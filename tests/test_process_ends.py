@@ -1,0 +1,515 @@
+"""Real processes with slow credentials, gRPC, no threads, no parent: still quiet and complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import fresh
+from tests.receiver import OK, GrpcReceiver, Receiver, Reply, closed_port, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+whole = pytest.mark.skipif(
+    not os.environ.get("GENAI_OTEL_WHOLE"), reason="takes seconds: `make test-all` runs it"
+)
+
+_BEGIN = """
+import atexit, os, signal, sys, threading, time
+import genai_otel
+from genai_otel import Destination
+def one(name="s"):
+    with genai_otel.operation("step", name):
+        pass
+def setup(*more, **options):
+    to = Destination("otlp", endpoint=sys.argv[1], **options)
+    genai_otel.instrument(destinations=[to, *more])
+"""
+_END = "\nprint(time.time(), flush=True)"
+"""The last thing that the host's own code does."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as it:
+        yield it
+
+
+def program(code: str, *arguments: str, cwd: Path, **env: str) -> str:
+    """What a program that begins as above says; it must end well, and complain of nothing."""
+    done = fresh.script(_BEGIN + code, *arguments, cwd=cwd, env=env)
+    assert done.stderr == ""
+    return done.stdout
+
+
+# ----------------------------------------------------------------------------- an end in time
+
+
+def no_credentials_but(directory: Path, how: str, url: str) -> dict[str, str]:
+    """An environment in which AWS's credentials can be had only so slowly."""
+    config = directory / "aws"
+    config.write_text("[default]\nregion = eu-west-1\n")
+    if how == "a slow command":
+        config.write_text("[default]\ncredential_process = sleep 60\n")
+    return {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(directory / "none"),
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": url,
+        "AWS_METADATA_SERVICE_TIMEOUT": "60",
+        "AWS_REGION": "eu-west-1",
+        **({"AWS_EC2_METADATA_DISABLED": "true"} if how == "a slow command" else {}),
+    }
+
+
+AWS = """
+genai_otel.instrument(destinations=Destination("xray", endpoint=sys.argv[1]))
+one()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "stopped"),
+    [
+        ("a metadata service that hangs", "at its end"),
+        ("a slow command", "by SIGTERM"),
+        pytest.param("a metadata service that hangs", "by SIGTERM", marks=whole),
+        pytest.param("a slow command", "at its end", marks=whole),
+    ],
+)
+def test_slow_credentials_hold_nobody(tmp_path: Path, how: str, stopped: str) -> None:
+    """Two seconds are promised; what starting and a busy machine take comes on top."""
+    pytest.importorskip("botocore")
+    metadata = _Imds()
+    env = no_credentials_but(tmp_path, how, metadata.url)
+    code = _BEGIN + AWS + ("time.sleep(1.5)" if stopped == "at its end" else "") + _END
+    code += "" if stopped == "at its end" else "\nwhile True: time.sleep(10)"
+    with metadata, fresh.running("-c", code, metadata.url, cwd=tmp_path, env=env) as process:
+        assert process.stdout is not None
+        ended = float(process.stdout.readline())
+        if stopped == "by SIGTERM":
+            process.terminate()
+        status = process.wait(60)
+        took = time.time() - ended
+        metadata.closing.set()
+    assert status == (0 if stopped == "at its end" else -signal.SIGTERM)
+    assert took < 2.0 + 0.3 + 3.0
+
+
+class _Imds(Receiver):
+    """Accepts connections, and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: Reply(hang=60))
+
+    def _answer(self, handler: Any) -> None:
+        self.closing.wait(60)
+        handler.close_connection = True
+
+
+@pytest.mark.parametrize("how", ["hangs", pytest.param("refuses", marks=whole)])
+def test_exit_is_not_held_by_grpc(tmp_path: Path, how: str) -> None:
+    pytest.importorskip("grpc")
+    going = threading.Event()
+    code = 'setup(options={"protocol": "grpc"}); one(); time.sleep(1.5)' + _END
+    with GrpcReceiver(lambda *_: going.wait(60) and None) as receiver:
+        url = f"http://127.0.0.1:{closed_port()}" if how == "refuses" else receiver.url
+        done = fresh.script(_BEGIN + code, url, cwd=tmp_path)
+        took = time.time() - float(done.stdout)
+        going.set()
+    assert took < 2.0 + 3.0
+    assert len(done.stderr.splitlines()) <= 1, done.stderr
+
+
+def test_a_host_that_hangs_in_a_name_look_up(tmp_path: Path) -> None:
+    """Nothing can cut off C's look-up of a name; the end does not wait for it."""
+    code = """
+import socket
+found = socket.getaddrinfo
+def slow(*more, **most):
+    time.sleep(60)
+    return found(*more, **most)
+socket.getaddrinfo = slow
+setup(); one(); time.sleep(1.2)
+"""
+    out = fresh.script(_BEGIN + code + _END, "http://127.0.0.1:9", cwd=tmp_path)
+    assert time.time() - float(out.stdout) < 2.0 + 3.0
+
+
+# ------------------------------------------------------------------------------- init, orphans
+
+
+def test_sigterm_as_process_1(receiver: Receiver, tmp_path: Path) -> None:
+    """The kernel does not kill init by a signal that it leaves to its default: it lives on."""
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-Urpf", "true"], check=False).returncode:
+        pytest.skip("needs unshare, and the right to make process namespaces")
+    code = """
+setup(); one("first")
+print(os.getpid(), flush=True)
+for line in sys.stdin:
+    one(line.strip())
+    print("alive", flush=True)
+"""
+    command = [unshare, "-Urpf", sys.executable, "-c", _BEGIN + code, receiver.url]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=fresh.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        (init,) = _children(process.pid)
+        for name in ("second", "third"):
+            before = len(receiver.names)
+            os.kill(init, signal.SIGTERM)
+            assert until(lambda before=before: len(receiver.names) > before), "it delivers"
+            process.stdin.write(f"{name}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "alive\n", "and it goes on"
+        process.stdin.close()
+        assert process.wait(30) == 0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        process.wait()
+        process.stdout.close()
+    assert receiver.names == ["task first", "task second", "task third"]
+
+
+def _children(pid: int) -> list[int]:
+    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=-1, check=False)
+    return [int(each) for each in told.stdout.split()]
+
+
+@forking
+def test_a_daemon_that_forks_twice(receiver: Receiver, tmp_path: Path) -> None:
+    """As daemons are made: both parents go by ``os._exit``, the grandchild has no terminal."""
+    code = """
+setup(); one("parent"); genai_otel.flush()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        one("daemon")
+        sys.exit(0)
+    os._exit(0)
+os.wait()
+"""
+    program(code, receiver.url, cwd=tmp_path)
+    assert until(lambda: receiver.names == ["task daemon", "task parent"])
+
+
+@forking
+@pytest.mark.parametrize("when", ["before its first use", "in the middle of it", "after it"])
+def test_grpc_in_forked_children(tmp_path: Path, when: str) -> None:
+    pytest.importorskip("grpc")
+    waits = {"before its first use": "0", "in the middle of it": "1.1", "after it": "0"}
+    code = """
+setup(options={"protocol": "grpc"}); one("parent")
+if sys.argv[3] == "after it":
+    assert genai_otel.flush()
+time.sleep(float(sys.argv[2]))
+for number in range(2):
+    if os.fork() == 0:
+        signal.alarm(30)
+        one(f"child-{number}")
+        sys.exit(0 if genai_otel.flush(20) else 3)
+    assert os.wait()[1] == 0
+one("after")
+"""
+    with GrpcReceiver() as receiver:
+        program(code, receiver.url, waits[when], when, cwd=tmp_path)
+        names = ["task after", "task child-0", "task child-1", "task parent"]
+        assert sorted(set(receiver.names)) == names
+
+
+@forking
+def test_a_fork_while_grpc_waits_for_an_answer(tmp_path: Path) -> None:
+    """The call is cut off and made again: the fork is not held, and the child can call."""
+    pytest.importorskip("grpc")
+    asked, going = threading.Event(), threading.Event()
+
+    def script(*_: Any) -> None:
+        if not asked.is_set():
+            asked.set()
+            going.wait(60)
+
+    code = """
+setup(options={"protocol": "grpc", "timeout": "60"}); one("parent")
+threading.Thread(target=genai_otel.flush, daemon=True).start()
+sys.stdin.readline()
+began = time.monotonic()
+if os.fork() == 0:
+    signal.alarm(30)
+    one("child")
+    sys.exit(0 if genai_otel.flush(20) else 3)
+assert time.monotonic() - began < 4, "the fork did not wait"
+assert os.wait()[1] == 0
+assert genai_otel.flush(20)
+"""
+    with GrpcReceiver(script) as receiver:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BEGIN + code, receiver.url],
+            cwd=tmp_path,
+            env=fresh.environment(),
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            assert asked.wait(30)
+            process.communicate(b"\n", timeout=60)
+        finally:
+            going.set()
+            process.kill()
+        assert process.returncode == 0
+        assert {"task child", "task parent"} <= set(receiver.names)
+
+
+@forking
+def test_a_fork_in_the_middle_of_a_workers_imports(tmp_path: Path) -> None:
+    """Of botocore, say: the child would wait for ever for a module that nobody imports."""
+    pytest.importorskip("botocore")
+    code = """
+genai_otel.instrument(destinations=Destination("xray", endpoint=sys.argv[1]))
+one("parent")
+threading.Thread(target=genai_otel.flush, daemon=True).start()
+for number in range(8):
+    time.sleep(0.03)
+    if os.fork() == 0:
+        signal.alarm(30)
+        one(f"child-{number}")
+        sys.exit(0 if genai_otel.flush(20) else 3)
+    assert os.wait()[1] == 0
+"""
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+    with Receiver() as receiver:
+        program(code, receiver.url, cwd=tmp_path, **keys)
+        assert receiver.names == sorted(["task parent", *(f"task child-{n}" for n in range(8))])
+
+
+# ----------------------------------------------------------------------------------- odd times
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_flush_in_a_callback_of_the_exit(receiver: Receiver, tmp_path: Path, order: str) -> None:
+    late = """
+def late():
+    one("late")
+    print(genai_otel.flush())
+atexit.register(late)
+"""
+    code = f"{late}setup()" if order == "before" else f"setup(){late}"
+    told = program(f"{code}\none('s')", receiver.url, cwd=tmp_path)
+    assert told == "True\n"
+    expected = ["task s"] if order == "before" else ["task late", "task s"]
+    assert receiver.names == expected, "what begins after our end is not recorded"
+
+
+def test_many_threads_flush_and_one_shuts_down(receiver: Receiver, tmp_path: Path) -> None:
+    code = """
+setup()
+def flushes():
+    for _ in range(20):
+        one()
+        genai_otel.flush()
+threads = [threading.Thread(target=flushes) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads[:4]: thread.join()
+genai_otel.shutdown()
+for thread in threads: thread.join()
+one("after")
+print(genai_otel.flush(), threading.active_count())
+"""
+    assert program(code, receiver.url, cwd=tmp_path) == "True 1\n"
+    assert set(receiver.names) == {"task s"}
+    assert 80 <= len(receiver.names) <= 160
+
+
+def test_shutdown_during_a_flush_that_hangs(tmp_path: Path) -> None:
+    """Both come back in time, and with the truth."""
+    code = """
+setup(); one()
+told = []
+def flushes():
+    began = time.monotonic()
+    told.append(genai_otel.flush(30)); told.append(time.monotonic() - began < 10)
+thread = threading.Thread(target=flushes); thread.start()
+time.sleep(0.5)
+began = time.monotonic()
+print(genai_otel.shutdown(1.0), time.monotonic() - began < 4)
+thread.join()
+print(*told)
+"""
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        out = fresh.script(_BEGIN + code, receiver.url, cwd=tmp_path).stdout
+        receiver.closing.set()
+    assert out.split() == ["False", "True", "False", "True"]
+
+
+def test_a_destination_that_is_taken_away_while_it_is_busy(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """What was queued for it is delivered, or counted as lost; the new one has its own."""
+    with Receiver(lambda _: OK) as other:
+        code = """
+genai_otel.instrument(destinations=[Destination("otlp", endpoint=url) for url in sys.argv[1:3]])
+def records():
+    for _ in range(200):
+        one()
+threads = [threading.Thread(target=records) for _ in range(4)]
+for thread in threads: thread.start()
+genai_otel.instrument(destinations=Destination("otlp", endpoint=sys.argv[2]))
+for thread in threads: thread.join()
+"""
+        program(code, receiver.url, other.url, cwd=tmp_path)
+        assert len(other.names) <= 800
+        assert len(receiver.names) <= len(other.names)
+        assert len(other.spans) == len(other.names), "none came twice"
+
+
+def test_daemon_threads_that_record_to_the_very_end(receiver: Receiver, tmp_path: Path) -> None:
+    code = """
+setup()
+def records():
+    while True:
+        one()
+for _ in range(4):
+    threading.Thread(target=records, daemon=True).start()
+time.sleep(0.3)
+"""
+    program(code, receiver.url, cwd=tmp_path)
+    assert receiver.names
+
+
+NO_THREADS = """
+import _thread
+def none(*_, **__):
+    raise RuntimeError("can't start new thread")
+_thread.start_new_thread = threading._start_new_thread = none
+"""
+
+
+def test_where_no_thread_can_be_started(receiver: Receiver, tmp_path: Path) -> None:
+    """As in WebAssembly, or at a limit: spans wait for a flush, which sends on the caller's."""
+    code = """
+setup()
+from opentelemetry import context
+one("first")
+assert genai_otel.flush()
+one("second")
+told = genai_otel.status().destinations[0]
+print(told.queued, told.written)
+genai_otel.shutdown()
+print(context.get_value("suppress_instrumentation"))
+setup(); one("third")
+"""
+    assert program(NO_THREADS + code, receiver.url, cwd=tmp_path) == "2 1\nNone\n"
+    assert receiver.names == ["task first", "task second", "task third"]
+
+
+def test_no_threads_and_a_dead_collector(tmp_path: Path) -> None:
+    code = """
+setup(); one()
+began = time.monotonic()
+print(genai_otel.flush(0.5), time.monotonic() - began < 3)
+one()
+began = time.monotonic()
+genai_otel.shutdown(0.5)
+print(time.monotonic() - began < 3)
+"""
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        out = fresh.script(_BEGIN + NO_THREADS + code, receiver.url, cwd=tmp_path).stdout
+        receiver.closing.set()
+    assert out.split() == ["False", "True", "True"]
+
+
+def test_a_filter_that_flushes_or_exits(receiver: Receiver, tmp_path: Path) -> None:
+    """It runs on the worker, which cannot wait for itself, and outlives what it raises."""
+    code = """
+from opentelemetry.sdk.trace import TracerProvider
+def keep(span):
+    if span.name == "exits":
+        sys.exit(3)
+    return genai_otel.flush(20)
+provider = TracerProvider(shutdown_on_exit=False)
+genai_otel.instrument(
+    tracer_provider=provider, destinations=Destination("otlp", endpoint=sys.argv[1], filter=keep))
+for name in ("exits", "flushes"):
+    provider.get_tracer("host").start_span(name).end()
+one("ours")
+began = time.monotonic()
+print(genai_otel.flush(20), time.monotonic() - began < 10)
+print(genai_otel.status().destinations[0].dropped)
+"""
+    out = fresh.script(_BEGIN + code, receiver.url, cwd=tmp_path).stdout
+    assert out == "False True\n{'encoding': 1}\n"
+    assert receiver.names == ["task ours"]
+
+
+# ------------------------------------------------------------------------------------- frozen
+
+
+@forking
+@pytest.mark.parametrize(
+    "when", ["in the middle of a request", pytest.param("while it waits", marks=whole)]
+)
+def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -> None:
+    """A frozen process has not used up its patience when it goes on: it tries again."""
+    frozen, asked = threading.Event(), threading.Event()
+
+    def script(_: Any) -> Reply:
+        asked.set()
+        if frozen.is_set():
+            return OK
+        return Reply(503) if when == "while it waits" else Reply(hang=60)
+
+    code = """
+from genai_otel.destinations import export
+export._OVERDUE = 1.0
+setup(options={"timeout": "2"})
+genai_otel._setup._RUNTIME._outgoing.pairs[0][1]._patience = 2.5
+one()
+print(genai_otel.flush(0.3), flush=True)
+sys.stdin.readline()
+print(genai_otel.flush(20), flush=True)
+"""
+    with Receiver(script) as receiver:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BEGIN + code, receiver.url],
+            cwd=tmp_path,
+            env=fresh.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            assert asked.wait(30)
+            assert process.stdout.readline() == "False\n"
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(4.0)  # longer than its patience
+            frozen.set()
+            process.send_signal(signal.SIGCONT)
+            out, _ = process.communicate("\n", timeout=60)
+        finally:
+            receiver.closing.set()
+            process.kill()
+            process.wait()
+        assert out == "True\n"
+        assert receiver.names == ["task s"]
