@@ -43,7 +43,7 @@ def serve(provider: TracerProvider) -> None:
         genai_otel.operation("step", "look"),
         host.start_as_current_span("SELECT"),
         host.start_as_current_span("socket"),
-        genai_otel.operation("chat", "ask"),
+        genai_otel.operation("step", "ask"),
         genai_otel.operation("tool", "inner"),
     ):
         pass
@@ -62,8 +62,8 @@ def tree(receiver: Receiver) -> dict[str, str | None]:
 OURS = {
     "invoke_workflow answer": None,
     "task look": "invoke_workflow answer",
-    "chat ask": "task look",
-    "execute_tool inner": "chat ask",
+    "task ask": "task look",
+    "execute_tool inner": "task ask",
 }
 
 
@@ -89,8 +89,8 @@ def test_with_a_filter_the_parents_are_the_true_ones(receiver: Receiver) -> None
         "task look": "invoke_workflow answer",
         "SELECT": "task look",
         "socket": "SELECT",
-        "chat ask": "socket",
-        "execute_tool inner": "chat ask",
+        "task ask": "socket",
+        "execute_tool inner": "task ask",
     }
 
 
@@ -98,15 +98,15 @@ def test_where_others_send_too_nothing_is_changed(receiver: Receiver) -> None:
     """A collector may get the host's spans by another way."""
     send(Destination("otlp", endpoint=receiver.url))
     found = tree(receiver)
-    assert found["execute_tool inner"] == "chat ask"
+    assert found["execute_tool inner"] == "task ask"
     assert found["task look"] == "invoke_workflow answer"
-    assert len(found["chat ask"] or "") == len(found["invoke_workflow answer"] or "") == 16
+    assert len(found["task ask"] or "") == len(found["invoke_workflow answer"] or "") == 16
 
 
 def test_a_parent_in_another_process_stays(receiver: Receiver) -> None:
     """It may have been sent there as well."""
     genai_otel.instrument(destinations=Destination("phoenix", endpoint=receiver.url))
-    with use_span(NonRecordingSpan(REMOTE)), genai_otel.operation("chat", "s"):
+    with use_span(NonRecordingSpan(REMOTE)), genai_otel.operation("step", "s"):
         pass
     assert genai_otel.flush()
     (one,) = receiver.spans.values()
@@ -122,10 +122,10 @@ def test_another_trace_that_was_begun_inside(receiver: Receiver) -> None:
     host = provider.get_tracer("a.queue")
     with genai_otel.operation("workflow", "outer"):
         job: Any = host.start_span("job", context=set_span_in_context(NonRecordingSpan(REMOTE)))
-        with use_span(job, end_on_exit=True), genai_otel.operation("chat", "s"):
+        with use_span(job, end_on_exit=True), genai_otel.operation("step", "s"):
             pass
     assert genai_otel.flush()
-    assert tree(receiver) == {"invoke_workflow outer": None, "chat s": None}
+    assert tree(receiver) == {"invoke_workflow outer": None, "task s": None}
 
 
 def test_what_was_stored_is_sent_as_such_a_tree(receiver: Receiver, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, Status
+from opentelemetry.trace import Status
 
 from genai_otel.privacy import Gate, told
 
-from .spans import Recorded, attributes_of, changed, changed_event
+from .spans import Recorded, attributes_of, changed, changed_event, changed_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -63,7 +63,7 @@ class Judge:
                 for each in span.events
             ],
             links=[
-                Link(link.context, gate.attributes(link.attributes or {})) for link in span.links
+                changed_link(each, gate.attributes(each.attributes or {})) for each in span.links
             ],
             status=Status(
                 span.status.status_code, description and gate.text(description, "errors")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import Link, SpanContext
 
 from genai_otel import _names as names
 
@@ -91,6 +91,10 @@ def changed_event(event: Event, attributes: Mapping[str, Any], name: str | None 
     """A copy with these attributes, likewise; and with another name, if given."""
     dropped = getattr(event, "dropped_attributes", 0)  # absent on subclasses that hosts may pass
     return Event(name or event.name, _held_by(attributes, dropped), event.timestamp)
+
+
+def changed_link(link: Link, attributes: Mapping[str, Any]) -> Link:
+    return Link(link.context, _held_by(attributes, getattr(link, "dropped_attributes", 0)))
 
 
 def _held_by(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:
