@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from genai_otel.enrich.pricelist import PriceList
+
 NOVEMBER = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -32,6 +34,11 @@ def used(**counts: Any) -> Usage:
     usage = Usage()
     vars(usage).update(counts)
     return usage
+
+
+def _list(book: PriceBook) -> PriceList:
+    assert book._list is not None
+    return book._list
 
 
 @pytest.fixture(scope="module")
@@ -502,7 +509,7 @@ def test_many_threads_ask_one_book() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert len(book._known) <= 1000
+    assert len(_list(book)._known) <= 1000
     assert book.price(TOKENS, provider="openai", model="gpt-4o", at=time.time()).status == "priced"
 
 
@@ -512,10 +519,9 @@ def test_prices_are_looked_up_once_for_each_model_and_biller(
     book = PriceBook()
     book.load()
     asked: list[Any] = []
-    resolve = book._resolver.resolve
-    monkeypatch.setattr(
-        book._resolver, "resolve", lambda call: (asked.append(call), resolve(call))[1]
-    )
+    resolver = _list(book)._resolver
+    resolve = resolver.resolve
+    monkeypatch.setattr(resolver, "resolve", lambda call: (asked.append(call), resolve(call))[1])
     for host in ("api.openai.com", "acme.openai.azure.com", "api.openai.com"):
         for model in ("gpt-4o", "gpt-4o-nonsense", "gpt-4o"):
             book.price(TOKENS, provider="openai", model=model, at=NOVEMBER, host=host)
@@ -526,7 +532,7 @@ def test_prices_are_looked_up_once_for_each_model_and_biller(
 def test_what_is_remembered_is_bounded(book: PriceBook) -> None:
     for number in range(1500):
         book.price(TOKENS, provider="openai", model=f"stranger-{number}", at=NOVEMBER)
-    assert len(book._known) <= 1000
+    assert len(_list(book)._known) <= 1000
 
 
 def test_the_library_still_has_the_traps_that_we_go_around() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 
 from . import _threads
-from ._status import Status, destination_status, library_status, published_status
 from .adapters import catalogue
 from .engine import published
 from .engine.imports import Installation
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from ._settings import Settings
+    from ._status import Status
     from .destinations.destination import Outlet
     from .destinations.outgoing import Outgoing
     from .destinations.own_spans import OwnSpans
@@ -347,6 +347,8 @@ class Runtime:
         return done
 
     def status(self) -> Status:
+        from ._status import Status, destination_status, library_status, published_status
+
         others = [each for each in self.installations if isinstance(each, Published)]
         kept = {each.adapter.name: each for each in self.installations if each not in others}
         pairs = self._outgoing.pairs if self._outgoing is not None else ()

@@ -5,7 +5,6 @@ What ``instrument()`` is given wins over a ``Settings`` object, that over the en
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from dataclasses import dataclass, field, fields
@@ -221,6 +220,8 @@ def one_of(what: str, given: str, accepted: Iterable[str]) -> None:
     names = list(accepted)
     if given in names:
         return
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.4)
+    from difflib import get_close_matches  # only where somebody has made a mistake
+
+    near = get_close_matches(str(given), names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(names)}")

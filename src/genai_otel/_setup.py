@@ -12,7 +12,6 @@ from . import _runtime
 from ._process import Ends
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
-from ._status import Status, library_status
 from .adapters import catalogue
 from .engine import imports, published
 from .engine.observe import OPEN
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from ._status import Status
     from .enrich.budget import Budget
     from .privacy import ContentPolicy
 
@@ -143,6 +143,8 @@ def status() -> Status:
     """What is active, skipped and dropped in this process, and why."""
     if _RUNTIME is not None:
         return _RUNTIME.status()
+    from ._status import Status, library_status
+
     libraries = tuple(library_status(entry, None) for entry in catalogue.CATALOGUE)
     return Status(
         active=False,

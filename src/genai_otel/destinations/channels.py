@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from . import otlp
@@ -165,14 +164,19 @@ class ExporterChannel:
     def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:  # noqa: ARG002
         try:
             if signal == "metrics":
-                assert self._metrics is not None  # noqa: S101 - nobody measures for it otherwise
-                taken = self._metrics.export(parcels[0].what) is MetricExportResult.SUCCESS
+                taken = self._measured(parcels[0].what)
             else:
                 spans = [parcel.what for parcel in parcels]
                 taken = self._spans.export(spans) is SpanExportResult.SUCCESS
         except Exception as error:  # noqa: BLE001 - not our code
             return Answer(Kind.REFUSED, f"the exporter raised {type(error).__name__}")
         return TAKEN if taken else Answer(Kind.REFUSED, "the exporter says that it failed")
+
+    def _measured(self, data: Any) -> bool:
+        from opentelemetry.sdk.metrics.export import MetricExportResult  # who measures has it
+
+        assert self._metrics is not None  # noqa: S101 - nobody measures for it otherwise
+        return self._metrics.export(data) is MetricExportResult.SUCCESS
 
     def flush(self, timeout: float) -> bool:
         try:

@@ -64,6 +64,10 @@ class Outgoing:
 
     def meter_provider(self, resource: Any) -> Any:
         """One whose metrics go out; ``None`` where no destination takes any."""
+        if all(outlet.temporality is None for outlet, _ in self.pairs):
+            return None
+        from opentelemetry.sdk.metrics import MeterProvider
+
         from .measuring import Gatherer
 
         measured = [
@@ -71,10 +75,6 @@ class Outgoing:
             for (outlet, delivery), judge in zip(self.pairs, self._judges, strict=True)
             if outlet.temporality is not None
         ]
-        if not measured:
-            return None
-        from opentelemetry.sdk.metrics import MeterProvider
-
         readers = [gatherer for *_, gatherer in measured]
         self._meters = MeterProvider(
             metric_readers=readers, resource=resource, shutdown_on_exit=False

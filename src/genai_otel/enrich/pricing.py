@@ -5,52 +5,28 @@ genai-prices is imported by ``PriceBook.load()``, on a thread of its own; its up
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .bundled import Bundled
-from .prices_file import Book, read_prices
-from .rates import charge
-from .resolution import Call, Quote, Resolved, Resolver
+from .cost import TOLD, Cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from genai_otel.record import Usage
 
-    from .resolution import Override
+    from .pricelist import PriceList
+    from .resolution import Call, Override, Quote
+
+__all__ = ["Cost", "PriceBook"]
 
 logger = logging.getLogger("genai_otel")
 
 Source: TypeAlias = "Mapping[str, Any] | str | Path | Override"
-TOLD = "provider"
-"""Stands for the version of a table where the provider itself says what the call cost."""
-_MOST_KNOWN = 1000
-
-
-class Cost(NamedTuple):
-    """Money for one call, or the reason why there is none: an unknown cost is never 0.
-
-    ``status`` is ``priced``, ``free`` (somebody said so), ``estimated_usage`` (priced, but the
-    tokens are an estimate), ``no_usage`` (the provider did not count), ``unknown_model``,
-    ``unknown_biller`` (the host is nobody's that we know), ``unknown_price`` (of this model, but
-    not for this tier, time, or for what ``missing`` names), ``override_failed``, ``not_ready``, or
-    ``failed`` (the call, and nothing was counted).
-    """
-
-    status: str
-    amount: float | None = None
-    currency: str = "USD"
-    version: str | None = None
-    input: float | None = None
-    output: float | None = None
-    missing: tuple[str, ...] = ()
 
 
 class PriceBook:
@@ -64,15 +40,13 @@ class PriceBook:
     def __init__(self, overrides: Source | Sequence[Source] = (), *, bundled: bool = True) -> None:
         one = isinstance(overrides, str | Mapping) or not isinstance(overrides, Sequence)
         sources: Sequence[Any] = [overrides] if one else overrides  # type: ignore[assignment]
-        self._sources: list[Book | Override] = [
-            source if callable(source) else read_prices(source) for source in sources
-        ]
-        self._resolver = Resolver(self._sources, None, ready=not bundled)
         self._lock = threading.Lock()
-        self._known: dict[tuple[Any, ...], Resolved] = {}
-        self._said: set[int] = set()
+        self._list: PriceList | None = None
         self.problem: str | None = None
-        self.version = self._version()
+        if sources or not bundled:
+            self._list = _priced_by(sources)
+            if not bundled:
+                self._list.complete(None)
 
     def load(self) -> None:
         """Imports the bundled table: half a second, so never on the way of a call.
@@ -82,20 +56,26 @@ class PriceBook:
         with self._lock:
             if self.ready:
                 return
-            bundled = None
+            prices, bundled = self._list or _priced_by(()), None
             try:
+                from .bundled import Bundled
+
                 bundled = Bundled()
             except Exception as error:  # noqa: BLE001 - whatever an older or broken table raises
                 self.problem = f"genai-prices cannot be used: {type(error).__name__}: {error}"
                 logger.warning("genai_otel: %s", self.problem)
-            self._resolver = Resolver(self._sources, bundled, ready=True)
-            self.version = self._version()
-            self._known = {}
+            prices.complete(bundled)
+            self._list = prices
 
     @property
     def ready(self) -> bool:
         """Whether the bundled table is there, or was tried, or was never wanted."""
-        return self._resolver.ready
+        return self._list is not None and self._list.ready
+
+    @property
+    def version(self) -> str:
+        """The table's release and newest price, and a hash of what the user gave."""
+        return "none" if self._list is None else self._list.version
 
     def price(
         self,
@@ -115,22 +95,21 @@ class PriceBook:
         ``model`` is what answered (``request_model`` what was asked for, where that differs). What
         the provider says that it charged comes after the user's own prices, before the table's.
         """
-        key = (provider, model, request_model, host, tier, batch, region)
-        resolved = self._known.get(key) or self._resolve(Call(*key))
-        moment = at.timestamp() if isinstance(at, datetime) else at
-        for step in resolved.steps:
-            if isinstance(step, Quote):
-                if step.window[0] <= moment < step.window[1]:
-                    return self._charged(step, usage, moment)
-            else:
-                answer = self._asked(step, Call(*key), usage, moment)
-                if answer is not None:
-                    return answer
-        if usage.charged is not None:
-            return Cost("priced", usage.charged, version=TOLD)
-        if resolved.listed is not None:
-            return self._charged(resolved.listed, usage, moment)
-        return Cost(resolved.otherwise, version=self.version)
+        if self._list is None:
+            if usage.charged is not None:
+                return Cost("priced", usage.charged, version=TOLD)
+            return self.nothing("not_ready")
+        return self._list.price(
+            usage,
+            provider=provider,
+            model=model,
+            at=at,
+            request_model=request_model,
+            host=host,
+            tier=tier,
+            batch=batch,
+            region=region,
+        )
 
     def nothing(self, status: str) -> Cost:
         """No price, and why."""
@@ -138,82 +117,14 @@ class PriceBook:
 
     def quotes(self, call: Call) -> tuple[list[Quote], str]:
         """The quotes for such calls in the order asked, and the status where none holds."""
-        resolved = self._resolve(call)
-        steps = (*resolved.steps, resolved.listed)
-        return [step for step in steps if isinstance(step, Quote)], resolved.otherwise
+        return ([], "not_ready") if self._list is None else self._list.quotes(call)
 
     def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
         """(biller, id) of the models that the bundled table knows."""
-        bundled = self._resolver.bundled
-        yield from () if bundled is None else bundled.ids(biller)
-
-    def _charged(self, quote: Quote, usage: Usage, moment: float) -> Cost:
-        if quote.prices is None:
-            return Cost("free", 0.0, quote.currency, self.version, 0.0, 0.0)
-        rates = quote.at(moment)
-        if rates is None:
-            return Cost("unknown_price", version=self.version)
-        money = charge(rates, usage)
-        if not money.counted:
-            return Cost("no_usage", version=self.version)
-        amount = money.total * quote.factor
-        if money.missing or not math.isfinite(amount):
-            return Cost("unknown_price", version=self.version, missing=money.missing)
-        return Cost(
-            "priced" if usage.estimated is None else "estimated_usage",
-            amount,
-            quote.currency,
-            self.version,
-            money.input * quote.factor,
-            money.output * quote.factor,
-        )
-
-    def _asked(self, function: Override, call: Call, usage: Usage, moment: float) -> Cost | None:
-        """The answer of a user's function; what it raises is not the caller's business."""
-        at = datetime.fromtimestamp(moment, tz=UTC)
-        try:
-            amount = function(call.provider, call.model or call.request_model, usage, at)
-            if amount is None:
-                return None
-            value = float(amount)
-        except Exception as error:  # noqa: BLE001 - a user's code may raise anything
-            return self._failed(function, type(error).__name__)
-        if not math.isfinite(value) or value < 0:
-            return self._failed(function, "an amount that is no price")
-        status = "priced" if usage.estimated is None else "estimated_usage"
-        return Cost(status, value, version=self.version)
-
-    def _failed(self, function: Override, what: str) -> Cost:
-        if id(function) not in self._said:
-            self._said.add(id(function))
-            logger.warning("genai_otel: the function for prices failed: %s", what)
-        return Cost("override_failed", version=self.version)
-
-    def _resolve(self, call: Call) -> Resolved:
-        resolver = self._resolver
-        resolved = resolver.resolve(call)
-        if resolver.ready:
-            self._remember(call, resolved)
-        return resolved
-
-    def _remember(self, call: Call, resolved: Resolved) -> None:
-        """Bounded, because the names of models may come from strangers."""
-        with self._lock:
-            if len(self._known) >= _MOST_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[call] = resolved
-
-    def _version(self) -> str:
-        """The table's release and newest price, and a hash of what the user gave."""
-        bundled = self._resolver.bundled
-        parts = [] if bundled is None else [bundled.version]
-        if self._sources:
-            said = [s.digest if isinstance(s, Book) else _name_of(s) for s in self._sources]
-            digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:8]
-            parts.append(f"overrides {digest}")
-        return "; ".join(parts) or "none"
+        yield from () if self._list is None else self._list.ids(biller)
 
 
-def _name_of(function: Override) -> str:
-    kind = function if hasattr(function, "__qualname__") else type(function)
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _priced_by(sources: Sequence[Any]) -> PriceList:
+    from .pricelist import PriceList
+
+    return PriceList(sources)

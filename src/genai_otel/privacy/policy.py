@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -202,6 +201,8 @@ def _check_upload(address: str | None) -> None:
 def _one_of(what: str, given: Any, accepted: Sequence[str]) -> None:
     if given in accepted:
         return
-    near = difflib.get_close_matches(str(given), accepted, n=1, cutoff=0.4)
+    from difflib import get_close_matches  # only where somebody has made a mistake
+
+    near = get_close_matches(str(given), accepted, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(accepted)}")

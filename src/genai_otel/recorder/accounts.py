@@ -10,12 +10,10 @@ from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
 from genai_otel.enrich.background import begin
-from genai_otel.enrich.tokens import ESTIMATED, estimate
 from genai_otel.record import Kind, Usage
 
 from .context import ambient
 from .ownership import MODEL_KINDS
-from .semconv import to_json
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
-_SAMPLE = 2_048
-_SAMPLED = 8
 _WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
@@ -37,7 +33,7 @@ class Accounts:
     With ``tokenizers``, tokens that nobody counted are estimated, and marked so.
     """
 
-    __slots__ = ("_budgets", "_loading", "_prices", "_tokenizers", "counts", "hard")
+    __slots__ = ("_budgets", "_estimates", "_loading", "_prices", "_tokenizers", "counts", "hard")
 
     def __init__(
         self,
@@ -50,6 +46,11 @@ class Accounts:
         self.counts = budgets is not None
         """Whether calls matter that are not recorded."""
         self.hard = budgets is not None and budgets.hard
+        self._estimates: Any = None
+        if self.hard or tokenizers is not None:
+            from . import estimates  # whose patterns take milliseconds to compile
+
+            self._estimates = estimates
 
     def prepare(self) -> None:
         """Has the price table loaded, once, on a thread of its own: it takes half a second."""
@@ -62,7 +63,7 @@ class Accounts:
         if self._budgets is None or not self.hard or op.kind not in MODEL_KINDS:
             return
         usage = Usage()
-        usage.input, usage.estimated = _about(_asked(op)), "before the call"
+        usage.input, usage.estimated = self._estimates.sent(op), "before the call"
         asked = (op.params or {}).get("max_tokens")
         usage.output = asked if type(asked) is int else 0
         cost = self._cost(op, usage, time.time())
@@ -78,7 +79,7 @@ class Accounts:
             return []
         usage, failed = op.usage, op.failure is not None
         if self._tokenizers is not None and op.capture and not failed and _unknown(usage):
-            _estimate(usage, op, self._tokenizers)
+            self._estimates.fill(usage, op, self._tokenizers)
         if failed and not _is_counted(usage):
             op.cost = None if self._prices is None else self._prices.nothing("failed")
         else:
@@ -174,40 +175,3 @@ def _who(context: Context) -> dict[str, Any]:
         "tags": facts.get(names.GENAI_OTEL_TAGS, ()),
         "agent": context.get(AGENT_KEY),
     }
-
-
-def _estimate(usage: Usage, op: Operation, tokenizers: Tokenizers) -> None:
-    """Tokens that nobody counted, marked with the method."""
-    asked, answered = _asked(op), _said(op.output)
-    chat = op.kind is Kind.CHAT
-    counted = tokenizers.count(op.response_model or op.model, asked, answered, chat=chat)
-    if counted is not None:
-        usage.input, usage.output, usage.estimated = counted
-    else:
-        usage.input, usage.output, usage.estimated = _about(asked), _about(answered), ESTIMATED
-
-
-def _asked(op: Operation) -> list[str]:
-    system = [{"parts": op.system}] if op.system else []
-    return _said([*system, *(op.input or ())])
-
-
-def _said(messages: Any) -> list[str]:
-    """A text a message, tool calls and their answers included."""
-    return ["".join(map(_words, message.get("parts") or ())) for message in messages or ()]
-
-
-def _words(part: Any) -> str:
-    content = part.get("content")
-    if type(content) is str:
-        return content
-    name, told = part.get("name"), part.get("arguments", part.get("response"))
-    words = told if type(told) is str else "" if told is None else to_json(told)
-    return name + words if type(name) is str else words
-
-
-def _about(texts: list[str]) -> int:
-    """About how many tokens these are; from their length and a sample of them."""
-    length = sum(len(text) for text in texts)
-    sample = "".join(text[:_SAMPLE] for text in texts[-_SAMPLED:])
-    return round(estimate(sample) * length / len(sample)) if sample else 0
