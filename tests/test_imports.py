@@ -27,7 +27,11 @@ LATER = (
     "genai_otel._status", "genai_otel.enrich.pricelist", "genai_otel.enrich.tokens",
     "opentelemetry.sdk.metrics", "tomllib",
 )  # fmt: skip
-_EXPORTER = "opentelemetry.sdk.trace.export.in_memory_span_exporter"
+_INTO_AN_EXPORTER = """
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+import genai_otel
+genai_otel.instrument(destinations=InMemorySpanExporter())
+"""
 
 _LOADED = """
 import json, sys
@@ -47,11 +51,7 @@ def loaded(code: str, directory: Path) -> set[str]:
         ("import genai_otel", HEAVY),
         ("import genai_otel; genai_otel.status(); genai_otel.workflow(lambda: 1)()", HEAVY),
         ("import genai_otel; genai_otel.instrument()", CLIENTS),
-        (
-            f"from {_EXPORTER} import InMemorySpanExporter; import genai_otel; "
-            "genai_otel.instrument(destinations=InMemorySpanExporter())",
-            (*CLIENTS, *LATER),
-        ),
+        (_INTO_AN_EXPORTER, (*CLIENTS, *LATER)),
     ],
 )
 def test_nothing_is_loaded_that_was_not_asked_for(
