@@ -34,7 +34,8 @@ TESTS_s3 := tests/test_uploads.py
 TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/adapters/test_clients.py
 TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters
 # Heavy ones, which the newest clients need not live with.
-TESTS_others := -W ignore tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py
+TESTS_others := -W ignore tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
+	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.

@@ -42,6 +42,8 @@ WITHOUT_ROWS = {
     "transformers": _IN_PROCESS,
     "llama_cpp": _IN_PROCESS,
     "vllm": _IN_PROCESS,
+    "vertexai": _OTHERS,
+    "watsonx": _OTHERS,
     "xai_sdk": _OTHERS,
 }
 """Libraries of the catalogue that have none, each with the reason."""

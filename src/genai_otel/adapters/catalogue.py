@@ -71,6 +71,22 @@ CATALOGUE: tuple[Entry, ...] = (
         "docs/more-clients.md",
     ),
     Entry("xai_sdk", "xai-sdk", "xai_sdk", ">=1,<2", "model client", "docs/more-clients.md"),
+    Entry(
+        "vertexai",
+        "google-cloud-aiplatform",
+        "vertexai",
+        ">=1.71,<3",
+        "model client",
+        "docs/more-clients.md",
+    ),
+    Entry(
+        "watsonx",
+        "ibm-watsonx-ai",
+        "ibm_watsonx_ai",
+        ">=1.3,<2",
+        "model client",
+        "docs/more-clients.md",
+    ),
     Entry("voyageai", "voyageai", "voyageai", ">=0.3,<1", "model client", "docs/more-clients.md"),
     Entry(
         "replicate", "replicate", "replicate", ">=0.25,<2", "model client", "docs/more-clients.md"

@@ -23,7 +23,16 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
-from genai_otel.record import Failure, Kind, media, reasoning, text, tool_call, tool_result
+from genai_otel.record import (
+    Failure,
+    Kind,
+    media,
+    media_bytes,
+    reasoning,
+    text,
+    tool_call,
+    tool_result,
+)
 from genai_otel.record.usage import GEMINI, read_usage
 
 from ._said import Said, spoken
@@ -57,11 +66,11 @@ def _body(given: Json) -> Json:
     return {**fields(given.get("request_dict")), "model": name.rpartition("models/")[2] or None}
 
 
-def _model(body: Json) -> str | None:
+def model(body: Json) -> str | None:
     return string(body, "model")
 
 
-def _ask(body: Json, op: Operation) -> None:
+def ask(body: Json, op: Operation) -> None:
     config = mapping(body, "generationConfig")
     thinking = mapping(config, "thinkingConfig")
     more = {"top_k": integer(config, "topK"), "reasoning_level": _level(thinking)}
@@ -83,9 +92,9 @@ def _either(source: Json, wire: str, snake: str) -> str | None:
     return string(source, wire) or string(source, snake)
 
 
-def _content(body: Json, op: Operation) -> None:
+def content(body: Json, op: Operation) -> None:
     op.system = _parts(mapping(body, "systemInstruction")) or None
-    op.input = [_turn(content) for content in mappings(body, "contents")]
+    op.input = [_turn(each) for each in mappings(body, "contents")]
     tools = mappings(body, "tools")
     if tools:
         op.tools = [told for tool in tools for told in _definitions(tool)]
@@ -107,14 +116,14 @@ def _definitions(tool: Json) -> list[Json]:
     ]
 
 
-def _turn(content: Json) -> Message:
-    role, parts = string(content, "role") or "user", _parts(content)
+def _turn(said: Json) -> Message:
+    role, parts = string(said, "role") or "user", _parts(said)
     answers = bool(parts) and all(part["type"] == "tool_call_response" for part in parts)
     return {"role": "tool" if answers else _ROLES.get(role, role), "parts": parts}
 
 
-def _parts(content: Json) -> list[Part]:
-    return [_part(part) for part in mappings(content, "parts")]
+def _parts(said: Json) -> list[Part]:
+    return [_part(part) for part in mappings(said, "parts")]
 
 
 def _part(part: Json) -> Part:
@@ -138,9 +147,14 @@ def _media(part: Json) -> Part:
     if not found:
         return {"type": "media", "modality": next(iter(part), "unknown")}
     kind = _either(found, "mimeType", "mime_type") or ""
-    source = string(found, "data") or _either(found, "fileUri", "file_uri") or ""
     modality = kind.partition("/")[0]
-    return media(modality if modality in {"image", "audio", "video"} else "document", source, kind)
+    modality = modality if modality in {"image", "audio", "video"} else "document"
+    data = found.get("data")
+    if type(data) is bytes:  # as gRPC has it
+        return media_bytes(modality, data, kind)
+    return media(
+        modality, string(found, "data") or _either(found, "fileUri", "file_uri") or "", kind
+    )
 
 
 # --------------------------------------------------------------------------------- the reply
@@ -152,7 +166,7 @@ def _read(reply: Any) -> Json:
     return fields(parsed(found["body"])) if "body" in found else found
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def answer(reply: Any, op: Operation) -> None:
     reply = _read(reply)
     candidates = mappings(reply, "candidates")
     _told(reply, candidates, op)
@@ -179,7 +193,7 @@ def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
         op.failure = Failure(str(code) if type(code) is int else "error")
 
 
-class _Chunks:
+class Chunks:
     """Each chunk is a reply of its own with further parts; what it counts are running totals."""
 
     def __init__(self, op: Operation) -> None:
@@ -233,7 +247,7 @@ def _embed(given: Json, op: Operation) -> None:
 def _embed_content(given: Json, op: Operation) -> None:
     contents = given.get("contents")
     if type(contents) is str or (
-        type(contents) is list and all(type(content) is str for content in contents)
+        type(contents) is list and all(type(each) is str for each in contents)
     ):
         op.arguments = contents
 
@@ -252,8 +266,8 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.usage.input = sum(told)
 
 
-_GENERATE = Reader(Kind.CHAT, _ask, _answer, _content, _Chunks, _model)
-_EMBED = Reader(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, model=_model)
+_GENERATE = Reader(Kind.CHAT, ask, answer, content, Chunks, model)
+_EMBED = Reader(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, model=model)
 
 
 def _generates(given: Json) -> Reader | None:

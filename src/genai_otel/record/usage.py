@@ -404,6 +404,9 @@ OPENAI_RESPONSES = Rule(
 )
 """Responses, images, transcriptions, realtime: platform.openai.com/docs/api-reference/responses."""
 
+WATSONX = Rule((("input_token_count", "input"), ("generated_token_count", "output")))
+"""Generation, not chat: cloud.ibm.com/apidocs/watsonx-ai#text-generation."""
+
 ANTHROPIC = Rule(
     (
         ("input_tokens", "input"),
