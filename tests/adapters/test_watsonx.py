@@ -1,4 +1,4 @@
-"""IBM watsonx.ai: the client takes no plain HTTP, so that its server on loopback has a certificate."""
+"""IBM watsonx.ai: its client takes no plain HTTP, so its server on loopback has a certificate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-ibm = pytest.importorskip("ibm_watsonx_ai")
+pytest.importorskip("ibm_watsonx_ai")
 
+import ibm_watsonx_ai as ibm
 from ibm_watsonx_ai.foundation_models import Embeddings, ModelInference, Rerank
 
 from genai_otel import _names as names
