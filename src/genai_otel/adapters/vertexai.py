@@ -29,9 +29,9 @@ def _origin(_given: Json, op: Operation) -> None:
 
 def _body(given: Json) -> Json:
     """What will be sent, as Google Gen AI has it; what the call leaves out, the model has."""
-    model = given["self"]
-    name = string(vars(model), "_model_name") or ""
-    asked = {key: given.get(key) or vars(model).get(f"_{key}") for key in _GIVEN}
+    own = fields(given["self"])
+    name = string(own, "_model_name") or ""
+    asked = {key: given.get(key) or own.get(f"_{key}") for key in _GIVEN}
     tools, system = asked["tools"], asked["system_instruction"]
     return {
         "model": name.rpartition("/")[2] or None,
@@ -99,7 +99,7 @@ class _Chunks(gemini.Chunks):
 
 
 def _embedder(given: Json) -> str | None:
-    return string(vars(given["self"]), "_model_id")
+    return string(fields(given["self"]), "_model_id")
 
 
 def _ask_vectors(given: Json, op: Operation) -> None:
