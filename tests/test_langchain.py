@@ -544,6 +544,60 @@ def test_an_agents_loop(
     assert ids == {"call_weather", "call_time"}
 
 
+@pytest.mark.filterwarnings("ignore:create_react_agent has been moved")
+@pytest.mark.parametrize("name", ["weather_agent", None])
+def test_a_prebuilt_agent_is_told_as_one_by_its_name(
+    name: str | None, chat: Any, genai_otel_capture: Capture
+) -> None:
+    from langgraph.prebuilt import create_react_agent
+
+    agent = create_react_agent(chat("tools"), [get_weather, get_time], name=name)
+    asyncio.run(agent.ainvoke({"messages": [("user", "Weather and time?")]}))
+    root = genai_otel_capture.spans[-1]
+    assert root.name == (f"invoke_agent {name}" if name else "invoke_workflow LangGraph")
+    steps = {span.name for span in genai_otel_capture.spans if span.parent == root.context}
+    assert steps == {"task agent", "task tools"}
+
+
+class Plain(GenericFakeChatModel):
+    """A model whose client is not recorded here, but its HTTP call is, by somebody else."""
+
+    host: Any = None
+
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
+        with self.host.get_tracer("http").start_as_current_span("POST"):
+            return super()._generate(*args, **kwargs)
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0)
+        return self._generate(*args[:2])
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_an_http_call_of_a_model_without_a_client_is_its_child(colour: str) -> None:
+    genai_otel.shutdown()
+    exporter, host = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    host.add_span_processor(SimpleSpanProcessor(exporter))
+    genai_otel.instrument(tracer_provider=host)
+    model = Plain(messages=iter([AIMessage("a"), AIMessage("b")]), host=host)
+
+    @genai_otel.workflow
+    async def both() -> None:
+        if colour == "sync":
+            model.invoke("Hello")
+            model.invoke("Hello")
+        else:
+            await asyncio.gather(model.ainvoke("Hello"), model.ainvoke("Hello"))
+
+    asyncio.run(both())
+    genai_otel.shutdown()
+    spans = exporter.get_finished_spans()
+    chats = {span.context.span_id for span in spans if span.name.startswith("chat")}
+    posts = [span.parent.span_id for span in spans if span.name == "POST"]
+    assert len(chats) == 2
+    assert sorted(posts) == sorted(chats)
+
+
 class Errands(TypedDict):
     errands: list[int]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Adapter, Bridge, Patch, Reader
 from genai_otel.engine.read import Json, fields, mapping, pick, string
-from genai_otel.engine.runs import entering
+from genai_otel.engine.runs import entering, inside, noticing
 from genai_otel.record import Kind, Operation, snapshot, text
 from genai_otel.record.usage import LANGCHAIN, OPENAI_CHAT, read_usage
 
@@ -83,6 +83,9 @@ _PLUMBING = frozenset(
     }
 )
 _GRAPH = "LangGraph"
+_AGENTS: set[str] = set()
+"""Names that were given to ``create_react_agent``, whose runs nothing else tells from a graph's."""
+_AGENTS_KEPT = 1_000
 
 # --------------------------------------------------------------------------- chains and graphs
 
@@ -93,7 +96,9 @@ def _kind(run: Json) -> Kind | None:
     node = any(tag.startswith("graph:step") for tag in tags)
     if name is None or _HIDDEN in tags or run.get("run_type") in _FORMATTING:
         return None
-    if not node and name == metadata.get("lc_agent_name", _unnamed_agent(metadata)):
+    if not node and (
+        name == metadata.get("lc_agent_name", _unnamed_agent(metadata)) or name in _AGENTS
+    ):
         return Kind.AGENT
     if run.get("parent_run_id") is None:
         return Kind.WORKFLOW
@@ -369,14 +374,33 @@ def _enclosing(config: Any, *_: Any) -> Any:
     return getattr(config.get("callbacks"), "parent_run_id", None)
 
 
+def _named_agent(given: Json) -> None:
+    name = string(given, "name")
+    if name is not None and name != _GRAPH and len(_AGENTS) < _AGENTS_KEPT:
+        _AGENTS.add(name)
+
+
+def _asking(given: Json) -> Any:
+    """The run of a model that is being called."""
+    return getattr(given.get("run_manager"), "run_id", None)
+
+
+_MODELS = "langchain_core.language_models.chat_models:BaseChatModel"
+_REACT = "langgraph.prebuilt.chat_agent_executor:create_react_agent"
+
 ADAPTER = Adapter(
     name="langchain",
     distribution="langchain-core",
     oldest="0.3",
     untested="2",
-    patches=tuple(
-        Patch(f"{module}:_set_config_context", partial(entering, _enclosing), optional=True)
-        for module in ("langchain_core.runnables.config", "langgraph._internal._runnable")
+    patches=(
+        *(
+            Patch(f"{module}:_set_config_context", partial(entering, _enclosing), optional=True)
+            for module in ("langchain_core.runnables.config", "langgraph._internal._runnable")
+        ),
+        Patch(f"{_MODELS}._generate_with_cache", partial(inside, _asking), optional=True),
+        Patch(f"{_MODELS}._agenerate_with_cache", partial(inside, _asking), optional=True),
+        Patch(_REACT, partial(noticing, _named_agent), optional=True),
     ),
     bridge=Bridge("langchain_core.tracers.context", _attach),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial, wraps
+from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,6 +112,11 @@ class Runs:
         if run is not None:
             contained(run.call.active.stay)
 
+    def lookup(self, run: Callable[[Any], Hashable], given: Any) -> Call | None:
+        """The open call of a run that is recorded, if there is one."""
+        found = self._open.get(run(given))
+        return None if found is None or found.lent else found.call
+
     def methods(self, callbacks: Mapping[str, Callable[..., None]]) -> dict[str, Any]:
         """Methods of a handler: each hands these runs, and what it was given, to its function."""
         return {name: self._method(function) for name, function in callbacks.items()}
@@ -211,3 +217,64 @@ def entering(
 
 def _enter(runs: Runs, run: Callable[..., Hashable], args: tuple[Any, ...]) -> None:
     runs.enter(run(*args))
+
+
+def inside(
+    run: Callable[[dict[str, Any]], Hashable], original: Callable[..., Any], observer: Observer
+) -> Callable[..., Any]:
+    """Stands in for a method that is the body of a run, whose operation is current in its frame.
+
+    ``run`` is given the keyword arguments and returns the run's id.
+    """
+    guard = observer.guard
+
+    def begin(_args: Any, kwargs: dict[str, Any]) -> Call | None:
+        return guard.run(observer.runs.lookup, run, kwargs) if guard.enabled else None
+
+    make = _inside_async if iscoroutinefunction(original) else _inside
+    return make(original, begin)
+
+
+def _inside(original: Any, begin: Any) -> Callable[..., Any]:
+    @wraps(original)
+    def body(*args: Any, **kwargs: Any) -> Any:
+        call = begin(args, kwargs)
+        if call is None:
+            return original(*args, **kwargs)
+        call.enter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            call.leave()
+
+    return body
+
+
+def _inside_async(original: Any, begin: Any) -> Callable[..., Any]:
+    @wraps(original)
+    async def body(*args: Any, **kwargs: Any) -> Any:
+        call = begin(args, kwargs)
+        if call is None:
+            return await original(*args, **kwargs)
+        call.enter()
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            call.leave()
+
+    return body
+
+
+def noticing(
+    notice: Callable[[dict[str, Any]], None], original: Callable[..., Any], observer: Observer
+) -> Callable[..., Any]:
+    """Stands in for a function that is not recorded; ``notice`` gets its keyword arguments."""
+
+    @wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if observer.guard.enabled:
+            observer.guard.run(notice, kwargs)
+        return result
+
+    return call
