@@ -1,20 +1,22 @@
 """Planted words and secrets: under ``none`` no word leaves, under ``redacted`` no secret does.
 
-What leaves is read where it arrives: the bytes of traces and metrics at a receiver of OTLP, and
-every log record of ours. A client's rows in ``tests.adapters.rows`` are asked here, too.
+What leaves is read where it arrives: the bytes of traces and metrics at a receiver of OTLP, the
+files of a local store, and every log record of ours. Each library of the catalogue is asked, as
+``tests.canary_rows`` has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import itertools
 import json
 import logging
 from contextlib import suppress as ignoring
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import openai
+import pydantic
 import pytest
 
 import genai_otel
@@ -31,36 +33,32 @@ from genai_otel import (
     tool,
     workflow,
 )
+from genai_otel.adapters.catalogue import NAMES
 from genai_otel.testing import Capture
-from tests.adapters.kin import PROMPT, asked, read
-from tests.adapters.rows import ROWS
-from tests.provider import Reply, Scenario, ToolCall, Usage
+from tests.adapters.kin import PROMPT
+from tests.canary_rows import SECRET, SECRETIVE, WITHOUT, WORD, canary, planted, secret
+from tests.canary_rows import ask as asks
+from tests.conformance.libraries import installed
+from tests.provider import Reply
 from tests.receiver import Receiver, attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
-    from tests.adapters.kin import Row
     from tests.provider import Provider
 
-WORD = "canary"
-SECRET = "PlantedSecret"
 MODES = ("none", "redacted")
-_numbers = itertools.count()
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")  # Google's
-
-
-def canary(where: str = "") -> str:
-    """A word and a secret that can only come from where they were planted."""
-    number = next(_numbers)
-    return f"{WORD}-{where}-{number} sk-proj-{SECRET}{number:012}"
 
 
 class Left:
     """What has left this process."""
 
-    def __init__(self, mode: str, receiver: Receiver, logs: pytest.LogCaptureFixture) -> None:
-        self._mode, self._receiver, self._logs = mode, receiver, logs
+    def __init__(
+        self, mode: str, receiver: Receiver, store: Path, logs: pytest.LogCaptureFixture
+    ) -> None:
+        self._mode, self._receiver, self._store, self._logs = mode, receiver, store, logs
 
     def leaks(self) -> list[Any]:
         """All of it that holds what must not leave."""
@@ -68,6 +66,7 @@ class Left:
         assert self._receiver.spans
         formatter = logging.Formatter("%(message)s %(args)s")
         told = [got.body for got in self._receiver.received]
+        told += [file.read_bytes() for file in self._store.iterdir()]
         told += [
             formatter.format(record).encode()
             for record in self._logs.records
@@ -96,7 +95,10 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(params=MODES)
 def left(
-    request: pytest.FixtureRequest, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    request: pytest.FixtureRequest,
+    receiver: Receiver,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> Iterator[Left]:
     """Telemetry of a process with that policy, as it arrives, and every log record."""
     caplog.set_level(logging.DEBUG, "genai_otel")
@@ -105,9 +107,13 @@ def left(
     receiver.taken.clear()
     genai_otel.shutdown()
     genai_otel.instrument(
-        destinations=Destination("otlp", endpoint=receiver.url), content=request.param
+        destinations=[
+            Destination("otlp", endpoint=receiver.url),
+            Destination("local", directory=str(tmp_path / "store")),
+        ],
+        content=request.param,
     )
-    yield Left(request.param, receiver, caplog)
+    yield Left(request.param, receiver, tmp_path / "store", caplog)
     genai_otel.shutdown()
 
 
@@ -168,6 +174,7 @@ def test_decorators(
 
 def test_filled_by_hand(left: Left) -> None:
     with operation("chat") as op:
+        op.provider = "openai"
         op.system = op.input = op.output = canary("message")  # type: ignore[assignment]
         op.tools, op.arguments, op.result = [{"name": canary()}], [canary()], canary("result")
         op.query, op.documents = canary("query"), [{"id": "1", "content": canary()}]
@@ -206,19 +213,6 @@ def test_errors_of_our_own(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # -------------------------------------------------------------------------------------- models
-
-
-SECRETIVE = Scenario(
-    replies=(
-        Reply(
-            text=canary("text"),
-            reasoning=canary("reasoning"),
-            refusal=canary("refusal"),
-            calls=(ToolCall("call_1", "look", json.dumps({"a": canary("arguments")})),),
-        ),
-    ),
-    usage=Usage(12, 8),
-)
 
 
 def ask(model: str) -> dict[str, Any]:
@@ -295,16 +289,18 @@ def test_everything_else(left: Left, client: openai.OpenAI) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["ok", "err400-echo", "cut", "error-200", "secretive"])
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_every_client(left: Left, provider: Provider, row: Row, model: str) -> None:
-    """Whole and streamed, when all goes well and when it does not."""
+@pytest.mark.unconventional("answers and requests are odd on purpose")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_catalogue(left: Left, provider: Provider, name: str) -> None:
+    """Every library, by every way to ask it that is known, when all goes well and when not."""
     provider.add("secretive", SECRETIVE)
-    with ignoring(Exception):
-        asked(row, provider.root, model)
-    if row.stream is not None:
-        with ignoring(Exception):
-            read(row, provider.root, model)
+    if name in WITHOUT:
+        pytest.skip(WITHOUT[name])
+    if not installed(name):
+        pytest.skip("not installed")
+    assert asks(name, provider), "a library without canaries: give it rows, or a reason"
+    assert left.spans > 3
+    assert not provider.requests or any(WORD.encode() in each.raw for each in provider.requests)
     assert not left.leaks()
 
 
@@ -318,6 +314,39 @@ def test_what_an_error_is_known_by_is_kept(left: Left, client: openai.OpenAI) ->
     assert told["http.response.status_code"] == 400
     assert told.get("genai_otel.error.request_id") == raised.value.request_id
     assert told.get("genai_otel.error.code") in (raised.value.code, raised.value.type)
+
+
+def test_answers_that_cannot_be_parsed(left: Left, provider: Provider) -> None:
+    """The error of whoever parses quotes what was said."""
+
+    class Verse(pydantic.BaseModel):
+        lines: int
+
+    text = json.dumps({"lines": canary("line")})
+    provider.add("verse", replace(SECRETIVE, replies=(Reply(text=text),)))
+    with openai.OpenAI(api_key=canary("key"), base_url=provider.base_url) as client:
+        ask: Any = {"model": "verse", "messages": planted([{"role": "user", "content": "Go."}])}
+        with pytest.raises(pydantic.ValidationError, match=WORD):
+            step(client.chat.completions.parse)(response_format=Verse, **ask)
+        with pytest.raises(pydantic.ValidationError, match=WORD):
+            client.responses.parse(model="verse", input=canary("input"), text_format=Verse)
+    assert left.spans == 3
+    assert not left.leaks()
+
+
+def test_guardrails_that_fail(left: Left) -> None:
+    """One that raises quotes what it judged; one that denies tells why."""
+
+    def raises(text: str) -> Verdict:
+        raise ValueError(f"cannot judge {text}")
+
+    with pytest.raises(ValueError, match=WORD), scope(metadata={"k": secret()}):
+        guardrail(raises)(canary("judged"))
+    with operation("guardrail", f"word list of {secret()}") as op:
+        op.input, op.output = canary("judged"), canary("rewritten")  # type: ignore[assignment]
+        op.verdict = Verdict("modify", 0.5, reason=canary("reason"), category=secret())
+    assert left.spans == 2
+    assert not left.leaks()
 
 
 def test_attempts(left: Left, provider: Provider) -> None:
