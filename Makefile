@@ -41,11 +41,14 @@ OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.
 SHARE = $(if $(GENAI_OTEL_WHOLE),,-m "not slow")
 
+# Workers, kernels and cloud services that programs run in, or by.
+HOSTS := hosts
+
 # Real receivers, which the tests start on loopback, send to and read back.
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite conformance backends demo bench build clean help python
+	suite conformance hosts backends demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +71,7 @@ define environment
 .venvs/$(1)/.has-$(1): pyproject.toml $(ENVIRONMENT) | python
 	@$$(PYTHON) $(ENVIRONMENT) .venvs/$(1) $(1)
 endef
-$(foreach name,$(CLIENTS) $(BACKENDS),$(eval $(call environment,$(name))))
+$(foreach name,$(CLIENTS) $(HOSTS) $(BACKENDS),$(eval $(call environment,$(name))))
 
 define client
 .PHONY: client-$(1)
@@ -113,7 +116,7 @@ test: suite client-$(OLDER) ## the whole suite; real calls also on one older cli
 
 test-all conformance: export GENAI_OTEL_WHOLE := 1
 test-all: export GENAI_OTEL_SOAK_SECONDS := 120
-test-all: suite $(CLIENTS:%=client-%) backends ## all of it; every client major, real backends
+test-all: suite $(CLIENTS:%=client-%) hosts backends ## all of it; every client major, real hosts and backends
 
 test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"
@@ -123,6 +126,9 @@ suite: $(VENV)/.has-dev $(VENV)/.has-model
 
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
+
+hosts: .venvs/hosts/.has-hosts ## a Celery worker, a Jupyter kernel, AWS's credentials by moto
+	.venvs/hosts/bin/python -m pytest -q tests/hosts
 
 conformance: $(VENV)/.has-dev ## the whole conformance table, newest clients
 	$(PY) -m pytest -q tests/conformance

@@ -45,12 +45,12 @@ PROFILES = {
 
 
 def pinned_profiles() -> dict[str, Profile]:
-    """One profile for each older client major and each real backend in pyproject.toml."""
+    """One profile for each older client major, host and real backend in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     pins: dict[str, dict[str, list[str]]] = project["tool"]["genai-otel"]
     clients = {
         name: Profile(f"the tests with {' '.join(each)}", required=("-e", ".[test]", *each))
-        for name, each in pins["clients"].items()
+        for name, each in (pins["clients"] | pins["hosts"]).items()
     }
     # Compiled now: their first start takes several times as long without.
     backends = {

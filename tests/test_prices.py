@@ -554,7 +554,7 @@ def test_the_library_still_has_the_traps_that_we_go_around() -> None:
 
 def test_the_table_is_read_without_what_fetches_newer_ones(tmp_path: Path) -> None:
     told = run_python("-c", _WITHOUT_FETCHING, cwd=tmp_path).stdout
-    assert told.split() == ["False", "False", "True", "httpx2"]
+    assert told.split() == ["False", "True", "True", "httpx2"]
 
 
 _WITHOUT_FETCHING = """
@@ -562,8 +562,10 @@ import sys
 from genai_otel.enrich.bundled import Bundled
 Bundled()
 print("httpx2" in sys.modules, "genai_prices.update_prices" in sys.modules)
-import genai_prices
+import genai_prices.update_prices
 from genai_prices import UpdatePrices
-print(UpdatePrices is sys.modules["genai_prices.update_prices"].UpdatePrices)
+theirs = genai_prices.update_prices
+print(UpdatePrices is theirs.UpdatePrices and isinstance(UpdatePrices, type))
+assert theirs is sys.modules["genai_prices.update_prices"] and theirs.__file__
 print(sys.modules["httpx2"].__name__)
 """

@@ -43,8 +43,13 @@ class Ends:
 
         What ``multiprocessing`` (or Celery's billiard) makes ends by ``os._exit``, after its
         finalisers: atexit is not run there. It begins by dropping the finalisers that it inherits,
-        then calls what was registered for that moment.
+        then calls what was registered for that moment. A child of Celery's that has done its number
+        of tasks runs no finalisers, but tells by a signal that it goes.
         """
+        celery = sys.modules.get("celery.signals")
+        if celery is not None:
+            ends = getattr(celery, "worker_process_shutdown", None)
+            contained(_connect, ends, self._at_end_of_worker)
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             contained(self._finalise)
@@ -56,6 +61,9 @@ class Ends:
 
     def _at_exit(self) -> None:
         self._end(SECONDS)
+
+    def _at_end_of_worker(self, *_: Any, **__: Any) -> None:
+        contained(self._end, SECONDS)
 
     # ------------------------------------------------------------------------- SIGTERM
 
@@ -119,6 +127,10 @@ class Ends:
     def now(self) -> None:
         """Before the process is frozen."""
         contained(self._flush, HANDLER_SECONDS)
+
+
+def _connect(signal: Any, receiver: Callable[..., None]) -> None:
+    signal.connect(receiver, weak=False, dispatch_uid="genai_otel")
 
 
 def _is_child_of(package: str) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module
-from types import ModuleType
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 from .matching import names
@@ -18,6 +19,7 @@ from .rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from importlib.machinery import ModuleSpec
 
 _BEDROCK_ARN = re.compile(
     r"arn:aws:bedrock:([a-z0-9-]*):\d*:(?:foundation-model|inference-profile)/([^/]+)"
@@ -64,26 +66,31 @@ def _without_fetching() -> Any:
     """The library, imported without the HTTP client; whoever asks for what fetches gets that.
 
     We import on a thread of our own, and openai 2 looks at a half-imported httpx2 as it is called.
+    In place of the module stands one that becomes it at its first use. It stays: others look
+    through the modules at any time (a notebook's autoreload), and must not see one go away.
     """
-    if "genai_prices" in sys.modules or "httpx2" in sys.modules:
-        import genai_prices
+    if "genai_prices" not in sys.modules and "httpx2" not in sys.modules:
+        package = find_spec("genai_prices")
+        places = None if package is None else package.submodule_search_locations
+        spec = PathFinder.find_spec(_FETCHING, places)
+        if spec is not None:
+            _stand_in(spec)
+    import genai_prices
 
-        return genai_prices
-    stand_in: Any = ModuleType(_FETCHING)
-    stand_in.__getattr__ = _later
-    sys.modules[_FETCHING] = stand_in
-    try:
-        import genai_prices
-    finally:
-        del sys.modules[_FETCHING]
     for name in [name for name, value in vars(genai_prices).items() if type(value) is _Later]:
         delattr(genai_prices, name)
-    vars(genai_prices)["__getattr__"] = _fetching
+        vars(genai_prices).update(__getattr__=_fetching, update_prices=sys.modules[_FETCHING])
     return genai_prices
 
 
+def _stand_in(spec: ModuleSpec) -> None:
+    module: Any = module_from_spec(spec)
+    module.__getattr__ = lambda name: _later(module, name)
+    sys.modules[_FETCHING] = module
+
+
 class _Later:
-    """One of its names, for who has imported it in that very moment."""
+    """One of its names, for who has imported it before it was there."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -92,10 +99,21 @@ class _Later:
         return _fetching(self._name)(*args, **kwargs)
 
 
-def _later(name: str) -> Any:
+def _later(module: Any, name: str) -> Any:
+    """While genai_prices is being imported, a promise; afterwards the module's own, read now."""
     if name.startswith("__"):
         raise AttributeError(name)
-    return _Later(name)
+    package = sys.modules.get("genai_prices")
+    if package is None or getattr(package.__spec__, "_initializing", False):
+        return _Later(name)
+    waiting = vars(module).pop("__getattr__", None)
+    try:
+        if waiting is not None:
+            module.__spec__.loader.exec_module(module)
+    except BaseException:
+        module.__getattr__ = waiting
+        raise
+    return getattr(module, name)
 
 
 def _fetching(name: str) -> Any:
