@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+# pytest compiles our modules by way of their syntax trees, which CPython 3.11 cannot do on two
+# threads at once: what a thread of ours would import is imported before there are any.
+import genai_otel.enrich.bundled
+import genai_otel.enrich.pricelist
+import genai_otel.enrich.tokenizers  # noqa: F401
 from tests.provider.plugin import provider, provider_server
 
 __all__ = ["provider", "provider_server"]
