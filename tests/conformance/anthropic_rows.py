@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # --------------------------------------------------------------------------------------- clients
 
 _CLOUDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bedrock": (
+        "AnthropicBedrock",
+        {"aws_access_key": "a", "aws_secret_key": "s", "aws_region": "us-east-1"},
+    ),
     "mantle": ("AnthropicBedrockMantle", {"api_key": KEY, "aws_region": "us-east-1"}),
     "vertex": ("AnthropicVertex", {"access_token": "t", "region": "r", "project_id": "p"}),
     "google cloud": ("AnthropicGoogleCloud", {"skip_auth": True}),
@@ -86,6 +90,16 @@ _ENDPOINTS = (
         facts={"asked": (PROMPT,), "error": _code},
         told=_refused,
         wire="messages",
+    ),
+    Endpoint(
+        "invoke-anthropic",
+        "messages",
+        _ASKED,
+        "chat",
+        spelled="anthropic.{}".format,
+        modes=(WHOLE, STREAM),
+        facts={"asked": (PROMPT,)},
+        told=_refused,
     ),
 )
 
@@ -193,14 +207,17 @@ _BLOCKS = (
     Block("beta", "create, helper", "ok", "stream", _EARLY),
     Block("messages", "create, raw, streaming, helper, post", "stalls", "stream", "cancelled"),
     *(
-        Block(
-            "messages",
-            "create, raw",
-            "ok, tools, cached, err400",
-            client=name,
-        )
+        Block("messages", "create, raw", "ok, tools, cached, err400", client=name)
         for name in _SERVED
+        if name != "bedrock"
     ),
+    Block(
+        "invoke-anthropic",
+        "create, raw, streaming",
+        "ok, tools, reasoning, refusal, cached, length, future, cut, error-event, err400, err429",
+        client="bedrock",
+    ),
+    Block("invoke-anthropic", "create", "ok", "stream", _EARLY, client="bedrock"),
     Block("messages", "create", "retry-429, retry-500", client="retrying"),
 )
 
@@ -247,6 +264,7 @@ LIBRARY = Library(
     clients=_clients,
     providers={
         "plain": "anthropic",
+        "bedrock": "aws.bedrock",
         "mantle": "aws.bedrock",
         "vertex": "gcp.vertex_ai",
         "google cloud": "gcp.vertex_ai",
@@ -257,6 +275,7 @@ LIBRARY = Library(
     finals=dict.fromkeys(listed(_HELPED), _message_final),
     blocks=_BLOCKS,
     gaps=_GAPS,
+    by_chance="authorization, x-amz-date",
     touches=_TOUCHES,
     arguments={"hang": {"timeout": anthropic.Timeout(10, read=0.1)}},
     major=lambda: int(anthropic.__version__.partition(".")[0]),

@@ -15,6 +15,7 @@ ROWS = {
     "anthropic": "anthropic_rows",
     "bedrock": "bedrock_rows",
     "openai": "openai_rows",
+    **dict.fromkeys(("groq", "together", "fireworks", "cerebras"), "kin_rows"),
 }
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
 
@@ -23,19 +24,15 @@ _IN_PROCESS = "runs in this process: no wire to compare"
 _STORE = "a vector store, which has no models: tested on its own"
 _OTHERS = "in an environment of its own, with a server of its own: tests/adapters"
 WITHOUT_ROWS = {
-    "cerebras": _TO_COME,
     "chroma": _STORE,
     "cohere": _TO_COME,
-    "fireworks": _TO_COME,
     "google_genai": _TO_COME,
-    "groq": _TO_COME,
     "huggingface_hub": _TO_COME,
     "langchain": "a framework, which has runs and no doors: tested on its own",
     "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
     "mistralai": _TO_COME,
     "ollama": _TO_COME,
     "qdrant": _STORE,
-    "together": _TO_COME,
     "azure_ai_inference": _TO_COME,
     "voyageai": _TO_COME,
     "replicate": _TO_COME,
@@ -59,7 +56,9 @@ def installed(name: str) -> bool:
 
 
 def rows(name: str) -> Library:
-    library: Library = import_module(f"{__package__}.{ROWS[name]}").LIBRARY
+    """Those of one library; a module that has several makes them by name."""
+    module = import_module(f"{__package__}.{ROWS[name]}")
+    library: Library = module.library(name) if hasattr(module, "library") else module.LIBRARY
     return library
 
 

@@ -199,7 +199,7 @@ class Library:
     later: Callable[[str], str] = str
     """What its asynchronous clients call a method: ``"{}_async".format``, where not the same."""
     share: int = 3
-    """So many values go together in the share that `make test` runs; 2, where much is shared."""
+    """So many values go together in the share that `make test` runs; fewer where much is shared."""
 
 
 def listed(names: str | Iterable[str]) -> list[str]:

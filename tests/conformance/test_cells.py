@@ -31,7 +31,7 @@ def _chosen() -> Iterator[Any]:
     """All cells, or the share; what goes beyond the smallest share takes its time."""
     for library in LIBRARIES.values():
         table = cells(library)
-        pairs = shared(table, 2)
+        pairs = shared(table, min(2, library.share))
         quick = set(pairs)
         for cell in table if WHOLE else shared(table, library.share, has=pairs):
             yield pytest.param(cell, id=str(cell), marks=[] if cell in quick else pytest.mark.slow)

@@ -282,7 +282,7 @@ class ChatChunks:
     def _note_head(self, chunk: Json) -> None:
         """The newest count replaces the one before: some servers send a running total."""
         head = self._head
-        for name in ("id", "model", "service_tier", "system_fingerprint"):
+        for name in ("id", "model", "service_tier", "system_fingerprint", "error"):
             value = chunk.get(name)
             if value:
                 head[name] = value
