@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+from tests.deliveries import deliver
 from tests.provider.plugin import provider, provider_server
 
-__all__ = ["provider", "provider_server"]
+__all__ = ["deliver", "provider", "provider_server"]
 
 pytest_plugins = ["tests.judged"]
 

@@ -182,10 +182,15 @@ class Receiver:
 
 
 class GrpcReceiver:
-    """``script`` gets the signal and the message; it raises or aborts to refuse."""
+    """``script`` gets signal, message and context; it aborts to refuse. TLS, if there is a key."""
 
     def __init__(
-        self, script: Callable[[str, Any, Any], Any] | None = None, **options: Any
+        self,
+        script: Callable[[str, Any, Any], Any] | None = None,
+        *,
+        key: bytes = b"",
+        chain: bytes = b"",
+        **options: Any,
     ) -> None:
         grpc = pytest.importorskip("grpc")
         self.taken: list[tuple[str, Any]] = []
@@ -197,8 +202,12 @@ class GrpcReceiver:
             handler = grpc.unary_unary_rpc_method_handler(self._handle(signal, script))
             handlers = grpc.method_handlers_generic_handler(service, {"Export": handler})
             self._server.add_generic_rpc_handlers((handlers,))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self.url = f"http://127.0.0.1:{self.port}"
+        if key:
+            credentials = grpc.ssl_server_credentials([(key, chain)])
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.url = f"http{'s' if key else ''}://127.0.0.1:{self.port}"
         self._server.start()
 
     def _handle(self, signal: str, script: Any) -> Any:

@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, TraceFlags
 
 import genai_otel
 from genai_otel import Destination
-from genai_otel.destinations import export
-from genai_otel.destinations.channels import ExporterChannel, OtlpChannel
-from genai_otel.destinations.destination import sender
+from genai_otel.destinations.channels import ExporterChannel
 from genai_otel.destinations.export import Delivery
 from genai_otel.destinations.spans import weight
-from genai_otel.destinations.target import target
+from tests.deliveries import end, flush, give, span
 from tests.receiver import (
     OK,
-    GrpcReceiver,
     Receiver,
     Reply,
     certificate,
@@ -40,66 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from tests.receiver import Received
-
-RESOURCE = Resource({"service.name": "test"})
-SCOPE = InstrumentationScope("genai_otel", "1")
-DEAD = "http://127.0.0.1:1"
-_ids = iter(range(1, 10**9))
-
-
-def span(name: str = "s", **attributes: Any) -> ReadableSpan:
-    ids = SpanContext(next(_ids), next(_ids), is_remote=False, trace_flags=TraceFlags(1))
-    return ReadableSpan(
-        name,
-        ids,
-        resource=RESOURCE,
-        instrumentation_scope=SCOPE,
-        attributes=attributes,
-        start_time=1,
-        end_time=2,
-    )
-
-
-@pytest.fixture
-def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
-    """Makes deliveries to an endpoint; waits are short, and all ends with the test."""
-    monkeypatch.setattr(export, "_FIRST_PAUSE", 0.05)
-    made: list[Delivery] = []
-
-    def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:
-        keys = ("queue_bytes", "delay", "keep", "prepare")
-        own = {key: more.pop(key) for key in keys if key in more}
-        to = target(Destination("otlp", endpoint=endpoint, **more))
-        channel = OtlpChannel(to, sender(to))
-        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 0.01, **own}))
-        return made[-1]
-
-    yield make
-    for each in made:
-        assert end(each, 0)
 
 
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
     yield
     genai_otel.shutdown()
-
-
-def give(delivery: Delivery, *spans: ReadableSpan) -> None:
-    for each in spans:
-        delivery.accept(each, weight(each), ours=True)
-
-
-def end(delivery: Delivery, seconds: float = 5.0) -> bool:
-    delivery.close(time.monotonic() + seconds)
-    if not delivery.join(time.monotonic() + seconds):
-        delivery.abort()
-    return delivery.join(time.monotonic() + 5)
-
-
-def flush(delivery: Delivery, seconds: float = 10.0) -> bool:
-    return delivery.ticket(time.monotonic() + seconds).wait()
 
 
 # ---------------------------------------------------------------------------------- all is well
@@ -478,71 +421,6 @@ def test_plain_http_where_tls_is_spoken(deliver: Any) -> None:
         assert receiver.received == []
         assert delivery.problem is not None
         assert delivery.problem.startswith("TLS failed")
-
-
-# ---------------------------------------------------------------------------------------- gRPC
-
-
-def grpc_options(**more: str) -> dict[str, str]:
-    return {"protocol": "grpc", **more}
-
-
-def test_grpc(deliver: Any) -> None:
-    with GrpcReceiver() as receiver:
-        delivery = deliver(receiver.url, headers={"X-Key": "k"}, options=grpc_options())
-        give(delivery, *(span(f"s{n}") for n in range(3)))
-        assert flush(delivery)
-        assert receiver.names == ["s0", "s1", "s2"]
-        assert receiver.metadata[0]["x-key"] == "k"
-
-
-def test_grpc_too_large(deliver: Any) -> None:
-    with GrpcReceiver(**{"grpc.max_receive_message_length": 20_000}) as receiver:
-        delivery = deliver(receiver.url, options=grpc_options())
-        give(delivery, *(span(f"s{n}", k="v" * 3000) for n in range(20)))
-        give(delivery, span("poison", k="v" * 60_000))
-        assert flush(delivery)
-        assert len(receiver.names) == 21
-
-
-def test_grpc_failures(deliver: Any) -> None:
-    import grpc
-
-    codes = iter([grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED])
-
-    def script(_: str, __: Any, context: Any) -> None:
-        code = next(codes, None)
-        if code is not None:
-            context.abort(code, "secret-key is wrong")
-
-    with GrpcReceiver(script) as receiver:
-        delivery = deliver(receiver.url, options=grpc_options())
-        give(delivery, span())
-        assert not flush(delivery)
-        assert delivery.problem == "gRPC UNAUTHENTICATED"
-        assert (delivery.counts.retried, delivery.counts.dropped()) == (1, {"refused": 1})
-        give(delivery, span("s"))
-        assert flush(delivery)
-        assert receiver.names == ["s"]
-
-
-def test_grpc_nobody_listens(deliver: Any) -> None:
-    pytest.importorskip("grpc")
-    delivery = deliver(f"http://127.0.0.1:{closed_port()}", options=grpc_options())
-    give(delivery, span())
-    assert not flush(delivery, 0.5)
-    assert end(delivery, 0.3)
-    assert delivery.counts.dropped() == {"shutdown": 1}
-
-
-def test_grpc_hangs(deliver: Any) -> None:
-    going = threading.Event()
-    with GrpcReceiver(lambda *_: going.wait(30) and None) as receiver:
-        delivery = deliver(receiver.url, options=grpc_options())
-        give(delivery, span())
-        assert not flush(delivery, 0.3)
-        assert end(delivery, 0.2)
-        going.set()
 
 
 # ---------------------------------------------------------------------- exporters given in code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .forking import unforked
-from .replies import MAX_PAUSE, Answer, Kind, partly_taken, protobuf_fields
+from .replies import MAX_PAUSE, TAKEN, Answer, Kind, partly_taken, protobuf_fields
 
 if TYPE_CHECKING:
     from .target import Target
@@ -21,7 +21,8 @@ _SERVICES = {
 _RETRYABLE = frozenset(
     ("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")
 )
-_MAX_ANSWER = 64 * 1024
+_MAX_ANSWER = 64 * 1024 - 3  # no receiver's own limit, which is told in the same words
+_OUR_LIMIT = f" vs. {_MAX_ANSWER})"
 
 
 class GrpcSender:
@@ -106,6 +107,8 @@ def _port(scheme: str) -> int:
 
 def _failed(error: Any) -> Answer:
     code = error.code().name
+    if code == "RESOURCE_EXHAUSTED" and _OUR_LIMIT in (error.details() or ""):
+        return TAKEN  # it answered at length; an answer that is not read says nothing against it
     pause = _retry_info(error.trailing_metadata() or ())
     problem = f"gRPC {code}"
     if code in _RETRYABLE or (code == "RESOURCE_EXHAUSTED" and pause is not None):

@@ -1,0 +1,75 @@
+"""Deliveries to a receiver, with short waits, and spans for them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags
+
+from genai_otel import Destination
+from genai_otel.destinations import export
+from genai_otel.destinations.channels import OtlpChannel
+from genai_otel.destinations.destination import sender
+from genai_otel.destinations.export import Delivery
+from genai_otel.destinations.spans import weight
+from genai_otel.destinations.target import target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RESOURCE = Resource({"service.name": "test"})
+SCOPE = InstrumentationScope("genai_otel", "1")
+_ids = iter(range(1, 10**9))
+
+
+def span(name: str = "s", **attributes: Any) -> ReadableSpan:
+    ids = SpanContext(next(_ids), next(_ids), is_remote=False, trace_flags=TraceFlags(1))
+    return ReadableSpan(
+        name,
+        ids,
+        resource=RESOURCE,
+        instrumentation_scope=SCOPE,
+        attributes=attributes,
+        start_time=1,
+        end_time=2,
+    )
+
+
+@pytest.fixture
+def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
+    """Makes deliveries to an endpoint; waits are short, and all ends with the test."""
+    monkeypatch.setattr(export, "_FIRST_PAUSE", 0.05)
+    made: list[Delivery] = []
+
+    def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:
+        keys = ("queue_bytes", "delay", "keep", "prepare")
+        own = {key: more.pop(key) for key in keys if key in more}
+        to = target(Destination("otlp", endpoint=endpoint, **more))
+        channel = OtlpChannel(to, sender(to))
+        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 0.01, **own}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        assert end(each, 0)
+
+
+def give(delivery: Delivery, *spans: ReadableSpan) -> None:
+    for each in spans:
+        delivery.accept(each, weight(each), ours=True)
+
+
+def end(delivery: Delivery, seconds: float = 5.0) -> bool:
+    delivery.close(time.monotonic() + seconds)
+    if not delivery.join(time.monotonic() + seconds):
+        delivery.abort()
+    return delivery.join(time.monotonic() + 5)
+
+
+def flush(delivery: Delivery, seconds: float = 10.0) -> bool:
+    return delivery.ticket(time.monotonic() + seconds).wait()
