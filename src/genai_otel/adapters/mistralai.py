@@ -1,4 +1,6 @@
-"""Mistral: chat, agents, code completion, embeddings and moderation; 1.x, and 2.x and newer.
+"""Mistral: chat, agents, conversations, responses, code completion, embeddings, moderation, OCR.
+
+1.x, and 2.x and newer.
 
 The API is much like OpenAI's, and read with the same functions: docs.mistral.ai/api.
 """
@@ -15,6 +17,7 @@ from genai_otel.record import Kind, text
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_wire as wire
+from ._mistral_more import OCR, RESPONSE, conversation
 
 if TYPE_CHECKING:
     from genai_otel.engine.adapter import Patch
@@ -31,6 +34,8 @@ def _origin(given: Json, op: Operation) -> None:
     op.provider = next(found, "mistral_ai")
     url = string(given, "server_url") or client.sdk_configuration.get_server_details()[0]
     op.host, op.port = address(url)
+    if op.kind is Kind.AGENT:
+        op.name = string(given, "agent_id")
 
 
 def _answer(reply: Any, op: Operation) -> None:
@@ -91,10 +96,11 @@ _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
 _MODERATE = _reader(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
 
 
-def _methods(place: str, reader: Reader, *names: str) -> list[Patch]:
+def _methods(place: str, reader: Any, *names: str, later: bool = False) -> list[Patch]:
+    """Both colours of these; ``later``: not every version has them, or has them there."""
     return [
-        function(f"{place}.{name}{colour}", reader, origin=_origin, stream=name == "stream",
-                 inner="generator")
+        function(f"{place}.{name}{colour}", reader, origin=_origin, inner="generator",
+                 stream=None if name == "create" else name.endswith("stream"), optional=later)
         for name in names
         for colour in ("", "_async")
     ]  # fmt: skip
@@ -108,11 +114,15 @@ def _package(package: str) -> list[Patch]:
         *_methods(f"{package}.fim:Fim", _FIM, "complete", "stream"),
         *_methods(f"{package}.embeddings:Embeddings", _EMBED, "create"),
         *_methods(f"{package}.classifiers:Classifiers", _MODERATE, "moderate", "moderate_chat"),
+        *_methods(f"{package}.conversations:Conversations", conversation, *_TALKS, later=True),
+        *_methods(f"{package}.responses:Responses", RESPONSE, "create", later=True),
+        *_methods(f"{package}.ocr:Ocr", OCR, "process", later=True),
         *followed(f"{package}.utils.eventstreaming:EventStream", steps=False),
         *followed(f"{package}.utils.eventstreaming:EventStreamAsync", steps=False),
     ]
 
 
+_TALKS = ("start", "append", "restart", "start_stream", "append_stream", "restart_stream")
 _PACKAGES = (
     "mistralai.client", "mistralai.azure.client", "mistralai.gcp.client",
     "mistralai", "mistralai_azure", "mistralai_gcp",

@@ -392,6 +392,7 @@ _DETAILS = {
     "system_fingerprint": names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
     "guardrail_layer": names.GENAI_OTEL_GUARDRAIL_LAYER,
     "guardrail_phase": names.GENAI_OTEL_GUARDRAIL_PHASE,
+    "conversation": names.GEN_AI_CONVERSATION_ID,
     "turns": names.GENAI_OTEL_SESSION_TURNS,
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
     "policy_version": names.GEN_AI_GUARDRAIL_POLICY_VERSION,

@@ -1,0 +1,200 @@
+"""Mistral's other endpoints: conversations, with a model or an agent, responses, and OCR.
+
+Read from docs.mistral.ai/api, "beta.conversations", "responses" and "ocr".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Reader
+from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
+from genai_otel.record import Kind, media, text, tool_call, tool_result
+from genai_otel.record.usage import MISTRAL, read_usage
+
+from . import _openai_wire as wire
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from genai_otel.record import Message, Operation, Part
+
+# ------------------------------------------------------------------------------ conversations
+
+
+def _ask(given: Json, op: Operation) -> None:
+    wire.ask(fields(given.get("completion_args")), op)
+    _belongs(given, op)
+
+
+def _belongs(source: Json, op: Operation) -> None:
+    """To which conversation; of a new one the reply tells it first."""
+    known = string(source, "conversation_id")
+    if known is not None:
+        wire.detail(op, "conversation", known)
+
+
+def _content(given: Json, op: Operation) -> None:
+    told, inputs = string(given, "instructions"), given.get("inputs")
+    if told:
+        op.system = [text(told)]
+    if type(inputs) is str:
+        op.input = [{"role": "user", "parts": [text(inputs)]}]
+    else:
+        op.input = [_entry(entry) for entry in mappings(given, "inputs")]
+    if type(given.get("tools")) is list:
+        op.tools = wire.definitions(given)
+
+
+def _entry(entry: Json) -> Message:
+    kind = string(entry, "type") or "message.input"
+    call_id = string(entry, "tool_call_id")
+    if kind == "function.result":
+        return {"role": "tool", "parts": [tool_result(call_id, entry.get("result"))]}
+    if kind == "function.call":
+        return {"role": "assistant", "parts": [_call(entry)]}
+    return {"role": string(entry, "role") or "user", "parts": wire.message_parts(entry)}
+
+
+def _call(entry: Json) -> Part:
+    called = parsed(entry.get("arguments"))
+    return tool_call(string(entry, "tool_call_id"), string(entry, "name") or "", called)
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    entries = mappings(reply, "outputs")
+    _told(reply, (string(entry, "model") for entry in entries), op)
+    calls = any(string(entry, "type") == "function.call" for entry in entries)
+    op.finish_reasons = ["tool_calls" if calls else "stop"] if entries else []
+    if op.capture:
+        parts = [part for entry in entries for part in _made(entry)]
+        op.output = [spoken(parts, op.finish_reasons[0] if entries else None)]
+
+
+def _told(reply: Json, models: Iterable[str | None], op: Operation) -> None:
+    _belongs(reply, op)
+    op.response_model = next((model for model in models if model), None)
+    read_usage(mapping(reply, "usage"), op.usage, MISTRAL)
+
+
+def _made(entry: Json) -> list[Part]:
+    """What an entry of the model's holds; what a tool of Mistral's did is no part of the answer."""
+    kind = string(entry, "type") or ""
+    if kind.startswith("function.call"):
+        return [_call(entry)]
+    return wire.message_parts(entry) if kind.startswith("message.output") else []
+
+
+class _Events:
+    """Entries in pieces; the last event has the usage."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op, self._said = op, Said(op)
+        self._calls: dict[str, Json] = {}
+        self._ended = False
+        self._model: str | None = None
+
+    def quick(self, _event: Any) -> bool | None:
+        """There is no common form."""
+        return None
+
+    def add(self, event: Any) -> bool:
+        data = mapping(fields(event), "data")
+        kind = string(data, "type") or ""
+        self._model = string(data, "model") or self._model
+        if kind.startswith("conversation.response"):
+            _told(data, (self._model,), self._op)
+            self._ended = self._ended or kind.endswith("done")
+            return False
+        if kind.startswith("function.call"):
+            return self._add_call(data)
+        content = data.get("content")
+        if type(content) is str:
+            return self._said.words(content)
+        made = _made({**data, "content": [fields(content)]}) if content is not None else []
+        added = [self._add(part) for part in made]
+        return any(added)
+
+    def _add(self, part: Part) -> bool:
+        if part["type"] == "text" or part["type"] == "reasoning":
+            return self._said.words(part["content"], part["type"])
+        return self._said.part(part)
+
+    def _add_call(self, data: Json) -> bool:
+        so_far = self._calls.setdefault(string(data, "tool_call_id") or "", {**data, "pieces": []})
+        if self._op.capture:
+            so_far["pieces"].append(string(data, "arguments") or "")
+        return True
+
+    def close(self) -> None:
+        op = self._op
+        op.response_model = op.response_model or self._model
+        reason = "tool_calls" if self._calls else "stop"
+        op.finish_reasons = [reason] if self._ended else []
+        if op.capture:
+            for call in self._calls.values():
+                self._said.part(_call({**call, "arguments": "".join(call["pieces"])}))
+            op.output = [spoken(self._said.parts(), reason if self._ended else None)]
+
+
+_MODEL = Reader(Kind.CHAT, _ask, _answer, _content, _Events, model=wire.model)
+_AGENT = Reader(Kind.AGENT, _ask, _answer, _content, _Events, model=wire.model)
+
+
+def conversation(given: Json) -> Reader:
+    """Of an agent where one is named; what a conversation is continued with, nobody says."""
+    return _MODEL if string(given, "agent_id") is None else _AGENT
+
+
+# ---------------------------------------------------------------------------- responses, OCR
+
+
+def _ask_response(given: Json, op: Operation) -> None:
+    wire.ask_response(given, op)
+    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+
+
+class _ResponseEvents(wire.ResponseEvents):
+    """OpenAI's events, each inside one of the client's."""
+
+    def quick(self, event: Any) -> bool | None:
+        return super().quick(event.data)
+
+    def add(self, event: Any) -> bool:
+        return super().add(fields(event).get("data"))
+
+
+RESPONSE = Reader(
+    Kind.CHAT,
+    _ask_response,
+    wire.answer_response,
+    wire.response_content,
+    _ResponseEvents,
+    model=wire.model,
+)
+
+
+def _ask_pages(_given: Json, op: Operation) -> None:
+    op.output_type = "text"
+
+
+def _document(given: Json, op: Operation) -> None:
+    document = mapping(given, "document")
+    address = document.get("document_url") or document.get("image_url")
+    address = address if type(address) is str else string(fields(address), "url")
+    modality = "image" if "image_url" in document else "document"
+    op.input = [{"role": "user", "parts": [media(modality, address or "")]}]
+
+
+def _pages(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    op.response_model = string(reply, "model")
+    read_usage(mapping(reply, "usage_info"), op.usage, MISTRAL)
+    if op.capture:
+        words = [string(page, "markdown") or "" for page in mappings(reply, "pages")]
+        op.output = [{"role": "assistant", "parts": [text(each) for each in words]}]
+
+
+OCR = Reader(Kind.GENERATION, _ask_pages, _pages, _document, model=wire.model)
