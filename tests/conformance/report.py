@@ -7,15 +7,17 @@ stays as it stands.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.conformance.facts import ANSWERS
 from tests.conformance.libraries import LIBRARIES, ROWS, WITHOUT_ROWS
 from tests.conformance.table import COLOURS, cells, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sized
 
     from tests.conformance.table import Cell, Gap, Library
 
@@ -24,9 +26,22 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 
 def matrix(before: str) -> str:
     """The generated part of the page, of which `before` is the present text."""
-    parts = [_section(name, before) for name in sorted(ROWS)]
+    sections = {name: _section(name, before) for name in sorted(ROWS)}
+    parts = ["\n".join(_overview(sections)), *sections.values()]
     reasons = [f"* {name}: {why}" for name, why in sorted(WITHOUT_ROWS.items())]
     return "\n\n".join([*parts, *(["## Not in the table", "\n".join(reasons)] if reasons else [])])
+
+
+def _overview(sections: dict[str, str]) -> Iterator[str]:
+    """A line for each section, from what it says: some are not made anew."""
+    rows = []
+    for name, text in sections.items():
+        counts = _COUNTS.search(text)
+        rows.append((f"[{name}](#{name})", *(counts.groups() if counts else ("", "", "", ""))))
+    yield from _rows(("library", "calls", "endpoints", "doors", "gaps"), rows)
+
+
+_COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) doors?, (\d+) gaps?")
 
 
 def _section(name: str, before: str) -> str:
@@ -39,16 +54,23 @@ def _section(name: str, before: str) -> str:
 
 def _told(library: Library) -> Iterator[str]:
     table = cells(library)
-    yield f"{len(table)} calls, each made bare and instrumented."
+    doors = list(dict.fromkeys(cell.door for cell in table))
+    yield (
+        f"{len(table)} calls of {_many(library.endpoints, 'endpoint')} through"
+        f" {_many(doors, 'door')}, {_many(library.gaps, 'gap')}."
+    )
     yield ""
     yield from _rows(("endpoint", "method", "modes", "calls"), _endpoints(library, table))
-    doors = list(dict.fromkeys(cell.door for cell in table))
     yield ""
     yield from _rows(("scenario", *doors), _scenarios(library, table, doors))
     yield ""
     yield from _rows(("a stream is left", *doors), _endings(table, doors))
     for number, gap in enumerate(library.gaps, 1):
         yield ("\n" if number == 1 else "") + f"{number}. {_gap(gap)}"
+
+
+def _many(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -73,9 +95,11 @@ def _scenarios(library: Library, table: list[Cell], doors: list[str]) -> Iterato
         for number, gap in enumerate(library.gaps, 1):
             if gap.fits(cell):
                 gaps[cell.scenario, cell.door].add(number)
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for scenario in dict.fromkeys(cell.scenario for cell in table):
         spots = [(scenario, door) for door in doors]
-        yield scenario, *(_spot(colours[spot], gaps[spot]) for spot in spots)
+        alike[tuple(_spot(colours[spot], gaps[spot]) for spot in spots)].append(scenario)
+    return ((", ".join(names), *spots) for spots, names in alike.items())
 
 
 def _endings(table: list[Cell], doors: list[str]) -> Iterator[Iterable[str]]:
@@ -89,14 +113,17 @@ def _endings(table: list[Cell], doors: list[str]) -> Iterator[Iterable[str]]:
 
 def _spot(colours: Iterable[str], gaps: Iterable[int]) -> str:
     both = set(colours) == set(COLOURS)
-    told = "both" if both else ", ".join(sorted(colours))
+    told = "✓" if both else ", ".join(sorted(colours))
     return " ".join([told, *(f"[{number}]" for number in sorted(gaps))]).strip()
 
 
 def _gap(gap: Gap) -> str:
     where = ", ".join(f"{what} {', '.join(listed(names))}" for what, names in gap.where.items())
+    facts = set(listed(gap.facts))
+    if facts >= set(ANSWERS):
+        facts = facts - set(ANSWERS) | {"all of the answer"}
     majors = f"; majors {', '.join(map(str, gap.majors))}" if gap.majors else ""
-    return f"{where}{majors}: {gap.reason}. Not told: {', '.join(sorted(listed(gap.facts)))}."
+    return f"{where}{majors}: {gap.reason}. Not told: {', '.join(sorted(facts))}."
 
 
 if __name__ == "__main__":
