@@ -48,7 +48,7 @@ HOSTS := hosts
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite conformance hosts backends demo bench build clean help python
+	suite conformance privacy hosts backends demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,13 @@ backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name
 
 hosts: .venvs/hosts/.has-hosts ## a Celery worker, a Jupyter kernel, AWS's credentials by moto
 	.venvs/hosts/bin/python -m pytest -q tests/hosts
+
+# What docs/privacy.md promises, shown.
+PRIVACY := tests/test_canaries.py tests/test_what_leaves.py tests/test_uploads.py tests/test_blobs.py \
+	tests/test_privacy.py tests/test_detectors.py tests/test_truncation.py
+
+privacy: $(VENV)/.has-dev ## what leaves a process and what does not: the tests behind docs/privacy.md
+	$(PY) -m pytest -n $(WORKERS) $(PRIVACY)
 
 conformance: $(VENV)/.has-dev ## the whole conformance table, newest clients
 	$(PY) -m pytest -q tests/conformance

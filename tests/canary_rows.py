@@ -18,7 +18,7 @@ import pytest
 
 from tests.adapters import rows as adapters
 from tests.adapters.kin import asked, read
-from tests.conformance.libraries import LIBRARIES
+from tests.conformance import libraries as conformance
 from tests.conformance.share import shared
 from tests.conformance.table import Cell, cells
 from tests.conformance.visits import Visit, now
@@ -64,6 +64,8 @@ WITHOUT = {
     "llama_cpp": "runs a model of some size in this process; read from its documents only",
     "vllm": "needs a GPU; read from its documents only",
     "transformers": "in an environment of its own: tests/adapters/test_more_clients.py",
+    "vertexai": "in an environment of its own, with a server of its own: tests/adapters",
+    "watsonx": "in an environment of its own, with a server of its own: tests/adapters",
     "xai_sdk": "in an environment of its own, with a server of its own: tests/adapters",
 }
 """Libraries that are not asked here, each with the reason."""
@@ -93,13 +95,25 @@ def planted(value: Any, key: str = "") -> Any:
     return value
 
 
+def unlisted() -> dict[str, Any]:
+    """What clients of that family take besides: none of it is ever told, whatever the policy."""
+    return {
+        "extra_headers": {"x-secret": canary("header")},
+        "extra_query": {"key": canary("query")},
+        "extra_body": {"unlisted": canary("unlisted")},
+    }
+
+
 # --------------------------------------------------------------------------- rows of conformance
 
+_STAINLESS = ("openai", "anthropic")
+Endings = tuple[str, ...]
 
-def through_doors(library: Library, provider: Provider) -> None:
+
+def through_doors(library: Library, provider: Provider, endings: Endings) -> None:
     """Each endpoint by each door, in either colour, whole and streamed, to each ending."""
     known = {cell._replace(scenario="ok", ending="exhausted") for cell in cells(library)}
-    every = [cell._replace(scenario=each) for cell in sorted(known) for each in ENDINGS]
+    every = [cell._replace(scenario=each) for cell in sorted(known) for each in endings]
     with asyncio.Runner() as runner:
         clients: dict[str, Any] = {}
         for cell in shared(every, 2):
@@ -115,6 +129,8 @@ def _visit(library: Library, cell: Cell, clients: Any, runner: asyncio.Runner) -
     if cell.client in clients:
         visit = Visit(library, cell, clients[cell.client])
         visit.arguments = planted(visit.arguments)
+        if library.name in _STAINLESS:
+            visit.arguments |= unlisted()
         visit.go(runner)
 
 
@@ -122,17 +138,17 @@ def _visit(library: Library, cell: Cell, clients: Any, runner: asyncio.Runner) -
 
 _KIN = {
     "azure_ai_inference": "azure",
+    "cohere": "cohere",
     "google_genai": "google",
     "huggingface_hub": "huggingface",
+    "litellm": "litellm",
     "mistralai": "mistral",
+    "ollama": "ollama",
 }
+"""Library -> how its rows of the adapters' tests are called."""
 
 
-def adapters_rows(name: str) -> list[Row]:
-    return [row for row in adapters.ROWS if row.name.split()[0] == _KIN.get(name, name)]
-
-
-def through_rows(rows: list[Row], provider: Provider) -> None:
+def through_rows(rows: list[Row], provider: Provider, endings: Endings) -> None:
     """Whole and streamed, to each ending."""
     module = import_module(rows[0].ask.__module__)
     with pytest.MonkeyPatch.context() as patch:
@@ -144,7 +160,7 @@ def through_rows(rows: list[Row], provider: Provider) -> None:
             elif name.isupper() and type(value) is dict:
                 for key, each in list(value.items()):  # in place: rows hold it
                     patch.setitem(value, key, planted(each, key))
-        for row, scenario in itertools.product(rows, ENDINGS):
+        for row, scenario in itertools.product(rows, endings):
             with ignoring(Exception):
                 asked(row, provider.root, scenario)
             if row.stream is not None:
@@ -167,8 +183,7 @@ def _like_openai(name: str) -> Callable[[Provider], None]:
                         model=scenario,
                         messages=messages,
                         stream=stream,
-                        user=canary("user"),
-                        extra_headers={"x-secret": canary("header")},
+                        **unlisted(),
                     )
                     list(reply)
                 with ignoring(Exception):
@@ -295,14 +310,30 @@ OWN: dict[str, Callable[[Provider], None]] = {
 }
 
 
-def ask(name: str, provider: Provider) -> bool:
-    """Asks a library, planted words and all; whether there is a way to."""
-    if name in LIBRARIES:
-        through_doors(LIBRARIES[name], provider)
-    elif rows := adapters_rows(name):
-        through_rows(rows, provider)
-    elif name in OWN:
-        OWN[name](provider)
+def has_way(name: str) -> bool:
+    """Whether there is a way to ask it, where it is installed."""
+    return name in conformance.ROWS or name in _KIN or name in OWN
+
+
+def ask(name: str, provider: Provider, endings: Endings = ENDINGS) -> None:
+    """Asks a library, planted words and all."""
+    if name in conformance.LIBRARIES:
+        through_doors(conformance.LIBRARIES[name], provider, endings)
+    elif name in _KIN:
+        rows = [row for row in adapters.ROWS if row.name.split()[0] == _KIN[name]]
+        through_rows(rows, provider, endings)
     else:
-        return False
-    return True
+        OWN[name](provider)
+
+
+class Addressed:
+    """A provider whose addresses hold a user and a password."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._provider, name)
+        if isinstance(value, str) and value.startswith("http://"):
+            return value.replace("://", f"://ann:{WORD}-password@", 1)
+        return value

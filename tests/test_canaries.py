@@ -34,9 +34,20 @@ from genai_otel import (
     workflow,
 )
 from genai_otel.adapters.catalogue import NAMES
+from genai_otel.privacy.classes import FIXED
 from genai_otel.testing import Capture
 from tests.adapters.kin import PROMPT
-from tests.canary_rows import SECRET, SECRETIVE, WITHOUT, WORD, canary, planted, secret
+from tests.canary_rows import (
+    SECRET,
+    SECRETIVE,
+    WITHOUT,
+    WORD,
+    Addressed,
+    canary,
+    has_way,
+    planted,
+    secret,
+)
 from tests.canary_rows import ask as asks
 from tests.conformance.libraries import installed
 from tests.provider import Reply
@@ -288,20 +299,56 @@ def test_everything_else(left: Left, client: openai.OpenAI) -> None:
     assert not left.leaks()
 
 
+def test_every_library_has_canaries() -> None:
+    """Or a reason, which goes when they come."""
+    ways = {name for name in NAMES if has_way(name)}
+    assert ways | set(WITHOUT) == set(NAMES)
+    assert not ways & set(WITHOUT)
+
+
+def _there(name: str) -> str:
+    if name in WITHOUT:
+        pytest.skip(WITHOUT[name])
+    if not installed(name):
+        pytest.skip("not installed")
+    return name
+
+
 @pytest.mark.slow
 @pytest.mark.unconventional("answers and requests are odd on purpose")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_catalogue(left: Left, provider: Provider, name: str) -> None:
     """Every library, by every way to ask it that is known, when all goes well and when not."""
     provider.add("secretive", SECRETIVE)
-    if name in WITHOUT:
-        pytest.skip(WITHOUT[name])
-    if not installed(name):
-        pytest.skip("not installed")
-    assert asks(name, provider), "a library without canaries: give it rows, or a reason"
+    asks(_there(name), provider)
     assert left.spans > 3
     assert not provider.requests or any(WORD.encode() in each.raw for each in provider.requests)
     assert not left.leaks()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_never_told(receiver: Receiver, provider: Provider, name: str) -> None:
+    """Headers, queries, what no list has, who logs in where: with ``full`` no more than else."""
+    provider.add("secretive", SECRETIVE)
+    receiver.received.clear()
+    receiver.taken.clear()
+    genai_otel.shutdown()
+    genai_otel.instrument(destinations=Destination("otlp", endpoint=receiver.url), content="full")
+    asks(_there(name), Addressed(provider), ("secretive",))  # type: ignore[arg-type]
+    assert genai_otel.flush()
+    told = {key for span in receiver.spans.values() for key in attributes(span)}
+    genai_otel.shutdown()
+    assert told
+    assert not [key for key in told - FIXED if not key.startswith("genai_otel.metadata.")]
+    sent = b"".join(got.body for got in receiver.received)
+    for where in ("header", "key", "query", "unlisted", "password"):
+        if where != "query" or name not in _QUERIED:
+            assert f"{WORD}-{where}".encode() not in sent
+
+
+_QUERIED = ("voyageai",)
+"""Those whose query is content: that of a search."""
 
 
 def test_what_an_error_is_known_by_is_kept(left: Left, client: openai.OpenAI) -> None:

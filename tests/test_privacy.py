@@ -16,6 +16,7 @@ import genai_otel
 from genai_otel import ContentPolicy, Destination, operation, scope, step
 from genai_otel import _names as names
 from genai_otel.privacy import Gate, as_policy, loosest, preset
+from genai_otel.privacy.classes import CONTENT, FIXED
 from genai_otel.privacy.hooks import presidio
 from genai_otel.privacy.policy import CLASSES
 from genai_otel.testing import Capture
@@ -300,6 +301,7 @@ def test_patterns_and_functions_among_the_rules() -> None:
         ({"texts": "file"}, "unknown place of texts 'file'"),
         ({"blobs": "upload", "upload_to": "/tmp/x"}, "is no address: say file:///"),
         ({"blobs": "upload", "upload_to": "file://etc/x"}, "names another machine"),
+        ({"blobs": "upload", "upload_to": "s3://ann:pw@b/x"}, "upload_to s3://... holds a user"),
     ],
 )
 def test_a_wrong_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
@@ -426,7 +428,7 @@ def test_an_error_of_ours_withholds_the_value(
     monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
     record(capture, None)
     monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.privacy.gate._Walk.attribute", breaks)
+    monkeypatch.setattr("genai_otel.privacy.walk.Walk.attribute", breaks)
     step(lambda text: None)(f"mail {MAIL}")
     span = capture.span()
     assert span.attributes is not None
@@ -463,11 +465,12 @@ MESSAGES = st.lists(
 MODES = st.sampled_from(["none", "redacted", "full"])
 
 
-@given(MESSAGES, VALUES, MODES, MODES, MODES)
+@given(MESSAGES, VALUES, MODES, MODES, MODES, st.sampled_from([256, 1_000, 262_144]))
 def test_any_record_stays_json_without_secrets(
-    said: Any, free: Any, one: str, two: str, three: str
+    said: Any, free: Any, one: str, two: str, three: str, most: int
 ) -> None:
-    policy = ContentPolicy(messages=one, tools=two, system=three)
+    """Valid JSON in valid UTF-8, within its budget; judged again it stays as it is."""
+    policy = ContentPolicy(messages=one, tools=two, system=three, max_chars=most)
     found = judged(
         policy,
         GEN_AI_INPUT_MESSAGES=json.dumps(said),
@@ -477,8 +480,19 @@ def test_any_record_stays_json_without_secrets(
         assert (name in found) is (mode != "none")
         if name in found:
             json.loads(found[name].encode())
+            assert len(found[name]) <= most
             assert "full" in (one, two, three) or KEY not in found[name]
     assert judged(policy, **found) == found, "what was judged is judged alike again"
+
+
+@given(st.sampled_from(sorted(FIXED)), st.text(max_size=20), MODES, st.booleans())
+def test_any_text_under_any_name(name: str, text: str, mode: str, listed: bool) -> None:
+    """Whatever the attribute is for, and whether it is a list."""
+    value = f"{text} {KEY} {text}"
+    found = Gate(preset(mode)).attributes({name: (value, value) if listed else value, text: value})
+    assert mode == "full" or KEY not in str(found)
+    if mode == "none":
+        assert not found.keys() & CONTENT.keys()
 
 
 def test_presidio() -> None:

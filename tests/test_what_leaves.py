@@ -14,7 +14,7 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource, get_aggregated_resources
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import genai_otel
 from genai_otel import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORD, SECRET = "canary", "PlantedSecret"
+CARD = 4111111111111111
 _numbers = itertools.count()
 
 
@@ -93,7 +94,7 @@ def _an_event() -> None:
 
 def _attributes() -> None:
     trace.get_current_span().set_attribute("theirs", secret())
-    trace.get_current_span().set_attributes({secret("name"): 1})
+    trace.get_current_span().set_attributes({secret("name"): 1, "card": CARD})
 
 
 def _a_name() -> None:
@@ -138,6 +139,14 @@ def test_others_write_on_our_span(
     assert not leaked(receiver, content)
 
 
+def test_a_number_may_be_a_card(receiver: Receiver) -> None:
+    record(receiver, "redacted")
+    with operation("chat", "talk"):
+        trace.get_current_span().set_attributes({"card": CARD, "id": 1714521600123})
+    found = attributes_of(receiver)
+    assert (found["card"], found["id"]) == ("[CARD]", 1714521600123)
+
+
 def test_what_others_write_is_not_lost(receiver: Receiver) -> None:
     record(receiver, "redacted")
     with operation("chat", "talk"):
@@ -158,6 +167,42 @@ def test_spans_of_others_that_a_filter_lets_through(receiver: Receiver) -> None:
         span.set_attribute(names.EXCEPTION_MESSAGE, canary())
         span.record_exception(ValueError(canary()))
     assert not leaked(receiver, "none")
+
+
+class Watcher(SpanProcessor):
+    """A processor of the host's, which looks at spans as they start, too."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.seen.append(f"{span.name} {dict(span.attributes)}")
+
+    def on_end(self, span: Any) -> None:
+        self.seen.append(span.to_json())
+
+
+@pytest.mark.parametrize("content", ["none", "redacted"])
+def test_what_listeners_of_the_host_see(content: str) -> None:
+    """No more than the policy lets through, at the start and at the end; whoever they are."""
+    genai_otel.shutdown()
+    provider, watcher = TracerProvider(), Watcher()
+    provider.add_span_processor(watcher)
+    genai_otel.instrument(content=content, tracer_provider=provider)
+    with (
+        scope(session_id=secret(), tags=[secret()]),
+        ignoring(ValueError),
+        operation("agent", f"agent {secret()}") as outer,
+        operation("chat", f"talk {secret()}") as inner,
+    ):
+        outer.input = canary("input")  # type: ignore[assignment]
+        inner.model, inner.provider, inner.host = secret(), secret(), secret()
+        inner.output = canary("output")  # type: ignore[assignment]
+        raise ValueError(canary("error"))
+    genai_otel.shutdown()
+    assert len(watcher.seen) == 4
+    looked_for = (SECRET, WORD) if content == "none" else (SECRET,)
+    assert not [each for each in watcher.seen if any(word in each for word in looked_for)]
 
 
 # ----------------------------------------------------------------------- words that others choose

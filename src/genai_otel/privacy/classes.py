@@ -9,6 +9,8 @@ import re
 
 from genai_otel import _names as names
 
+NONE, REDACTED, FULL = "none", "redacted", "full"
+WITHHELD = "[withheld]"
 MESSAGES, SYSTEM, TOOLS = "messages", "system", "tools"
 RETRIEVED, ERRORS, METADATA = "retrieved", "errors", "metadata"
 

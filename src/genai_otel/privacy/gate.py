@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _names as names
 
 from . import classes
+from .classes import FULL, NONE, REDACTED, WITHHELD
 from .hooks import Hooks, failed
 from .masking import Masker, digest
 from .policy import CLASSES
-from .truncation import KEPT_WHOLE, fitted, shorten, to_json
-from .words import secret_by_name
+from .truncation import fitted, shorten, to_json
+from .walk import TALK, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,20 +27,8 @@ if TYPE_CHECKING:
     from .policy import ContentPolicy
     from .texts import Texts
 
-NONE, REDACTED, FULL = "none", "redacted", "full"
-WITHHELD = "[withheld]"
 _WORDS_KEPT, _LONGEST_WORD = 2_000, 256
-_MOST_DEEP = 100
 _LEAST_CARD = 10**11
-_SYSTEM_ROLES = ("system", "developer")
-_TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
-_MESSAGES = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
-_ENTRIES = (
-    names.GEN_AI_SYSTEM_INSTRUCTIONS,
-    names.GEN_AI_TOOL_DEFINITIONS,
-    names.GEN_AI_RETRIEVAL_DOCUMENTS,
-    names.GEN_AI_MEMORY_RECORDS,
-)
 _PROCESS_KEY = os.urandom(32)
 
 
@@ -85,6 +74,7 @@ class Gate:
             self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
         )
         self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
+        self._refs = classes.REFS if uploaded else {}
         judged = (*classes.CONTENT, *classes.REFS, *classes.AMBIENT)
         self._withheld = frozenset(
             [name for name in judged if self._mode(name) == NONE]
@@ -182,6 +172,8 @@ class Gate:
                         continue
                     if not self._is_clean(name, item, texts):
                         return False
+            elif kind is int and value >= _LEAST_CARD:
+                return False
         return True
 
     def _is_clean_name(self, name: str) -> bool:
@@ -193,7 +185,7 @@ class Gate:
         if name in classes.CONTENT:
             texts.append(value)
             return True
-        if name in classes.REFS:
+        if name in self._refs:
             return True
         if self._terse and name in classes.TOLD and not classes.WORD.fullmatch(value):
             return False
@@ -219,21 +211,20 @@ class Gate:
         try:
             if name == names.USER_ID:
                 return self._user(str(value), mode, until)
-            if type(value) is str and name not in classes.REFS:
-                if name in classes.JSON:
-                    return self._json(name, value, mode, until)
-                return self._plain(name, value, mode, until)
+            if type(value) is str and name not in self._refs:
+                judge = self._json if name in classes.JSON else self._plain
+                return judge(name, value, mode, until)
             if type(value) in (list, tuple):
                 judged = [
                     self._plain(name, item, mode, until) if type(item) is str else item
                     for item in value
                 ]
                 return fitted(tuple(judged), self.policy.max_chars)
+            return self.number(value, mode)
         except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
             if self._note is not None:
                 self._note("Gate.attributes", error)
             return failed(type(error).__name__)
-        return value
 
     def _user(self, value: str, mode: str, until: float) -> str:
         """Hashed, if asked for; one that must be masked too, so that users stay apart."""
@@ -255,7 +246,7 @@ class Gate:
     def _json(self, name: str, value: str, mode: str, until: float) -> str:
         """Judged text by text, unless it is clean and short enough as a whole."""
         long = len(value) > self.policy.max_chars
-        mixed = name in _MESSAGES and not self._uniform
+        mixed = name in TALK and not self._uniform
         asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
         masks = mode == REDACTED and (not self._masker.plain or self._masker.suspects(value))
         if not asks and not masks:
@@ -264,7 +255,7 @@ class Gate:
             parsed = json.loads(value)
         except ValueError:  # the SDK's own limit has cut it
             return self._plain(name, value, mode, until)
-        judged = _Walk(self, mode, until).attribute(name, parsed)
+        judged = Walk(self, mode, until).attribute(name, parsed)
         return to_json(shorten(judged, self.policy.max_chars))
 
     def _masked(self, text: str, mode: str) -> str:
@@ -278,6 +269,13 @@ class Gate:
     def mode_of(self, kind: str) -> str:
         """The mode of a class."""
         return self._modes[kind]
+
+    def number(self, value: Any, mode: str) -> Any:
+        """What is no text; a whole number may be a card's, and becomes a text then."""
+        if type(value) is not int or abs(value) < _LEAST_CARD:
+            return value
+        told = self._masked(str(value), mode)
+        return value if told == str(value) else told
 
     def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
         """One text; what is part of a message's structure is not shown to functions."""
@@ -299,83 +297,3 @@ def _elsewhere(policy: ContentPolicy) -> Iterable[str]:
     if policy.texts == "span":
         return classes.REFS
     return classes.CONTENT if policy.texts == "upload" else ()
-
-
-class _Walk:
-    """Goes through a value of JSON and judges each text in it; the value stays as it was."""
-
-    __slots__ = ("_gate", "_mode", "_until")
-
-    def __init__(self, gate: Gate, mode: str, until: float) -> None:
-        self._gate, self._mode, self._until = gate, mode, until
-
-    def attribute(self, name: str, value: Any) -> Any:
-        if name in _MESSAGES and type(value) is list:
-            return [self._message(message) for message in value]
-        if name in _ENTRIES and type(value) is list:
-            return [self._entry(entry, self._mode) for entry in value]
-        return self._any(value, self._mode)
-
-    def _message(self, message: Any) -> Any:
-        if type(message) is not dict or type(message.get("parts")) is not list:
-            return self._any(message, self._mode)
-        system = message.get("role") in _SYSTEM_ROLES
-        mode = self._gate.mode_of(classes.SYSTEM) if system else self._mode
-        parts = [self._part(part, mode) for part in message["parts"]]
-        return {**self._entry({**message, "parts": None}, mode), "parts": parts}
-
-    def _part(self, part: Any, mode: str) -> Any:
-        if type(part) is dict and part.get("type") in _TOOL_PARTS:
-            mode = self._gate.mode_of(classes.TOOLS)
-        if type(part) is dict and part.get("type") == "media":
-            part = self._gate.media(part)
-        return self._entry(part, mode)
-
-    def _entry(self, entry: Any, mode: str) -> Any:
-        """A part, a tool, a document: some fields are structure, the others hold anything."""
-        if type(entry) is not dict:
-            return self._any(entry, mode)
-        judged = {}
-        for key, value in entry.items():
-            structural = key in KEPT_WHOLE
-            if mode == NONE and not structural:
-                judged[key] = None if value is None else WITHHELD
-            elif structural and type(value) is str:
-                judged[key] = self._text(value, mode, structural=True)
-            else:
-                judged[key] = self._any(value, mode, key)
-        return judged
-
-    def _any(self, value: Any, mode: str, name: str | None = None, depth: int = 0) -> Any:
-        kind = type(value)
-        if depth > _MOST_DEEP:
-            return "[deeper values left out]"
-        if kind is dict:
-            return {
-                self._key(key, mode): self._any(child, mode, key, depth + 1)
-                for key, child in value.items()
-            }
-        if kind is list:
-            return [self._any(child, mode, name, depth + 1) for child in value]
-        return self._value(value, mode, name)
-
-    def _value(self, value: Any, mode: str, name: str | None) -> Any:
-        if mode == NONE:
-            return None if value is None else WITHHELD
-        if type(value) is str:
-            label = secret_by_name(name, value) if mode == REDACTED and name is not None else None
-            return f"[{label}]" if label is not None else self._text(value, mode)
-        if type(value) is int and abs(value) >= _LEAST_CARD:
-            told = self._text(str(value), mode, structural=True)
-            return value if told == str(value) else told
-        return value
-
-    def _key(self, key: str, mode: str) -> str:
-        return self._text(key, mode, structural=True)
-
-    def _text(self, text: str, mode: str, *, structural: bool = False) -> str:
-        if mode == NONE:
-            if not structural:
-                return WITHHELD
-            mode = REDACTED
-        return self._gate.judged(text, mode, self._until, structural=structural)

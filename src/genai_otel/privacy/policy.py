@@ -194,6 +194,11 @@ def _check_upload(address: str | None) -> None:
     parts = urlsplit(address)
     if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
         raise ValueError(f"upload_to {address!r} is no address: say file:///... or s3://...")
+    if "@" in parts.netloc or parts.query:
+        raise ValueError(
+            f"upload_to {parts.scheme}://... holds a user or a query: leave credentials to the"
+            " environment, where fsspec finds them"
+        )
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise ValueError(f"upload_to {address!r} names another machine: say file:///{parts.netloc}")
 

@@ -1,0 +1,103 @@
+"""The gate's way through a value of JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _names as names
+
+from . import classes
+from .classes import NONE, REDACTED, WITHHELD
+from .truncation import KEPT_WHOLE
+from .words import secret_by_name
+
+if TYPE_CHECKING:
+    from .gate import Gate
+
+_MOST_DEEP = 100
+_SYSTEM_ROLES = ("system", "developer")
+_TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
+TALK = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
+_ENTRIES = (
+    names.GEN_AI_SYSTEM_INSTRUCTIONS,
+    names.GEN_AI_TOOL_DEFINITIONS,
+    names.GEN_AI_RETRIEVAL_DOCUMENTS,
+    names.GEN_AI_MEMORY_RECORDS,
+)
+
+
+class Walk:
+    """Goes through a value of JSON and judges each text in it; the value stays as it was."""
+
+    __slots__ = ("_gate", "_mode", "_until")
+
+    def __init__(self, gate: Gate, mode: str, until: float) -> None:
+        self._gate, self._mode, self._until = gate, mode, until
+
+    def attribute(self, name: str, value: Any) -> Any:
+        if name in TALK and type(value) is list:
+            return [self._message(message) for message in value]
+        if name in _ENTRIES and type(value) is list:
+            return [self._entry(entry, self._mode) for entry in value]
+        return self._any(value, self._mode)
+
+    def _message(self, message: Any) -> Any:
+        if type(message) is not dict or type(message.get("parts")) is not list:
+            return self._any(message, self._mode)
+        system = message.get("role") in _SYSTEM_ROLES
+        mode = self._gate.mode_of(classes.SYSTEM) if system else self._mode
+        parts = [self._part(part, mode) for part in message["parts"]]
+        return {**self._entry({**message, "parts": None}, mode), "parts": parts}
+
+    def _part(self, part: Any, mode: str) -> Any:
+        if type(part) is dict and part.get("type") in _TOOL_PARTS:
+            mode = self._gate.mode_of(classes.TOOLS)
+        if type(part) is dict and part.get("type") == "media":
+            part = self._gate.media(part)
+        return self._entry(part, mode)
+
+    def _entry(self, entry: Any, mode: str) -> Any:
+        """A part, a tool, a document: some fields are structure, the others hold anything."""
+        if type(entry) is not dict:
+            return self._any(entry, mode)
+        judged = {}
+        for key, value in entry.items():
+            structural = key in KEPT_WHOLE
+            if mode == NONE and not structural:
+                judged[key] = None if value is None else WITHHELD
+            elif structural and type(value) is str:
+                judged[key] = self._text(value, mode, structural=True)
+            else:
+                judged[key] = self._any(value, mode, key)
+        return judged
+
+    def _any(self, value: Any, mode: str, name: str | None = None, depth: int = 0) -> Any:
+        kind = type(value)
+        if depth > _MOST_DEEP:
+            return "[deeper values left out]"
+        if kind is dict:
+            return {
+                self._key(key, mode): self._any(child, mode, key, depth + 1)
+                for key, child in value.items()
+            }
+        if kind is list:
+            return [self._any(child, mode, name, depth + 1) for child in value]
+        return self._value(value, mode, name)
+
+    def _value(self, value: Any, mode: str, name: str | None) -> Any:
+        if mode == NONE:
+            return None if value is None else WITHHELD
+        if type(value) is str:
+            label = secret_by_name(name, value) if mode == REDACTED and name is not None else None
+            return f"[{label}]" if label is not None else self._text(value, mode)
+        return self._gate.number(value, mode)
+
+    def _key(self, key: str, mode: str) -> str:
+        return self._text(key, mode, structural=True)
+
+    def _text(self, text: str, mode: str, *, structural: bool = False) -> str:
+        if mode == NONE:
+            if not structural:
+                return WITHHELD
+            mode = REDACTED
+        return self._gate.judged(text, mode, self._until, structural=structural)
