@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -82,3 +83,15 @@ def script(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``code``, which must end well."""
     return run("-c", code, *arguments, cwd=cwd, env=env)
+
+
+def answers(port: int) -> bool:
+    """Whether a web application on that port says ok."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read() == b"ok"
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -284,26 +284,13 @@ def app(environ, start_response):
     command += [f"127.0.0.1:{port}", "shop:app", "--log-level", "critical"]
     process = begin(command, tmp_path)
     try:
-        assert until(lambda: _get(port), 30)
+        assert until(lambda: fresh.answers(port), 30)
         for _ in range(9):
-            assert _get(port)
+            assert fresh.answers(port)
     finally:
         process.terminate()
         assert process.wait(30) == 0
     assert receiver.names == ["task worker"] * 10
-
-
-def _get(port: int) -> bool:
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().read() == b"ok"
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 # ---------------------------------------------------------------------------------------- frozen
