@@ -135,6 +135,56 @@ def _rag_answer(reply: Any, op: Operation) -> None:
     _say(string(mapping(reply, "output"), "text"), op)
 
 
+class _RagEvents:
+    """An answer in pieces, and what it was made of."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._said: list[str] = []
+        self._cited: list[Document] = []
+
+    def quick(self, _event: Any) -> None:
+        """There is no common form."""
+
+    def add(self, event: Any) -> bool:
+        event, capture = fields(event), self._op.capture
+        words = string(mapping(event, "output"), "text")
+        if words and capture:
+            self._said.append(words)
+        told = mapping(event, "citation")
+        references = mappings(mapping(told, "citation") or told, "retrievedReferences")
+        self._cited.extend(_document(each, capture=capture) for each in references[:_CITED])
+        del self._cited[_CITED:]
+        return bool(words)
+
+    def close(self) -> None:
+        self._op.documents = self._cited
+        _say("".join(self._said), self._op)
+
+
+_CITED = 100
+"""References of one answer that are told."""
+
+
+def _reranker(params: Json) -> str | None:
+    config = mapping(mapping(params, "rerankingConfiguration"), "bedrockRerankingConfiguration")
+    return string(mapping(config, "modelConfiguration"), "modelArn")
+
+
+def _rerank_content(params: Json, op: Operation) -> None:
+    queries = (mapping(query, "textQuery") for query in mappings(params, "queries"))
+    op.query = next((words for query in queries if (words := string(query, "text"))), None)
+
+
+def _reranked(reply: Any, op: Operation) -> None:
+    op.documents = []
+    for result in mappings(fields(reply), "results"):
+        document: Document = {"id": str(result.get("index", ""))}
+        if type(result.get("relevanceScore")) is float:
+            document["score"] = result["relevanceScore"]
+        op.documents.append(document)
+
+
 # ------------------------------------------------------------------------------ agents and flows
 
 
@@ -211,6 +261,9 @@ def _named(*keys: str) -> Any:
     return lambda params: next((name for key in keys if (name := string(params, key))), None)
 
 
+_ENDPOINT = Reader(
+    Kind.COMPLETION, _nothing, lambda _reply, _op: None, model=_named("EndpointName")
+)
 _RUNTIME, _AGENTS = "bedrock-runtime", "bedrock-agent-runtime"
 _route = partial(Route, "aws.bedrock")
 
@@ -236,9 +289,16 @@ ROUTES = {
     (_AGENTS, "RetrieveAndGenerate"): _route(
         Reader(Kind.CHAT, _session, _rag_answer, _rag_content, model=_rag_model)
     ),
-    ("sagemaker-runtime", "InvokeEndpoint"): Route(
-        "aws.sagemaker",
-        Reader(Kind.COMPLETION, _nothing, lambda _reply, _op: None, model=_named("EndpointName")),
+    (_AGENTS, "RetrieveAndGenerateStream"): _route(
+        Reader(Kind.CHAT, _session, _rag_answer, _rag_content, _RagEvents, model=_rag_model),
+        stream=True,
+    ),
+    (_AGENTS, "Rerank"): _route(
+        Reader(Kind.RERANK, _nothing, _reranked, _rerank_content, model=_reranker)
+    ),
+    ("sagemaker-runtime", "InvokeEndpoint"): Route("aws.sagemaker", _ENDPOINT),
+    ("sagemaker-runtime", "InvokeEndpointWithResponseStream"): Route(
+        "aws.sagemaker", _ENDPOINT, stream=True
     ),
 }
 

@@ -95,8 +95,9 @@ def span_name(op: Operation) -> str:
 
 
 def span_kind(op: Operation) -> SpanKind:
-    """CLIENT where something outside this process is asked."""
-    return SpanKind.CLIENT if op.host is not None else _FORMS[op.kind].span_kind
+    """CLIENT where something outside is asked; the conventions have workflows inside only."""
+    outside = op.host is not None and op.kind is not Kind.WORKFLOW
+    return SpanKind.CLIENT if outside else _FORMS[op.kind].span_kind
 
 
 def opening(op: Operation) -> Attributes:
