@@ -10,6 +10,7 @@ import pytest
 from genai_otel import Destination
 from genai_otel.destinations.presets import PRESETS
 from genai_otel.destinations.target import target
+from tests import fresh
 
 if TYPE_CHECKING:
     from genai_otel.destinations.target import Target
@@ -196,3 +197,17 @@ def test_secrets_are_not_shown() -> None:
     with pytest.raises(ValueError) as told:
         target(Destination("otlp", headers={"x-key": "s3cret\r\nx: y"}))
     assert "s3cret" not in str(told.value)
+
+
+_ELSEWHERE = {"xray": "aws", "cloudwatch": "aws", "otlp": "collector", "console": "README"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_has_a_page(name: str) -> None:
+    docs = fresh.ROOT / "docs"
+    page = docs / "backends" / f"{_ELSEWHERE.get(name, name)}.md"
+    if name == "local":
+        page = docs / "local-store.md"
+    told = page.read_text(encoding="utf-8")
+    assert name in told or name == "console"
+    assert f"`{name}`" in (docs / "destinations.md").read_text(encoding="utf-8")
