@@ -373,6 +373,21 @@ def test_an_answer_that_is_no_answer(deliver: Any) -> None:
         assert len(receiver.names) == 4
 
 
+def test_a_web_page_is_no_answer(deliver: Any) -> None:
+    """A proxy's, or that of an application which has one for every path."""
+    page = Reply(headers={"Content-Type": "text/html"}, body=b"\n<!doctype html><p>Log in")
+    plain = Reply(headers={"Content-Type": "text/html"}, body=b"OK")
+    answers = iter([page, plain])
+    with Receiver(lambda _: next(answers)) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, span())
+        assert not flush(delivery)
+        assert delivery.counts.dropped() == {"refused": 1}
+        assert delivery.problem == "a web page came back: is the endpoint right?"
+        give(delivery, span())
+        assert flush(delivery), "some frameworks call anything a page"
+
+
 def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Receiver(lambda got: Reply(403, body=str(got.headers).encode())) as receiver:
@@ -460,6 +475,50 @@ def test_exporters_run_on_a_worker_and_quietly() -> None:
     assert exporter.threads == {"genai-otel-given"}
     give(delivery, span())
     assert delivery.counts.late == 1
+
+
+def test_who_is_stuck_is_waited_for_once() -> None:
+    """A provider's own shutdown closes us, too; ours comes after it."""
+    going = threading.Event()
+
+    class Stuck(Exporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            going.wait(60)
+            return super().export(spans)
+
+    delivery = Delivery("given", ExporterChannel(Stuck()), delay=0.01)
+    give(delivery, span())
+    delivery.close(time.monotonic() + 0.2)
+    assert not delivery.join(time.monotonic() + 0.2)
+    began = time.monotonic()
+    assert not delivery.join(time.monotonic() + 30)
+    assert time.monotonic() - began < 10
+    going.set()
+    assert until(lambda: delivery.join(0))
+
+
+def test_a_worker_that_was_ended_is_replaced() -> None:
+    class Leaving(BaseException):
+        """Of no kind that anybody expects."""
+
+    class Fatal(Exporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            super().export(spans)
+            raise Leaving if len(self.keys) == 1 else SystemExit
+
+    exporter = Fatal()
+    delivery = Delivery("given", ExporterChannel(exporter), delay=0.01)
+    hook, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        give(delivery, span())
+        assert until(lambda: exporter.keys and delivery._thread is None)
+    finally:
+        threading.excepthook = hook
+    give(delivery, span())
+    assert not flush(delivery)
+    assert len(exporter.keys) == 2
+    assert delivery.counts.dropped() == {"refused": 1}
+    assert end(delivery)
 
 
 def test_a_span_that_cannot_be_prepared_is_alone_in_that(deliver: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -195,3 +196,12 @@ def test_without_the_package_it_says_which_is_missing(monkeypatch: pytest.Monkey
     with pytest.raises(ModuleNotFoundError) as caught:
         sign()
     assert caught.value.name == "botocore"
+
+
+def test_what_a_command_says_of_its_failure_is_not_told(aws: Aws, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        '[default]\ncredential_process = sh -c "echo s3cret >&2; exit 1"\n', encoding="utf-8"
+    )
+    with pytest.raises(RuntimeError, match="could not be had") as told:
+        send(aws, sign())
+    assert "s3cret" not in "".join(traceback.format_exception(told.value))

@@ -168,7 +168,7 @@ class ExporterChannel:
             else:
                 spans = [parcel.what for parcel in parcels]
                 taken = self._spans.export(spans) is SpanExportResult.SUCCESS
-        except Exception as error:  # noqa: BLE001 - not our code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - not our code
             return Answer(Kind.REFUSED, f"the exporter raised {type(error).__name__}")
         return TAKEN if taken else Answer(Kind.REFUSED, "the exporter says that it failed")
 

@@ -41,6 +41,8 @@ DELAY = 1.0
 PATIENCE = 300.0
 """Seconds for which a request is tried again."""
 MEASURE_EVERY = 60.0
+_GRACE = 0.3
+"""Seconds for a worker to see that its time is over."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _jitter = SystemRandom().uniform
@@ -167,7 +169,7 @@ class Delivery:
                 self._thread = thread
                 # Nothing of the context in which a span happened to end lives on there.
                 contextvars.Context().run(thread.start)
-        except RuntimeError:  # the interpreter is ending, or there are too many threads
+        except Exception:  # noqa: BLE001 - the end, too many threads, whoever has patched them
             self._thread = None
             return False
         finally:
@@ -212,6 +214,7 @@ class Delivery:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
+        deadline = min(deadline, self._end_by + _GRACE)  # who is stuck is not waited for twice
         thread.join(max(0.0, deadline - monotonic()))
         return not thread.is_alive()
 
@@ -225,6 +228,13 @@ class Delivery:
 
     def _run(self) -> None:
         quietly.attach()
+        try:
+            self._work()
+        finally:
+            if not self._closed:  # whatever has ended it: the next span begins another
+                self._thread = None
+
+    def _work(self) -> None:
         while True:
             self._wait()
             try:

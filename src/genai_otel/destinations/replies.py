@@ -82,7 +82,12 @@ _REJECTED = {
 
 
 def _taken(signal: str, content_type: str, body: bytes) -> Answer:
-    """Taken, or all but so many; an answer that cannot be read says nothing against it."""
+    """Taken, or all but so many; an answer that cannot be read says nothing against it.
+
+    But a web page is no answer: a proxy's, or an application's that has one for every path.
+    """
+    if "html" in content_type and body.lstrip()[:1] == b"<":
+        return Answer(Kind.REFUSED, "a web page came back: is the endpoint right?")
     try:
         if "json" in content_type:
             told = json.loads(body).get("partialSuccess") or {}

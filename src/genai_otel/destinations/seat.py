@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SEATS: WeakKeyDictionary[Any, Seat] = WeakKeyDictionary()
 _END = 2.0
 """Seconds that a provider's shutdown may take us."""
+_ODD = 65_536
 
 
 def seat_on(provider: Any) -> Seat:
@@ -51,7 +52,11 @@ class Seat(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         if not self._here or not _is_sampled(span):
             return
-        ours, size = is_ours(span), weight(span)
+        ours = is_ours(span)
+        try:
+            size = weight(span)
+        except Exception:  # noqa: BLE001 - odd values of a host's; its span ends all the same
+            size = _ODD
         for each in self._here:
             each.accept(span, size, ours=ours)
         if self.at_root is not None and (span.parent is None or span.parent.is_remote):

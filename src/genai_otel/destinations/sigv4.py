@@ -64,7 +64,13 @@ class _Keys:
                 "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
                 " AWS_SECRET_ACCESS_KEY, or give this machine a role"
             )
-        return found.get_frozen_credentials()
+        from botocore.exceptions import CredentialRetrievalError
+
+        try:
+            return found.get_frozen_credentials()
+        except CredentialRetrievalError as error:  # which quotes what a command has said
+            kind = type(error).__name__
+            raise RuntimeError(f"AWS credentials could not be had ({kind})") from None
 
 
 def _signed(
