@@ -35,6 +35,7 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import GEMINI, read_usage
 
+from . import _google_interactions
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -290,5 +291,6 @@ ADAPTER = Adapter(
         _send(f"{_CLIENT}.async_request_streamed", stream=True),
         function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
         function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
+        *_google_interactions.patches(_origin),
     ),
 )

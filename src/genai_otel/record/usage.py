@@ -404,6 +404,22 @@ OPENAI_RESPONSES = Rule(
 )
 """Responses, images, transcriptions, realtime: platform.openai.com/docs/api-reference/responses."""
 
+_INTERACTION_IN = {"audio": "audio_input", "image": "image_input", "document": "image_input"}
+_INTERACTION_OUT = {"audio": "audio_output", "image": "image_output"}
+GEMINI_INTERACTIONS = Rule(
+    (
+        ("total_input_tokens", "input"),
+        ("total_cached_tokens", "cache_read"),
+        ("total_tool_use_tokens", "tool_use_input"),
+        ("total_output_tokens", "output"),
+        ("total_thought_tokens", "reasoning"),
+        ("input_tokens_by_modality", Labelled("modality", "tokens", _INTERACTION_IN)),
+        ("output_tokens_by_modality", Labelled("modality", "tokens", _INTERACTION_OUT)),
+    ),
+    grand_total="total_tokens",
+)
+"""ai.google.dev/api/interactions-api, "usage"; the sum tells whether output includes thoughts."""
+
 WATSONX = Rule((("input_token_count", "input"), ("generated_token_count", "output")))
 """Generation, not chat: cloud.ibm.com/apidocs/watsonx-ai#text-generation."""
 
