@@ -102,7 +102,7 @@ def _answer(reply: Any, op: Operation) -> None:
     _told(reply, op, calls=calls)
     if op.capture:
         parts = [part for step in steps for part in _parts(step)]
-        op.output = [spoken(parts, (op.finish_reasons or [None])[0])]
+        op.output = [spoken(parts, next(iter(op.finish_reasons or ()), None))]
 
 
 def _told(reply: Json, op: Operation, *, calls: bool) -> None:
@@ -163,7 +163,7 @@ class _Events:
             for call in calls:
                 whole = "".join(call["pieces"]) or call.get("arguments")
                 self._said.part(_parts({**call, "arguments": whole})[0])
-            reason = (self._op.finish_reasons or [None])[0]
+            reason = next(iter(self._op.finish_reasons or ()), None)
             self._op.output = [spoken(self._said.parts(), reason)]
 
 
