@@ -68,7 +68,7 @@ def _chosen(args: argparse.Namespace) -> list[str]:
     unknown = sorted({*asked} - {*known, "all"})
     if unknown:
         raise SystemExit(f"bench: no peer {', '.join(unknown)}; there are {', '.join(known)}")
-    if args.task == "estimates":
+    if args.task in {"estimates", "modes"}:
         return [OURS]
     if args.quick and not asked:
         return [FLOOR, OURS]

@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .environments import ROOT, peers
-from .goals import OURS
-from .measure import EVERYTHING, say
+from .goals import OURS, THOUSAND
+from .measure import CALLS, EVERYTHING, Variant, say
 from .report import table
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .measure import Laboratory
 
 PAIRS = 150
+REPEATS = 3
 OTLP_PAIRS, OTLP_SCALE = 6, 85
 """Blocks of 510 calls: a batch of the processor."""
 _Interval = tuple[float, float, float]
@@ -119,6 +120,29 @@ def redaction(_laboratory: Laboratory, _names: list[str], _workloads: list[str])
     return table([["masking", "CPU"], *rows]) + "\n"
 
 
+_MODES = (
+    ("content in full", (), ()),
+    ("redacted, as by default", ("--mode", "redacted"), ()),
+    ("no content", ("--content", "off"), ()),
+    ("with metrics", ("--metrics",), ()),
+    ("with its OTLP, not sent", ("--mode", "encoded"), ()),
+    ("in the host's provider", ("--mode", "host"), ()),
+    ("sampled out", (), (("OTEL_TRACES_SAMPLER", "always_off"),)),
+)
+
+
+def modes(laboratory: Laboratory, _names: list[str], _workloads: list[str]) -> str:
+    """Ours, by how it is set up."""
+    rows = [["ours: thousand instructions added", *CALLS]]
+    for title, arguments, variables in _MODES:
+        say(title)
+        variant = Variant(title, CALLS, arguments, variables)
+        found = laboratory.instructions(OURS, variant, REPEATS) or {}
+        cells = [f"{found[w]['added'] / THOUSAND:,.0f}" if w in found else "-" for w in CALLS]
+        rows.append([title, *cells])
+    return table(rows) + "\n"
+
+
 def _median(values: list[float]) -> _Interval:
     """Median and its 95 % confidence interval from order statistics."""
     ordered = sorted(values)
@@ -138,4 +162,5 @@ TASKS: dict[str, Callable[[Laboratory, list[str], list[str]], str]] = {
     "profile": profile,
     "estimates": estimates,
     "redaction": redaction,
+    "modes": modes,
 }

@@ -45,6 +45,8 @@ class Options:
     """Give the peer a MeterProvider, where it can do without one."""
     endpoint: str | None = None
     """Base URL of the loopback OTLP sink; None: in-process counting exporters."""
+    mode: str = ""
+    """Ours only: ``redacted``, ``host`` or ``encoded``; see ``adapters/ours.py``."""
 
 
 class Exporters(Protocol):
