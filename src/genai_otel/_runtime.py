@@ -395,7 +395,7 @@ def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
     if not isinstance(tracer, Tracer):  # the SDK is switched off
         return None
     scope = InstrumentationScope("genai_otel", __version__)
-    return OwnSpans(provider, scope, seat_on(provider).on_end)
+    return OwnSpans(provider, scope, seat_on(provider).take_in)
 
 
 def _looks_early(provider: Any) -> bool:

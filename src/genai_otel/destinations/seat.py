@@ -50,9 +50,13 @@ class Seat(SpanProcessor):
         self._here = tuple(each for each in self._here if each not in deliveries)
 
     def on_end(self, span: ReadableSpan) -> None:
+        if self._here:
+            self.take_in(span, ours=is_ours(span))
+
+    def take_in(self, span: ReadableSpan, *, ours: bool = True) -> None:
+        """The same for a span of which is known whose it is."""
         if not self._here or not _is_sampled(span):
             return
-        ours = is_ours(span)
         try:
             size = weight(span)
         except Exception:  # noqa: BLE001 - odd values of a host's; its span ends all the same

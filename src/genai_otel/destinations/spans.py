@@ -114,27 +114,24 @@ def _lacking(items: Sequence[Any], dropped: int) -> Sequence[Any]:
 
 def weight(span: ReadableSpan) -> int:
     """About how many bytes a span holds in memory; cheap, as it is asked where spans end."""
-    found = attributes_of(span)
-    total = _BARE + _EACH * len(found)
-    for value in found.values():  # almost all are plain, and a call for each would cost
-        kind = type(value)
-        if kind is str:
-            total += len(value) if value.isascii() else 3 * len(value)
-        else:
-            total += _EACH if kind in _NUMBERS else _held(value)
+    total = _BARE + _held(attributes_of(span))
     for event in span.events:
-        total += _BARE + sum(_EACH + _held(value) for value in (event.attributes or {}).values())
+        total += _BARE + _held(event.attributes or {})
     return total
 
 
 _BARE = 600
 _EACH = 60
-_NUMBERS = frozenset({int, float, bool})
+_SHORT = 64
+_LISTS = frozenset({list, tuple})
 
 
-def _held(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else 3 * len(value)
-    if isinstance(value, tuple | list):
-        return sum(_held(item) for item in value) + 8 * len(value)
-    return len(value) if isinstance(value, bytes) else _EACH
+def _held(attributes: Mapping[str, Any]) -> int:
+    total = _EACH * len(attributes)
+    for value in attributes.values():  # almost all are plain, and a call for each would cost
+        if type(value) is str:
+            size = len(value)
+            total += size if size < _SHORT or value.isascii() else 3 * size
+        elif type(value) in _LISTS:
+            total += sum(_EACH + 3 * len(item) for item in value if type(item) is str)
+    return total

@@ -82,10 +82,12 @@ class Recorder:
     Whatever is handed to OpenTelemetry, of any signal, has passed ``gate``.
     """
 
-    __slots__ = ("_all_matter", "_gate", "_ledgers", "_source")
+    __slots__ = ("_all_matter", "_gate", "_keeps_roots", "_ledgers", "_source")
 
     def __init__(self, source: Callable[[], Source], ledgers: Ledgers, gate: Gate) -> None:
         self._source, self._ledgers, self._gate = source, ledgers, gate
+        # Of the provider that there is now; none of the host's drops anything unasked.
+        self._keeps_roots = source().dropped(Context()) is None
         self.measure_with(ledgers.instruments)
 
     current = staticmethod(current)
@@ -134,9 +136,9 @@ class Recorder:
 
     def passed(self, kind: Kind) -> Frame | None:
         """The frame of a call that nobody will look at, if that is certain before it is read."""
-        if self._all_matter:
-            return None
         context = otel_context.get_current()
+        if self._all_matter or (self._keeps_roots and not context):
+            return None
         span = self._source().dropped(context)
         if span is None or suppressed(context):
             return None
