@@ -53,24 +53,23 @@ class _Keys:
         """
         if self._process != os.getpid():
             self._found, self._process = None, os.getpid()
-        if self._found is None:
-            with unforked():
-                from botocore.session import Session
-
-            self._found = Session(profile=self._profile).get_credentials()
-        found: Any = self._found
-        if found is None:
-            raise RuntimeError(
-                "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
-                " AWS_SECRET_ACCESS_KEY, or give this machine a role"
-            )
-        from botocore.exceptions import CredentialRetrievalError
+        with unforked():
+            from botocore.exceptions import CredentialRetrievalError
+            from botocore.session import Session
 
         try:
-            return found.get_frozen_credentials()
+            if self._found is None:
+                self._found = Session(profile=self._profile).get_credentials()
+            found: Any = self._found
+            if found is not None:
+                return found.get_frozen_credentials()
         except CredentialRetrievalError as error:  # which quotes what a command has said
             kind = type(error).__name__
             raise RuntimeError(f"AWS credentials could not be had ({kind})") from None
+        raise RuntimeError(
+            "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, or give this machine a role"
+        )
 
 
 def _signed(
