@@ -144,7 +144,9 @@ def test_cycles_are_marked_and_shared_values_are_not() -> None:
 
 
 def test_left_out_is_said() -> None:
-    assert snapshot("abcdef", chars=4) == "abcd[2 characters left out]"
+    assert snapshot("ab cdef", chars=4) == "ab[5 characters left out]"
+    assert snapshot("abcdef", chars=4) == "[6 characters left out]", "no half words"
+    assert snapshot("x" * 2_000, chars=1_000) == f"{'x' * 488}[1512 characters left out]"
     assert snapshot(list(range(9)), nodes=4) == [0, 1, 2, "[more values left out]"]
     assert snapshot([[[1]]], depth=2) == [["[deeper values left out]"]]
 

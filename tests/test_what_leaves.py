@@ -31,6 +31,7 @@ from genai_otel import (
 from genai_otel import _names as names
 from genai_otel.cli import main
 from genai_otel.privacy import Gate, preset, told
+from genai_otel.record import cut
 from tests.receiver import Receiver, attributes
 
 if TYPE_CHECKING:
@@ -308,6 +309,18 @@ def test_a_secret_in_pieces(receiver: Receiver) -> None:
     record(receiver, "redacted")
     list(pieces())
     assert not leaked(receiver)
+
+
+@pytest.mark.parametrize(
+    "planted", ["ann@mail.example.com", "4111 1111 1111 1111", "+44 20 7946 0958", secret()]
+)
+def test_no_half_of_a_secret_where_a_text_is_cut(planted: str) -> None:
+    """Before it is masked what is much too long is cut, and half of it would not be known."""
+    for at in range(1, len(planted)):
+        text = f"{'word ' * 100}to {planted} and more"
+        kept = cut(text, text.index(planted) + at)
+        assert planted[:3] not in kept
+        assert kept.endswith(("word", "to"))
 
 
 def test_baggage_is_not_recorded(receiver: Receiver) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.families.sessions import Session, sessions
 from genai_otel.engine.read import Json, address, fields, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Operation, Turn, media, text, tool_call, tool_result
+from genai_otel.record import Kind, Operation, Turn, cut, media, text, tool_call, tool_result
 
 from . import _openai_wire as wire
 
@@ -102,7 +102,7 @@ class Turns:
             op.output_type = "speech" if "audio" in made else "text"
         if op.capture:
             told = string(session, "instructions")
-            op.system = [text(told[:LONGEST])] if told else op.system
+            op.system = [text(cut(told, LONGEST))] if told else op.system
             op.tools = wire.definitions(session) or op.tools
 
     def _item(self, item: Json) -> None:
@@ -124,7 +124,7 @@ class Turns:
         for message in self._said:
             parts = message["parts"]
             if message["role"] == "user" and not any(part["type"] == "text" for part in parts):
-                parts.append(text(transcript[:LONGEST]))
+                parts.append(text(cut(transcript, LONGEST)))
                 return
 
     def _answered(self, response: Json) -> None:
@@ -214,9 +214,12 @@ def _message(item: Json, size: int) -> Message:
     kind = string(item, "type")
     if kind == "function_call_output":
         given = string(item, "output") or ""
-        return {"role": "tool", "parts": [tool_result(string(item, "call_id"), given[:LONGEST])]}
+        return {
+            "role": "tool",
+            "parts": [tool_result(string(item, "call_id"), cut(given, LONGEST))],
+        }
     if kind == "function_call":
-        arguments = parsed((string(item, "arguments") or "")[:LONGEST])
+        arguments = parsed(cut(string(item, "arguments") or "", LONGEST))
         called = tool_call(string(item, "call_id"), string(item, "name") or "", arguments)
         return {"role": "assistant", "parts": [called]}
     parts = [part for piece in mappings(item, "content") for part in _parts(piece, size)]
@@ -234,7 +237,7 @@ def _parts(piece: Json, size: int) -> list[Part]:
         parts.append(media("image", string(piece, "image_url") or ""))
     words = string(piece, "text") or string(piece, "transcript")
     if words:
-        parts.append(text(words[:LONGEST]))
+        parts.append(text(cut(words, LONGEST)))
     return parts
 
 

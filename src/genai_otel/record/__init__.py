@@ -31,7 +31,7 @@ from .operation import (
     Turn,
     Verdict,
 )
-from .snapshot import snapshot
+from .snapshot import cut, snapshot
 from .usage import Usage
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "Turn",
     "Usage",
     "Verdict",
+    "cut",
     "media",
     "media_bytes",
     "media_id",

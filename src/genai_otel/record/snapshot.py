@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INT64 = 2**63
+_LONGEST_WORD = 512
+_OF_NUMBERS = "0123456789 .-+()"
 _MODEL_MARKS = ("__dataclass_fields__", "__pydantic_fields__")
 _instance_dict = object.__getattribute__
 _type_attribute = type.__getattribute__
@@ -136,8 +138,21 @@ def _leaf(value: Any, budget: _Budget) -> Any:
 
 
 def _text(value: str, budget: _Budget) -> str:
-    kept = value[: max(budget.chars, 0)]
-    budget.chars -= len(kept)
-    if len(kept) == len(value):
+    kept = cut(value, max(budget.chars, 0))
+    if kept is value:
+        budget.chars -= len(value)
         return value
+    budget.chars = 0
     return f"{kept}[{len(value) - len(kept)} characters left out]"
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of ``text``, and no part of a word or of a number at their end.
+
+    What is cut here is masked later, and half an address would not be known for one.
+    """
+    if len(text) <= most:
+        return text
+    kept = text[:most]
+    end = max(kept.rfind(" "), kept.rfind("\n"), most - _LONGEST_WORD, 0)
+    return kept[:end].rstrip(_OF_NUMBERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genai_otel.record import Failure
+from genai_otel.record import Failure, cut
 
 from .categories import CANCELLED, category_of, facts_of
 
@@ -58,8 +58,8 @@ def _message(error: BaseException) -> str:
     """
     told = _arguments(error)
     if _is_builtin(type(error)) and all(map(_is_plain, told)):
-        return str(error)[:_MESSAGE]
-    return ", ".join(argument for argument in told if type(argument) is str)[:_MESSAGE]
+        return cut(str(error), _MESSAGE)
+    return cut(", ".join(argument for argument in told if type(argument) is str), _MESSAGE)
 
 
 def _is_plain(argument: object) -> bool:
