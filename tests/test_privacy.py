@@ -19,6 +19,7 @@ from genai_otel.privacy import Gate, as_policy, loosest, preset
 from genai_otel.privacy.classes import CONTENT, FIXED
 from genai_otel.privacy.hooks import presidio
 from genai_otel.privacy.policy import CLASSES
+from genai_otel.privacy.truncation import to_json
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -147,6 +148,27 @@ def test_numbers_and_names_of_fields_are_looked_at_too() -> None:
         "[EMAIL]": 1,
         "deep": [{"x": ["[EMAIL]"]}],
     }
+
+
+def test_a_secret_in_texts_that_stand_in_a_row() -> None:
+    """As a provider may part them; what has nothing over its seams stays as it is."""
+
+    def said(*texts: str) -> str:
+        parts = [{"type": "text", "content": text} for text in texts]
+        return to_json([{"role": "assistant", "parts": parts}])
+
+    for texts in ((MAIL[:5], MAIL[5:]), ("key sk-proj-", KEY[8:14], f"{KEY[14:]} to you")):
+        (message,) = json.loads(
+            judged("redacted", GEN_AI_OUTPUT_MESSAGES=said(*texts))["GEN_AI_OUTPUT_MESSAGES"]
+        )
+        assert [part["content"] for part in message["parts"]] in (
+            ["[EMAIL]"],
+            ["key [OPENAI_KEY] to you"],
+        )
+    clean = said("one", "two", "three")
+    assert judged("redacted", GEN_AI_OUTPUT_MESSAGES=clean)["GEN_AI_OUTPUT_MESSAGES"] is clean
+    apart = judged("redacted", GEN_AI_OUTPUT_MESSAGES=said(f"to {MAIL} ", "and on"))
+    assert len(json.loads(apart["GEN_AI_OUTPUT_MESSAGES"])[0]["parts"]) == 2
 
 
 def test_json_that_was_cut_is_a_text() -> None:

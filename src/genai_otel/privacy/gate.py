@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
@@ -19,7 +20,7 @@ from .hooks import Hooks, failed
 from .masking import Masker, digest
 from .policy import CLASSES
 from .truncation import fitted, shorten, to_json
-from .walk import TALK, Walk
+from .walk import SEAM, TALK, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -184,6 +185,8 @@ class Gate:
         """Whether it is a word that may leave; what recurs less is put with ``texts``."""
         if name in classes.CONTENT:
             texts.append(value)
+            if SEAM in value:
+                texts.append(value.replace(SEAM, ""))
             return True
         if name in self._refs:
             return True
@@ -248,7 +251,11 @@ class Gate:
         long = len(value) > self.policy.max_chars
         mixed = name in TALK and not self._uniform
         asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
-        masks = mode == REDACTED and (not self._masker.plain or self._masker.suspects(value))
+        masks = mode == REDACTED and (
+            not self._masker.plain
+            or self._masker.suspects(value)
+            or (SEAM in value and self._masker.suspects(value.replace(SEAM, "")))
+        )
         if not asks and not masks:
             return str(fitted(value, self.policy.max_chars)) if long else value
         try:
@@ -280,6 +287,14 @@ class Gate:
     def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
         """One text; what is part of a message's structure is not shown to functions."""
         return self._masked(text, mode) if structural else self._leaf(text, mode, until)
+
+    def goes_over(self, texts: list[str]) -> bool:
+        """Whether something is found that begins in one of the texts and ends in another."""
+        seams = list(accumulate(map(len, texts)))[:-1]
+        if not seams:
+            return False
+        found = self._masker.masks("".join(texts))
+        return any(mask.start < seam < mask.end for mask in found for seam in seams)
 
     def media(self, part: dict[str, Any]) -> dict[str, Any]:
         """What is told of an image and the like; a reference to what was uploaded has its hash."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
@@ -14,6 +15,9 @@ from .words import secret_by_name
 if TYPE_CHECKING:
     from .gate import Gate
 
+SEAM = '"},{"type":"text","content":"'
+"""Between two texts of a message, as it is encoded."""
+_PLAIN = ("type", "content")
 _MOST_DEEP = 100
 _SYSTEM_ROLES = ("system", "developer")
 _TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
@@ -24,6 +28,15 @@ _ENTRIES = (
     names.GEN_AI_RETRIEVAL_DOCUMENTS,
     names.GEN_AI_MEMORY_RECORDS,
 )
+
+
+def _is_plain_text(part: Any) -> bool:
+    return (
+        type(part) is dict
+        and len(part) == len(_PLAIN)
+        and part.get("type") == "text"
+        and type(part.get("content")) is str
+    )
 
 
 class Walk:
@@ -38,7 +51,7 @@ class Walk:
         if name in TALK and type(value) is list:
             return [self._message(message) for message in value]
         if name in _ENTRIES and type(value) is list:
-            return [self._entry(entry, self._mode) for entry in value]
+            return [self._entry(entry, self._mode) for entry in self._joined(value, self._mode)]
         return self._any(value, self._mode)
 
     def _message(self, message: Any) -> Any:
@@ -46,8 +59,20 @@ class Walk:
             return self._any(message, self._mode)
         system = message.get("role") in _SYSTEM_ROLES
         mode = self._gate.mode_of(classes.SYSTEM) if system else self._mode
-        parts = [self._part(part, mode) for part in message["parts"]]
+        parts = [self._part(part, mode) for part in self._joined(message["parts"], mode)]
         return {**self._entry({**message, "parts": None}, mode), "parts": parts}
+
+    def _joined(self, parts: list[Any], mode: str) -> list[Any]:
+        """The parts; texts in a row are one where something is found that goes over their seams."""
+        if mode != REDACTED:
+            return parts
+        joined: list[Any] = []
+        for plain, row in groupby(parts, _is_plain_text):
+            texts = list(row)
+            if plain and self._gate.goes_over([text["content"] for text in texts]):
+                texts = [{**texts[0], "content": "".join(text["content"] for text in texts)}]
+            joined += texts
+        return joined
 
     def _part(self, part: Any, mode: str) -> Any:
         if type(part) is dict and part.get("type") in _TOOL_PARTS:
