@@ -39,6 +39,7 @@ WITHOUT_ROWS = {
     "transformers": _IN_PROCESS,
     "llama_cpp": _IN_PROCESS,
     "vllm": _IN_PROCESS,
+    "xllamacpp": _IN_PROCESS,
     "vertexai": _OTHERS,
     "watsonx": _OTHERS,
     "xai_sdk": _OTHERS,

@@ -107,6 +107,14 @@ CATALOGUE: tuple[Entry, ...] = (
         "model in process",
         "docs/more-clients.md",
     ),
+    Entry(
+        "xllamacpp",
+        "xllamacpp",
+        "xllamacpp",
+        ">=2025.1",
+        "model in process",
+        "docs/more-clients.md",
+    ),
     Entry("vllm", "vllm", "vllm", ">=0.6,<1", "model in process", "docs/more-clients.md"),
     Entry(
         "langchain",

@@ -1,0 +1,124 @@
+"""xllamacpp: llama.cpp's server in this process, asked without HTTP, in the words of OpenAI's API.
+
+Read from its README. Requests are dicts, or JSON in texts. What is given a callback answers into
+that, whole or piece by piece: it is the host's own function, which nothing is put in front of, so
+that of such a call only the request and its time are told.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.families.function import function
+from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, parsed, string
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+
+if TYPE_CHECKING:
+    from genai_otel.record import Document, Operation
+
+
+def _origin(_given: Json, op: Operation) -> None:
+    op.provider = "llama_cpp"
+
+
+def _body(given: Json) -> Json:
+    return _json(given.get("body"))
+
+
+def _json(value: Any) -> Json:
+    return fields(parsed(value.decode() if type(value) is bytes else value))
+
+
+def _file(name: str | None) -> str | None:
+    """The model's name, of a path its last part: the folders are nobody's business."""
+    return None if name is None else name.replace("\\", "/").rpartition("/")[2]
+
+
+def _model(body: Json) -> str | None:
+    return _file(string(body, "model"))
+
+
+def _read(reply: Any) -> Json:
+    found = _json(reply)
+    return {**found, "model": _file(string(found, "model"))}
+
+
+def _ask_chat(body: Json, op: Operation) -> None:
+    wire.ask_chat(body, op)
+    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    if reply is not None:
+        wire.answer_chat(_read(reply), op)
+
+
+def _prompt(body: Json, op: Operation) -> None:
+    prompt = string(body, "prompt")
+    if prompt is not None:
+        op.input = [{"role": "user", "parts": [text(prompt)]}]
+
+
+def _texts(body: Json, op: Operation) -> None:
+    asked = body.get("input")
+    if type(asked) is str or (type(asked) is list and all(type(each) is str for each in asked)):
+        op.arguments = asked
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    found = _read(reply)
+    wire.answer(found, op)
+    op.usage.input = integer(mapping(found, "usage"), "prompt_tokens")
+    vector = first(found, "data").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+def _query(body: Json, op: Operation) -> None:
+    op.query = string(body, "query")
+
+
+def _ranked(reply: Any, op: Operation) -> None:
+    found = _read(reply)
+    wire.answer(found, op)
+    op.usage.input = integer(mapping(found, "usage"), "prompt_tokens")
+    op.documents = [_document(each) for each in mappings(found, "results")]
+
+
+def _document(result: Json) -> Document:
+    document: Document = {"id": str(result.get("index", ""))}
+    if type(result.get("relevance_score")) is float:
+        document["score"] = result["relevance_score"]
+    return document
+
+
+_reader = partial(Reader, model=_model)
+_call = partial(
+    function, origin=_origin, body=_body, arguments=("self", "body", "callback"), stream=False
+)
+_SERVER = "xllamacpp.xllamacpp:Server"
+
+ADAPTER = Adapter(
+    name="xllamacpp",
+    distribution="xllamacpp",
+    oldest="2025.1",
+    untested="2028",
+    patches=(
+        _call(
+            f"{_SERVER}.handle_chat_completions",
+            _reader(Kind.CHAT, _ask_chat, _answer, wire.chat_content),
+        ),
+        _call(
+            f"{_SERVER}.handle_completions", _reader(Kind.COMPLETION, wire.ask, _answer, _prompt)
+        ),
+        _call(f"{_SERVER}.handle_embeddings", _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)),
+        _call(
+            f"{_SERVER}.handle_rerank",
+            _reader(Kind.RERANK, wire.ask, _ranked, _query),
+            optional=True,
+        ),
+    ),
+)
