@@ -187,6 +187,33 @@ def test_what_is_said_in_blocks(genai_otel_capture: Capture, client: Any) -> Non
     assert "aGk=" not in str(told)
 
 
+def test_each_round_of_a_tool_runner_is_a_call(genai_otel_capture: Capture, client: Any) -> None:
+    asked: list[str] = []
+
+    @anthropic.beta_tool  # type: ignore[untyped-decorator]
+    def get_weather(city: str, unit: str) -> str:
+        """Tells the weather."""
+        asked.append(f"{city} {unit}")
+        return "21"
+
+    @anthropic.beta_tool  # type: ignore[untyped-decorator]
+    def get_time(zone: str) -> str:
+        """Tells the time."""
+        asked.append(zone)
+        return "noon"
+
+    runner = client.beta.messages.tool_runner(
+        model="tools", max_tokens=9, messages=ASK["messages"], tools=[get_weather, get_time]
+    )
+    assert "21 degrees" in runner.until_done().content[0].text
+    assert sorted(asked) == ["Europe/Paris", "Paris celsius"]
+    reasons = [
+        dict(span.attributes or {})[names.GEN_AI_RESPONSE_FINISH_REASONS]
+        for span in genai_otel_capture.spans
+    ]
+    assert reasons == [("tool_use",), ("end_turn",)]
+
+
 def test_only_messages_are_model_calls(genai_otel_capture: Capture, client: Any) -> None:
     with pytest.raises(anthropic.NotFoundError):
         client.messages.count_tokens(model="ok", messages=ASK["messages"])

@@ -10,7 +10,9 @@ span must tell what the provider truly said (`tests.provider.truth`), and the me
 * `facts.py`: what a span tells, what it should tell
 * `share.py`: which cells the suite runs; `make conformance` runs all
 * `libraries.py`: the list of libraries; `openai_rows.py`: the rows of one
-* `stainless_doors.py`: doors that many clients share
+* `stainless_doors.py`: doors that many clients share; `kin_rows.py`: clients that share all else
+* `report.py`: the table as a page, `docs/conformance.md`
+* `test_finals.py`: what clients put together of a stream; `tests/test_mutations.py`: odd answers
 
 **A new library** takes three things:
 
@@ -25,7 +27,7 @@ span must tell what the provider truly said (`tests.provider.truth`), and the me
    * `Endpoint`s, named as in the wire format: resource and verb lead to the method, `model` is the
      argument that names the model, `modes` are whole, streamed ..., `facts` what its spans tell
      beside or instead of the truth. Where no wire format has that name, the truth is empty, and all
-     facts are the row's
+     facts are the row's; `wire` where a second endpoint is spelled like the first
    * `Door`s: coroutines that make the call of a `Visit`; they await `now(...)` and enter with
      `entered(...)`, so that each is written once for both colours. Clients made by Stainless take
      `stainless_doors.DOORS`
@@ -33,9 +35,10 @@ span must tell what the provider truly said (`tests.provider.truth`), and the me
      scenarios through the main door, some through the others, the early endings for streams
    * `finals`: the facts of the client's own accumulated message, for doors that set `visit.final`
    * `by_chance` and `shown`, where headers or values differ from one call to the next
+   * `touches`, so that odd answers are tried; `share`, where little of the reading is its own
 
-3. a line in `libraries.py`. A library of the catalogue without one fails the suite, unless it is in
-   `WITHOUT_ROWS` with a reason.
+3. a line in `libraries.py`, which names a module with several libraries for each. A library of the
+   catalogue without one fails the suite, unless it is in `WITHOUT_ROWS` with a reason.
 
 `pytest tests/conformance -k "NAME and chat"` runs a part, with `GENAI_OTEL_WHOLE=1` all of it.
 

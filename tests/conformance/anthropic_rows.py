@@ -28,6 +28,10 @@ _CLOUDS: dict[str, tuple[str, dict[str, Any]]] = {
         {"aws_access_key": "a", "aws_secret_key": "s", "aws_region": "us-east-1"},
     ),
     "mantle": ("AnthropicBedrockMantle", {"api_key": KEY, "aws_region": "us-east-1"}),
+    "aws": (
+        "AnthropicAWS",
+        {"api_key": KEY, "workspace_id": "w", "aws_region": "us-east-1"},
+    ),
     "vertex": ("AnthropicVertex", {"access_token": "t", "region": "r", "project_id": "p"}),
     "google cloud": ("AnthropicGoogleCloud", {"skip_auth": True}),
     "foundry": ("AnthropicFoundry", {"api_key": KEY}),
