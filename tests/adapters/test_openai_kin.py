@@ -27,7 +27,8 @@ def test_fireworks_speaks_anthropic_too(genai_otel_capture: Capture, provider: P
 
 def test_together_ranks(genai_otel_capture: Capture, provider: Provider) -> None:
     together = pytest.importorskip("together")
-    with together.Together(api_key="k", base_url=f"{provider.root}/cohere") as client:
+    path = "/cohere/v1" if together.__version__.startswith("2.") else "/cohere"
+    with together.Together(api_key="k", base_url=f"{provider.root}{path}") as client:
         client.rerank.create(model="ok", query="Which?", documents=["one", "two", "three"], top_n=2)
     told = dict(genai_otel_capture.span("rerank ok").attributes or {})
     assert told[names.GEN_AI_PROVIDER_NAME] == "together"

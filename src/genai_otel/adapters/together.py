@@ -11,7 +11,7 @@ from genai_otel.record import Kind, snapshot
 
 from . import _openai_wire as wire
 from ._openai_usage import count
-from .openai import under
+from .openai import ROUTES
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
@@ -43,10 +43,13 @@ def _document(result: Json) -> Document:
 
 _RERANK = Reader(Kind.RERANK, _ask_rerank, _ranked, _rerank_content, model=wire.model)
 
+_ROUTES = {**ROUTES, "/rerank": _RERANK}  # as the versions before 3 have them
+_ROUTES |= {f"/v1{route}": reader for route, reader in _ROUTES.items()}
+
 ADAPTER = Adapter(
     name="together",
     distribution="together",
     oldest="2",
     untested="4",
-    patches=stainless("together", {**under("/v1"), "/v1/rerank": _RERANK}, "together"),
+    patches=stainless("together", _ROUTES, "together"),
 )
