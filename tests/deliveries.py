@@ -12,7 +12,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
-from genai_otel.destinations import export
+from genai_otel.destinations import courier
 from genai_otel.destinations.channels import OtlpChannel
 from genai_otel.destinations.destination import sender
 from genai_otel.destinations.export import Delivery
@@ -43,7 +43,7 @@ def span(name: str = "s", **attributes: Any) -> ReadableSpan:
 @pytest.fixture
 def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
     """Makes deliveries to an endpoint; waits are short, and all ends with the test."""
-    monkeypatch.setattr(export, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(courier, "_FIRST_PAUSE", 0.05)
     made: list[Delivery] = []
 
     def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:

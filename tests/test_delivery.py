@@ -196,13 +196,27 @@ def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
         assert delivery.counts.dropped() == {"refused": 1}
 
 
+def test_several_bad_spans_in_a_row_do_not_either(deliver: Any) -> None:
+    bad = {"s0", "s1", "s2", "s40", "s41", "s63"}
+
+    def script(got: Received) -> Reply:
+        return Reply(400) if bad & {s.name for s in got.spans} else OK
+
+    with Receiver(script) as receiver:
+        delivery = deliver(receiver.url)
+        give(delivery, *(span(f"s{n}") for n in range(64)))
+        assert not flush(delivery)
+        assert len(receiver.names) == 64 - len(bad)
+        assert delivery.counts.dropped() == {"refused": len(bad)}
+
+
 def test_where_nothing_is_wanted_little_is_asked(deliver: Any) -> None:
     with Receiver(lambda _: Reply(400)) as receiver:
         delivery = deliver(receiver.url)
         give(delivery, *(span() for _ in range(256)))
         assert not flush(delivery)
         assert delivery.counts.dropped() == {"refused": 256}
-        assert len(receiver.received) <= 10
+        assert len(receiver.received) <= 20
 
 
 def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -480,10 +480,10 @@ def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -
         return Reply(503) if when == "while it waits" else Reply(hang=60)
 
     code = """
-from genai_otel.destinations import export
-export._OVERDUE = 1.0
+from genai_otel.destinations import courier
+courier._OVERDUE = 1.0
 setup(options={"timeout": "2"})
-genai_otel._setup._RUNTIME._outgoing.pairs[0][1]._patience = 2.5
+genai_otel._setup._RUNTIME._outgoing.pairs[0][1]._courier.patience = 2.5
 one()
 print(genai_otel.flush(0.3), flush=True)
 sys.stdin.readline()

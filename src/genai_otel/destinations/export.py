@@ -13,16 +13,16 @@ import threading
 from collections import deque
 from contextlib import suppress
 from math import inf
-from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from . import quietly
+from .courier import PATIENCE, Courier
 from .ledger import Ledger
-from .packing import halves, packed
+from .packing import packed
 from .presets import MIB
-from .replies import Answer, Kind
+from .replies import Kind
 from .sampling import Sample, Tail
 from .spans import is_ours
 
@@ -38,14 +38,9 @@ if TYPE_CHECKING:
 QUEUE_BYTES = 32 * MIB
 DELAY = 1.0
 """Seconds between the first span of a batch and its sending."""
-PATIENCE = 300.0
-"""Seconds for which a request is tried again."""
 MEASURE_EVERY = 60.0
 _GRACE = 0.3
 """Seconds for a worker to see that its time is over."""
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_jitter = SystemRandom().uniform
 
 
 class Ticket:
@@ -108,6 +103,7 @@ class Delivery:
         """What belongs to one process."""
         self._ledger = Ledger(self.name, tells=self._tells)
         self.counts = self._ledger.counts
+        self._courier = Courier(self._channel, self._ledger, self._patience, self._rested)
         self._queue: deque[Item | Ticket] = deque()
         self._held = 0
         self._thread: threading.Thread | None = None
@@ -200,7 +196,7 @@ class Delivery:
         if self._closed:
             return
         self._closed, self._end_by = True, deadline
-        self._ledger.ending = True
+        self._ledger.ending, self._courier.end_by = True, deadline
         if self._thread is None and not self._queue and self._collect is None:
             self._channel.close()
         elif self._start():
@@ -252,14 +248,14 @@ class Delivery:
         """Where no thread can be started: on the caller's, no longer than the caller waits."""
         if not self._turning.acquire(timeout=max(0.0, deadline - monotonic())):
             return
-        before, self._end_by = self._end_by, min(self._end_by, deadline)
+        self._courier.end_by = min(self._end_by, deadline)
         try:
             with quietly.suppressed():
                 self._turn()
                 if self._closed:
                     self._measure()
         finally:
-            self._end_by = before
+            self._courier.end_by = self._end_by
             self._turning.release()
 
     def _wait(self) -> None:
@@ -339,7 +335,7 @@ class Delivery:
                     parcels.setdefault(parcel.signal, []).append(parcel)
             for signal, found in parcels.items():
                 for request in packed(found, self._channel.limits):
-                    self._deliver(signal, request)
+                    self._courier.deliver(signal, request)
         finally:
             self._held -= sum(weight for _, weight in batch)
 
@@ -358,76 +354,13 @@ class Delivery:
         self.counts.passed_over += not made
         return made
 
-    # ---------------------------------------------------------------------- one request
-
-    def _deliver(self, signal: str, parcels: list[Parcel]) -> None:
-        """Sends them; takes a refused request apart until what is at fault is alone."""
-        waiting = [parcels]
-        in_vain = 0
-        while waiting:
-            part = waiting.pop()
-            answer = self._tried(signal, part)
-            if answer.kind is Kind.TAKEN:
-                in_vain = 0
-                self._ledger.arrived(part, answer)
-            elif answer.kind in (Kind.TOO_LARGE, Kind.BAD) and len(part) > 1:
-                waiting += reversed(halves(part))
-            elif answer.kind is Kind.TOO_LARGE and self._tried_smaller(signal, part[0]):
-                in_vain = 0
-            else:
-                self._ledger.lose_all(_REASONS[answer.kind], part, answer.problem)
-                in_vain += 1
-                if answer.kind is Kind.REFUSED or (answer.kind is Kind.BAD and in_vain > 1):
-                    # It is not this or that span: nothing of this is wanted.
-                    for rest in waiting:
-                        self._ledger.lose_all("refused", rest, answer.problem)
-                    return
-
-    def _tried_smaller(self, signal: str, parcel: Parcel) -> bool:
-        """Whether a span that was too large is taken with shorter texts."""
-        try:
-            smaller = self._channel.smaller(parcel, parcel.size // 4)
-        except Exception:  # noqa: BLE001 - then it is lost as it is
-            return False
-        if smaller is None:
-            return False
-        answer = self._tried(signal, [smaller])
-        if answer.kind is Kind.TAKEN:
-            self._ledger.arrived([smaller], answer)
-        return answer.kind is Kind.TAKEN
-
-    def _tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
-        """The last answer: the first that is not "again", or that of the last try."""
-        give_up, pause = monotonic() + self._patience, _FIRST_PAUSE
-        while True:
-            if monotonic() >= self._end_by:
-                return Answer(Kind.AGAIN, "not delivered before the end")
-            deadline = self._deadline()
-            answer = self._channel.send(signal, parcels, deadline)
-            if answer.kind is not Kind.AGAIN:
-                return answer
-            self._ledger.problem = answer.problem
-            self._ledger.note_overflow()
-            give_up += _frozen(deadline)
-            wait = _jitter(pause / 2, pause) if answer.pause is None else answer.pause
-            if monotonic() + wait >= min(give_up, self._end_by):
-                return answer
-            rested_by = monotonic() + wait
-            if self._rested(wait, hurry=answer.pause is None):
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            give_up += _frozen(rested_by)
-            self.counts.retried += 1
-
-    def _deadline(self) -> float:
-        return min(monotonic() + self._channel.limits.timeout, self._end_by)
-
     def _rested(self, seconds: float, *, hurry: bool) -> bool:
         """Waits, not beyond the end; in a hurry no longer than until somebody flushes or ends.
 
         Whether it was as long as asked for.
         """
         until, closed = monotonic() + seconds, self._closed
-        while (left := min(until, self._end_by) - monotonic()) > 0:
+        while (left := min(until, self._courier.end_by) - monotonic()) > 0:
             self._wake.acquire(timeout=left)
             if hurry and (self._urgent or (self._closed and not closed)):
                 self._urgent = False
@@ -441,31 +374,14 @@ class Delivery:
         data = None if self._collect is None else self._collect()
         if data is None or not data.resource_metrics:
             return
-        answer = self._tried("metrics", [self._channel.measured(data)])
+        answer = self._courier.tried("metrics", [self._channel.measured(data)])
         if answer.kind is Kind.TAKEN:
             return
         if answer.problem in _NO_SUCH_ROUTE:
-            self._collect, self._ledger.problem = (
-                None,
-                f"metrics are not taken there ({answer.problem})",
-            )
+            self._collect = None
+            self._ledger.problem = f"metrics are not taken there ({answer.problem})"
         else:
             self._ledger.lose("metrics", 1, answer.problem)
-
-
-_REASONS = {
-    Kind.AGAIN: "undelivered",
-    Kind.TOO_LARGE: "too_large",
-    Kind.BAD: "refused",
-    Kind.REFUSED: "refused",
-}
-_OVERDUE = 5.0
-
-
-def _frozen(awaited: float) -> float:
-    """Seconds for which the process stood still, as in Lambda: they are no time of trying."""
-    late = monotonic() - awaited
-    return late if late > _OVERDUE else 0.0
 
 
 _NO_SUCH_ROUTE = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
