@@ -79,7 +79,7 @@ _ENDPOINTS = (
         "chat",
         route=Route("/v1/messages", types.Message, types.RawMessageStreamEvent),
         modes=(WHOLE, STREAM),
-        facts={"asked": (PROMPT,), "error": _code},
+        facts={"asked": (PROMPT,), "max tokens": 99, "error": _code},
         told=_refused,
     ),
     Endpoint(
@@ -91,7 +91,7 @@ _ENDPOINTS = (
             "/v1/messages?beta=true", types.beta.BetaMessage, types.beta.BetaRawMessageStreamEvent
         ),
         modes=(WHOLE, STREAM),
-        facts={"asked": (PROMPT,), "error": _code},
+        facts={"asked": (PROMPT,), "max tokens": 99, "error": _code},
         told=_refused,
         wire="messages",
     ),

@@ -80,7 +80,8 @@ _SERVICES = {"runtime": "bedrock-runtime", "agents": "bedrock-agent-runtime"}
 
 _HELLO: list[Any] = [{"role": "user", "content": [{"text": PROMPT}]}]
 _PLAIN = [{"role": "user", "content": PROMPT}]
-_UNTOLD = {"asked": (PROMPT,), "reasoning tokens": None}
+_ASKED: dict[str, Any] = {"asked": (PROMPT,), "max tokens": 9}
+_UNTOLD = {**_ASKED, "reasoning tokens": None}
 BODIES: dict[str, dict[str, Any]] = {
     "anthropic": {
         "anthropic_version": "bedrock-2023-05-31",
@@ -115,7 +116,11 @@ _ENDPOINTS = (
     Endpoint(
         "converse",
         "runtime",
-        {"messages": _HELLO, "system": [{"text": "Be brief."}]},
+        {
+            "messages": _HELLO,
+            "system": [{"text": "Be brief."}],
+            "inferenceConfig": {"maxTokens": 9},
+        },
         "chat",
         modes=(WHOLE, Mode("stream", stream=True, verb="converse_stream")),
         verb="converse",
@@ -128,7 +133,7 @@ _ENDPOINTS = (
             body,
             "text_completion" if "messages" not in body and "message" not in body else "chat",
             modes=(WHOLE, _INVOKED),
-            facts={"asked": (PROMPT,)} if name in {"ai21", "anthropic"} else _UNTOLD,
+            facts=_ASKED if name in {"ai21", "anthropic"} else _UNTOLD,
         )
         for name, body in BODIES.items()
     ),

@@ -96,8 +96,9 @@ class Bench:
     def close(self) -> None:
         genai_otel.shutdown()
         for client in (c for clients in self._clients.values() for c in clients.values()):
-            if hasattr(client, "close"):
-                self._runner.run(now(client.close()))
+            closing = getattr(client, "close", None) or getattr(client, "aclose", None)
+            if closing is not None:
+                self._runner.run(now(closing()))
         self.meters.shutdown()
         self.tracers.shutdown()
 

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 ROWS = {
     "anthropic": "anthropic_rows",
     "bedrock": "bedrock_rows",
+    "google_genai": "google_rows",
+    "mistralai": "mistral_rows",
+    "cohere": "cohere_rows",
+    "ollama": "ollama_rows",
+    "huggingface_hub": "huggingface_rows",
+    "azure_ai_inference": "azure_rows",
     "openai": "openai_rows",
     **dict.fromkeys(("groq", "together", "fireworks", "cerebras"), "kin_rows"),
 }
@@ -25,15 +31,9 @@ _STORE = "a vector store, which has no models: tested on its own"
 _OTHERS = "in an environment of its own, with a server of its own: tests/adapters"
 WITHOUT_ROWS = {
     "chroma": _STORE,
-    "cohere": _TO_COME,
-    "google_genai": _TO_COME,
-    "huggingface_hub": _TO_COME,
     "langchain": "a framework, which has runs and no doors: tested on its own",
     "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
-    "mistralai": _TO_COME,
-    "ollama": _TO_COME,
     "qdrant": _STORE,
-    "azure_ai_inference": _TO_COME,
     "voyageai": _TO_COME,
     "replicate": _TO_COME,
     "transformers": _IN_PROCESS,

@@ -9,6 +9,7 @@ import openai
 from openai import types
 
 from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
+from tests.conformance.plain import call_of_the_future
 from tests.conformance.stainless_doors import DOORS, GAPS, Route
 from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode
 from tests.conformance.visits import entered, now
@@ -71,13 +72,6 @@ def _verdict(cell: Cell) -> dict[str, Any]:
     return {"verdict": "flag" if cell.scenario == "filtered" else "allow"}
 
 
-def _call_of_the_future(cell: Cell) -> dict[str, Any]:
-    """A tool call of a kind that nobody knows yet."""
-    if cell.scenario == "future" and cell.mode == "whole":
-        return {"tool calls": (("q1", "quantum", {"qubits": [0, 1]}),)}
-    return {}
-
-
 _ENDPOINTS = (
     Endpoint(
         "chat",
@@ -92,7 +86,7 @@ _ENDPOINTS = (
         route=Route("/chat/completions", types.chat.ChatCompletion, types.chat.ChatCompletionChunk),
         modes=(WHOLE, WITH_USAGE, UNASKED),
         facts={"asked": ("Be brief.", PROMPT)},
-        told=_call_of_the_future,
+        told=call_of_the_future,
     ),
     Endpoint(
         "responses",

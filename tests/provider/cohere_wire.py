@@ -200,6 +200,7 @@ _CHAT = Endpoint(
     counts="plain",
     tells=frozenset({"text", "reasoning", "call", "arguments"}),
     says_why=True,
+    reasons=finish,
 )
 _PLAIN = replace(_CHAT, frames=None, counts="none", tells=frozenset(), says_why=False)
 ENDPOINTS = (
@@ -212,6 +213,7 @@ ENDPOINTS = (
         whole=_old_whole,
         frames=_old_frames,
         tells=frozenset({"text", "call", "arguments"}),
+        reasons=old_finish,
         encode=_line,
         stream_type="application/stream+json",
     ),
@@ -220,6 +222,14 @@ ENDPOINTS = (
         name="cohere-embed",
         path=re.compile("/cohere/v[12]/embed"),
         whole=_embeddings,
+        identity=lambda _a, _s: ("emb", None),
+        counts="input",
     ),
-    replace(_PLAIN, name="cohere-rerank", path=re.compile("/cohere/v[12]/rerank"), whole=_ranks),
+    replace(
+        _PLAIN,
+        name="cohere-rerank",
+        path=re.compile("/cohere/v[12]/rerank"),
+        whole=_ranks,
+        identity=lambda _a, _s: ("rank", None),
+    ),
 )

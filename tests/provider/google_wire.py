@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.provider.openai_wire.texts import vector
-from tests.provider.scenario import with_whole_calls
+from tests.provider.scenario import Usage, with_whole_calls
 from tests.provider.wire import Ask, Endpoint, Frame, Json
 
 if TYPE_CHECKING:
@@ -117,13 +117,15 @@ def _frames(ask: Ask, scenario: Scenario) -> Iterator[Frame]:
         body = _reply(ask, scenario, [_candidate(piece.choice, [_said(piece)])])
         if scenario.report == "asked":
             body["usageMetadata"] = {"promptTokenCount": scenario.usage.input}
-        yield Frame(body, piece=piece)
+        so_far = Usage(scenario.usage.input, None, None, None, None)
+        told = so_far if scenario.report == "asked" else None
+        yield Frame(body, piece=piece, usage=told)
     for index, reply in enumerate(scenario.replies):
         body = _reply(ask, scenario, [_candidate(index, [{"text": ""}], reply.finish)])
-        told = index == len(scenario.replies) - 1 and scenario.report not in {"never", "null"}
-        if told:
+        last = index == len(scenario.replies) - 1 and scenario.report not in {"never", "null"}
+        if last:
             body["usageMetadata"] = _usage(scenario)
-        yield Frame(body, usage=scenario.usage if told else None, finish=(index, reply.finish))
+        yield Frame(body, usage=scenario.usage if last else None, finish=(index, reply.finish))
 
 
 def _embeddings(ask: Ask, scenario: Scenario) -> Json:
@@ -139,7 +141,8 @@ def _error(failure: Failure, ask: Ask) -> Json:
 
 
 def _error_frame(_ask: Ask, _scenario: Scenario, _sequence: int) -> Frame:
-    return Frame({"error": {"code": 500, "message": "Internal error.", "status": "INTERNAL"}})
+    told = {"code": 500, "message": "Internal error.", "status": "INTERNAL"}
+    return Frame({"error": told}, handed=False)
 
 
 _BASE = r".*/models/(?P<model>[^/:]+):(?P<method>%s)"
@@ -155,6 +158,7 @@ _GENERATE = Endpoint(
     tells=frozenset({"text", "reasoning", "call", "arguments"}),
     many_choices=True,
     says_why=True,
+    reasons=finish,
 )
 ENDPOINTS = (
     _GENERATE,
@@ -164,6 +168,7 @@ ENDPOINTS = (
         path=re.compile(_BASE % "batchEmbedContents"),
         whole=_embeddings,
         frames=None,
+        identity=lambda _a, _s: (None, None),
         counts="none",
         tells=frozenset(),
         says_why=False,

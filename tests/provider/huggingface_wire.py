@@ -88,6 +88,7 @@ _GENERATE = Endpoint(
     counts="plain",
     tells=frozenset({"text"}),
     says_why=True,
+    reasons=finish,
     binary_type="application/json",
 )
 ENDPOINTS = (

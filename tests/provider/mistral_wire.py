@@ -18,6 +18,7 @@ from tests.provider.wire import Ask, Endpoint, Frame, Json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.provider.received import Request
     from tests.provider.scenario import Failure, Piece, Reply, Scenario, ToolCall
 
 DIMENSIONS = 1024
@@ -32,6 +33,12 @@ def finish(reason: str) -> str:
 
 def identity(ask: Ask, scenario: Scenario) -> tuple[str | None, str | None]:
     return f"cmpl-{ask.model}", scenario.model or f"{ask.model}-2411"
+
+
+def _ask(request: Request, match: re.Match[str]) -> Ask:
+    """The scenario is the model, or the agent."""
+    told = asks("mistral")(request, match)
+    return replace(told, model=str(told.body.get("agent_id") or told.model))
 
 
 def _usage(scenario: Scenario) -> Json:
@@ -130,7 +137,7 @@ def _error(failure: Failure, ask: Ask) -> Json:
 _CHAT = Endpoint(
     name="mistral",
     path=re.compile("/mistral/v1/(?:chat|agents|fim)/completions"),
-    ask=asks("mistral"),
+    ask=_ask,
     error=_error,
     whole=_whole,
     frames=_frames,
@@ -139,6 +146,7 @@ _CHAT = Endpoint(
     tells=frozenset({"text", "reasoning", "call", "arguments"}),
     many_choices=True,
     says_why=True,
+    reasons=finish,
     end=b"data: [DONE]\n\n",
 )
 _PLAIN = replace(_CHAT, frames=None, counts="input", tells=frozenset(), says_why=False)

@@ -131,7 +131,7 @@ def error(failure: Failure, ask: Ask) -> Json:
 
 
 def _error_frame(_ask: Ask, _scenario: Scenario, _sequence: int) -> Frame:
-    return Frame({"error": "an error was encountered while running the model"})
+    return Frame({"error": "an error was encountered while running the model"}, handed=False)
 
 
 _CHAT = Endpoint(
@@ -146,6 +146,7 @@ _CHAT = Endpoint(
     counts="plain",
     tells=frozenset({"text", "reasoning", "call", "arguments"}),
     says_why=True,
+    reasons=finish,
     encode=_line,
     stream_type="application/x-ndjson",
 )
