@@ -32,8 +32,8 @@ TESTS_langchain-0 := tests/test_langchain.py
 TESTS_chroma-1 := tests/test_stores.py
 TESTS_s3 := tests/test_uploads.py
 # These clients warn of their own doings, which would be errors here.
-TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/adapters/test_clients.py
-TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters
+TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/conformance
+TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conformance
 # Heavy ones, which the newest clients need not live with.
 TESTS_others := -W ignore tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
 	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py

@@ -1,8 +1,7 @@
 """How each library of the catalogue is asked, with planted words wherever text can go.
 
-A library with rows of conformance is asked through these, by every door; one with rows in
-`tests.adapters.rows` through those. All others have a function here. One that has nothing of the
-three fails `tests.test_canaries`, unless `WITHOUT` says why.
+A library with rows of conformance is asked through these, by every door. All others have a function
+here. One that has neither fails `tests.test_canaries`, unless `WITHOUT` says why.
 """
 
 from __future__ import annotations
@@ -11,23 +10,17 @@ import asyncio
 import itertools
 import json
 from contextlib import suppress as ignoring
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.adapters import rows as adapters
-from tests.adapters.kin import asked, read
 from tests.conformance import libraries as conformance
 from tests.conformance.share import shared
 from tests.conformance.table import Cell, cells
-from tests.conformance.visits import Visit, now
+from tests.conformance.visits import Visit, closed, now
 from tests.provider import Reply, Scenario, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.kin import Row
     from tests.conformance.table import Library
     from tests.provider import Provider
 
@@ -121,8 +114,7 @@ def through_doors(library: Library, provider: Provider, endings: Endings) -> Non
                 clients[cell.colour] = runner.run(now(library.clients(provider, cell.colour)))
             _visit(library, cell, clients[cell.colour], runner)
         for client in (each for made in clients.values() for each in made.values()):
-            if hasattr(client, "close"):
-                runner.run(now(client.close()))
+            runner.run(closed(client))
 
 
 def _visit(library: Library, cell: Cell, clients: Any, runner: asyncio.Runner) -> None:
@@ -132,40 +124,6 @@ def _visit(library: Library, cell: Cell, clients: Any, runner: asyncio.Runner) -
         if library.name in _STAINLESS:
             visit.arguments |= unlisted()
         visit.go(runner)
-
-
-# ------------------------------------------------------------------------ rows of the adapters
-
-_KIN = {
-    "azure_ai_inference": "azure",
-    "cohere": "cohere",
-    "google_genai": "google",
-    "huggingface_hub": "huggingface",
-    "litellm": "litellm",
-    "mistralai": "mistral",
-    "ollama": "ollama",
-}
-"""Library -> how its rows of the adapters' tests are called."""
-
-
-def through_rows(rows: list[Row], provider: Provider, endings: Endings) -> None:
-    """Whole and streamed, to each ending."""
-    module = import_module(rows[0].ask.__module__)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in list(vars(module).items()):
-            if name == "PROMPT":
-                patch.setattr(module, name, f"{value} {canary('asked')}")
-            elif name.isupper() and type(value) is list and name != "ROWS":
-                patch.setattr(module, name, planted(value))
-            elif name.isupper() and type(value) is dict:
-                for key, each in list(value.items()):  # in place: rows hold it
-                    patch.setitem(value, key, planted(each, key))
-        for row, scenario in itertools.product(rows, endings):
-            with ignoring(Exception):
-                asked(row, provider.root, scenario)
-            if row.stream is not None:
-                with ignoring(Exception):
-                    read(row, provider.root, scenario)
 
 
 # ------------------------------------------------------------------------------------ all others
@@ -312,16 +270,13 @@ OWN: dict[str, Callable[[Provider], None]] = {
 
 def has_way(name: str) -> bool:
     """Whether there is a way to ask it, where it is installed."""
-    return name in conformance.ROWS or name in _KIN or name in OWN
+    return name in conformance.ROWS or name in OWN
 
 
 def ask(name: str, provider: Provider, endings: Endings = ENDINGS) -> None:
     """Asks a library, planted words and all."""
     if name in conformance.LIBRARIES:
         through_doors(conformance.LIBRARIES[name], provider, endings)
-    elif name in _KIN:
-        rows = [row for row in adapters.ROWS if row.name.split()[0] == _KIN[name]]
-        through_rows(rows, provider, endings)
     else:
         OWN[name](provider)
 

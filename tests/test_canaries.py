@@ -36,7 +36,6 @@ from genai_otel import (
 from genai_otel.adapters.catalogue import NAMES
 from genai_otel.privacy.classes import FIXED
 from genai_otel.testing import Capture
-from tests.adapters.kin import PROMPT
 from tests.canary_rows import (
     SECRET,
     SECRETIVE,
@@ -49,6 +48,7 @@ from tests.canary_rows import (
     secret,
 )
 from tests.canary_rows import ask as asks
+from tests.conformance.facts import PROMPT
 from tests.conformance.libraries import installed
 from tests.provider import Reply
 from tests.receiver import Receiver, attributes

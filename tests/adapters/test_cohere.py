@@ -10,7 +10,7 @@ import pytest
 import genai_otel
 from genai_otel import _names as names
 from genai_otel.testing import Capture
-from tests.adapters.kin import facts
+from tests.adapters.kin import CITY, facts
 from tests.provider.cohere_wire import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from tests.provider import Provider
 
 cohere = pytest.importorskip("cohere")
-from tests.adapters.cohere_rows import ASKED, client_of  # noqa: E402 - as above
+
+ASKED: Any = {
+    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+    "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": CITY}}],
+}
+
+
+def client_of(root: str, kind: Any = None) -> Any:
+    return (kind or cohere.ClientV2)(api_key="k", base_url=f"{root}/cohere")
 
 
 @pytest.fixture(params=["ClientV2", "Client"])

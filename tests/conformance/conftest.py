@@ -17,7 +17,7 @@ import genai_otel
 from genai_otel.engine.observe import OPEN
 from genai_otel.engine.safety import FAULTS
 from tests.conformance.libraries import LIBRARIES
-from tests.conformance.visits import Visit, now
+from tests.conformance.visits import Visit, closed, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,9 +96,7 @@ class Bench:
     def close(self) -> None:
         genai_otel.shutdown()
         for client in (c for clients in self._clients.values() for c in clients.values()):
-            closing = getattr(client, "close", None) or getattr(client, "aclose", None)
-            if closing is not None:
-                self._runner.run(now(closing()))
+            self._runner.run(closed(client))
         self.meters.shutdown()
         self.tracers.shutdown()
 

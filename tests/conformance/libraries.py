@@ -20,6 +20,7 @@ ROWS = {
     "ollama": "ollama_rows",
     "huggingface_hub": "huggingface_rows",
     "azure_ai_inference": "azure_rows",
+    "litellm": "litellm_rows",
     "openai": "openai_rows",
     **dict.fromkeys(("groq", "together", "fireworks", "cerebras"), "kin_rows"),
 }
@@ -32,7 +33,6 @@ _OTHERS = "in an environment of its own, with a server of its own: tests/adapter
 WITHOUT_ROWS = {
     "chroma": _STORE,
     "langchain": "a framework, which has runs and no doors: tested on its own",
-    "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
     "qdrant": _STORE,
     "voyageai": _TO_COME,
     "replicate": _TO_COME,

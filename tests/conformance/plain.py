@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.table import Door
-from tests.conformance.visits import now
+from tests.conformance.visits import closed, now
 
 if TYPE_CHECKING:
     from tests.conformance.table import Cell
@@ -27,8 +27,7 @@ class Clients:
 
     async def close(self) -> None:
         for client in vars(self).values():
-            closing = getattr(client, "close", None) or getattr(client, "aclose", None)
-            await now(closing() if closing else None)
+            await closed(client)
 
 
 def without_ids(calls: Any) -> Any:

@@ -104,10 +104,11 @@ class Visit:
 
     async def take(self, stream: Any) -> None:
         """Reads as many chunks as the ending wants, and cancels itself if it wants that."""
-        iterator = stream.__aiter__() if hasattr(stream, "__aiter__") else iter(stream)
+        later = self.cell.colour == "async" and hasattr(stream, "__aiter__")  # some have both
+        iterator = _Steps(stream.__aiter__() if later else iter(stream), later=later)
         while self.limit is None or self.chunks < self.limit:
             try:
-                item = await step(iterator)
+                item = await anext(iterator)
             except (StopIteration, StopAsyncIteration):
                 return
             self.note(item)
@@ -115,7 +116,7 @@ class Visit:
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
-            await step(iterator)
+            await anext(iterator)
 
     def saw(self, thing: Any) -> None:
         """Notes what the host saw beside the reply and the chunks."""
@@ -199,19 +200,29 @@ async def now(thing: Any) -> Any:
     return await thing if inspect.isawaitable(thing) else thing
 
 
-async def step(iterator: Any) -> Any:
-    """The next item of an iterator of either colour."""
-    return await anext(iterator) if hasattr(iterator, "__anext__") else _next(iterator)
+async def closed(client: Any) -> None:
+    """Closes a client, if that can be done."""
+    closing = getattr(client, "close", None) or getattr(client, "aclose", None)
+    if closing is not None:
+        await now(closing())
+
+
+class _Steps:
+    """An iterator of either colour, to be stepped with ``await``."""
+
+    def __init__(self, iterator: Any, *, later: bool) -> None:
+        self._iterator, self._later = iterator, later
+
+    async def __anext__(self) -> Any:
+        if self._later:
+            return await anext(self._iterator)
+        item = next(self._iterator, _END)  # a StopIteration cannot leave a coroutine
+        if item is _END:
+            raise StopAsyncIteration
+        return item
 
 
 _END = object()
-
-
-def _next(iterator: Any) -> Any:
-    item = next(iterator, _END)  # a StopIteration cannot leave a coroutine
-    if item is _END:
-        raise StopAsyncIteration
-    return item
 
 
 @asynccontextmanager
