@@ -102,7 +102,7 @@ _ENDPOINTS = (
         "chat",
         spelled="anthropic.{}".format,
         modes=(WHOLE, STREAM),
-        facts={"asked": (PROMPT,)},
+        facts={"max tokens": 99, "asked": (PROMPT,)},
         told=_refused,
     ),
 )

@@ -96,7 +96,7 @@ LIBRARY = Library(
         "id": ("response id",),
         "model": ("response model",),
         "usage": USAGE,
-        "choices": _SAID,
+        "choices": (*_SAID, "chunks"),  # one without is not handed out
         "data": ("dimensions",),
     },
     gaps=(

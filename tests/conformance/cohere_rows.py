@@ -124,11 +124,16 @@ LIBRARY = Library(
     blocks=_BLOCKS,
     major=lambda: int(cohere.__version__.partition(".")[0]),
     touches={
-        **dict.fromkeys(("id", "generation_id"), ("response id",)),
-        **dict.fromkeys(("usage", "meta"), USAGE),
+        "generation_id": ("response id",),
+        "meta": USAGE,
         "finish_reason": ("finish reasons",),
-        **dict.fromkeys(("type", "event_type"), (*_SAID, *USAGE, "response id")),
-        **dict.fromkeys(("message", "delta", "index", "text", "tool_calls"), _SAID),
+        "event_type": (*_SAID, *USAGE, "response id"),
+        "text": _SAID,
+        # An event that the client cannot make its own is not handed out.
+        **dict.fromkeys(
+            ("id", "type", "index", "delta", "message", "tool_calls", "function", "usage"),
+            (*_SAID, *USAGE, "response id", "chunks"),
+        ),
         "embeddings": ("dimensions",),
     },
     share=2,
