@@ -57,21 +57,8 @@ class PriceList:
     def ready(self) -> bool:
         return self._resolver.ready
 
-    def price(
-        self,
-        usage: Usage,
-        *,
-        provider: str | None,
-        model: str | None,
-        at: datetime | float,
-        request_model: str | None = None,
-        host: str | None = None,
-        tier: str | None = None,
-        batch: bool = False,
-        region: str | None = None,
-    ) -> Cost:
-        """As ``PriceBook.price``."""
-        key = (provider, model, request_model, host, tier, batch, region)
+    def price(self, usage: Usage, at: datetime | float, key: tuple[Any, ...]) -> Cost:
+        """As ``PriceBook.price``; ``key`` has the fields of a ``Call``."""
         resolved = self._known.get(key) or self._resolve(Call(*key))
         moment = at.timestamp() if isinstance(at, datetime) else at
         for step in resolved.steps:

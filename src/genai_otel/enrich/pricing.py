@@ -99,17 +99,8 @@ class PriceBook:
             if usage.charged is not None:
                 return Cost("priced", usage.charged, version=TOLD)
             return self.nothing("not_ready")
-        return self._list.price(
-            usage,
-            provider=provider,
-            model=model,
-            at=at,
-            request_model=request_model,
-            host=host,
-            tier=tier,
-            batch=batch,
-            region=region,
-        )
+        key = (provider, model, request_model, host, tier, batch, region)
+        return self._list.price(usage, at, key)
 
     def nothing(self, status: str) -> Cost:
         """No price, and why."""
