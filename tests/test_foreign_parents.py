@@ -138,6 +138,12 @@ genai_otel.instrument(tracer_provider=provider, destinations="local")
 serve(provider)
 """
     script(code, cwd=tmp_path)
+    shown = run_cli("traces", "show", cwd=tmp_path).stdout
+    assert "parent not stored" not in shown
+    rows = [line for line in shown.splitlines() if any(name in line for name in OURS)]
+    depths = [len(line) - len(line.lstrip(" │├└─")) for line in rows]
+    assert len(set(depths)) == len(OURS), "each is inside the one before it"
+    assert depths == sorted(depths)
     options = ("--endpoint", receiver.url)
     assert run_cli("send", "--to", "phoenix", *options, cwd=tmp_path).returncode == 0
     assert tree(receiver) == OURS

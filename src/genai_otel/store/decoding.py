@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from genai_otel import _names as names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -43,6 +45,17 @@ class StoredSpan:
     @property
     def duration_ns(self) -> int:
         return max(0, self.end_ns - self.start_ns)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Its parent's id; where that is another library's, then the id of the nearest of ours."""
+        told = self.attributes.get(names.GENAI_OTEL_PARENT_ID)
+        return (self.parent_id, told) if isinstance(told, str) else (self.parent_id,)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it has no parent, or none of ours."""
+        return not self.parent_id or self.parents[1:] == ("none",)
 
     @property
     def failed(self) -> bool:

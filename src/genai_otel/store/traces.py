@@ -41,7 +41,7 @@ class Trace:
     @property
     def root(self) -> StoredSpan | None:
         """The span without a parent; where that is stored elsewhere, the first span."""
-        return next((s for s in self.spans if not s.parent_id), next(iter(self.spans), None))
+        return next((s for s in self.spans if s.is_root), next(iter(self.spans), None))
 
     @property
     def start_ns(self) -> int:
@@ -57,8 +57,9 @@ class Trace:
         children: dict[str, list[StoredSpan]] = {}
         tops: list[StoredSpan] = []
         for span in self.spans:
-            known = span.parent_id in by_id and span.parent_id != span.span_id
-            (children.setdefault(span.parent_id, []) if known else tops).append(span)
+            known = (each for each in span.parents if each in by_id and each != span.span_id)
+            parent = next(known, None)
+            (tops if parent is None else children.setdefault(parent, [])).append(span)
         seen: set[str] = set()
         yield from _descend(tops, children, seen)
         for span in self.spans:  # only in a circle of parents are spans left
@@ -69,7 +70,7 @@ class Trace:
 def _descend(
     tops: list[StoredSpan], children: dict[str, list[StoredSpan]], seen: set[str]
 ) -> Iterator[Branch]:
-    stack = [Branch(top, (), bool(top.parent_id)) for top in reversed(tops)]
+    stack = [Branch(top, (), not top.is_root) for top in reversed(tops)]
     while stack:
         branch = stack.pop()
         span, lasts, _ = branch
@@ -114,7 +115,7 @@ class TraceSummary:
 
     def _name(self, span: StoredSpan, *, earliest: bool) -> None:
         """A trace is called as its root is; until that has ended, as its first span."""
-        root = not span.parent_id
+        root = span.is_root
         if root or (earliest and not self._has_root):
             service = span.resource.get("service.name")
             self.name, self.root_failed = span.name, span.failed
