@@ -8,11 +8,9 @@ import anthropic
 from anthropic import types
 
 from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
-from tests.conformance.stainless_doors import DOORS, GAPS, Route
-from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode, listed
+from tests.conformance.stainless_doors import ALL, DOORS, EARLY, GAPS, STREAM, Route
+from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, listed
 from tests.conformance.visits import entered, now
-from tests.provider import SCENARIOS
-from tests.provider.fixtures import NEVER_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,17 +41,17 @@ def _clients(provider: Provider, colour: str) -> Mapping[str, Any]:
     prefix = "" if colour == "sync" else "Async"
     plain = getattr(anthropic, f"{prefix}Anthropic")
     common: dict[str, Any] = {"base_url": provider.root, "max_retries": 0}
-    clouds = {name: (getattr(anthropic, prefix + _CLOUDS[name][0]), name) for name in _SERVED}
     return {
         "plain": plain(api_key=KEY, **common),
         "retrying": plain(api_key=KEY, **(common | {"max_retries": 1})),
-        **{name: make(**common, **_CLOUDS[name][1]) for name, (make, _) in clouds.items()},
+        **{
+            name: getattr(anthropic, prefix + _CLOUDS[name][0])(**common, **_CLOUDS[name][1])
+            for name in _SERVED
+        },
     }
 
 
 # ------------------------------------------------------------------------------------- endpoints
-
-STREAM = Mode("stream", {"stream": True}, stream=True)
 
 
 def _refused(cell: Cell) -> dict[str, Any]:
@@ -188,27 +186,25 @@ def _used(usage: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------- blocks
 
-_ALL = [name for name in SCENARIOS if name not in NEVER_DONE and not name.startswith("retry-")]
 _SOME = (
     "ok, tools, tools-shuffled, reasoning, refusal, cached, length, nousage, null-choices,"
     "null-delta, future, gzip, cut, error-event, err400, err502-page, error-200"
 )
-_EARLY = "exhausted in with, closed early, left with, dropped, closed unread, dropped unread"
 
 _BLOCKS = (
-    Block("messages", "create", _ALL),
+    Block("messages", "create", ALL),
     Block("messages", "parse, raw, streaming, post", _SOME),
     # Calls that take turns the client itself puts together wrongly.
-    Block("messages", "helper", [name for name in _ALL if name != "tools-shuffled"]),
+    Block("messages", "helper", [name for name in ALL if name != "tools-shuffled"]),
     Block("messages", "final, texts", "ok, tools, reasoning, refusal, cached, cut, err400"),
     Block(
         "beta", "create, parse, raw, streaming, post, helper", "ok, tools, reasoning, cut, err400"
     ),
     Block("messages", "raw unparsed, lines, bytes, unread", "ok, err400"),
     Block(
-        "messages", "create, raw, streaming, helper, post", "ok, tools, reasoning", "stream", _EARLY
+        "messages", "create, raw, streaming, helper, post", "ok, tools, reasoning", "stream", EARLY
     ),
-    Block("beta", "create, helper", "ok", "stream", _EARLY),
+    Block("beta", "create, helper", "ok", "stream", EARLY),
     Block("messages", "create, raw, streaming, helper, post", "stalls", "stream", "cancelled"),
     *(
         Block("messages", "create, raw", "ok, tools, cached, err400", client=name)
@@ -221,7 +217,7 @@ _BLOCKS = (
         "ok, tools, reasoning, refusal, cached, length, future, cut, error-event, err400, err429",
         client="bedrock",
     ),
-    Block("invoke-anthropic", "create", "ok", "stream", _EARLY, client="bedrock"),
+    Block("invoke-anthropic", "create", "ok", "stream", EARLY, client="bedrock"),
     Block("messages", "create", "retry-429, retry-500", client="retrying"),
 )
 

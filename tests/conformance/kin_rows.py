@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conformance import openai_rows
 from tests.conformance.facts import KEY
-from tests.conformance.stainless_doors import DOORS, GAPS
+from tests.conformance.stainless_doors import ALL, DOORS, EARLY, GAPS
 from tests.conformance.table import WHOLE, Block, Gap, Library, Mode
-from tests.provider import SCENARIOS
-from tests.provider.fixtures import NEVER_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,9 +65,7 @@ def _endpoint(name: str) -> Endpoint:
     return replace(theirs, modes=_MODES) if name in _TEXTS else replace(theirs, modes=(WHOLE,))
 
 
-_ALL = [name for name in SCENARIOS if name not in NEVER_DONE and not name.startswith("retry-")]
 _SOME = "ok, tools, reasoning, cached, length, nousage, future, cut, error-event, err400, error-200"
-_EARLY = "exhausted in with, closed early, left with, dropped, closed unread, dropped unread"
 
 
 def library(name: str) -> Library:
@@ -83,11 +79,11 @@ def library(name: str) -> Library:
         endpoints={each: _endpoint(each) for each in names},
         doors={each: door for each, door in DOORS.items() if each != "post"},
         blocks=(
-            Block("chat", "create", _ALL, "whole, stream"),
+            Block("chat", "create", ALL, "whole, stream"),
             Block("chat", "create", "ok, usage-every-chunk", "stream without usage"),
             Block("chat", "raw, streaming", _SOME, "whole, stream"),
             Block("chat", "raw unparsed, lines, bytes, unread", "ok, err400", "whole, stream"),
-            Block("chat", "create, raw, streaming", "ok, tools", "stream", _EARLY),
+            Block("chat", "create, raw, streaming", "ok, tools", "stream", EARLY),
             Block("chat", "create", "stalls", "stream", "cancelled"),
             Block("chat", "create", "retry-429, retry-500", "whole, stream", client="retrying"),
             Block(others, "create, raw", "ok, nousage, future, cut, err400"),

@@ -10,11 +10,9 @@ from openai import types
 
 from tests.conformance.facts import ANSWERS, KEY, PROMPT, USAGE, said
 from tests.conformance.plain import call_of_the_future
-from tests.conformance.stainless_doors import DOORS, GAPS, Route
+from tests.conformance.stainless_doors import ALL, DOORS, EARLY, GAPS, STREAM, Route
 from tests.conformance.table import WHOLE, Block, Cell, Door, Endpoint, Gap, Library, Mode
 from tests.conformance.visits import entered, now
-from tests.provider import SCENARIOS
-from tests.provider.fixtures import NEVER_DONE
 from tests.provider.openai_wire.media import PNG
 
 if TYPE_CHECKING:
@@ -49,7 +47,6 @@ def _clients(provider: Provider, colour: str) -> Mapping[str, Any]:
 
 # ------------------------------------------------------------------------------------- endpoints
 
-STREAM = Mode("stream", {"stream": True}, stream=True)
 WITH_USAGE = Mode(
     "stream", {"stream": True, "stream_options": {"include_usage": True}}, stream=True
 )
@@ -244,7 +241,6 @@ def _shown(value: Any) -> str:
 
 _TEXTS = "chat, responses, completions"
 _OTHERS = "embeddings, moderations, images, image-edits, speech, transcriptions, translations"
-_ALL = [name for name in SCENARIOS if name not in NEVER_DONE and not name.startswith("retry-")]
 _SOME = (
     "ok, tools, tools-shuffled, reasoning, refusal, cached, choices, length, nousage, null-choices,"
     "null-delta, future, gzip, cut, error-event, failed, err400, err502-page, error-200"
@@ -253,10 +249,9 @@ _FEW = (
     "ok, cached, nousage, null-usage, null-choices, future, filtered, gzip, cut, surrogates,"
     " err400, err401, err429, err502-page, error-200, hang, cut-headers"
 )
-_EARLY = "exhausted in with, closed early, left with, dropped, closed unread, dropped unread"
 
 _BLOCKS = (
-    Block(_TEXTS, "create", _ALL, modes="whole, stream"),
+    Block(_TEXTS, "create", ALL, modes="whole, stream"),
     Block("chat, completions", "create", "ok, tools, usage-every-chunk", "stream without usage"),
     Block("chat, responses", "parse, raw, streaming, post", _SOME, modes="whole, stream"),
     Block("chat, responses", "helper", _ACCUMULATED + ", cut, err400", "stream"),
@@ -267,13 +262,13 @@ _BLOCKS = (
         "create, raw, streaming, helper, post",
         "ok, tools, reasoning, choices",
         "stream",
-        _EARLY,
+        EARLY,
     ),
     Block(_TEXTS, "create, raw, streaming, helper, post", "stalls", "stream", "cancelled"),
     Block(_OTHERS, "create", _FEW, modes="whole, stream"),
     Block("transcriptions", "create", "ok, filtered, gzip, cut, err400, error-200", "plain text"),
     Block(_OTHERS, "raw, streaming, lines, bytes, unread, raw unparsed", "ok, err400"),
-    Block("images, image-edits, transcriptions", "create", "ok", "stream", _EARLY),
+    Block("images, image-edits, transcriptions", "create", "ok", "stream", EARLY),
     Block("chat, embeddings", "create", "azure, ok, err401", client="azure", modes="whole, stream"),
     Block("chat, embeddings", "create", "ok, err400", client="module", colours=("sync",)),
     Block("chat, responses, embeddings", "create", "retry-429, retry-500", client="retrying"),
