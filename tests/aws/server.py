@@ -41,7 +41,8 @@ REQUEST_BYTES = 5 * 1024 * 1024
 SPANS = 10_000
 SPAN_BYTES = 200 * 1024
 RESOURCE_BYTES = 16 * 1024
-EVENT_BYTES = 1024 * 1024
+EVENT_BYTES = LOGS_BYTES = 1024 * 1024
+"""Of one event; of a request AWS's own distribution sends no more, either."""
 PAST, FUTURE, SPREAD = 14 * 86_400, 2 * 3_600, 86_400
 SKEW = 300
 
@@ -193,6 +194,8 @@ def check_traces(message: Any, now: float) -> None:
 
 
 def check_logs(message: Any, headers: Mapping[str, str]) -> None:
+    if message.ByteSize() > LOGS_BYTES:
+        raise Refusal(413, "RequestEntityTooLarge", "Request exceeds 1 MB")
     if not headers.get("x-aws-log-group") or not headers.get("x-aws-log-stream"):
         raise Refusal(400, "InvalidParameterException", "x-aws-log-group and -stream are required")
     for group in message.resource_logs:

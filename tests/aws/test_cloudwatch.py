@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import propagate
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, TraceFlags
 
 import genai_otel
 from genai_otel import Destination
+from genai_otel.destinations import otlp
+from genai_otel.destinations.dialects import aws as dialect
 from genai_otel.destinations.xray import HEADER
-from tests.aws.server import Aws, Key
+from tests.aws.server import EVENT_BYTES, Aws, Key
 from tests.receiver import attributes
 
 if TYPE_CHECKING:
@@ -135,6 +140,17 @@ def test_what_is_long_stays_below_the_limits(aws: Aws, provider: Provider) -> No
     assert genai_otel.shutdown(30)
     assert aws.refused == []
     assert len(aws.spans()) == len(aws.events()) == 31
+
+
+def test_a_conversation_of_very_many_turns() -> None:
+    """Short texts take more in protobuf than in JSON: the event stays below its limit, too."""
+    turns = [{"role": "user", "parts": [{"type": "text", "content": ""}]}] * 60_000
+    facts = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": json.dumps(turns)}
+    context = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
+    one = ReadableSpan("chat", context, resource=Resource({}), attributes=facts, end_time=2)
+    (event,) = dialect.log_records(one)
+    assert 500_000 < len(otlp.log_record(event)) < EVENT_BYTES
+    assert "left out" in str(event.body)
 
 
 def test_wrong_keys_deliver_nothing_and_say_so(

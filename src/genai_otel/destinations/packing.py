@@ -14,13 +14,15 @@ _HEAD = 4096  # resource and scope, about
 
 
 def packed(parcels: Sequence[Parcel], limits: Limits) -> Iterator[list[Parcel]]:
-    """As many as one request may have; one that is too large by itself goes alone."""
+    """As many, of one signal, as a request may have; what is too large by itself goes alone."""
     request: list[Parcel] = []
-    room = limits.request_bytes - _HEAD
+    logs = bool(parcels) and parcels[0].signal == "logs"
+    most = (limits.logs_bytes if logs else limits.request_bytes) - _HEAD
+    room = most
     for parcel in parcels:
         if request and (parcel.size > room or len(request) >= limits.request_spans):
             yield request
-            request, room = [], limits.request_bytes - _HEAD
+            request, room = [], most
         request.append(parcel)
         room -= parcel.size
     if request:

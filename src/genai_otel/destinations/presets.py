@@ -63,6 +63,7 @@ class Limits:
     """What is sent at most: bytes before compression, and seconds for one request."""
 
     request_bytes: int = MIB
+    logs_bytes: int = MIB
     request_spans: int = 512
     span_bytes: int = 256 * KIB
     attribute_bytes: int = 64 * KIB
