@@ -491,6 +491,29 @@ def test_exporters_run_on_a_worker_and_quietly() -> None:
     assert delivery.counts.late == 1
 
 
+def test_much_that_is_queued_at_the_end_is_counted_at_once(deliver: Any) -> None:
+    delivery = deliver(f"http://127.0.0.1:{closed_port()}", delay=60.0)
+    give(delivery, *(span("s", k="v" * 100) for _ in range(20_000)))
+    delivery.close(time.monotonic() - 1)
+    assert until(lambda: delivery.join(0))
+    assert delivery.counts.dropped() == {"shutdown": 20_000}
+
+
+def test_a_gauge_that_flushes() -> None:
+    """Metrics are collected on the worker, which cannot wait for itself."""
+    delivery = Delivery("given", ExporterChannel(Exporter()), delay=0.01)
+    told: list[bool] = []
+
+    def collect() -> None:
+        told.append(flush(delivery, 30))
+
+    delivery.measure_with(collect)
+    began = time.monotonic()
+    assert flush(delivery, 30)
+    assert (told, time.monotonic() - began < 20) == ([False], True)
+    assert end(delivery)
+
+
 def test_who_is_stuck_is_waited_for_once() -> None:
     """A provider's own shutdown closes us, too; ours comes after it."""
     going = threading.Event()

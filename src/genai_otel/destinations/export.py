@@ -177,7 +177,9 @@ class Delivery:
     def ticket(self, deadline: float) -> Ticket:
         """Takes its place behind all that is queued now; ``deadline`` is a ``monotonic`` time."""
         ticket = Ticket(deadline, self.counts.lost.total())
-        within = self._turner == threading.get_ident()  # a filter that flushes: it cannot wait
+        # A filter that flushes, a gauge that does: they cannot wait for themselves.
+        within = threading.current_thread() is self._thread
+        within = within or self._turner == threading.get_ident()
         if within or self._closed:
             ticket.ok = not within and not self._held
             _open(ticket.arrived)
@@ -330,6 +332,9 @@ class Delivery:
         """One batch on its way, as one request of each signal, or several."""
         parcels: dict[str, list[Parcel]] = {}
         try:
+            if monotonic() >= self._courier.end_by:
+                self._ledger.lose("undelivered", len(batch), "not delivered before the end")
+                return
             for span, _ in batch:
                 for parcel in self._parcels(span):
                     parcels.setdefault(parcel.signal, []).append(parcel)
