@@ -128,7 +128,7 @@ suite: $(VENV)/.has-dev $(VENV)/.has-model
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
 
-hosts: .venvs/hosts/.has-hosts ## a Celery worker, a Jupyter kernel, gevent, AWS's credentials by moto
+hosts: .venvs/hosts/.has-hosts ## Celery, Jupyter, gevent, Lambda's runtime, AWS's credentials by moto
 	.venvs/hosts/bin/python -m pytest -q tests/hosts tests/aws/test_xray.py
 
 # What docs/privacy.md promises, shown.
