@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,3 +105,25 @@ def test_a_plan_and_a_tools_answer(genai_otel_capture: Capture, provider: Provid
     assert [turn["role"] for turn in said] == ["system", "user", "assistant", "tool", "tool"]
     assert said[3]["parts"][0]["id"] == said[2]["parts"][0]["id"] == "call_weather"
     client._client_wrapper.httpx_client.httpx_client.close()
+
+
+@pytest.mark.parametrize("kind", ["BedrockClient", "BedrockClientV2", "SagemakerClientV2"])
+def test_through_aws(genai_otel_capture: Capture, provider: Provider, kind: str) -> None:
+    pytest.importorskip("boto3")
+    keys = {"aws_access_key": "AKIDEXAMPLE", "aws_secret_key": "secret"}
+    client = getattr(cohere, kind)(aws_region="us-east-1", **keys)
+    sending = client._client_wrapper.httpx_client.httpx_client
+
+    def astray(request: Any) -> None:
+        """Behind the client's own hook: loopback stands for AWS."""
+        request.url = request.url.copy_with(scheme="http", netloc=provider.root[7:].encode())
+
+    sending.event_hooks = {"request": [*sending.event_hooks["request"], astray]}
+    asked = {"message": "Hello"} if "V2" not in kind else {"messages": ASKED["messages"]}
+    with suppress(Exception):  # what comes back is not what this version would want
+        client.chat(model="cohere.ok", **asked)
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_PROVIDER_NAME] == f"aws.{kind.partition('Client')[0].lower()}"
+    assert names.SERVER_ADDRESS not in told
+    assert provider.requests[-1].headers["authorization"].startswith("AWS4-HMAC-SHA256")
+    sending.close()

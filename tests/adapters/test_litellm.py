@@ -132,6 +132,27 @@ def test_other_functions(
     assert responded[names.GEN_AI_USAGE_OUTPUT_TOKENS] == 8
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_media_and_moderation(
+    genai_otel_capture: Capture, provider: Provider, way: dict[str, Any], later: bool
+) -> None:
+    def go(name: str, **asked: Any) -> Any:
+        function = getattr(litellm, f"a{name}" if later else name)
+        asked = {"model": "openai/ok", **way, **asked}
+        return asyncio.run(function(**asked)) if later else function(**asked)
+
+    go("image_generation", prompt="A dot")
+    go("speech", input="Hello", voice="alloy")
+    go("transcription", file=("sound.wav", b"RIFF....WAVE"))
+    go("moderation", input="Hello")
+    *told, judged = _told(genai_otel_capture)
+    assert len(provider.requests) == len(told) + 1 == 4
+    assert judged[names.GEN_AI_GUARDRAIL_RESULT_TYPE] == "allow"
+    assert [each[names.GEN_AI_OUTPUT_TYPE] for each in told] == ["image", "speech", "text"]
+    assert {each[names.GEN_AI_REQUEST_MODEL] for each in told} == {"ok"}
+    assert {each[names.GEN_AI_PROVIDER_NAME] for each in told} == {"openai"}
+
+
 def test_a_stream_of_responses(genai_otel_capture: Capture, way: dict[str, Any]) -> None:
     stream = litellm.responses(model="openai/ok", input="Hello", stream=True, **way)
     kind = type(stream)

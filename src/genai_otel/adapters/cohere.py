@@ -47,8 +47,23 @@ _ROLES = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "t
 
 
 def _origin(given: Json, op: Operation) -> None:
-    op.provider = "cohere"
-    op.host, op.port = address(given["self"]._client_wrapper.get_base_url())  # noqa: SLF001 - here
+    wrapper: Any = given["self"]._client_wrapper  # noqa: SLF001 - nowhere else
+    service = _aws_service(wrapper)
+    if service is None:
+        op.provider = "cohere"
+        op.host, op.port = address(wrapper.get_base_url())
+    else:  # which only addresses what it sends
+        op.provider = f"aws.{service}"
+
+
+def _aws_service(wrapper: Any) -> str | None:
+    """Clients of Bedrock and SageMaker are Cohere's own, with a hook that rewrites each request."""
+    sending = getattr(wrapper.httpx_client.httpx_client, "event_hooks", {})
+    for hook in sending.get("request", ()):
+        if hook.__module__ == "cohere.aws_client":
+            held = dict(zip(hook.__code__.co_freevars, hook.__closure__ or (), strict=False))
+            return str(held["service"].cell_contents)
+    return None
 
 
 def _ask(given: Json, op: Operation) -> None:

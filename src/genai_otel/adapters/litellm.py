@@ -1,11 +1,13 @@
-"""LiteLLM: chat, text completion, responses, embeddings and reranking, over any provider.
+"""LiteLLM: chat, text completion, responses, embeddings, reranking, images, speech, transcripts.
 
 It owns the call: the client that it uses below joins it. Its callbacks are left alone. Newer
-versions hand calls over to ``litellm.main``; both are observed, and the inner one joins.
+versions hand calls over to ``litellm.main``; both are observed, and the inner one joins. Moderation
+is OpenAI's client alone, which is recorded by itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
 from .cohere import question, ranks
+from .openai import ROUTES
 
 if TYPE_CHECKING:
     from genai_otel.engine.adapter import Patch
@@ -127,11 +130,17 @@ _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
 _RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)
 
 
-def _both(place: str, name: str, reader: Reader) -> tuple[Patch, Patch]:
+_IMAGE, _SPEECH, _TRANSCRIPT = (
+    replace(ROUTES[route], model=_model)
+    for route in ("/images/generations", "/audio/speech", "/audio/transcriptions")
+)
+
+
+def _both(place: str, name: str, reader: Reader, flag: str = "") -> tuple[Patch, Patch]:
     """A function and its asynchronous twin, which calls it with a flag: that is no other call."""
 
     def plain(given: Json) -> Reader | None:
-        return None if given.get(f"a{name}") is True else reader
+        return None if given.get(flag or f"a{name}") is True else reader
 
     method = partial(function, origin=_origin, optional=True)
     return method(f"{place}:{name}", plain), method(f"{place}:a{name}", reader)
@@ -148,6 +157,9 @@ ADAPTER = Adapter(
         *_both("litellm.main", "embedding", _EMBED),
         *_both("litellm.responses.main", "responses", _RESPONSE),
         *_both("litellm.rerank_api.main", "rerank", _RERANK),
+        *_both("litellm.images.main", "image_generation", _IMAGE, "aimg_generation"),
+        *_both("litellm.main", "speech", _SPEECH),
+        *_both("litellm.main", "transcription", _TRANSCRIPT),
         *_both("litellm.chat_completions.dispatch", "completion", _CHAT),
         *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
         *_both("litellm.responses.dispatch", "responses", _RESPONSE),
