@@ -6,27 +6,21 @@ conversation is taken from what the server tells of it, which is what the model 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.families.sessions import Session, sessions
 from genai_otel.engine.read import Json, address, fields, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Operation, Turn, cut, media, text, tool_call, tool_result
+from genai_otel.record import Kind, Operation, cut, media, text, tool_call, tool_result
 
 from . import _openai_wire as wire
+from ._turns import LONGEST, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from genai_otel.engine.adapter import Patch
     from genai_otel.engine.families.stainless import Provider
     from genai_otel.record import Message, Part
 
-TURNS_KEPT = 100
-"""The newest turns of a session that are told, and of its messages as many."""
-LONGEST = 20_000
-"""Characters of one message's text; what is longer is not kept for the whole of a session."""
 _PARAMS = {"temperature": "temperature", "max_output_tokens": "max_tokens",
            "max_response_output_tokens": "max_tokens"}  # fmt: skip
 _ENDS = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
@@ -36,21 +30,12 @@ _CONFIGURED = frozenset({"session.created", "session.updated"})
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
-class Turns:
+class _Turns(Turns):
     """The conversation of one session: what was said, what was used, and its turns."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._said: deque[Message] = deque(maxlen=TURNS_KEPT)
-        self._reply: list[Message] = []
-        self._turns: deque[Turn] = deque(maxlen=TURNS_KEPT)
-        self._count = 0
-        self._heard = self._spoken = 0
+        super().__init__(op)
         self._committed: tuple[Any, int] = (None, 0)
-
-    def quick(self, _event: Any) -> bool | None:
-        """There is no common form."""
-        return None
 
     def sent(self, event: Any) -> None:
         """Audio is told by its size alone; a response that brings its own input, by that."""
@@ -166,31 +151,11 @@ class Turns:
             reply["finish_reason"] = reason
         self._reply = [reply]
 
-    def _say(self, message: Message) -> None:
-        self._forget_reply()
-        self._said.append(message)
-
-    def _forget_reply(self) -> None:
-        """The reply so far is no more the last thing that was said."""
-        for reply in self._reply:
-            self._said.append({"role": reply["role"], "parts": reply["parts"]})
-        self._reply = []
-
-    def _turn(self, kind: str, facts: Mapping[str, Any]) -> None:
-        self._count += 1
-        self._turns.append(Turn(kind, facts))
-
     def _one(self) -> Operation:
         """A record of one response alone, to be read as any other."""
         one = Operation(self._op.kind)
         one.capture = self._op.capture
         return one
-
-    def close(self) -> None:
-        op = self._op
-        op.turns = list(self._turns)
-        op.details = {**(op.details or {}), "turns": self._count}
-        op.input, op.output = list(self._said), self._reply
 
 
 def _size(audio: Any) -> int:
@@ -272,7 +237,7 @@ def patches(provider: Provider) -> tuple[Patch, ...]:
         op.provider = provider(client, op.host or "", op.port)
 
     def at(place: str, kind: Kind, name: str) -> tuple[Patch, ...]:
-        reader = Reader(kind, _nothing, _nothing, stream=Turns)
+        reader = Reader(kind, _nothing, _nothing, stream=_Turns)
         session = Session(reader, origin, _lost, _fine, _reopens)
         manager = f"openai.resources.{place}:{{}}{name}ConnectionManager"
         return (

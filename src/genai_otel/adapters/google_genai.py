@@ -35,7 +35,7 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import GEMINI, read_usage
 
-from . import _google_interactions
+from . import _google_interactions, _google_live
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -292,5 +292,6 @@ ADAPTER = Adapter(
         function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
         function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
         *_google_interactions.patches(_origin),
+        *_google_live.patches(_origin),
     ),
 )

@@ -124,13 +124,12 @@ async def _watched_async(inner: AsyncIterable[Any], call: Call, keep: Any) -> As
 def around(
     holder: Any,
     methods: Sequence[str],
-    before: Callable[[tuple[Any, ...]], None] | None,
+    before: Callable[[tuple[Any, ...], dict[str, Any]], None] | None,
     after: Callable[[BaseException | None, Any], None],
 ) -> Callable[[], None]:
     """Calls ``before`` and ``after`` around these methods of ``holder``.
 
-    ``before`` is given the arguments, those by position; ``after`` what was raised, and what was
-    returned.
+    ``before`` is given the arguments; ``after`` what was raised, and what was returned.
 
     The stand-ins lie on the instance, until what is returned here is called. They hold ``holder``,
     so that it takes the garbage collector to find it; nothing else does.
@@ -167,7 +166,7 @@ def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original, _SHOWN, ())
     def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
-            contained(before, args)
+            contained(before, args, kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
@@ -183,7 +182,7 @@ def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
     @wraps(original, _SHOWN, ())
     async def call(*args: Any, **kwargs: Any) -> Any:
         if before is not None:
-            contained(before, args)
+            contained(before, args, kwargs)
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:

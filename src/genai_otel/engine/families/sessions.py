@@ -9,13 +9,14 @@ Nothing in between runs in its context: what the host does there is no part of i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.observe import OPEN
+from genai_otel.engine.steps import manage
 from genai_otel.engine.streams import around
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 
     from genai_otel.engine.adapter import Reader
     from genai_otel.engine.observe import Call, Observer
+    from genai_otel.engine.read import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """How the sessions of one library are read.
 
-    ``origin`` is given the manager: who serves, and the model asked for. ``reader.stream`` is a
-    ``Conversation``, given what ``sends`` is called with and what ``receives`` returns. ``waits``
-    is the method that raises when the connection is lost. ``lost`` tells whether an error says so,
-    and ``fine`` whether that was in good order. ``reopens``: whether the client would open another
-    connection by itself.
+    ``origin`` is given the manager, or the arguments of what makes a block: who serves, and the
+    model asked for. ``reader.stream`` is a ``Conversation``, given what the methods of ``sends``
+    are called with (the first argument, or all of them by name) and what ``receives`` returns.
+    ``waits`` is the method that raises when the connection is lost. ``lost`` tells whether an error
+    says so, and ``fine`` whether that was in good order. ``reopens``: whether the client would open
+    another connection by itself.
     """
 
     reader: Reader
@@ -43,7 +46,7 @@ class Session:
     lost: Callable[[BaseException], bool]
     fine: Callable[[BaseException], bool]
     reopens: Callable[[Any], bool]
-    sends: str = "send"
+    sends: tuple[str, ...] = ("send",)
     receives: str = "parse_event"
     waits: str = "recv_bytes"
 
@@ -72,14 +75,37 @@ def _begin(
     session: Session, observer: Observer, args: tuple[Any, ...], _kwargs: dict[str, Any]
 ) -> Call | None:
     guard = observer.guard
-    return guard.run(_open, session, observer, args[0]) if guard.enabled else None
+    return guard.run(_open, session, observer, args[0], {}) if guard.enabled else None
 
 
-def _open(session: Session, observer: Observer, manager: Any) -> Call | None:
+def _open(session: Session, observer: Observer, owner: Any, request: Json) -> Call | None:
     op = Operation(session.reader.kind)
     op.turns = ()  # so that nothing is told before the end
-    observer.guard.run(session.origin, manager, op)
-    return observer.open(session.reader, op, {})
+    observer.guard.run(session.origin, owner, op)
+    return observer.open(session.reader, op, request)
+
+
+def block(target: str, session: Session, *names: str) -> Patch:
+    """The patch of a method that makes a block, as ``contextlib`` has them, with the connection.
+
+    ``names`` are those of its arguments by position, itself the first.
+    """
+
+    def stand_in(original: Any, observer: Observer) -> Any:
+        guard = observer.guard
+
+        @wraps(original)
+        def connect(*args: Any, **kwargs: Any) -> Any:
+            made = original(*args, **kwargs)
+            if guard.enabled:
+                given = {**dict(zip(names, args, strict=False)), **kwargs}
+                opening = partial(guard.run, _open, session, observer, given, given)
+                guard.run(manage, made, opening, partial(_settle, session))
+            return made
+
+        return connect
+
+    return Patch(target, stand_in, optional=True)
 
 
 def _settle(session: Session, call: Call, connection: Any) -> None:
@@ -94,17 +120,17 @@ class _Watch:
         self._error: BaseException | None = None
         OPEN.add(call, self)
         self._key = call.key
-        sending = around(connection, (session.sends,), self._sent, _nothing)
+        sending = around(connection, session.sends, self._sent, _nothing)
         receiving = around(connection, (session.receives,), None, self._received)
         waiting = around(connection, (session.waits,), None, self._waited)
         closing = around(connection, ("close",), None, self._closed)
         call.release = lambda: (sending(), receiving(), waiting(), closing())[0]
         OPEN.hold(call, connection)
 
-    def _sent(self, args: tuple[Any, ...]) -> None:
+    def _sent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call = OPEN.get(self._key)
-        if call is not None and args:
-            call.noted(args[0])
+        if call is not None:
+            call.noted(args[0] if args else kwargs)
 
     def _received(self, error: BaseException | None, event: Any) -> None:
         call = OPEN.get(self._key)

@@ -340,7 +340,7 @@ class _Body:
         closing = around(response, ("close", "aclose"), None, self._closed)
         return lambda: (reading(), closing())[0]
 
-    def _begun(self, _args: tuple[Any, ...]) -> None:
+    def _begun(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
         self._reading = True
 
     def _read(self, error: BaseException | None, _result: Any) -> None:
