@@ -29,13 +29,14 @@ TESTS_anthropic-1 := -k anthropic tests/conformance tests/test_mutations.py test
 TESTS_anthropic-0 := $(TESTS_anthropic-1)
 TESTS_kin-older := -k "groq or together" tests/conformance tests/test_mutations.py tests/adapters/test_openai_kin.py
 TESTS_langchain-0 := tests/test_langchain.py
-TESTS_chroma-1 := tests/test_stores.py
+TESTS_chroma-1 := -k "test_stores or chroma" tests/test_stores.py tests/test_canaries.py
 TESTS_s3 := tests/test_uploads.py
 # These clients warn of their own doings, which would be errors here.
-TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/conformance
+TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/conformance tests/test_canaries.py
 TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conformance
 # Heavy ones, which the newest clients need not live with.
-TESTS_others := -W ignore tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
+TESTS_others := -W ignore -k "adapters or xai or voyage or vertexai or watsonx" tests/test_canaries.py \
+	tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
 	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1

@@ -12,6 +12,7 @@ import json
 from contextlib import suppress as ignoring
 from typing import TYPE_CHECKING, Any
 
+from tests import canary_servers
 from tests.conformance import libraries as conformance
 from tests.conformance.share import shared
 from tests.conformance.table import Cell, cells
@@ -57,9 +58,6 @@ WITHOUT = {
     "llama_cpp": "runs a model of some size in this process; read from its documents only",
     "vllm": "needs a GPU; read from its documents only",
     "transformers": "in an environment of its own: tests/adapters/test_more_clients.py",
-    "vertexai": "in an environment of its own, with a server of its own: tests/adapters",
-    "watsonx": "in an environment of its own, with a server of its own: tests/adapters",
-    "xai_sdk": "in an environment of its own, with a server of its own: tests/adapters",
 }
 """Libraries that are not asked here, each with the reason."""
 
@@ -260,6 +258,9 @@ def _qdrant(_provider: Provider) -> None:
 
 OWN: dict[str, Callable[[Provider], None]] = {
     **{name: _like_openai(name) for name in ("groq", "together", "fireworks", "cerebras")},
+    "xai_sdk": lambda _: canary_servers.xai(canary),
+    "vertexai": lambda _: canary_servers.vertexai(canary),
+    "watsonx": lambda _: canary_servers.watsonx(canary),
     "voyageai": _voyage,
     "replicate": _replicate,
     "langchain": _langchain,

@@ -158,6 +158,13 @@ def test_what_others_write_is_not_lost(receiver: Receiver) -> None:
     assert [(e.name, attributes(e)) for e in span.events] == [("paid", {"how": "by [OPENAI_KEY]"})]
 
 
+CONTENT_OF_OTHERS = (
+    "input.value", "llm.input_messages.0.message.content", "gen_ai.prompt.0.content",
+    "gen_ai.completion", "traceloop.entity.input", "http.request.header.authorization", "url.query",
+    "http.target", "db.query.text", "retrieval.documents.0.document.content", "tool.parameters",
+)  # fmt: skip
+
+
 def test_spans_of_others_that_a_filter_lets_through(receiver: Receiver) -> None:
     provider = TracerProvider()
     to = Destination("otlp", endpoint=receiver.url, filter=lambda _: True)
@@ -166,6 +173,8 @@ def test_spans_of_others_that_a_filter_lets_through(receiver: Receiver) -> None:
     with tracer.start_as_current_span(f"GET {secret()}") as span:
         span.set_attribute("url.full", f"https://ann:pw@x.example/?key={secret()}")
         span.set_attribute(names.EXCEPTION_MESSAGE, canary())
+        for name in CONTENT_OF_OTHERS:
+            span.set_attribute(name, canary(name))
         span.record_exception(ValueError(canary()))
     assert not leaked(receiver, "none")
 

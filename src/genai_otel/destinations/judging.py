@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from genai_otel.privacy import ContentPolicy
 
 _RESOURCES_KEPT = 64
+# What other libraries call prompts, replies, addresses with their queries, headers and statements.
+_CONTENT_OF_OTHERS = re.compile(
+    r"gen_ai\.(?:prompt|completion)(?:\.\d.*)?|(?:input|output)\.value|input|output"
+    r"|llm\.(?:input_messages|output_messages|prompts|completions|prompt_template|tools).*"
+    r"|(?:embedding|retrieval|reranker|tool|document)\..*(?:text|documents|content|query|parameters)"
+    r"|traceloop\.entity\.(?:input|output)|ai\.(?:prompt|response|toolCall).*"
+    r"|langfuse\..*\.(?:input|output)|mlflow\.span(?:Inputs|Outputs)|.*all_messages.*"
+    r"|http\.(?:request|response)\.header\..*|url\.(?:full|query)|http\.(?:url|target)"
+    r"|db\.(?:statement|query\.text|query\.parameter.*)"
+)
 
 
 class Judge:
@@ -44,6 +55,7 @@ class Judge:
     ) -> None:
         self._same, self._stored = policy == recorded, recorded is None
         self._said, self._more = said, more
+        self._withholds = policy.messages == "none"
         uploaded = recorded is None or recorded.uploads
         self._gate = Gate(policy.without_functions() if self._same else policy, uploaded=uploaded)
         self._resources: dict[int, tuple[Resource, Resource]] = {}
@@ -52,11 +64,13 @@ class Judge:
         """The span as it may go there."""
         if self._same and type(span) is Recorded:
             return span
-        gate = self._gate
+        gate, found = self._gate, attributes_of(span)
+        if self._withholds:
+            found = {k: v for k, v in found.items() if not _CONTENT_OF_OTHERS.fullmatch(k)}
         description = span.status.description
         return changed(
             span,
-            gate.attributes(attributes_of(span)),
+            gate.attributes(found),
             name=gate.word(span.name),
             events=[
                 changed_event(each, gate.attributes(each.attributes or {}), gate.word(each.name))

@@ -127,7 +127,7 @@ def media(modality: str, source: str, mime_type: str | None = None) -> Media:
     if mime_type:
         part["mime_type"] = mime_type
     if source:
-        part["size"] = len(source) * 3 // 4
+        part["size"] = len(source) * 3 // 4 - source[-2:].count("=")
         _told_apart(part, source, source.encode("ascii", "replace"))
     return part
 

@@ -1,0 +1,146 @@
+"""Libraries with a server of their own, which answers with planted words: see `canary_rows`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from concurrent import futures
+from contextlib import contextmanager
+from contextlib import suppress as ignoring
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.receiver import certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Canary = Callable[[str], str]
+
+
+@contextmanager
+def _served(add: Callable[[Any], None]) -> Iterator[str]:
+    """A gRPC server's address."""
+    import grpc
+
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    add(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None)
+
+
+def xai(canary: Canary) -> None:
+    import grpc
+    from xai_sdk import chat as said
+
+    from tests.adapters import test_xai_sdk as its
+
+    class Chats(its.chat_pb2_grpc.ChatServicer):
+        def GetCompletion(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's
+            if request.model == "refused":
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, canary("error"))
+            outputs = [its._output(canary("text"), canary("reasoning"))]
+            return its.chat_pb2.GetChatCompletionResponse(outputs=outputs, **its.HEAD)
+
+        def GetCompletionChunk(self, _request: Any, _context: Any) -> Iterator[Any]:  # noqa: N802
+            for piece in (its._piece(thought=canary("thought")), its._piece(canary("chunk"))):
+                yield its.chat_pb2.GetChatCompletionChunk(outputs=[piece], **its.HEAD)
+
+    def ask(given: Any, model: str) -> Any:
+        made = given.chat.create(model=model, user=canary("user"))
+        made.append(said.system(canary("system")))
+        made.append(said.user(canary("asked"), said.image(f"https://x.ai/?key={canary('query')}")))
+        return made
+
+    with (
+        _served(lambda server: its.chat_pb2_grpc.add_ChatServicer_to_server(Chats(), server)) as at,
+        its.client(at) as given,
+    ):
+        ask(given, its.MODEL).sample()
+        list(ask(given, its.MODEL).stream())
+        ask(given, its.MODEL).sample_batch(1)
+        with ignoring(Exception):
+            ask(given, "refused").sample()
+
+
+def vertexai(canary: Canary) -> None:
+    import grpc
+
+    from tests.adapters import test_vertexai as its
+
+    def generate(request: Any, context: Any) -> Any:
+        if "fail" in str(request):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, canary("error"))
+        return its.reply({"text": canary("text")})
+
+    def stream(_request: Any, _context: Any) -> Iterator[Any]:
+        yield its.reply({"text": canary("chunk")})
+
+    shapes = {
+        "request_deserializer": its.wire.GenerateContentRequest.deserialize,
+        "response_serializer": its.wire.GenerateContentResponse.serialize,
+    }
+    handlers = {
+        "GenerateContent": grpc.unary_unary_rpc_method_handler(generate, **shapes),
+        "StreamGenerateContent": grpc.unary_stream_rpc_method_handler(stream, **shapes),
+    }
+    handler = grpc.method_handlers_generic_handler(its.SERVICE, handlers)
+    its.vertexai.init(project="p", location="us-central1", credentials=its.AnonymousCredentials())
+    with _served(lambda server: server.add_generic_rpc_handlers((handler,))) as at:
+        model = its.model(at)
+        model.generate_content(canary("asked"))
+        list(model.generate_content(canary("asked"), stream=True))
+        model.start_chat().send_message(canary("asked"))
+        with ignoring(Exception):
+            model.generate_content(f"fail {canary('asked')}")
+
+
+def watsonx(canary: Canary) -> None:
+    from tests.adapters import test_watsonx as its
+
+    def chat(body: dict[str, Any]) -> Any:
+        return json.loads(json.dumps(its.chat(body)).replace("Hello.", canary("text")))
+
+    def chat_stream(body: dict[str, Any]) -> Any:
+        told = json.dumps(list(its.chat_stream(body))).replace("Hel", canary("chunk"))
+        return iter(json.loads(told))
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
+        patch.setitem(its.ROUTES, "chat", chat)
+        patch.setitem(its.ROUTES, "chat_stream", chat_stream)
+        _, context = certificate(Path(directory))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), its.Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            url = f"https://127.0.0.1:{server.server_port}"
+            given = its.ibm.Credentials(url=url, token="t", instance_id="openshift", version="5.2")
+            client = its.ibm.APIClient(given, verify=False)
+            for name in (its.MODEL, "refused"):
+                _ask_watsonx(its.model(client, name), canary)
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _ask_watsonx(model: Any, canary: Canary) -> None:
+    asked = [{"role": "system", "content": canary("system")}]
+    asked.append({"role": "user", "content": canary("asked")})
+    with ignoring(Exception):
+        model.chat(messages=asked)
+    with ignoring(Exception):
+        list(model.chat_stream(messages=asked))
+    with ignoring(Exception):
+        model.generate(prompt=canary("prompt"))
+    with ignoring(Exception):
+        list(model.generate_text_stream(prompt=canary("prompt")))
