@@ -232,7 +232,7 @@ def _chroma(_provider: Provider) -> None:
     )
     docs.query(query_embeddings=[[1.0, 0.0]], where={"k": {"$ne": canary("filter")}})
     docs.get(where_document={"$contains": canary("filter")})
-    docs.update(ids=["a"], documents=[canary("document")])
+    docs.update(ids=["a"], embeddings=[[0.0, 1.0]], documents=[canary("document")])
     with ignoring(Exception):
         docs.query(query_embeddings=[[1.0]], where={canary("key"): {"$bad": canary("filter")}})
 
