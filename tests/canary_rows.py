@@ -97,7 +97,7 @@ def unlisted() -> dict[str, Any]:
 
 # --------------------------------------------------------------------------- rows of conformance
 
-_STAINLESS = ("openai", "anthropic")
+_STAINLESS = ("openai", "anthropic", "groq", "together", "fireworks", "cerebras")
 Endings = tuple[str, ...]
 
 
@@ -125,27 +125,6 @@ def _visit(library: Library, cell: Cell, clients: Any, runner: asyncio.Runner) -
 
 
 # ------------------------------------------------------------------------------------ all others
-
-
-def _like_openai(name: str) -> Callable[[Provider], None]:
-    def ask(provider: Provider) -> None:
-        from tests.adapters.test_openai_kin import made
-
-        messages = planted([{"role": "system", "content": ""}, {"role": "user", "content": ""}])
-        with made(name, provider) as client:
-            for scenario, stream in itertools.product(ENDINGS, (False, True)):
-                with ignoring(Exception):
-                    reply = client.chat.completions.create(
-                        model=scenario,
-                        messages=messages,
-                        stream=stream,
-                        **unlisted(),
-                    )
-                    list(reply)
-                with ignoring(Exception):
-                    client.embeddings.create(model=scenario, input=canary("input"))
-
-    return ask
 
 
 def _voyage(_provider: Provider) -> None:
@@ -257,10 +236,10 @@ def _qdrant(_provider: Provider) -> None:
 
 
 OWN: dict[str, Callable[[Provider], None]] = {
-    **{name: _like_openai(name) for name in ("groq", "together", "fireworks", "cerebras")},
     "xai_sdk": lambda _: canary_servers.xai(canary),
     "vertexai": lambda _: canary_servers.vertexai(canary),
     "watsonx": lambda _: canary_servers.watsonx(canary),
+    "xllamacpp": lambda _: canary_servers.xllamacpp(canary),
     "voyageai": _voyage,
     "replicate": _replicate,
     "langchain": _langchain,

@@ -147,3 +147,27 @@ def _ask_watsonx(model: Any, canary: Canary) -> None:
     list(model.chat_stream(messages=_asked(canary)))
     model.generate(prompt=canary("prompt"))
     list(model.generate_text_stream(prompt=canary("prompt")))
+
+
+def xllamacpp(canary: Canary) -> None:
+    """With the small model of the demo, whatever it says."""
+    from scripts import local_model
+
+    why = local_model.why_not()
+    if why is not None:
+        pytest.skip(str(why))
+    import xllamacpp as library
+
+    params = library.CommonParams()
+    params.model.path = str(local_model.weights())
+    params.n_ctx, params.n_parallel, params.embedding = 512, 1, True
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    server = library.Server(params)
+    asked = {"messages": _asked(canary), "max_tokens": 2, "user": canary("user")}
+    server.handle_chat_completions({"model": "smollm2", **asked})
+    server.handle_chat_completions({"model": "smollm2", **asked, "stream": True}, lambda _: False)
+    server.handle_completions({"model": "smollm2", "prompt": canary("prompt"), "max_tokens": 2})
+    server.handle_embeddings({"model": "smollm2", "input": canary("input")})
+    with ignoring(Exception):
+        server.handle_chat_completions({"model": "smollm2", "messages": canary("broken")})
