@@ -25,7 +25,7 @@ _LONGEST_NAME = 256
 def within(span: ReadableSpan, attribute_bytes: int) -> ReadableSpan:
     """The span with no text of an attribute beyond the limit; itself where there is none."""
     holders = _holders(span)
-    if not any(_may_exceed(value, attribute_bytes) for each in holders for value in each.values()):
+    if not _exceeds(holders, attribute_bytes // 4):
         return span
     return _with(span, fit_all(holders, attribute=attribute_bytes, span=_ANY))
 
@@ -33,10 +33,17 @@ def within(span: ReadableSpan, attribute_bytes: int) -> ReadableSpan:
 _ANY = 1 << 62
 
 
-def _may_exceed(value: Any, limit: int) -> bool:
-    if type(value) is str:
-        return len(value) * 4 > limit
-    return type(value) is tuple and sum(len(v) for v in value if type(v) is str) * 4 > limit
+def _exceeds(holders: Holders, most: int) -> bool:
+    """Whether a text has more characters than this; asked of every span, so without a call each."""
+    for holder in holders:
+        for value in holder.values():
+            kind = type(value)
+            if kind is str:
+                if len(value) > most:
+                    return True
+            elif kind is tuple and sum(len(item) for item in value if type(item) is str) > most:
+                return True
+    return False
 
 
 def shrunk(
