@@ -175,6 +175,7 @@ def test_spans_of_others_that_a_filter_lets_through(receiver: Receiver) -> None:
         span.set_attribute(names.EXCEPTION_MESSAGE, canary())
         for name in CONTENT_OF_OTHERS:
             span.set_attribute(name, canary(name))
+        span.add_event("gen_ai.user.message", {"content": canary("event")})
         span.record_exception(ValueError(canary()))
     assert not leaked(receiver, "none")
 

@@ -15,7 +15,7 @@ from genai_otel.privacy import Gate, told
 from .spans import Recorded, attributes_of, changed, changed_event, changed_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.trace import ReadableSpan
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _RESOURCES_KEPT = 64
 # What other libraries call prompts, replies, addresses with their queries, headers and statements.
 _CONTENT_OF_OTHERS = re.compile(
-    r"gen_ai\.(?:prompt|completion)(?:\.\d.*)?|(?:input|output)\.value|input|output"
+    r"gen_ai\.(?:prompt|completion)(?:\.\d.*)?|(?:input|output)\.value|input|output|content"
     r"|llm\.(?:input_messages|output_messages|prompts|completions|prompt_template|tools).*"
     r"|(?:embedding|retrieval|reranker|tool|document)\..*(?:text|documents|content|query|parameters)"
     r"|traceloop\.entity\.(?:input|output)|ai\.(?:prompt|response|toolCall).*"
@@ -64,27 +64,27 @@ class Judge:
         """The span as it may go there."""
         if self._same and type(span) is Recorded:
             return span
-        gate, found = self._gate, attributes_of(span)
-        if self._withholds:
-            found = {k: v for k, v in found.items() if not _CONTENT_OF_OTHERS.fullmatch(k)}
-        description = span.status.description
+        gate, description = self._gate, span.status.description
         return changed(
             span,
-            gate.attributes(found),
+            self._attributes(attributes_of(span)),
             name=gate.word(span.name),
             events=[
-                changed_event(each, gate.attributes(each.attributes or {}), gate.word(each.name))
+                changed_event(each, self._attributes(each.attributes), gate.word(each.name))
                 for each in span.events
             ],
-            links=[
-                changed_link(each, gate.attributes(each.attributes or {})) for each in span.links
-            ],
+            links=[changed_link(each, self._attributes(each.attributes)) for each in span.links],
             status=Status(
                 span.status.status_code, description and gate.text(description, "errors")
             ),
             resource=self._resource(span.resource),
             instrumentation_scope=self._scope(span.instrumentation_scope),
         )
+
+    def _attributes(self, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        if found and self._withholds:
+            found = {k: v for k, v in found.items() if not _CONTENT_OF_OTHERS.fullmatch(k)}
+        return self._gate.attributes(found or {})
 
     def gathered(self, gather: Callable[[], MetricsData | None]) -> Callable[[], Any]:
         """``gather``, whose points are told as this destination may have them."""
