@@ -1,4 +1,4 @@
-"""Hugging Face's InferenceClient: chat, text generation and embeddings.
+"""Hugging Face's InferenceClient: chat, text generation, embeddings, images, speech, transcripts.
 
 Chat is in the shapes of OpenAI's API; the rest is in those of text-generation-inference:
 huggingface.co/docs/inference-providers.
@@ -42,7 +42,7 @@ def _body(given: Json) -> Json:
 
 
 def _prompt(body: Json, op: Operation) -> None:
-    words = string(body, "prompt")
+    words = string(body, "prompt") or string(body, "text")
     op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
 
 
@@ -97,10 +97,46 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.dimensions = int(shape[-1]) if shape else None
 
 
+# ----------------------------------------------------------------------------- other tasks
+
+
+def _ask_image(body: Json, op: Operation) -> None:
+    wire.ask(body, op)
+    op.output_type = "image"
+
+
+def _image(_reply: Any, op: Operation) -> None:
+    """One of PIL's, of which nothing is looked at."""
+    op.usage.images = 1
+
+
+def _ask_speech(body: Json, op: Operation) -> None:
+    op.output_type = "speech"
+    words = string(body, "text")
+    op.usage.characters = None if words is None else len(words)
+
+
+def _speech(_reply: Any, _op: Operation) -> None:
+    """Sound is not looked into."""
+
+
+def _ask_transcript(_body: Json, op: Operation) -> None:
+    op.output_type = "text"
+
+
+def _transcript(reply: Any, op: Operation) -> None:
+    words = string(fields(reply), "text")
+    if op.capture and words is not None:
+        op.output = [spoken([text(words)], None)]
+
+
 _reader = partial(Reader, model=wire.model)
 _CHAT = _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks)
 _GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens)
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)
+_SPEECH = _reader(Kind.GENERATION, _ask_speech, _speech, _prompt)
+_TRANSCRIPT = _reader(Kind.GENERATION, _ask_transcript, _transcript)
 
 _CLIENTS = (
     "huggingface_hub.inference._client:InferenceClient",
@@ -120,6 +156,9 @@ ADAPTER = Adapter(
             _method(f"{client}.chat_completion", _CHAT),
             _method(f"{client}.text_generation", _GENERATE),
             _method(f"{client}.feature_extraction", _EMBED),
+            _method(f"{client}.text_to_image", _IMAGE),
+            _method(f"{client}.text_to_speech", _SPEECH),
+            _method(f"{client}.automatic_speech_recognition", _TRANSCRIPT),
         )
     ),
 )
