@@ -19,31 +19,34 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
 
-def _origin(_given: Json, op: Operation) -> None:
+def origin(_given: Json, op: Operation) -> None:
     op.provider = "llama_cpp"
 
 
 def _model(given: Json) -> str | None:
-    """The model asked for, else the file's name: its folders are nobody's business."""
+    """The model asked for, else the file's name."""
     asked = string(given, "model")
-    if asked is None:
-        asked = getattr(given["self"], "model_path", None)
-    return asked.replace("\\", "/").rpartition("/")[2] if type(asked) is str else None
+    return file_name(getattr(given["self"], "model_path", None) if asked is None else asked)
 
 
-def _prompt(given: Json, op: Operation) -> None:
+def file_name(path: object) -> str | None:
+    """The last part of a path: the folders are nobody's business."""
+    return path.replace("\\", "/").rpartition("/")[2] if type(path) is str else None
+
+
+def prompt(given: Json, op: Operation) -> None:
     prompt = string(given, "prompt")
     if prompt is not None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
 
-def _texts(given: Json, op: Operation) -> None:
+def texts(given: Json, op: Operation) -> None:
     asked = given.get("input")
     if type(asked) is str or (type(asked) is list and all(type(each) is str for each in asked)):
         op.arguments = asked
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def vectors(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     wire.answer(reply, op)
     op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
@@ -53,7 +56,7 @@ def _vectors(reply: Any, op: Operation) -> None:
 
 
 _reader = partial(Reader, model=_model)
-_call = partial(function, origin=_origin)
+_call = partial(function, origin=origin)
 
 ADAPTER = Adapter(
     name="llama_cpp",
@@ -67,11 +70,11 @@ ADAPTER = Adapter(
         ),
         _call(
             "llama_cpp.llama:Llama.create_completion",
-            _reader(Kind.COMPLETION, wire.ask, wire.answer_chat, _prompt, wire.ChatChunks),
+            _reader(Kind.COMPLETION, wire.ask, wire.answer_chat, prompt, wire.ChatChunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_embedding",
-            _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts),
+            _reader(Kind.EMBEDDINGS, wire.ask, vectors, texts),
         ),
     ),
 )

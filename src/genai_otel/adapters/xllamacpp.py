@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import function
-from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, parsed, string
-from genai_otel.record import Kind, text
+from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, string
+from genai_otel.record import Kind
 
 from . import _openai_wire as wire
+from . import llama_cpp as llama
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
-
-
-def _origin(_given: Json, op: Operation) -> None:
-    op.provider = "llama_cpp"
 
 
 def _body(given: Json) -> Json:
@@ -33,18 +30,13 @@ def _json(value: Any) -> Json:
     return fields(parsed(value.decode() if type(value) is bytes else value))
 
 
-def _file(name: str | None) -> str | None:
-    """The model's name, of a path its last part: the folders are nobody's business."""
-    return None if name is None else name.replace("\\", "/").rpartition("/")[2]
-
-
 def _model(body: Json) -> str | None:
-    return _file(string(body, "model"))
+    return llama.file_name(string(body, "model"))
 
 
 def _read(reply: Any) -> Json:
     found = _json(reply)
-    return {**found, "model": _file(string(found, "model"))}
+    return {**found, "model": llama.file_name(string(found, "model"))}
 
 
 def _ask_chat(body: Json, op: Operation) -> None:
@@ -57,24 +49,8 @@ def _answer(reply: Any, op: Operation) -> None:
         wire.answer_chat(_read(reply), op)
 
 
-def _prompt(body: Json, op: Operation) -> None:
-    prompt = string(body, "prompt")
-    if prompt is not None:
-        op.input = [{"role": "user", "parts": [text(prompt)]}]
-
-
-def _texts(body: Json, op: Operation) -> None:
-    asked = body.get("input")
-    if type(asked) is str or (type(asked) is list and all(type(each) is str for each in asked)):
-        op.arguments = asked
-
-
 def _vectors(reply: Any, op: Operation) -> None:
-    found = _read(reply)
-    wire.answer(found, op)
-    op.usage.input = integer(mapping(found, "usage"), "prompt_tokens")
-    vector = first(found, "data").get("embedding")
-    op.dimensions = len(vector) if type(vector) is list else None
+    llama.vectors(_read(reply), op)
 
 
 def _query(body: Json, op: Operation) -> None:
@@ -97,7 +73,7 @@ def _document(result: Json) -> Document:
 
 _reader = partial(Reader, model=_model)
 _call = partial(
-    function, origin=_origin, body=_body, arguments=("self", "body", "callback"), stream=False
+    function, origin=llama.origin, body=_body, arguments=("self", "body", "callback"), stream=False
 )
 _SERVER = "xllamacpp.xllamacpp:Server"
 
@@ -112,9 +88,13 @@ ADAPTER = Adapter(
             _reader(Kind.CHAT, _ask_chat, _answer, wire.chat_content),
         ),
         _call(
-            f"{_SERVER}.handle_completions", _reader(Kind.COMPLETION, wire.ask, _answer, _prompt)
+            f"{_SERVER}.handle_completions",
+            _reader(Kind.COMPLETION, wire.ask, _answer, llama.prompt),
         ),
-        _call(f"{_SERVER}.handle_embeddings", _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)),
+        _call(
+            f"{_SERVER}.handle_embeddings",
+            _reader(Kind.EMBEDDINGS, wire.ask, _vectors, llama.texts),
+        ),
         _call(
             f"{_SERVER}.handle_rerank",
             _reader(Kind.RERANK, wire.ask, _ranked, _query),
