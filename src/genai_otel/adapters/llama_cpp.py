@@ -34,6 +34,26 @@ def file_name(path: object) -> str | None:
     return path.replace("\\", "/").rpartition("/")[2] if type(path) is str else None
 
 
+def ask_chat(given: Json, op: Operation) -> None:
+    wire.ask_chat(given, op)
+    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+
+
+def named(reply: Any) -> Json:
+    """A reply, or a piece of one, with the model's file instead of its whole path."""
+    found = fields(reply)
+    return {**found, "model": file_name(found.get("model"))}
+
+
+def answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(named(reply), op)
+
+
+class _Chunks(wire.ChatChunks):
+    def add(self, chunk: Any) -> bool:
+        return super().add(named(chunk))
+
+
 def prompt(given: Json, op: Operation) -> None:
     prompt = string(given, "prompt")
     if prompt is not None:
@@ -47,7 +67,7 @@ def texts(given: Json, op: Operation) -> None:
 
 
 def vectors(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = named(reply)
     wire.answer(reply, op)
     op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
     vector = first(reply, "data").get("embedding")
@@ -66,11 +86,11 @@ ADAPTER = Adapter(
     patches=(
         _call(
             "llama_cpp.llama:Llama.create_chat_completion",
-            _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks),
+            _reader(Kind.CHAT, ask_chat, answer, wire.chat_content, _Chunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_completion",
-            _reader(Kind.COMPLETION, wire.ask, wire.answer_chat, prompt, wire.ChatChunks),
+            _reader(Kind.COMPLETION, wire.ask, answer, prompt, _Chunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_embedding",

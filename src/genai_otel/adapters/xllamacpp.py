@@ -35,22 +35,16 @@ def _model(body: Json) -> str | None:
 
 
 def _read(reply: Any) -> Json:
-    found = _json(reply)
-    return {**found, "model": llama.file_name(string(found, "model"))}
-
-
-def _ask_chat(body: Json, op: Operation) -> None:
-    wire.ask_chat(body, op)
-    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+    return llama.named(_json(reply))
 
 
 def _answer(reply: Any, op: Operation) -> None:
     if reply is not None:
-        wire.answer_chat(_read(reply), op)
+        llama.answer(_json(reply), op)
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    llama.vectors(_read(reply), op)
+    llama.vectors(_json(reply), op)
 
 
 def _query(body: Json, op: Operation) -> None:
@@ -85,7 +79,7 @@ ADAPTER = Adapter(
     patches=(
         _call(
             f"{_SERVER}.handle_chat_completions",
-            _reader(Kind.CHAT, _ask_chat, _answer, wire.chat_content),
+            _reader(Kind.CHAT, llama.ask_chat, _answer, wire.chat_content),
         ),
         _call(
             f"{_SERVER}.handle_completions",
