@@ -116,7 +116,7 @@ def test_chroma_embeds_texts_inside(genai_otel_capture: Capture) -> None:
 
         def __call__(self, texts: Any) -> Any:
             with operation("embeddings") as op:
-                op.model = "letters"
+                op.provider, op.model = "letters", "letters"
             return [[float(len(text)), 1.0] for text in texts]
 
     client = chromadb.EphemeralClient()
