@@ -303,6 +303,21 @@ for number in range(8):
         assert receiver.names == sorted(["task parent", *(f"task child-{n}" for n in range(8))])
 
 
+@forking
+def test_a_fork_from_the_inside_waits_for_nobody(tmp_path: Path) -> None:
+    """What a worker imports may start a process itself."""
+    code = """
+from genai_otel.destinations.forking import unforked
+with unforked(), unforked():
+    pid = os.fork()
+if pid == 0:
+    with unforked():
+        sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    program(code, cwd=tmp_path)
+
+
 # ----------------------------------------------------------------------------------- odd times
 
 

@@ -34,7 +34,7 @@ def unforked(hurry: Callable[[], object] = lambda: None) -> Iterator[None]:
     finally:
         with _CHANGED:
             if outer is None:
-                del _INSIDE[me]
+                _INSIDE.pop(me, None)  # it is gone in a child that was forked in here
             else:
                 _INSIDE[me] = outer
             _CHANGED.notify_all()
