@@ -11,6 +11,7 @@ span must tell what the provider truly said (`tests.provider.truth`), and the me
 * `share.py`: which cells the suite runs; `make conformance` runs all
 * `libraries.py`: the list of libraries; `openai_rows.py`: the rows of one
 * `stainless_doors.py`: doors that many clients share; `kin_rows.py`: clients that share all else
+* `plain.py`: the door of all other clients, and what their rows share
 * `report.py`: the table as a page, `docs/conformance.md`
 * `test_finals.py`: what clients put together of a stream; `tests/test_mutations.py`: odd answers
 

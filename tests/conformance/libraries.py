@@ -26,7 +26,7 @@ ROWS = {
 }
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
 
-_TO_COME = "tested on its own, under tests/adapters; its rows are to come"
+_UNSERVED = "its API is not served by tests/provider yet: tests/adapters/test_more_clients.py"
 _IN_PROCESS = "runs in this process: no wire to compare"
 _STORE = "a vector store, which has no models: tested on its own"
 _OTHERS = "in an environment of its own, with a server of its own: tests/adapters"
@@ -34,8 +34,8 @@ WITHOUT_ROWS = {
     "chroma": _STORE,
     "langchain": "a framework, which has runs and no doors: tested on its own",
     "qdrant": _STORE,
-    "voyageai": _TO_COME,
-    "replicate": _TO_COME,
+    "voyageai": _UNSERVED,
+    "replicate": _UNSERVED,
     "transformers": _IN_PROCESS,
     "llama_cpp": _IN_PROCESS,
     "vllm": _IN_PROCESS,
