@@ -146,7 +146,7 @@ except ImportError as error:
 print(genai_otel.status().libraries[0].state)
 """
     done = fresh.script(program, site, cwd=tmp_path)
-    assert done.stdout == "broken client\nactive\n"
+    assert done.stdout == "broken client\nwaiting\n"
 
 
 # --------------------------------------------------------------------- somebody else's genai_otel

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import genai_otel
+from genai_otel.adapters import catalogue
 from tests import fresh
 
 if TYPE_CHECKING:
@@ -78,6 +79,38 @@ assert not os.listdir()
 print([one == two for one, two in zip(before, after)])
 """
     assert fresh.script(code, cwd=tmp_path).stdout.split("\n")[0] == "[True, True, True, True]"
+
+
+def test_an_adapter_is_loaded_when_its_library_is(tmp_path: Path) -> None:
+    """Most libraries never come, and cost nothing."""
+    code = """
+import sys
+import genai_otel
+genai_otel.instrument()
+def loaded():
+    return [name for name in catalogue.NAMES if f"genai_otel.adapters.{name}" in sys.modules]
+from genai_otel.adapters import catalogue
+print(loaded())
+import openai
+print(loaded(), genai_otel.status().libraries[0].state)
+"""
+    assert fresh.script(code, cwd=tmp_path).stdout.splitlines() == ["[]", "['openai'] active"]
+
+
+IMPORTS_IT = ("aiobotocore", "langgraph")
+"""Packages that are patched, too, and import the library whose adapter does it."""
+
+
+@pytest.mark.parametrize("entry", catalogue.CATALOGUE, ids=lambda entry: entry.name)
+def test_all_that_is_patched_comes_after_what_is_waited_for(entry: catalogue.Entry) -> None:
+    adapter = catalogue.load(entry.name)
+    modules = {patch.module for patch in adapter.patches}
+    if adapter.bridge is not None:
+        modules.add(adapter.bridge.module)
+    first = (entry.module, *entry.more, *IMPORTS_IT)
+    assert not [
+        name for name in modules if not f"{name}.".startswith(tuple(f"{f}." for f in first))
+    ]
 
 
 # ---------------------------------------------------------------------------------- public names

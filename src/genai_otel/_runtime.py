@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from opentelemetry import metrics, trace
 from . import _threads
 from .adapters import catalogue
 from .engine import published
-from .engine.imports import Installation
+from .engine.adapter import Adapter
+from .engine.imports import Installation, Later
 from .engine.observe import OPEN
 from .engine.published import Published
 from .engine.safety import FAULTS, contained
@@ -97,7 +99,7 @@ class Runtime:
         self.recorder = Recorder(self._current_source, ledgers, self._gate)
         for entry in catalogue.CATALOGUE:
             if self._wanted(entry.name):
-                self.installations.append(Installation(catalogue.load(entry.name)))
+                self.installations.append(_waiting(entry))
         self._take_published()
         self.install()
 
@@ -372,6 +374,13 @@ class Runtime:
             **{f"redaction: {kind}": count for kind, count in masking.items()},
             **{f"upload: {kind}": count for kind, count in uploads.items()},
         }
+
+
+def _waiting(entry: catalogue.Entry) -> Installation:
+    """Its adapter, which is loaded once the library is there."""
+    empty = Adapter(entry.name, entry.distribution, oldest="0", untested="")
+    later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
+    return Installation(empty, later)
 
 
 def _host_provider() -> Any:

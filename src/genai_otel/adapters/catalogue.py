@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One library. ``module`` is its top-level module, ``versions`` what the suite runs with."""
+    """One library. ``versions`` are what the suite runs with.
+
+    When ``module``, or one of ``more``, has been imported, its adapter is loaded; all that is
+    patched is imported later or below.
+    """
 
     name: str
     distribution: str
@@ -18,6 +22,7 @@ class Entry(NamedTuple):
     versions: str
     kind: str
     docs: str
+    more: tuple[str, ...] = ()
 
 
 CATALOGUE: tuple[Entry, ...] = (
@@ -37,7 +42,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "cerebras",
         "cerebras-cloud-sdk",
-        "cerebras",
+        "cerebras.cloud.sdk",
         ">=1,<2",
         "model client",
         "docs/openai.md",
@@ -60,7 +65,15 @@ CATALOGUE: tuple[Entry, ...] = (
         "docs/huggingface.md",
     ),
     Entry("litellm", "litellm", "litellm", ">=1.100,<2", "model client", "docs/litellm.md"),
-    Entry("mistralai", "mistralai", "mistralai", ">=1,<4", "model client", "docs/mistral.md"),
+    Entry(
+        "mistralai",
+        "mistralai",
+        "mistralai",
+        ">=1,<4",
+        "model client",
+        "docs/mistral.md",
+        more=("mistralai_gcp", "mistralai_azure"),
+    ),
     Entry("ollama", "ollama", "ollama", ">=0.4,<1", "model client", "docs/ollama.md"),
     Entry(
         "azure_ai_inference",

@@ -52,11 +52,22 @@ class _Placed(NamedTuple):
             setattr(self.owner, self.name, self.original)
 
 
-class Installation:
-    """One adapter in this process: waiting, active, or skipped and why."""
+class Later(NamedTuple):
+    """An adapter that is loaded when one of these modules has arrived: most never do."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self.adapter = adapter
+    modules: tuple[str, ...]
+    load: Callable[[], Adapter]
+
+
+class Installation:
+    """One adapter in this process: waiting, active, or skipped and why.
+
+    With ``later``, ``adapter`` has nothing but its names until that is loaded.
+    """
+
+    def __init__(self, adapter: Adapter, later: Later | None = None) -> None:
+        self.adapter, self._later = adapter, later
+        self._begun = False
         self.guard = Guard(adapter.name)
         self.guard.enabled = False
         self.version: str | None = None
@@ -78,22 +89,31 @@ class Installation:
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
         """Patches what is imported already and waits for the rest."""
+        if self._later is not None and any(name in sys.modules for name in self._later.modules):
+            self.prepare()
         with _LOCK:
             self.guard.enabled, self.guard.broken = True, False
             self.note, self._failed = "", False
             self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
             self._observer.runs = Runs(self._observer)
-            for module in self._modules():
-                waiting = _WAITING.setdefault(module, [])
-                if self not in waiting:
-                    waiting.append(self)
-                if module in sys.modules:
-                    self.arrived(module)
-                elif module not in _HOOKED:
-                    _HOOKED.add(module)
-                    wrapt.register_post_import_hook(_arrived, module)
+            self._wait()
+
+    def _wait(self) -> None:
+        """For the modules to be patched, or for the one at which the adapter is loaded."""
+        self._begun = self._later is None
+        for module in self._modules():
+            waiting = _WAITING.setdefault(module, [])
+            if self not in waiting:
+                waiting.append(self)
+            if module in sys.modules:
+                self.arrived(module)
+            elif module not in _HOOKED:
+                _HOOKED.add(module)
+                wrapt.register_post_import_hook(_arrived, module)
 
     def _modules(self) -> set[str]:
+        if self._later is not None:
+            return {*self._later.modules}
         bridge = self.adapter.bridge
         own = {bridge.module} if bridge is not None else set()
         return own | {patch.module for patch in self.adapter.patches}
@@ -125,10 +145,15 @@ class Installation:
             self._observer.runs.forget()
 
     def prepare(self) -> None:
-        """What must be done before, and without, the lock: an adapter of ours is there already."""
+        """Loads the adapter. Without the lock: an import may wait for another thread's."""
+        if self._later is not None:
+            self.adapter, self._later = self._later.load(), None
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
+        if not self._begun:  # only now is it known what to wait for
+            self._wait()
+            return
         if module in self._done or self._failed or self._observer is None or not self.suits():
             return
         self._done.add(module)

@@ -6,12 +6,11 @@ loaded, or at once where the user has named it; looking for points reads metadat
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from .adapter import Adapter, Bridge, Patch
-from .imports import Installation
+from .imports import Installation, Later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,41 +49,32 @@ class Published(Installation):
     """A published adapter; until it is loaded, one that has nothing but its name."""
 
     def __init__(self, point: EntryPoint, refused: str = "", *, named: bool = False) -> None:
-        super().__init__(Adapter(point.name, _publisher(point), oldest="0", untested=""))
         self.name, self.publisher = point.name, _publisher(point)
+        empty = Adapter(self.name, self.publisher, oldest="0", untested="")
+        super().__init__(empty, None if refused else Later((point.name,), point.load))
         self._point, self._refused, self._named = point, refused, named
-        self._loaded = self._begun = False
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
-        if self._named or self._point.name in sys.modules:
+        if self._named:
             self.prepare()
-        self._begun = self._loaded or bool(self._refused)
         super().install(recorder, stream_usage)
         if self._refused:
             self._give_up(self._refused)
 
-    def prepare(self) -> None:
-        if not (self._loaded or self._refused):
-            self._load()
-
     def arrived(self, module: str) -> None:
-        observer = self._observer
-        if self._begun or observer is None:
-            super().arrived(module)
-        else:  # only now is it known what it wants to wait for
-            self.install(observer.recorder, observer.stream_usage)
+        super().arrived(module)
+        if self._refused:
+            self._give_up(self._refused)
 
     def look(self) -> str:
         """Loads it and says what is wrong with it, if anything is."""
         self.prepare()
         return self._refused
 
-    def _modules(self) -> set[str]:
-        if self._refused:
-            return set()
-        return super()._modules() if self._loaded else {self._point.name}
-
-    def _load(self) -> None:
+    def prepare(self) -> None:
+        if self._later is None:
+            return
+        self._later = None
         try:
             found = self._point.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is somebody else's code
@@ -95,7 +85,7 @@ class Published(Installation):
             words = f"{self._point.value} of {self.publisher}: {self._refused}"
             self._refused = " ".join(words.split())[:_LONGEST]
             return
-        self._loaded, self.adapter = True, found
+        self.adapter = found
 
 
 def _complaint(found: Any, name: str) -> str:
