@@ -83,7 +83,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "model client",
         "docs/more-clients.md",
     ),
-    Entry("xai_sdk", "xai-sdk", "xai_sdk", ">=1,<2", "model client", "docs/more-clients.md"),
+    Entry("xai_sdk", "xai-sdk", "xai_sdk", ">=1.21,<2", "model client", "docs/more-clients.md"),
     Entry(
         "vertexai",
         "google-cloud-aiplatform",
@@ -96,7 +96,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "watsonx",
         "ibm-watsonx-ai",
         "ibm_watsonx_ai",
-        ">=1.3,<2",
+        ">=1.8,<2",
         "model client",
         "docs/more-clients.md",
     ),

@@ -211,7 +211,7 @@ _text = partial(_call, reader=_TEXT, body=_body, optional=True)
 ADAPTER = Adapter(
     name="watsonx",
     distribution="ibm-watsonx-ai",
-    oldest="1.3",
+    oldest="1.8",
     untested="2",
     patches=(
         *_chats(f"{_PLACE}.inference.fm_model_inference:FMModelInference"),

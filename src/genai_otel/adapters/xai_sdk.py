@@ -201,7 +201,7 @@ def _colour(package: str) -> tuple[Patch, ...]:
 ADAPTER = Adapter(
     name="xai_sdk",
     distribution="xai-sdk",
-    oldest="1",
+    oldest="1.21",
     untested="2",
     patches=(*_colour("sync"), *_colour("aio")),
 )
