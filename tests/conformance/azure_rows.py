@@ -95,8 +95,8 @@ LIBRARY = Library(
     touches={
         "id": ("response id",),
         "model": ("response model",),
-        "usage": USAGE,
-        "choices": (*_SAID, "chunks"),  # one without is not handed out
+        "usage": (*USAGE, "chunks"),  # a chunk without either is not handed out
+        "choices": (*_SAID, "chunks"),
         "data": ("dimensions",),
     },
     gaps=(

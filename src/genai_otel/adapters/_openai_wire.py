@@ -162,8 +162,9 @@ def _part(item: Json) -> Part:
     words = string(item, "text") or string(item, "refusal")
     if words is not None:
         return text(words)
-    if "thinking" in item:  # Mistral
-        return reasoning(_plain(item["thinking"]) or "")
+    if "thinking" in item:  # Mistral, Cohere
+        thought = _plain(item["thinking"])
+        return reasoning(thought if type(thought) is str else "")
     if "image" in kind:
         url = mapping(item, "image_url")
         return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
