@@ -12,6 +12,7 @@ from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, stri
 from genai_otel.record import Kind, media, text, tool_call, tool_result
 from genai_otel.record.usage import MISTRAL, read_usage
 
+from . import _openai_responses as responses
 from . import _openai_wire as wire
 from ._said import Said, spoken
 
@@ -152,11 +153,11 @@ def conversation(given: Json) -> Reader:
 
 
 def _ask_response(given: Json, op: Operation) -> None:
-    wire.ask_response(given, op)
+    responses.ask_response(given, op)
     (op.details or {}).pop("api_type", None)  # that is OpenAI's word
 
 
-class _ResponseEvents(wire.ResponseEvents):
+class _ResponseEvents(responses.ResponseEvents):
     """OpenAI's events, each inside one of the client's."""
 
     def quick(self, event: Any) -> bool | None:
@@ -169,8 +170,8 @@ class _ResponseEvents(wire.ResponseEvents):
 RESPONSE = Reader(
     Kind.CHAT,
     _ask_response,
-    wire.answer_response,
-    wire.response_content,
+    responses.answer_response,
+    responses.response_content,
     _ResponseEvents,
     model=wire.model,
 )

@@ -13,6 +13,7 @@ from genai_otel.engine.families.sessions import Session, sessions
 from genai_otel.engine.read import Json, address, fields, mapping, mappings, parsed, pick, string
 from genai_otel.record import Kind, Operation, cut, media, text, tool_call, tool_result
 
+from . import _openai_responses as responses
 from . import _openai_wire as wire
 from ._turns import LONGEST, Turns
 
@@ -53,7 +54,7 @@ class _Turns(Turns):
         op.model = op.model or wire.model(body)
         self._turn("input", {})
         if op.capture:
-            wire.response_content(body, one)
+            responses.response_content(body, one)
             op.system, op.tools = one.system or op.system, one.tools or op.tools
             for message in one.input or ():
                 self._say(message)
@@ -114,7 +115,7 @@ class _Turns(Turns):
 
     def _answered(self, response: Json) -> None:
         op, one = self._op, self._one()
-        wire.answer_response({**response, "output": ()}, one)
+        responses.answer_response({**response, "output": ()}, one)
         op.usage.add(one.usage)
         op.response_id = one.response_id or op.response_id
         op.response_model = one.response_model or op.response_model

@@ -7,7 +7,6 @@ stand: ``reasoning_content`` (DeepSeek, vLLM), ``reasoning`` (OpenRouter), ``x_g
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.read import (
@@ -55,7 +54,7 @@ _PARAMS = {
     "encoding_format": "encoding_formats",
 }
 _NOTHING: Json = {}
-_OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
+OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
 
 
 def model(body: Json) -> str | None:
@@ -98,7 +97,7 @@ def detail(op: Operation, name: str, value: str) -> None:
 def ask_chat(body: Json, op: Operation) -> None:
     ask(body, op)
     detail(op, "api_type", "chat_completions")
-    op.output_type = _OUTPUT_TYPES.get(string(mapping(body, "response_format"), "type") or "")
+    op.output_type = OUTPUT_TYPES.get(string(mapping(body, "response_format"), "type") or "")
 
 
 def chat_content(body: Json, op: Operation) -> None:
@@ -123,7 +122,7 @@ def _turn(message: Json) -> Message:
         return {"role": role, "parts": [text(content)]}
     role = string(message, "role") or "user"
     if role == "tool":
-        answered = tool_result(string(message, "tool_call_id"), _plain(content))
+        answered = tool_result(string(message, "tool_call_id"), plain(content))
         return {"role": role, "parts": [answered]}
     return {"role": role, "parts": message_parts(message)}
 
@@ -163,7 +162,7 @@ def _part(item: Json) -> Part:
     if words is not None:
         return text(words)
     if "thinking" in item:  # Mistral, Cohere
-        thought = _plain(item["thinking"])
+        thought = plain(item["thinking"])
         return reasoning(thought if type(thought) is str else "")
     if "image" in kind:
         url = mapping(item, "image_url")
@@ -186,7 +185,7 @@ def _by_id_or_address(item: Json, modality: str, address: Any) -> Part:
     return media(modality, address if type(address) is str else "")
 
 
-def _plain(content: Any) -> Any:
+def plain(content: Any) -> Any:
     """A tool's answer: text, or its pieces joined."""
     if type(content) is list:
         return "".join(string(fields(item), "text") or "" for item in content)
@@ -407,149 +406,3 @@ def _flagged(result: Json) -> bool:
     if "flagged" in result:
         return result["flagged"] is True
     return any(value is True for value in mapping(result, "categories").values())
-
-
-# ---------------------------------------------------------------------------------- responses
-
-
-def ask_response(body: Json, op: Operation) -> None:
-    ask(body, op)
-    detail(op, "api_type", "responses")
-    form = mapping(mapping(body, "text"), "format")
-    op.output_type = _OUTPUT_TYPES.get(string(form, "type") or "")
-    more = {
-        "reasoning_level": string(mapping(body, "reasoning"), "effort"),
-        "conversation": string(body, "conversation") or string(mapping(body, "conversation"), "id"),
-    }
-    op.params = {**(op.params or {}), **{k: v for k, v in more.items() if v is not None}}
-
-
-def response_content(body: Json, op: Operation) -> None:
-    instructions = string(body, "instructions")
-    if instructions is not None:
-        op.system = [text(instructions)]
-    given = body.get("input")
-    if type(given) is str:
-        op.input = [{"role": "user", "parts": [text(given)]}]
-    else:
-        op.input = [_item_turn(item) for item in mappings(body, "input")]
-    op.tools = definitions(body)
-
-
-def _item_turn(item: Json) -> Message:
-    kind = string(item, "type") or "message"
-    if kind.endswith("_call_output"):
-        answered = tool_result(string(item, "call_id"), _plain(item.get("output")))
-        return {"role": "tool", "parts": [answered]}
-    default = "user" if kind == "message" else "assistant"
-    return {"role": string(item, "role") or default, "parts": _item_parts(item)}
-
-
-def _item_parts(item: Json) -> list[Part]:
-    """The parts of one item of a response's input or output."""
-    kind = string(item, "type") or "message"
-    if kind == "message":
-        return message_parts(item)
-    if kind == "reasoning":
-        pieces = [*mappings(item, "summary"), *mappings(item, "content")]
-        return [reasoning(string(piece, "text") or "") for piece in pieces]
-    if kind in ("function_call", "custom_tool_call"):
-        arguments = parsed(item.get("arguments", item.get("input")))
-        return [tool_call(string(item, "call_id"), string(item, "name") or "", arguments)]
-    if kind == "image_generation_call":
-        return [media("image", string(item, "result") or "")]
-    return [{"type": "media", "modality": kind}]
-
-
-def answer_response(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    answer(reply, op)
-    items = mappings(reply, "output")
-    op.finish_reasons = _response_reasons(reply, items)
-    count(mapping(reply, "usage"), op)
-    if op.capture:
-        parts = [part for item in items for part in _item_parts(item)]
-        turn: Message = {"role": "assistant", "parts": parts}
-        if op.finish_reasons:
-            turn["finish_reason"] = op.finish_reasons[0]
-        op.output = [turn]
-
-
-def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
-    """A response has a status instead of a finish reason; in the words of chat completions."""
-    status = string(reply, "status")
-    if status == "incomplete":
-        reason = string(mapping(reply, "incomplete_details"), "reason") or "length"
-        return ["length" if reason == "max_output_tokens" else reason]
-    if status == "failed":
-        return ["error"]
-    if any(string(item, "type") == "function_call" for item in items):
-        return ["tool_calls"]
-    return ["stop"] if status == "completed" else []
-
-
-class ResponseEvents:
-    """Keeps the newest whole response of the events, and what was made until it comes."""
-
-    def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._reply: Json = {}
-        self._pieces: dict[str, Any] = {}
-        self._calls: dict[Any, tuple[Json, Any]] = {}
-
-    def quick(self, event: Any) -> bool | None:
-        """A piece of text, as most events are; an error, and so ``add``, for all others."""
-        piece = event.delta
-        if type(piece) is not str:
-            return None
-        self._pieces[event.type].append(piece)
-        return True
-
-    def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "type") or ""
-        if kind.endswith(".delta"):
-            piece = string(event, "delta") or ""
-            self._pieces_of(kind, event).append(piece)
-            return bool(piece)
-        if kind == "response.output_item.added":
-            return self._opens_call(event)
-        if kind == "error":
-            self._reply = {**self._reply, "error": event}
-        elif "response" in event:
-            self._reply = mapping(event, "response")
-        return False
-
-    def _pieces_of(self, kind: str, event: Json) -> Any:
-        """Where a piece belongs: to a tool call, or to the text of its kind."""
-        if "_call" in kind:
-            _, pieces = self._calls.get(event.get("output_index"), ({}, deque(maxlen=0)))
-            return pieces
-        told = any(word in kind for word in ("text", "refusal", "transcript"))
-        return self._pieces.setdefault(kind, self._kept() if told else deque(maxlen=0))
-
-    def _kept(self) -> Any:
-        return [] if self._op.capture else deque(maxlen=0)
-
-    def _opens_call(self, event: Json) -> bool:
-        item = mapping(event, "item")
-        if "call" not in (string(item, "type") or ""):
-            return False
-        self._calls[event.get("output_index")] = (item, self._kept())
-        return True
-
-    def close(self) -> None:
-        answer_response(self._reply, self._op)
-        if self._op.output and not self._op.output[0]["parts"]:
-            self._op.output[0]["parts"] = self._so_far()
-
-    def _so_far(self) -> list[Part]:
-        parts: list[Part] = []
-        for kind, pieces in self._pieces.items():
-            words = "".join(pieces)
-            if words:
-                parts.append(reasoning(words) if "reasoning" in kind else text(words))
-        for item, pieces in self._calls.values():
-            given = "".join(pieces)
-            parts.extend(_item_parts({**item, "arguments": given, "input": given}))
-        return parts

@@ -16,6 +16,7 @@ from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, address, fields, first, integer, mapping, string
 from genai_otel.record import Kind, text
 
+from . import _openai_responses as responses
 from . import _openai_wire as wire
 from .cohere import question, ranks
 from .openai import ROUTES
@@ -101,7 +102,7 @@ def _prompt(given: Json, op: Operation) -> None:
 
 
 def _answer_response(reply: Any, op: Operation) -> None:
-    wire.answer_response(reply, op)
+    responses.answer_response(reply, op)
     _who(reply, op)
 
 
@@ -124,7 +125,11 @@ _reader = partial(Reader, model=_model)
 _CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks)
 _TEXT = _reader(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
 _RESPONSE = _reader(
-    Kind.CHAT, wire.ask_response, _answer_response, wire.response_content, wire.ResponseEvents
+    Kind.CHAT,
+    responses.ask_response,
+    _answer_response,
+    responses.response_content,
+    responses.ResponseEvents,
 )
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
 _RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)

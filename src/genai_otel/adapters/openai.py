@@ -14,6 +14,7 @@ from genai_otel.engine.read import Json, fields, first, integer, mapping, mappin
 from genai_otel.record import Kind, media, text
 
 from . import _openai_realtime
+from . import _openai_responses as responses
 from . import _openai_wire as wire
 from ._openai_usage import count
 
@@ -206,10 +207,10 @@ ROUTES = {
     ),
     "/responses": _reader(
         Kind.CHAT,
-        wire.ask_response,
-        wire.answer_response,
-        wire.response_content,
-        wire.ResponseEvents,
+        responses.ask_response,
+        responses.answer_response,
+        responses.response_content,
+        responses.ResponseEvents,
     ),
     "/completions": _reader(
         Kind.COMPLETION,
