@@ -98,7 +98,9 @@ ENDS = {
     "error": "def inner():\n    1 / 0\ninner()",
     "syntax": "def :",
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-    "interrupted": "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
+    # Started in the background of a shell, a program would ignore it.
+    "interrupted": "import os, signal as s, time; s.signal(s.SIGINT, s.default_int_handler)\n"
+    "os.kill(os.getpid(), s.SIGINT); time.sleep(60)",
     "warning": "import warnings; warnings.warn('careful')",
 }
 

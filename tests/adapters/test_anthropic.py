@@ -176,7 +176,7 @@ def test_what_is_said_in_blocks(genai_otel_capture: Capture, client: Any) -> Non
     ]
     question, thought, result = json.loads(told[names.GEN_AI_INPUT_MESSAGES])
     assert question["parts"][1]["mime_type"] == "image/png"
-    assert question["parts"][1]["size"] == 3
+    assert question["parts"][1]["size"] == 2
     assert [part["type"] for part in thought["parts"]] == ["reasoning", "tool_call"]
     assert result == {
         "role": "tool",
