@@ -278,5 +278,6 @@ LIBRARY = Library(
     by_chance="authorization, x-amz-date",
     touches=_TOUCHES,
     arguments={"hang": {"timeout": anthropic.Timeout(10, read=0.1)}},
+    share=2,
     major=lambda: int(anthropic.__version__.partition(".")[0]),
 )
