@@ -157,14 +157,9 @@ class Installation:
         if module in self._done or self._failed or self._observer is None or not self.suits():
             return
         self._done.add(module)
-        spread: dict[int, _Placed] = {}
         for patch in self.adapter.patches:
             if patch.module == module and not self._failed:
-                placed = self._place(patch, self._observer)
-                if placed is not None and (patch.captured or len(patch.path) == 1):
-                    spread[id(placed.original)] = placed
-        if spread and not self._failed:
-            self._placed.extend(_sweep(spread))
+                self._place(patch, self._observer)
         bridge = self.adapter.bridge
         if bridge is not None and bridge.module == module and not self._failed:
             try:
@@ -188,7 +183,7 @@ class Installation:
             self.note = f"version {self.version} is newer than what was tested"
         return True
 
-    def _place(self, patch: Patch, observer: Observer) -> _Placed | None:
+    def _place(self, patch: Patch, observer: Observer) -> None:
         try:
             *path, name = patch.path
             owner: Any = sys.modules[patch.module]
@@ -199,11 +194,13 @@ class Installation:
             stand_in = patch.stand_in(original, observer)
             setattr(owner, name, stand_in)
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
-            if not patch.optional:
-                self._give_up(f"{patch.target} is not there: {type(error).__name__}")
-            return None
+            if patch.optional:
+                return
+            self._give_up(f"{patch.target} is not there: {type(error).__name__}")
+            return
         self._placed.append(_Placed(owner, name, original, stand_in, inherited))
-        return self._placed[-1]
+        if patch.captured or not path:
+            self._placed.extend(_sweep(original, stand_in))
 
     def _give_up(self, note: str) -> None:
         self.note, self._failed = note, True
@@ -213,19 +210,18 @@ class Installation:
             self._placed.pop().undo()
 
 
-def _sweep(placed: dict[int, _Placed]) -> Iterator[_Placed]:
-    """Replaces originals, and methods bound from them, wherever modules have imported them to.
-
-    ``placed`` has them by the identity of the original: all modules are gone through once.
-    """
+def _sweep(original: Any, stand_in: Any) -> Iterator[_Placed]:
+    """Replaces ``original``, and methods bound from it, wherever modules have imported it to."""
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", _NOTHING).items()):
-            bound = type(value) is MethodType
-            known = placed.get(id(value.__func__ if bound else value))
-            if known is not None:
-                new = MethodType(known.stand_in, value.__self__) if bound else known.stand_in
-                setattr(module, name, new)
-                yield _Placed(module, name, value, new, inherited=False)
+            if value is original:
+                new = stand_in
+            elif type(value) is MethodType and value.__func__ is original:
+                new = MethodType(stand_in, value.__self__)
+            else:
+                continue
+            setattr(module, name, new)
+            yield _Placed(module, name, value, new, inherited=False)
 
 
 _WAITING: dict[str, list[Installation]] = {}
