@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
 import genai_otel
 from genai_otel.adapters import catalogue
+from genai_otel.engine import imports
+from genai_otel.engine.adapter import Adapter
 from tests import fresh
 
 if TYPE_CHECKING:
@@ -95,6 +100,29 @@ import openai
 print(loaded(), genai_otel.status().libraries[0].state)
 """
     assert fresh.script(code, cwd=tmp_path).stdout.splitlines() == ["[]", "['openai'] active"]
+
+
+def test_a_library_that_arrives_while_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread imports it in the middle of `install`, after it was looked for."""
+    loaded: list[str] = []
+    adapter = Adapter("lamp", "pytest", oldest="1", untested="1000")
+
+    def load() -> Adapter:
+        loaded.append("lamp")
+        return adapter
+
+    def now(*_: Any) -> Any:
+        monkeypatch.setitem(sys.modules, "lamp_of_a_test", ModuleType("lamp_of_a_test"))
+        return MagicMock()
+
+    installation = imports.Installation(
+        Adapter("lamp", "", oldest="0", untested=""), imports.Later(("lamp_of_a_test",), load)
+    )
+    monkeypatch.setattr(imports, "Runs", now)
+    installation.install(MagicMock())
+    assert (loaded, installation.adapter) == (["lamp"], adapter)
+    monkeypatch.undo()
+    installation.remove()
 
 
 IMPORTS_IT = ("aiobotocore", "langgraph")

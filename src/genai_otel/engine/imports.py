@@ -89,14 +89,15 @@ class Installation:
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
         """Patches what is imported already and waits for the rest."""
-        if self._later is not None and any(name in sys.modules for name in self._later.modules):
-            self.prepare()
         with _LOCK:
             self.guard.enabled, self.guard.broken = True, False
             self.note, self._failed = "", False
             self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
             self._observer.runs = Runs(self._observer)
             self._wait()
+        for module in () if self._later is None else self._later.modules:
+            if module in sys.modules:
+                self.come(module)
 
     def _wait(self) -> None:
         """For the modules to be patched, or for the one at which the adapter is loaded."""
@@ -146,11 +147,20 @@ class Installation:
 
     def prepare(self) -> None:
         """Loads the adapter. Without the lock: an import may wait for another thread's."""
-        if self._later is not None:
-            self.adapter, self._later = self._later.load(), None
+        later = self._later
+        if later is not None:
+            self.adapter, self._later = later.load(), None
+
+    def come(self, module: str) -> None:
+        """The module is loaded, and so may be the adapter."""
+        self.prepare()
+        with _LOCK:
+            self.arrived(module)
 
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
+        if self._later is not None:  # first the adapter, which must not be loaded under the lock
+            return
         if not self._begun:  # only now is it known what to wait for
             self._wait()
             return
@@ -231,9 +241,7 @@ def _arrived(module: Any) -> None:
     """Called by the import system; nothing may escape into the host's import."""
     for installation in list(_WAITING.get(module.__name__, ())):
         try:
-            installation.prepare()
-            with _LOCK:
-                installation.arrived(module.__name__)
+            installation.come(module.__name__)
         except Exception as error:  # noqa: BLE001 - see safety
             FAULTS.note(f"{installation.adapter.name}.arrived", error)
 

@@ -11,6 +11,7 @@ context belongs to it while it is open, and afterwards nothing has to be undone.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -155,9 +156,9 @@ class Layer(Frame):
         """Stands no more: what begins from now on in this context is somebody else's."""
         self.stands = False
 
+    @abstractmethod  # without its metaclass, which would make each isinstance() dear
     def finish(self, error: BaseException | None = None) -> None:
         """Ends the operation."""
-        raise NotImplementedError
 
     def postponed(self, error: BaseException | None) -> bool:
         """Whether a stream is still open below, which knows what there is to tell.
