@@ -6,7 +6,6 @@ recorded, and nothing of the caller's is iterated: what is no list has no known 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,8 +50,7 @@ class Access(NamedTuple):
     deleted: Callable[[Any], int | None] = nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """One library. ``classes``: where its methods are, of both colours."""
 
     system: str

@@ -7,7 +7,6 @@ is OpenAI's client alone, which is recorded by itself.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +135,7 @@ _RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)
 
 
 _IMAGE, _SPEECH, _TRANSCRIPT = (
-    replace(ROUTES[route], model=_model)
+    ROUTES[route]._replace(model=_model)
     for route in ("/images/generations", "/audio/speech", "/audio/transcriptions")
 )
 

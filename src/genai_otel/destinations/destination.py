@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -81,8 +81,7 @@ def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 
 
-@dataclass(slots=True)
-class Outlet:
+class Outlet(NamedTuple):
     """One destination ready for use; ``content``: whether what was said may go there.
 
     ``temporality`` is that of its metrics, ``None`` where it takes none. ``ids`` and

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,26 +18,24 @@ logger = logging.getLogger("genai_otel")
 _SAY_EVERY = 60.0
 
 
-@dataclass(slots=True)
 class Counts:
     """Of this process, in spans: each is sent, lost, sampled out or passed over, and only once.
 
     Lost log records that go along with spans, and collections of metrics, have their own reasons.
     """
 
-    queued: int = 0
-    sent: int = 0
-    retried: int = 0
-    overflowed: int = 0
-    """Dropped where they ended, as the queue was full."""
-    late: int = 0
-    """Ended after the end."""
-    sampled_out: int = 0
-    """By the destination's ``sample``; these are no loss."""
-    passed_over: int = 0
-    """By its ``filter``, or as there is nothing of them that it takes; no loss either."""
-    lost: Counter[str] = field(default_factory=Counter)
-    """By the worker, by reason."""
+    def __init__(self) -> None:
+        self.queued = self.sent = self.retried = 0
+        self.overflowed = 0
+        """Dropped where they ended, as the queue was full."""
+        self.late = 0
+        """Ended after the end."""
+        self.sampled_out = 0
+        """By the destination's ``sample``; these are no loss."""
+        self.passed_over = 0
+        """By its ``filter``, or as there is nothing of them that it takes; no loss either."""
+        self.lost = Counter[str]()
+        """By the worker, by reason."""
 
     def dropped(self) -> dict[str, int]:
         """All that never arrived, by reason."""

@@ -7,8 +7,8 @@ variables, then from the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,7 @@ MIB = 1024 * KIB
 SIGNALS = ("traces", "metrics", "logs")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A value that a row's templates need.
 
     It comes from ``Destination(options={name: ...})``, else from the first of ``variables`` that is
@@ -33,8 +32,7 @@ class Option:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """``template`` is filled from options; the header is left out where one of them has no value.
 
     ``basic``: what the template gives is user and password of HTTP basic authentication.
@@ -45,8 +43,7 @@ class Header:
     basic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where a signal goes: ``path`` below ``base``, a template over options.
 
     ``service`` is what a signer signs for. An endpoint given in code takes the place of ``base``.
@@ -58,8 +55,7 @@ class Route:
     headers: tuple[Header, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What is sent at most: bytes before compression, and seconds for one request."""
 
     request_bytes: int = MIB
@@ -79,8 +75,7 @@ COMMON = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
+class Preset(NamedTuple):
     """One backend.
 
     ``dialect`` is one of ``destinations/dialects``. On the worker's thread, after the destination's
@@ -95,13 +90,13 @@ class Preset:
 
     name: str
     title: str
-    routes: Mapping[str, Route] = field(default_factory=dict)
+    routes: Mapping[str, Route] = MappingProxyType({})
     options: tuple[Option, ...] = ()
     headers: tuple[Header, ...] = ()
     protocol: str = "http"
     dialect: str | None = None
     signer: str | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     temporality: str = "cumulative"
     """Of its metrics."""
     alone: bool = False

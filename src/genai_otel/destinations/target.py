@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import string
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -170,7 +170,7 @@ def _limits(limits: Limits, values: Mapping[str, str]) -> Limits:
         timeout = 0.0
     if not 0 < timeout <= 3600:  # noqa: PLR2004 - an hour
         raise ValueError(f"timeout {given!r} is no number of seconds")
-    return replace(limits, timeout=timeout)
+    return limits._replace(timeout=timeout)
 
 
 # ----------------------------------------------------------------------------------- addresses

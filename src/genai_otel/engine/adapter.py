@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +39,7 @@ class Conversation(Accumulator, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """How one endpoint's request and reply are read.
 
     ``model`` is asked first, since samplers decide by it. The rest is asked only if somebody will
@@ -63,8 +61,7 @@ class Reader:
     extra: Callable[[Any], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(NamedTuple):
     """One attribute to replace: ``module:Class.method``, and what makes its stand-in.
 
     Where one is missing none of the library's are replaced, unless it is ``optional``: then not
@@ -88,8 +85,7 @@ class Patch:
         return self.target.partition(":")[2].split(".")
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
+class Bridge(NamedTuple):
     """How a framework that reports by callbacks is listened to, once ``module`` is loaded.
 
     ``attach`` is given the module and where to report to; what it returns detaches it.
@@ -99,8 +95,7 @@ class Bridge:
     attach: Callable[[Any, Runs], Callable[[], None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
+class Adapter(NamedTuple):
     """One library. Versions: from ``oldest`` on; ``untested`` is the first that was not tried."""
 
     name: str

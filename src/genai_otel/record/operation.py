@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from time import perf_counter
@@ -201,7 +201,6 @@ class PromptTag(NamedTuple):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of a session, told by an event of its span: facts that are no content.
 
@@ -209,9 +208,10 @@ class Turn:
     reading of the clock of ``Timing``, as the turn was noted.
     """
 
-    kind: str
-    facts: Mapping[str, Any]
-    at: float = field(default_factory=perf_counter)
+    __slots__ = ("at", "facts", "kind")
+
+    def __init__(self, kind: str, facts: Mapping[str, Any]) -> None:
+        self.kind, self.facts, self.at = kind, facts, perf_counter()
 
 
 class Operation:

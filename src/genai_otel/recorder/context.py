@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -66,12 +65,11 @@ def inheritable() -> Context | None:
     return context if any(key in context for key in ours) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Ambient:
+class Ambient(NamedTuple):
     """The facts in force; ``attributes`` are ready for spans."""
 
-    tags: tuple[str, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...]
+    attributes: Mapping[str, Any]
 
     def within(self, tags: Sequence[object], attributes: Mapping[str, Any]) -> Ambient:
         """These facts and more; the inner ones win."""
@@ -87,10 +85,10 @@ class Ambient:
             found = {name: found[name] for name in first[:_MOST]}
         if merged:
             found[names.GENAI_OTEL_TAGS] = merged
-        return replace(self, tags=merged, attributes=found)
+        return Ambient(merged, found)
 
 
-_NONE = Ambient()
+_NONE = Ambient((), {})
 _METADATA = f"{names.GENAI_OTEL_METADATA}."
 _MOST = 64
 """Facts of a scope. A span has room for 128; those of the operation itself must find theirs."""

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
@@ -68,8 +67,7 @@ def function(
     return Patch(target, partial(_stand_in, form), optional, captured)
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     """How the calls of one function are read; see ``function``."""
 
     reader: Reader | Callable[[Json], Reader | None]

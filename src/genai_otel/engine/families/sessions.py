@@ -8,10 +8,9 @@ Nothing in between runs in its context: what the host does there is no part of i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from genai_otel.engine.read import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """How the sessions of one library are read.
 
     ``origin`` is given the manager, or the arguments of what makes a block: who serves, and the
