@@ -13,9 +13,8 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
 from genai_otel.destinations import courier
-from genai_otel.destinations.channels import OtlpChannel
-from genai_otel.destinations.destination import sender
 from genai_otel.destinations.export import Delivery
+from genai_otel.destinations.otlp_channel import OtlpChannel, sender
 from genai_otel.destinations.spans import weight
 from genai_otel.destinations.target import target
 

@@ -149,8 +149,7 @@ def test_through_a_destination() -> None:
 def test_the_worker_wakes_for_what_waits() -> None:
     """A trace whose root never comes goes out by itself when its window is over."""
     with Receiver() as receiver:
-        from genai_otel.destinations.channels import OtlpChannel
-        from genai_otel.destinations.destination import sender
+        from genai_otel.destinations.otlp_channel import OtlpChannel, sender
         from genai_otel.destinations.target import target
 
         to = target(Destination("otlp", endpoint=receiver.url))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from ._settings import Settings
     from ._status import Status
-    from .destinations.destination import Outlet
     from .destinations.outgoing import Outgoing
+    from .destinations.outlets import Outlet
     from .destinations.own_spans import OwnSpans
     from .privacy import ContentPolicy
 
@@ -120,7 +120,7 @@ class Runtime:
             _threads.install()
 
     def _make_outlets(self, given: Any) -> list[Outlet]:
-        from .destinations.destination import outlet
+        from .destinations.outlets import outlet
 
         content, chosen = self._own_policy(), self._chosen(given)
         return [outlet(each, content=content, directory=self.settings.directory) for each in chosen]

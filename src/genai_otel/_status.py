@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .destinations.destination import Outlet
     from .destinations.export import Delivery
+    from .destinations.outlets import Outlet
     from .engine.imports import Installation
     from .engine.published import Published
 

@@ -21,8 +21,8 @@ _NAME = "genai-otel doctor"
 
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     """A line for each; without ``names`` for those of the settings."""
-    from genai_otel.destinations.destination import outlet
     from genai_otel.destinations.export import Delivery
+    from genai_otel.destinations.outlets import outlet
     from genai_otel.privacy import preset
 
     default = ("otlp",) if settings.otlp_in_environment else ("local",)

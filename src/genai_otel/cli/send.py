@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.destinations.destination import Outlet
+    from genai_otel.destinations.outlets import Outlet
 
 _AT_ONCE = 8 * 1024 * 1024
 _SECONDS = 60
@@ -79,7 +79,8 @@ def send(options: argparse.Namespace) -> int:
 
 def _outlet(name: str, options: argparse.Namespace) -> Outlet:
     from genai_otel._settings import Settings
-    from genai_otel.destinations.destination import Destination, outlet
+    from genai_otel.destinations.destination import Destination
+    from genai_otel.destinations.outlets import outlet
     from genai_otel.privacy import as_policy
 
     if name == "local":

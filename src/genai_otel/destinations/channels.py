@@ -1,4 +1,4 @@
-"""What a worker puts its spans into: OTLP requests, or an exporter of the SDK's interface."""
+"""What a worker puts its spans into: an exporter of the SDK's interface, or ``OtlpChannel``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from . import otlp
-from .forking import unforked
-from .presets import Limits
+from .packing import Limits
 from .replies import TAKEN, Answer, Kind
-from .shrinking import shrunk, within
-from .spans import among_ours, weight
+from .spans import weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
-
-    from .target import Target
 
 
 class Parcel(NamedTuple):
@@ -70,76 +65,6 @@ class Sender(Protocol):
     def send(self, signal: str, body: bytes, deadline: float) -> Answer: ...
     def abort(self) -> None: ...
     def close(self) -> None: ...
-
-
-class OtlpChannel:
-    """Encodes each span alone, so that sizes are known before requests are made."""
-
-    def __init__(self, target: Target, sender: Callable[[Target], Sender]) -> None:
-        self.limits = target.limits
-        self._target, self._make = target, sender
-        self._sender = sender(target)
-
-    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
-        made: list[Parcel] = []
-        along = "traces" in self._target.addresses
-        if self._target.log_records is not None:
-            made += [self._log(record, along=along) for record in self._target.log_records(span)]
-        if along:
-            project = self._target.project
-            own = among_ours(span) if self._target.alone else span
-            projected = own if project is None else project(own)
-            made.append(self._span(within(projected, self.limits.attribute_bytes)))
-        return made
-
-    def _span(self, span: ReadableSpan) -> Parcel:
-        parcel = _encoded(span)
-        if parcel.size > self.limits.span_bytes:
-            return self.smaller(parcel, self.limits.span_bytes) or parcel
-        return parcel
-
-    def _log(self, record: Any, *, along: bool) -> Parcel:
-        encoded = otlp.log_record(record)
-        holders = (record.resource, record.instrumentation_scope)
-        return Parcel("logs", record, len(encoded), encoded, holders, 0 if along else 1)
-
-    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:
-        if parcel.signal != "traces":
-            return None
-        span = shrunk(parcel.what, limit, otlp.span)
-        return None if span is None else _encoded(span)
-
-    def measured(self, data: Any) -> Parcel:
-        with unforked():
-            from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-
-        body = encode_metrics(data).SerializeToString()
-        return Parcel("metrics", data, len(body), body)
-
-    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:
-        if signal == "metrics":
-            body = parcels[0].encoded
-        else:
-            body = otlp.request((*parcel.holders, parcel.encoded) for parcel in parcels)
-        return self._sender.send(signal, body, deadline)
-
-    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is held here
-        return True
-
-    def renew(self) -> None:
-        self._sender = self._make(self._target)
-
-    def abort(self) -> None:
-        self._sender.abort()
-
-    def close(self) -> None:
-        self._sender.close()
-
-
-def _encoded(span: ReadableSpan) -> Parcel:
-    encoded = otlp.span(span)
-    holders = (span.resource, span.instrumentation_scope)
-    return Parcel("traces", span, len(encoded), encoded, holders)
 
 
 class ExporterChannel:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from opentelemetry.sdk.trace.export import SpanExporter
+from typing import TYPE_CHECKING
 
 from genai_otel._settings import one_of
 from genai_otel.privacy import ContentPolicy, as_policy
 
-from .channels import ExporterChannel, OtlpChannel
-from .export import Delivery
+from .channels import ExporterChannel
+from .endpoints import check_endpoint
+from .outlets import Outlet
 from .presets import PRESETS
-from .sampling import Sample, sample_of
-from .sending import HttpSender
-from .target import check_endpoint, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.store.local import LocalStore
-
-    from .channels import Channel, Sender
-    from .judging import Judge
-    from .target import Target
+    from .sampling import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +63,7 @@ class Destination:
             raise ValueError(  # noqa: TRY004 - documented
                 f"signals are a list of names, such as [{self.signals!r}]"
             )
-        if self.sample is not None:
-            sample_of(self.sample)
+        _sample(self.sample)
         for signal in self.signals or ():
             one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))
 
@@ -81,55 +72,24 @@ def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 
 
-class Outlet(NamedTuple):
-    """One destination ready for use; ``content``: whether what was said may go there.
+def _sample(given: float | Sample | None) -> Sample | None:
+    if given is None:
+        return None
+    from .sampling import sample_of
 
-    ``temporality`` is that of its metrics, ``None`` where it takes none. ``ids`` and
-    ``propagation`` say whose form of trace ids and headers it asks for: ``w3c`` or ``xray``.
-    """
-
-    name: str
-    where: str
-    channel: Channel
-    content: ContentPolicy
-    temporality: str | None = None
-    store: LocalStore | None = None
-    given: Destination | None = None
-    ids: str = "w3c"
-    propagation: str = "w3c"
-
-    def delivery(self, judge: Judge) -> Delivery:
-        """The way there, past ``judge``."""
-        tells = self.store is None  # which does so itself
-        given = self.given
-        return Delivery(
-            self.name,
-            self.channel,
-            prepare=judge.span,
-            keep=given.filter if given is not None else None,
-            sample=sample_of(given.sample)
-            if given is not None and given.sample is not None
-            else None,
-            tells=tells,
-        )
+    return sample_of(given)
 
 
-def outlet(given: Any, *, content: ContentPolicy, directory: str) -> Outlet:
-    """From a preset's name, a ``Destination`` or an exporter object of the SDK's."""
-    if isinstance(given, str):
-        given = Destination(given)
-    if isinstance(given, Destination):
-        keeps = content if given.content is None else as_policy(given.content)
-        if given.preset == "local":
-            return _local(given, given.directory or directory, content=keeps)
-        return (_console if given.preset == "console" else _otlp)(given, content=keeps)
-    if isinstance(given, SpanExporter):
-        name, where = type(given).__name__, "an exporter given in code"
-        return Outlet(name, where, ExporterChannel(given), content)
-    raise ValueError(
-        f"a destination is one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
-        f" not {type(given).__name__}"
-    )
+def opened(given: Destination, *, content: ContentPolicy, directory: str) -> Outlet:
+    """The destination ready for use; ``content`` and ``directory`` are the process's."""
+    keeps = content if given.content is None else as_policy(given.content)
+    if given.preset == "local":
+        made = _local(given, given.directory or directory, content=keeps)
+    elif given.preset == "console":
+        made = _console(keeps)
+    else:
+        made = _otlp(given, content=keeps)
+    return made._replace(keep=given.filter, sample=_sample(given.sample))
 
 
 def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Outlet:
@@ -138,18 +98,14 @@ def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Out
     store = LocalStore(directory)
     metrics = store.metric_exporter() if _takes(given, "metrics") else None
     channel = ExporterChannel(store.span_exporter(), metrics)
-    return Outlet(
-        "local",
-        str(store.directory),
-        channel,
-        content,
-        "cumulative" if metrics else None,
-        store,
-        given,
-    )
+    temporality = "cumulative" if metrics else None
+    return Outlet("local", str(store.directory), channel, content, temporality, store)
 
 
 def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
+    from .otlp_channel import OtlpChannel, sender
+    from .target import target
+
     to = target(given)
     temporality = to.temporality if "metrics" in to.addresses else None
     channel = OtlpChannel(to, sender(to))
@@ -159,27 +115,16 @@ def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
         channel,
         content,
         temporality,
-        given=given,
         ids=to.ids,
         propagation=to.propagation,
     )
 
 
-def _console(given: Destination, *, content: ContentPolicy) -> Outlet:
+def _console(content: ContentPolicy) -> Outlet:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    channel = ExporterChannel(ConsoleSpanExporter())
-    return Outlet("console", "standard output", channel, content, given=given)
+    return Outlet("console", "standard output", ExporterChannel(ConsoleSpanExporter()), content)
 
 
 def _takes(given: Destination, signal: str) -> bool:
     return given.signals is None or signal in given.signals
-
-
-def sender(to: Target) -> Callable[[Target], Sender]:
-    """What speaks the target's protocol."""
-    if to.protocol == "grpc":
-        from .sending_grpc import GrpcSender
-
-        return GrpcSender
-    return HttpSender

@@ -20,10 +20,8 @@ from weakref import WeakSet
 from . import quietly
 from .courier import PATIENCE, Courier
 from .ledger import Ledger
-from .packing import packed
-from .presets import MIB
+from .packing import MIB, packed
 from .replies import Kind
-from .sampling import Sample, Tail
 from .spans import is_ours
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .channels import Channel, Parcel
+    from .sampling import Sample
 
     Item = tuple[ReadableSpan, int]
 
@@ -112,7 +111,7 @@ class Delivery:
         self._wake = _shut()
         self._asleep = self._lingering = self._urgent = False
         self._measure_at = monotonic() + MEASURE_EVERY
-        self._tail = Tail(self._sample, self._queue_bytes // 2) if self._sample else None
+        self._tail = self._sample.tail(self._queue_bytes // 2) if self._sample else None
 
     @property
     def problem(self) -> str | None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from genai_otel.privacy import ContentPolicy
 
-    from .destination import Outlet
     from .export import Delivery
+    from .outlets import Outlet
     from .seat import Seat
 
 

@@ -1,16 +1,28 @@
-"""Requests by bytes, and what is done with one that is refused."""
+"""Requests by bytes: what is sent at most, and what is done with one that is refused."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .channels import Parcel
-    from .presets import Limits
 
+KIB = 1024
+MIB = 1024 * KIB
 _HEAD = 4096  # resource and scope, about
+
+
+class Limits(NamedTuple):
+    """What is sent at most: bytes before compression, and seconds for one request."""
+
+    request_bytes: int = MIB
+    logs_bytes: int = MIB
+    request_spans: int = 512
+    span_bytes: int = 256 * KIB
+    attribute_bytes: int = 64 * KIB
+    timeout: float = 10.0
 
 
 def packed(parcels: Sequence[Parcel], limits: Limits) -> Iterator[list[Parcel]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from .packing import MIB, Limits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KIB = 1024
-MIB = 1024 * KIB
 SIGNALS = ("traces", "metrics", "logs")
 
 
@@ -53,17 +53,6 @@ class Route(NamedTuple):
     base: str = "{endpoint}"
     service: str = ""
     headers: tuple[Header, ...] = ()
-
-
-class Limits(NamedTuple):
-    """What is sent at most: bytes before compression, and seconds for one request."""
-
-    request_bytes: int = MIB
-    logs_bytes: int = MIB
-    request_spans: int = 512
-    span_bytes: int = 256 * KIB
-    attribute_bytes: int = 64 * KIB
-    timeout: float = 10.0
 
 
 COMMON = (

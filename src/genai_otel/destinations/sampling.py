@@ -58,6 +58,10 @@ class Sample:
             return True
         return self.costlier_than is not None and _cost(spans) > self.costlier_than
 
+    def tail(self, most: int) -> Tail:
+        """What decides, for one worker; it holds ``most`` bytes."""
+        return Tail(self, most)
+
 
 def sample_of(given: float | Sample) -> Sample:
     """A plain number is a rate. Raises ``ValueError`` on anything else."""

@@ -7,31 +7,31 @@ from __future__ import annotations
 
 import base64
 import string
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from genai_otel._settings import one_of, variable
 
 from .dialects import load
-from .presets import PRESETS, SIGNALS, Header, Limits, Preset, Route
+from .endpoints import check_endpoint, shown
+from .presets import PRESETS, SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from urllib.parse import SplitResult
 
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .destination import Destination
+    from .packing import Limits
+    from .presets import Header, Preset, Route
 
     Project = Callable[[ReadableSpan], ReadableSpan]
     LogRecords = Callable[[ReadableSpan], Sequence[Any]]
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
     """Method, URL, headers and body to all headers to send."""
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROTOCOLS = ("http", "grpc")
 TRACE_FORMS = ("w3c", "xray")
 _STANDARD_PROTOCOLS = {"http/protobuf": "http", "http/json": "http", "grpc": "grpc"}
@@ -233,43 +233,6 @@ def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
             ' pip install "genai-otel[aws]"'
         ) from error
     return sign
-
-
-def check_endpoint(endpoint: str, *, insecure: bool) -> None:
-    """Raises ``ValueError`` unless it is an address that may be sent to."""
-    url = urlsplit("")
-    with suppress(ValueError):
-        url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname or not _has_sound_port(url):
-        raise ValueError(f"endpoint {shown(endpoint)!r} is no http or https address")
-    if url.username is not None or url.password is not None:
-        raise ValueError(
-            f"endpoint {shown(endpoint)!r} has a user or password in it: give them in headers"
-        )
-    if url.scheme == "http" and url.hostname not in LOOPBACK and not insecure:
-        raise ValueError(
-            f"endpoint {shown(endpoint)!r} is not encrypted: use https, or say insecure=True"
-        )
-
-
-def _has_sound_port(url: SplitResult) -> bool:
-    try:
-        return url.port is None or url.port > 0
-    except ValueError:
-        return False
-
-
-def shown(endpoint: str) -> str:
-    """The address without user, password and query, in which keys travel."""
-    try:
-        url = urlsplit(endpoint)
-        port = f":{url.port}" if url.port else ""
-    except ValueError:
-        return "?"
-    if not url.scheme or not url.hostname:
-        return endpoint.partition("?")[0].rpartition("@")[2]
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{url.scheme}://{host}{port}{url.path}"
 
 
 # ------------------------------------------------------------------------ the standard variables
