@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from genai_otel.privacy import digits, keys, national, scan, words
 from genai_otel.privacy.keys import KEYS
-from genai_otel.privacy.masking import Masker
+from genai_otel.privacy.masking import DEFAULT, GROUPS, Masker
 from genai_otel.privacy.reasons import reason
-from genai_otel.privacy.scan import DEFAULT, GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
 from genai_otel.privacy import Gate, preset
-from genai_otel.privacy.masking import Masker
-from genai_otel.privacy.scan import DEFAULT
+from genai_otel.privacy.masking import DEFAULT, Masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -87,6 +87,8 @@ class Runtime:
         given = self.arguments
         host = given["tracer_provider"] or _host_provider()
         self._gate = self._make_gate()
+        if self._own_policy() != self.content:  # which is obeyed if the host sets a provider yet:
+            Gate(self._own_policy())  # what that loads is not loaded in a call
         self._take_tracer(host if host is not None else self._own_provider())
         if any(each.propagation == "xray" for each in self.outlets):
             from .destinations.xray import propagate_header

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from genai_otel.privacy.masking import Masker, check_groups, replaced
+from genai_otel.privacy.masking import DEFAULT, GROUPS, Masker, check_groups, replaced
 from genai_otel.privacy.reasons import reason
-from genai_otel.privacy.scan import DEFAULT, GROUPS
 
 from . import Refusal
 

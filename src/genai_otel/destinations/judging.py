@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _RESOURCES_KEPT = 64
 # What other libraries call prompts, replies, addresses with their queries, headers and statements.
-_CONTENT_OF_OTHERS = re.compile(
+_CONTENT_OF_OTHERS = (
     r"gen_ai\.(?:prompt|completion)(?:\.\d.*)?|(?:input|output)\.value|input|output|content"
     r"|llm\.(?:input_messages|output_messages|prompts|completions|prompt_template|tools).*"
     r"|(?:embedding|retrieval|reranker|tool|document)\..*(?:text|documents|content|query|parameters)"
@@ -55,7 +55,8 @@ class Judge:
     ) -> None:
         self._same, self._stored = policy == recorded, recorded is None
         self._said, self._more = said, more
-        self._withholds = policy.messages == "none"
+        withholds = policy.messages == "none"
+        self._withheld = re.compile(_CONTENT_OF_OTHERS) if withholds else None
         uploaded = recorded is None or recorded.uploads
         self._gate = Gate(policy.without_functions() if self._same else policy, uploaded=uploaded)
         self._resources: dict[int, tuple[Resource, Resource]] = {}
@@ -82,8 +83,9 @@ class Judge:
         )
 
     def _attributes(self, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        if found and self._withholds:
-            found = {k: v for k, v in found.items() if not _CONTENT_OF_OTHERS.fullmatch(k)}
+        withheld = self._withheld
+        if found and withheld is not None:
+            found = {k: v for k, v in found.items() if not withheld.fullmatch(k)}
         return self._gate.attributes(found or {})
 
     def gathered(self, gather: Callable[[], MetricsData | None]) -> Callable[[], Any]:

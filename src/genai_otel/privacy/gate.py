@@ -17,7 +17,7 @@ from genai_otel import _names as names
 from . import classes
 from .classes import FULL, NONE, REDACTED, WITHHELD
 from .hooks import Hooks, failed
-from .masking import Masker, digest
+from .masking import Masker, Unmasked, digest
 from .policy import CLASSES
 from .truncation import fitted, shorten, to_json
 from .walk import SEAM, TALK, Walk
@@ -57,11 +57,13 @@ class Gate:
         self._uniform = len(modes - {NONE}) == 1
         key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
         rules = policy.redact
-        self._masker = Masker(
-            [rule for rule in rules if isinstance(rule, str)],
-            [rule for rule in rules if isinstance(rule, re.Pattern)],
-            key,
-        )
+        self._masker: Masker | Unmasked = Unmasked()
+        if modes != {FULL}:
+            self._masker = Masker(
+                [rule for rule in rules if isinstance(rule, str)],
+                [rule for rule in rules if isinstance(rule, re.Pattern)],
+                key,
+            )
         own = [] if policy.custom is None else [policy.custom]
         given: list[Any] = [rule for rule in rules if callable(rule)]
         self._hooks = {
@@ -287,6 +289,10 @@ class Gate:
     def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
         """One text; what is part of a message's structure is not shown to functions."""
         return self._masked(text, mode) if structural else self._leaf(text, mode, until)
+
+    def by_name(self, name: str, value: str) -> str | None:
+        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        return self._masker.by_name(name, value)
 
     def goes_over(self, texts: list[str]) -> bool:
         """Whether something is found that begins in one of the texts and ends in another."""

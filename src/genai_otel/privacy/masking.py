@@ -7,13 +7,15 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from .scan import GROUPS, Scanner
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .keys import Finding
 
+GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")
+"""What can be looked for."""
+DEFAULT = GROUPS[:-1]
+"""National ids are mere digits in most countries, and so much else is too."""
 _PASSES = 4
 _start = itemgetter(0)
 _HASH = 10
@@ -44,6 +46,8 @@ class Masker:
         patterns: Iterable[re.Pattern[str]] = (),
         key: bytes | None = None,
     ) -> None:
+        from .scan import Scanner  # its patterns are many: who masks nothing waits for none
+
         self._scanner, self._patterns, self._key = Scanner(groups), tuple(patterns), key
         self.plain = not self._patterns
         """Whether JSON can be asked as it is: a pattern of somebody else's is for plain text."""
@@ -53,6 +57,10 @@ class Masker:
         if self._scanner.suspects(text):
             return True
         return not self.plain and any(pattern.search(text) for pattern in self._patterns)
+
+    def by_name(self, name: str, value: str) -> str | None:
+        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        return self._scanner.by_name(name, value)
 
     def masks(self, text: str) -> list[Mask]:
         """What would be masked, from left to right; where findings overlap, their union."""
@@ -112,6 +120,24 @@ class Masker:
         if self._key is None:
             return f"[{label}]"
         return f"[{label} {digest(self._key, value)}]"
+
+
+class Unmasked:
+    """In place of a ``Masker`` where nothing is masked."""
+
+    plain = True
+
+    def suspects(self, _text: str) -> bool:
+        return False
+
+    def by_name(self, _name: str, _value: str) -> str | None:
+        return None
+
+    def masks(self, _text: str) -> list[Mask]:
+        return []
+
+    def masked(self, text: str) -> str:
+        return text
 
 
 _MASKED = re.compile(r"\[[A-Z_0-9]{2,40}(?: [0-9a-f]{10})?\]")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .masking import check_groups
-from .scan import DEFAULT
+from .masking import DEFAULT, check_groups
 
 MODES = ("none", "redacted", "full")
 """From the strictest to the most permissive."""

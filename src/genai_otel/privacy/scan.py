@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING
 
 from .digits import find_accounts, find_cards, find_ipv4, find_ipv6, find_phones
 from .keys import find_basic, find_keys, find_private_keys
-from .national import find_national
-from .words import find_addresses, find_passwords, find_secrets
+from .words import find_addresses, find_passwords, find_secrets, secret_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .keys import Finding
-
-GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")
-"""What can be looked for."""
-DEFAULT = GROUPS[:-1]
-"""National ids are mere digits in most countries, and so much else is too."""
 
 # Letters, digits and what keys are made of besides become one letter, everything else a space.
 _WORDS = bytes(
@@ -57,7 +51,7 @@ class Scanner:
 
     __slots__ = ("_addresses", "_groups", "_national", "_numbers", "_secrets", "_tokens")
 
-    def __init__(self, groups: Iterable[str] = DEFAULT) -> None:
+    def __init__(self, groups: Iterable[str]) -> None:
         self._groups = frozenset(groups)
         self._addresses = frozenset(
             label
@@ -65,7 +59,11 @@ class Scanner:
             if group in self._groups
         )
         self._secrets = "secrets" in self._groups
-        self._national = "national_ids" in self._groups
+        self._national: Callable[[str], Iterator[Finding]] | None = None
+        if "national_ids" in self._groups:
+            from .national import find_national
+
+            self._national = find_national
         self._tokens = self._secrets or "ip" in self._groups
         self._numbers = not self._groups.isdisjoint(("phone", "card", "iban", "ip"))
 
@@ -90,8 +88,13 @@ class Scanner:
                     yield from self._in_numbers(text, numbers, start, end)
         if self._secrets:
             yield from self._in_words(text, raw.lower())
-        if self._national:
-            yield from find_national(text)
+        if self._national is not None:
+            yield from self._national(text)
+
+    @staticmethod
+    def by_name(name: str, value: str) -> str | None:
+        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        return secret_by_name(name, value)
 
     @staticmethod
     def _in_words(text: str, lower: bytes) -> Iterator[Finding]:

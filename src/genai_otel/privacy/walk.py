@@ -10,7 +10,6 @@ from genai_otel import _names as names
 from . import classes
 from .classes import NONE, REDACTED, WITHHELD
 from .truncation import KEPT_WHOLE
-from .words import secret_by_name
 
 if TYPE_CHECKING:
     from .gate import Gate
@@ -113,7 +112,9 @@ class Walk:
         if mode == NONE:
             return None if value is None else WITHHELD
         if type(value) is str:
-            label = secret_by_name(name, value) if mode == REDACTED and name is not None else None
+            label = None
+            if mode == REDACTED and name is not None:
+                label = self._gate.by_name(name, value)
             return f"[{label}]" if label is not None else self._text(value, mode)
         return self._gate.number(value, mode)
 
