@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import genai_otel
+from genai_otel.enrich.background import finish
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def capture() -> Iterator[Capture]:
         meter_provider=capture.meter_provider,
         prices=PRICES,
     )
+    finish()  # loading the table, so that what it does not know is unknown from the first call on
     yield capture
     genai_otel.shutdown()
     capture.meter_provider.shutdown()

@@ -8,18 +8,20 @@ has no price. Here an id is found only if a rule names it, see ``matching``, and
 from __future__ import annotations
 
 import re
-import sys
-from importlib import import_module
-from importlib.machinery import PathFinder
-from importlib.util import find_spec, module_from_spec
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from time import time
+from typing import TYPE_CHECKING
 
 from .matching import names
+from .pricetable import HOUR_PRICES, TOKEN_PRICES, UNIT_PRICES, read
 from .rates import Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from .pricetable import Model, Price, Prices, Provider, Variant, When
 
 _BEDROCK_ARN = re.compile(
     r"arn:aws:bedrock:([a-z0-9-]*):\d*:(?:foundation-model|inference-profile)/([^/]+)"
@@ -29,20 +31,9 @@ _DATED = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|\d{4})$")
 # The commercial regions' table says nothing of these.
 _OTHER_PARTITIONS = re.compile(r"us-gov[.-]|cn-")
 
-_KEYS = {
-    **{part: f"{part}_mtok" for part in ("input", "output", "cache_read", "cache_write")},
-    "cache_write_1h": "cache_write_1h_mtok",
-    "audio_input": "input_audio_mtok",
-    "image_input": "input_image_mtok",
-    "cached_audio": "cache_audio_read_mtok",
-    "cached_image": "cache_image_read_mtok",
-    "reasoning": "output_reasoning_mtok",
-    "audio_output": "output_audio_mtok",
-    "image_output": "output_image_mtok",
-}
 _STANDARD = frozenset(("default", "standard", "auto", "on_demand", "on-demand", "standard_only"))
 _SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # as Vertex says it
-_HOUR = 3600
+_HOUR, _DAY = 3600, 86400
 _LEAST_SECONDS = 10.0  # Groq bills ten seconds of audio at least
 _THOUSAND = 1000
 
@@ -58,83 +49,18 @@ def is_dated(model: str) -> bool:
     return _DATED.search(model) is not None
 
 
-_FETCHING = "genai_prices.update_prices"
-"""What fetches newer prices, which we never do. It imports an HTTP client (httpx2)."""
-
-
-def _without_fetching() -> Any:
-    """The library, imported without the HTTP client; whoever asks for what fetches gets that.
-
-    We import on a thread of our own, and openai 2 looks at a half-imported httpx2 as it is called.
-    In place of the module stands one that becomes it at its first use. It stays: others look
-    through the modules at any time (a notebook's autoreload), and must not see one go away.
-    """
-    if "genai_prices" not in sys.modules and "httpx2" not in sys.modules:
-        package = find_spec("genai_prices")
-        places = None if package is None else package.submodule_search_locations
-        spec = PathFinder.find_spec(_FETCHING, places)
-        if spec is not None:
-            _stand_in(spec)
-    import genai_prices
-
-    for name in [name for name, value in vars(genai_prices).items() if type(value) is _Later]:
-        delattr(genai_prices, name)
-        vars(genai_prices).update(__getattr__=_fetching, update_prices=sys.modules[_FETCHING])
-    return genai_prices
-
-
-def _stand_in(spec: ModuleSpec) -> None:
-    module: Any = module_from_spec(spec)
-    module.__getattr__ = lambda name: _later(module, name)
-    sys.modules[_FETCHING] = module
-
-
-class _Later:
-    """One of its names, for who has imported it before it was there."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _fetching(self._name)(*args, **kwargs)
-
-
-def _later(module: Any, name: str) -> Any:
-    """While genai_prices is being imported, a promise; afterwards the module's own, read now."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    package = sys.modules.get("genai_prices")
-    if package is None or getattr(package.__spec__, "_initializing", False):
-        return _Later(name)
-    waiting = vars(module).pop("__getattr__", None)
-    try:
-        if waiting is not None:
-            module.__spec__.loader.exec_module(module)
-    except BaseException:
-        module.__getattr__ = waiting
-        raise
-    return getattr(module, name)
-
-
-def _fetching(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return getattr(import_module(_FETCHING), name)
+_table = cache(read)
+"""For all books of a process: what is set up anew has its prices at once."""
 
 
 class Bundled:
-    """What genai-prices knows; making one imports it, which takes half a second."""
+    """What genai-prices knows, read from the installed package: not on the way of a call."""
 
     def __init__(self) -> None:
-        genai_prices = _without_fetching()
-        from genai_prices.data_snapshot import get_snapshot
-
-        self._providers: dict[str, Any] = {p.id: p for p in get_snapshot().providers}
-        self._exact = {pid: dict(_exact_ids(p)) for pid, p in self._providers.items()}
-        self._rules = {pid: list(_other_rules(p)) for pid, p in self._providers.items()}
-        self._hosts = [(pid, re.compile(p.api_pattern)) for pid, p in self._providers.items()]
-        newest = max(_start_dates(self._providers.values()), default="unknown")
-        self.version = f"genai-prices/{genai_prices.__version__} to {newest}"
+        self._providers = _table()
+        newest = max(_past_changes(self._providers.values()), default=None)
+        told = "unknown" if newest is None else datetime.fromtimestamp(newest, UTC).date()
+        self.version = f"genai-prices/{version('genai-prices')} to {told}"
 
     def knows(self, biller: str) -> bool:
         return biller in self._providers
@@ -142,10 +68,10 @@ class Bundled:
     def biller(self, host: str) -> str | None:
         """Who bills calls to ``host``: the whole host must match, not its beginning."""
         address = f"https://{host}/"
-        for biller, pattern in self._hosts:
-            found = pattern.match(address)
+        for provider in self._providers.values():
+            found = provider.hosts.match(address)
             if found and found.end() >= len(address) - 1:
-                return biller
+                return provider.id
         return None
 
     def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
@@ -163,18 +89,18 @@ class Bundled:
             return None
         if biller == "azure" and not mapped and not is_dated(ref):
             return None  # the name of a deployment may be any name, also that of another model
-        for pid in (biller, *(self._providers[biller].fallback_model_providers or ())):
-            known = self._find_own(pid, ref)
+        for pid in (biller, *self._providers[biller].lenders):
+            known = self._find_own(pid, ref) if self.knows(pid) else None
             if known is not None:
                 return BundledModel(pid, known, own=pid == biller)
         return None
 
-    def _find_own(self, biller: str, ref: str) -> Any:
-        exact = self._exact[biller].get(ref)
+    def _find_own(self, biller: str, ref: str) -> Model | None:
+        provider = self._providers[biller]
+        exact = provider.exact.get(ref)
         if exact is not None:
             return exact
-        rules = self._rules[biller]
-        return next((model for clause, model in rules if names(clause, ref, biller)), None)
+        return next((model for clause, model in provider.rules if names(clause, ref, biller)), None)
 
 
 def _normal(biller: str, ref: str) -> str | None:
@@ -188,29 +114,10 @@ def _normal(biller: str, ref: str) -> str | None:
     return ref
 
 
-def _exact_ids(provider: Any) -> Iterator[tuple[str, Any]]:
-    """Ids that a rule names in full; the first of two models wins, as in the library."""
-    for model in reversed(provider.models):
-        for clause in _clauses(model):
-            if hasattr(clause, "equals"):
-                yield clause.equals.lower(), model
-
-
-def _other_rules(provider: Any) -> Iterator[tuple[Any, Any]]:
-    for model in provider.models:
-        for clause in _clauses(model):
-            if not hasattr(clause, "equals"):
-                yield clause, model
-
-
-def _clauses(model: Any) -> Any:
-    return getattr(model.match, "or_", (model.match,))
-
-
 class BundledModel:
     """One model of the table."""
 
-    def __init__(self, biller: str, model: Any, *, own: bool) -> None:
+    def __init__(self, biller: str, model: Model, *, own: bool) -> None:
         self.biller, self.id = biller, f"{biller}/{model.id}"
         self._model, self._own = model, own
 
@@ -220,14 +127,14 @@ class BundledModel:
         A model that another provider lends has only standard prices, whatever its variants say.
         """
         wanted = _context(tier, batch=batch)
-        known = getattr(self._model, "price_variants", None)  # since 0.2
-        variants = [v for v in known or () if self._own and wanted]
-        matching = [v for v in variants if any(c.items() >= v.when.items() for c in wanted)]
-        if wanted and not matching:
+        variants = [v for v in self._model.variants if self._own and _is_for(v, wanted)]
+        if wanted and not variants:
             return None
-        prices = self._model.prices
-        standard = prices if isinstance(prices, list) else [_Always(prices)]
-        return Schedule(standard, matching, self.biller, needs_variant=bool(wanted))
+        return Schedule(self._model.prices, variants, self.biller, needs_variant=bool(wanted))
+
+
+def _is_for(variant: Variant, wanted: list[dict[str, str]]) -> bool:
+    return any(all(part in each.items() for part in variant.kind) for each in wanted)
 
 
 def _context(tier: str | None, *, batch: bool) -> list[dict[str, str]]:
@@ -240,35 +147,32 @@ def _context(tier: str | None, *, batch: bool) -> list[dict[str, str]]:
     return [{"service_tier": word}, {"speed": word}]
 
 
-class _Always:
-    constraint = None
-
-    def __init__(self, prices: Any) -> None:
-        self.prices = prices
-
-
 class Schedule:
     """The prices of a model as they change with time."""
 
     def __init__(
-        self, standard: list[Any], variants: list[Any], biller: str, *, needs_variant: bool
+        self,
+        standard: Sequence[tuple[When, Prices]],
+        variants: Sequence[Variant],
+        biller: str,
+        *,
+        needs_variant: bool,
     ) -> None:
-        self._standard = [(_when(each.constraint), each.prices) for each in standard]
-        self._variants = [(_when(each.constraint), each.prices) for each in variants]
+        self._standard, self._variants = standard, variants
         self._needs_variant = needs_variant
         self._least_seconds = _LEAST_SECONDS if biller == "groq" else 0.0
         self._audio_as_text = biller == "google"  # which lists audio only where it is dearer
         self._known: dict[tuple[int, ...], Rates] = {}
-        changes = any(when for when, _ in (*self._standard, *self._variants))
-        self._always = None if changes else self._at(0.0)
+        times = [when for when, _ in standard] + [variant.when for variant in variants]
+        self._always = self._at(0.0) if set(times) == {None} else None
 
     def at(self, moment: float) -> Rates | None:
         """What held at ``moment`` (seconds since 1970); ``None`` where no price did."""
         return self._always or self._at(moment)
 
     def _at(self, moment: float) -> Rates | None:
-        standard = [i for i, (when, _) in enumerate(self._standard) if when is None or when(moment)]
-        variants = [i for i, (when, _) in enumerate(self._variants) if when is None or when(moment)]
+        standard = [i for i, (when, _) in enumerate(self._standard) if _holds(when, moment)]
+        variants = [i for i, each in enumerate(self._variants) if _holds(each.when, moment)]
         if not standard or (self._needs_variant and not variants):
             return None
         key = (standard[-1], *variants)
@@ -278,65 +182,48 @@ class Schedule:
         return None if rates.empty else rates
 
     def _rates(self, standard: int, *variants: int) -> Rates:
-        prices = _present(self._standard[standard][1])
+        prices = dict(self._standard[standard][1])
         for index in reversed(variants):  # of two variants the first wins, as in the library
-            prices |= _present(self._variants[index][1])
+            prices |= self._variants[index].prices
         return _as_rates(prices, self._least_seconds, audio_as_text=self._audio_as_text)
 
 
-def _present(prices: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(prices).items() if value is not None}
-
-
-def _as_rates(prices: Mapping[str, Any], least_seconds: float, *, audio_as_text: bool) -> Rates:
-    known = {bucket: prices[key] for bucket, key in _KEYS.items() if key in prices}
+def _as_rates(prices: Mapping[str, Price], least_seconds: float, *, audio_as_text: bool) -> Rates:
+    known = {bucket: prices[key] for bucket, key in TOKEN_PRICES.items() if key in prices}
     if audio_as_text and "audio_input" not in known:
         same = {"audio_input": "input", "cached_audio": "cache_read"}
         known |= {audio: known[text] for audio, text in same.items() if text in known}
-    hours = prices.get("input_audio_hours", prices.get("audio_hours"))
-    thousands = {
-        unit: float(prices[key]) / _THOUSAND
-        for unit, key in (
-            ("per_request", "requests_kcount"),
-            ("per_web_search", "web_searches_kcount"),
-            ("per_search_unit", "rerank_searches_kcount"),
-        )
-        if key in prices
-    }
+    units = {unit: _base(prices[key]) for unit, key in UNIT_PRICES.items() if key in prices}
+    hours = next((_base(prices[key]) for key in HOUR_PRICES if key in prices), None)
     return Rates(
-        tokens={bucket: float(getattr(price, "base", price)) for bucket, price in known.items()},
-        steps={
-            bucket: tuple((tier.start, float(tier.price)) for tier in reversed(price.tiers))
-            for bucket, price in known.items()
-            if hasattr(price, "tiers")
-        },
-        per_second=None if hours is None else float(hours) / _HOUR,
+        tokens={bucket: _base(price) for bucket, price in known.items()},
+        steps={bucket: price[1] for bucket, price in known.items() if isinstance(price, tuple)},
+        per_second=None if hours is None else hours / _HOUR,
         least_seconds=least_seconds,
-        **thousands,
+        **{unit: price / _THOUSAND for unit, price in units.items()},
     )
 
 
-def _when(constraint: Any) -> Callable[[float], bool] | None:
-    """The library's condition as a function of seconds since 1970."""
-    if constraint is None:
-        return None
-    from datetime import UTC, datetime
-
-    start = getattr(constraint, "start_date", None)
-    if start is not None:
-        since = datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp()
-        return since.__le__
-    return lambda moment: bool(constraint.active(datetime.fromtimestamp(moment, tz=UTC)))
+def _base(price: Price) -> float:
+    return price[0] if isinstance(price, tuple) else price
 
 
-def _start_dates(providers: Any) -> Iterator[str]:
+def _holds(when: When, moment: float) -> bool:
+    """Whether prices of that time hold at ``moment``, in seconds since 1970."""
+    if when is None:
+        return True
+    if len(when) == 1:
+        return when[0] <= moment
+    start, end = when
+    second = moment % _DAY
+    return start <= second < end if start <= end else second >= start or second < end
+
+
+def _past_changes(providers: Iterable[Provider]) -> Iterator[float]:
     """When prices changed, as far as that is past: the table also has announced changes."""
-    from datetime import UTC, datetime
-
-    today = datetime.now(tz=UTC).date()
+    now = time()
     for provider in providers:
         for model in provider.models:
-            for each in model.prices if isinstance(model.prices, list) else ():
-                start = getattr(each.constraint, "start_date", None)
-                if start is not None and start <= today:
-                    yield start.isoformat()
+            for when, _ in model.prices:
+                if when is not None and len(when) == 1 and when[0] <= now:
+                    yield when[0]

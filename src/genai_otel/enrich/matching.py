@@ -7,10 +7,13 @@ a version: a date, a number of three or four digits, ``-latest``, ``-preview``, 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+Clause: TypeAlias = tuple[str, Any]
+"""A kind of rule and its text in small letters, its pattern, or the rules that it is made of."""
 
 _VERSION = re.compile(
     r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|\d\d-\d\d|\d\d-20\d\d|\d{3,4}|latest|preview|default|v\d))*"
@@ -27,36 +30,43 @@ _BEFORE = {
     "google": re.compile("(?:anthropic/)?"),
 }
 _NOTHING = re.compile("")
+_VERSION_BEGUN = re.compile(r"[-@]\d*$")
 
 
-def names(clause: Any, ref: str, biller: str) -> bool:
+def names(clause: Clause, ref: str, biller: str) -> bool:
     """Whether ``clause``, a rule about the models that ``biller`` sells, names ``ref``."""
-    rule = _RULES.get(type(clause).__name__)
-    return rule is not None and rule(clause, ref, biller)
+    kind, value = clause
+    return _NAMING[kind](value, ref, biller)
 
 
-def _any(clause: Any, ref: str, biller: str) -> bool:
-    return any(names(each, ref, biller) for each in clause.or_)
+def _any(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
+    return any(names(each, ref, biller) for each in clauses)
 
 
-def _all(clause: Any, ref: str, biller: str) -> bool:
+def _all(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
     """All must hold, and one must name the model: the others are there to leave some out."""
-    return clause.is_match(ref) and any(names(each, ref, biller) for each in clause.and_)
+    return all(_holds(each, ref) for each in clauses) and _any(clauses, ref, biller)
 
 
-def _pattern(clause: Any, ref: str, _: str) -> bool:
-    found = re.match(clause.regex, ref) if clause.regex.startswith("^") else None
+def _pattern(pattern: re.Pattern[str], ref: str, _: str) -> bool:
+    found = pattern.match(ref) if pattern.pattern.startswith("^") else None
     return found is not None and found.end() > 0 and _begins(found[0], ref)
 
 
-_RULES: Mapping[str, Callable[[Any, str, str], bool]] = {
-    "ClauseOr": _any,
-    "ClauseAnd": _all,
-    "ClauseEquals": lambda clause, ref, _: ref == clause.equals.lower(),
-    "ClauseStartsWith": lambda clause, ref, _: _begins(clause.starts_with.lower(), ref),
-    "ClauseEndsWith": lambda clause, ref, biller: _within(clause.ends_with.lower(), ref, biller),
-    "ClauseContains": lambda clause, ref, biller: _within(clause.contains.lower(), ref, biller),
-    "ClauseRegex": _pattern,
+def _holds(clause: Clause, ref: str) -> bool:
+    """Whether the library would say that the rule is met."""
+    kind, value = clause
+    return _HOLDING[kind](value, ref)
+
+
+_HOLDING: Mapping[str, Callable[[Any, str], bool]] = {
+    "or": lambda clauses, ref: any(_holds(each, ref) for each in clauses),
+    "and": lambda clauses, ref: all(_holds(each, ref) for each in clauses),
+    "equals": lambda text, ref: ref == text,
+    "starts": lambda text, ref: ref.startswith(text),
+    "ends": lambda text, ref: ref.endswith(text),
+    "contains": lambda text, ref: text in ref,
+    "regex": lambda pattern, ref: pattern.search(ref) is not None,
 }
 
 
@@ -79,5 +89,16 @@ def _begins(rule: str, ref: str) -> bool:
 
 
 def _version_start(rule: str) -> int:
-    found = re.search(r"[-@]\d*$", rule)
+    found = _VERSION_BEGUN.search(rule)
     return found.start() if found else len(rule)
+
+
+_NAMING: Mapping[str, Callable[[Any, str, str], bool]] = {
+    "or": _any,
+    "and": _all,
+    "equals": lambda text, ref, _: ref == text,
+    "starts": lambda text, ref, _: _begins(text, ref),
+    "ends": _within,
+    "contains": _within,
+    "regex": _pattern,
+}

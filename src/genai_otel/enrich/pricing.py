@@ -1,6 +1,6 @@
 """What a call cost, or why nobody can say. See docs/cost.md.
 
-genai-prices is imported by ``PriceBook.load()``, on a thread of its own; its updater stays off.
+The table of genai-prices is read by ``PriceBook.load()``, on a thread of its own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PriceBook:
                 self._list.complete(None)
 
     def load(self) -> None:
-        """Imports the bundled table: half a second, so never on the way of a call.
+        """Reads the bundled table from disk, so never on the way of a call.
 
         Does not raise: without the table all but overrides is unknown, and ``problem`` says why.
         """

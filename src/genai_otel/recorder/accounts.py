@@ -53,7 +53,7 @@ class Accounts:
             self._estimates = estimates
 
     def prepare(self) -> None:
-        """Has the price table loaded, once, on a thread of its own: it takes half a second."""
+        """Has the price table loaded, once, on a thread of its own: it is read from disk."""
         if not self._loading and self._prices is not None:
             self._loading = True
             begin("prices", self._prices.load)

@@ -1,0 +1,330 @@
+"""The table of genai-prices, read without the library: see ``read``.
+
+The package has it as a module of Python, ``genai_prices.data``: one expression of calls such as
+``ModelInfo(id=..., match=..., prices=...)``. To import that is to import the library with its HTTP
+client, and to keep 7 MB of objects with every description and comment. Here the module is executed
+with readers of ours under the names of the library's classes, which keep what prices a call, and
+that in tuples. The application's own genai_prices is neither loaded nor seen.
+
+What a later release says in words that are not known here is ``UNREAD``, and so is what it is a
+part of: such a rule names nothing, and such a model has no price, but never a wrong one.
+"""
+
+from __future__ import annotations
+
+import builtins
+import datetime as dt
+import math
+import re
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec
+from mmap import mmap
+from operator import itemgetter
+from os import fstat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+
+    from .matching import Clause
+
+_PACKAGE, _DATA = "genai_prices", "genai_prices.data"
+
+Price: TypeAlias = "float | tuple[float, tuple[tuple[int, float], ...]]"
+"""Or a base, and (beyond so many input tokens, price), the highest first."""
+Prices: TypeAlias = "tuple[tuple[str, Price], ...]"
+When: TypeAlias = "tuple[float] | tuple[float, float] | None"
+"""From a moment on, or daily from one second of the day to another; all in UTC."""
+
+TOKEN_PRICES = {
+    **{part: f"{part}_mtok" for part in ("input", "output", "cache_read", "cache_write")},
+    "cache_write_1h": "cache_write_1h_mtok",
+    "audio_input": "input_audio_mtok",
+    "image_input": "input_image_mtok",
+    "cached_audio": "cache_audio_read_mtok",
+    "cached_image": "cache_image_read_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_output": "output_image_mtok",
+}
+"""The table's name for the price of each of our buckets."""
+UNIT_PRICES = {
+    "per_request": "requests_kcount",
+    "per_web_search": "web_searches_kcount",
+    "per_search_unit": "rerank_searches_kcount",
+}
+"""The same for units, of which the table has the price of a thousand."""
+HOUR_PRICES = ("input_audio_hours", "audio_hours")
+_KEPT = frozenset((*TOKEN_PRICES.values(), *UNIT_PRICES.values(), *HOUR_PRICES))
+
+
+class Variant(NamedTuple):
+    """Prices that go before the standard ones, for requests of some kind."""
+
+    kind: tuple[tuple[str, str], ...]
+    when: When
+    prices: Prices
+
+
+class Model(NamedTuple):
+    """One model; of ``prices`` the last whose time has come holds."""
+
+    id: str
+    prices: tuple[tuple[When, Prices], ...]
+    variants: tuple[Variant, ...]
+
+
+class Provider(NamedTuple):
+    """Who bills for models: for those that a rule names in full, and by other rules in order."""
+
+    id: str
+    hosts: re.Pattern[str]
+    lenders: tuple[str, ...]
+    models: tuple[Model, ...]
+    exact: Mapping[str, Model]
+    rules: tuple[tuple[Clause, Model], ...]
+
+
+UNREAD: Any = type("Unread", (), {"__slots__": ()})()
+
+
+def read() -> dict[str, Provider]:
+    """Providers by id. Raises ``ImportError`` without the package, ``ValueError`` if it is strange.
+
+    The module is executed by the package's own loader, so its compiled form is used and kept where
+    an import would; but it is never among ``sys.modules``.
+    """
+    spec, loader = _found()
+    module = module_from_spec(spec)
+    vars(module)["__builtins__"] = _Words(_Readers().by_name())
+    loader.exec_module(module)
+    found = getattr(module, "providers", ())
+    providers = {each.id: each for each in found if type(each) is Provider}
+    if not any(each.models for each in providers.values()):
+        raise ValueError("the shape of its table is not known; a newer genai-otel may read it")
+    return providers
+
+
+def _found() -> tuple[ModuleSpec, Loader]:
+    """The module, which is looked for where the package is; nothing is imported for it."""
+    package = find_spec(_PACKAGE)
+    places = None if package is None else package.submodule_search_locations
+    for finder in sys.meta_path if places else ():
+        spec = finder.find_spec(_DATA, places)
+        if spec is not None and spec.loader is not None:
+            usual = type(spec.loader) is SourceFileLoader
+            return spec, _Loader(_DATA, str(spec.origin)) if usual else spec.loader
+    raise ModuleNotFoundError(f"No module named {_DATA!r}", name=_DATA)
+
+
+class _Loader(SourceFileLoader):
+    """The usual one, but for 1 MB of compiled form that would leave its hole in the heap."""
+
+    def get_data(self, path: str) -> bytes:
+        with Path(path).open("rb") as file:
+            apart = mmap(-1, fstat(file.fileno()).st_size)  # not of the file, which may be cut
+            file.readinto(apart)
+        return apart  # type: ignore[return-value]
+
+
+class _Words(dict[str, Any]):
+    """The module's builtins: it can import nothing, and a class that came later is unread."""
+
+    def __init__(self, readers: Mapping[str, Any]) -> None:
+        library = _Library(readers)
+        super().__init__(vars(builtins))
+        self["__import__"] = lambda name, *_, **__: dt if name == "datetime" else library
+
+    def __missing__(self, name: str) -> Any:
+        return _unread
+
+
+class _Library:
+    """Whatever the table imports from."""
+
+    def __init__(self, readers: Mapping[str, Any]) -> None:
+        self._readers, self.__all__ = readers, tuple(readers)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._readers.get(name, _unread)
+
+
+def _unread(*_: Any, **__: Any) -> Any:
+    return UNREAD
+
+
+def _careful(reader: Callable[..., Any]) -> Callable[..., Any]:
+    """A reader of what decides a price: a field that is not known here may make it another."""
+
+    def careful(*args: Any, **fields: Any) -> Any:
+        if UNREAD in args or UNREAD in fields.values():
+            return UNREAD
+        try:
+            return reader(*args, **fields)
+        except (ArithmeticError, AttributeError, TypeError, ValueError, re.error):
+            return UNREAD
+
+    return careful
+
+
+def _whole(parts: Iterable[Any]) -> tuple[Any, ...]:
+    whole = tuple(parts)
+    if UNREAD in whole:
+        raise ValueError
+    return whole
+
+
+@_careful
+def _number(text: Any) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+@_careful
+def _tier(start: int, price: float) -> tuple[int, float]:
+    if type(start) is not int:
+        raise TypeError
+    return start, price
+
+
+@_careful
+def _tiered(base: float, tiers: Iterable[Any]) -> Price:
+    return base, tuple(sorted(_whole(tiers), key=itemgetter(0), reverse=True))
+
+
+@_careful
+def _conditional(constraint: When = None, *, prices: Prices) -> tuple[When, Prices]:
+    return constraint, prices
+
+
+@_careful
+def _variant(when: dict[str, str], prices: Prices, constraint: When = None) -> Variant:
+    if not when:
+        raise ValueError
+    return Variant(tuple(when.items()), constraint, prices)
+
+
+@_careful
+def _from(start_date: dt.date) -> When:
+    return (dt.datetime.combine(start_date, dt.time(), dt.UTC).timestamp(),)
+
+
+@_careful
+def _daily(start_time: dt.time, end_time: dt.time) -> When:
+    return _second(start_time), _second(end_time)
+
+
+def _second(clock: dt.time) -> float:
+    """Of the day in UTC, which a time without a zone is in."""
+    moment = dt.datetime.combine(dt.date(1970, 1, 1), clock)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() % 86400
+
+
+@_careful
+def _any_of(or_: Iterable[Any]) -> Clause:
+    return "or", tuple(clause for clause in or_ if clause is not UNREAD)
+
+
+@_careful
+def _all_of(and_: Iterable[Any]) -> Clause:
+    return "and", _whole(and_)
+
+
+_SIMPLE: dict[str, Callable[..., Any]] = {
+    "ConditionalPrice": _conditional,
+    "PriceVariant": _variant,
+    "StartDateConstraint": _from,
+    "TimeOfDateConstraint": _daily,
+    "TieredPrices": _tiered,
+    "Tier": _tier,
+    "Decimal": _number,
+    "ClauseOr": _any_of,
+    "ClauseAnd": _all_of,
+    "ClauseStartsWith": _careful(lambda starts_with: ("starts", starts_with.lower())),
+    "ClauseEndsWith": _careful(lambda ends_with: ("ends", ends_with.lower())),
+    "ClauseContains": _careful(lambda contains: ("contains", contains.lower())),
+    "ClauseRegex": _careful(lambda regex: ("regex", re.compile(regex))),
+}
+"""Readers of the library's classes, by their parameters' names."""
+
+
+class _Readers:
+    """With those that keep equal values once, as most of the table is said many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def by_name(self) -> dict[str, Callable[..., Any]]:
+        return {
+            **_SIMPLE,
+            "ClauseEquals": _careful(self._equals),
+            "ModelPrice": _careful(self._prices),
+            "ModelInfo": self._model,
+            "Provider": self._provider,
+        }
+
+    def _one(self, value: Any) -> Any:
+        return self._known.setdefault(value, value)
+
+    def _equals(self, equals: str) -> Clause:
+        return "equals", self._one(equals.lower())
+
+    def _prices(self, **prices: Any) -> Any:
+        kept = [
+            self._one((key, price if type(price) is tuple else _number(price)))
+            for key, price in prices.items()
+            if price is not None and key in _KEPT
+        ]
+        if any(price is UNREAD for _, price in kept):
+            raise ValueError
+        return self._one(tuple(kept))
+
+    def _model(
+        self,
+        id: str,  # noqa: A002 - the library's name
+        match: Any,
+        prices: Any = (),
+        price_variants: Any = None,
+        **_: Any,
+    ) -> tuple[Any, Model]:
+        rows = prices if isinstance(prices, list) else [_conditional(prices=prices)]
+        return match, Model(self._one(id), self._rows(rows), self._rows(price_variants or ()))
+
+    def _rows(self, rows: Iterable[Any]) -> tuple[Any, ...]:
+        """None of them, if one is unread: it may be the one that holds."""
+        found = tuple(rows)
+        return () if UNREAD in found else self._one(found)
+
+    def _provider(
+        self,
+        id: str,  # noqa: A002 - the library's name
+        api_pattern: str,
+        models: Iterable[Any] = (),
+        fallback_model_providers: Iterable[str] | None = None,
+        **_: Any,
+    ) -> Provider:
+        """Of two models with the same full name the first wins, as in the library."""
+        read = [each for each in models if each is not UNREAD]
+        exact: dict[str, Model] = {}
+        rules: list[tuple[Clause, Model]] = []
+        for match, model in read:
+            for clause in _clauses(match):
+                if clause[0] == "equals":
+                    exact.setdefault(clause[1], model)
+                else:
+                    rules.append((clause, model))
+        names = tuple(fallback_model_providers or ())
+        models = tuple(model for _, model in read)
+        return Provider(id, re.compile(api_pattern), names, models, exact, tuple(rules))
+
+
+def _clauses(match: Any) -> Any:
+    if match is UNREAD:
+        return ()
+    return match[1] if match[0] == "or" else (match,)
