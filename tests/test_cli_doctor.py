@@ -94,11 +94,11 @@ def test_versions_are_judged_as_instrument_judges_them(
 def test_a_library_that_is_not_installed_or_not_wanted(tmp_path: Path) -> None:
     code = (
         "import importlib.metadata as m, sys\n"
-        "old = m.version\n"
-        "def version(name):\n"
+        "old = m.distribution\n"
+        "def distribution(name):\n"
         "    if name in ('openai', 'rich'): raise m.PackageNotFoundError(name)\n"
         "    return old(name)\n"
-        "m.version = version\n"
+        "m.distribution = distribution\n"
         "from genai_otel.cli import main\n"
         "sys.exit(main(['doctor']))\n"
     )

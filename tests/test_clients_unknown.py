@@ -102,12 +102,12 @@ def test_no_metadata(tmp_path: Path) -> None:
     """Vendored or frozen; the real client's metadata must not be taken for its own."""
     program = f"""
 import importlib.metadata as metadata
-find = metadata.version
-def version(name):
+find = metadata.distribution
+def distribution(name):
     if name == "openai":
         raise metadata.PackageNotFoundError(name)
     return find(name)
-metadata.version = version
+metadata.distribution = distribution
 {_PROGRAM}"""
     done = fresh.script(program, client(tmp_path, None), cwd=tmp_path)
     state, version, note, stand_ins = json.loads(done.stdout)

@@ -179,10 +179,10 @@ class Installation:
 
     def suits(self) -> bool:
         """Whether the library's installed version will do; sets ``version`` and ``note``."""
-        from importlib.metadata import PackageNotFoundError, version
+        from importlib.metadata import PackageNotFoundError
 
         try:
-            self.version = self.version or version(self.adapter.distribution)
+            self.version = self.version or _version(self.adapter.distribution)
         except PackageNotFoundError:
             self.note = f"distribution {self.adapter.distribution} has no metadata"
             return False
@@ -244,6 +244,15 @@ def _arrived(module: Any) -> None:
             installation.come(module.__name__)
         except Exception as error:  # noqa: BLE001 - see safety
             FAULTS.note(f"{installation.adapter.name}.arrived", error)
+
+
+def _version(name: str) -> str:
+    """As by ``importlib.metadata.version``, which takes a whole README apart to find this line."""
+    from importlib.metadata import distribution
+
+    found = distribution(name)
+    lines = (found.read_text("METADATA") or "").partition("\nVersion:")[2]
+    return lines.partition("\n")[0].strip() or found.version
 
 
 def _numbers(text: str) -> tuple[int, ...]:

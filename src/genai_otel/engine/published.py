@@ -6,14 +6,14 @@ loaded, or at once where the user has named it; looking for points reads metadat
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import distribution, distributions
 from typing import TYPE_CHECKING, Any
 
 from .adapter import Adapter, Bridge, Patch
 from .imports import Installation, Later
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from importlib.metadata import EntryPoint
 
     from .observe import Recorder
@@ -29,7 +29,7 @@ def points(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
     """
     found: dict[str, tuple[EntryPoint, str]] = {}
     own = frozenset(taken)
-    for point in sorted(entry_points(group=GROUP), key=_publisher):
+    for point in sorted(_published(), key=_publisher):
         name, reason = point.name, ""
         if name in own:
             reason = "genai_otel has an adapter of its own by that name"
@@ -38,6 +38,14 @@ def points(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
         if name not in found:
             found[name] = (point, reason)
     return found
+
+
+def _published() -> Iterator[EntryPoint]:
+    """As by ``entry_points``, which reads every point of every distribution to find ours."""
+    for each in distributions():
+        told = each.read_text("entry_points.txt")
+        if told and GROUP in told and told == distribution(each.name).read_text("entry_points.txt"):
+            yield from each.entry_points.select(group=GROUP)  # of several, the first on the path
 
 
 def _publisher(point: EntryPoint) -> str:
