@@ -9,6 +9,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
+# The suite starts hundreds of programs: where this is set, as in images, each compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The first of these that is 3.11 or newer; or say make PYTHON=/path/to/python3.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
