@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from genai_otel.engine import imports
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.imports import Installation
@@ -402,6 +403,22 @@ def test_what_others_imported_is_found_and_given_back(genai_otel_capture: Captur
     finally:
         installation.remove()
         del sys.modules["other"]
+
+
+def test_what_nobody_has_imported_is_not_looked_for(
+    genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[str] = []
+    monkeypatch.setattr(
+        imports, "_sweep", lambda original, _: sought.append(original.__qualname__) or ()
+    )
+    held = lumen.ask
+    installation = Installation(ADAPTER)
+    assert ACTIVE.recorder is not None
+    installation.install(ACTIVE.recorder)
+    installation.remove()
+    assert held.__name__ in sought
+    assert not {"pieces", "eager", "lazy_later"} & {*sought}
 
 
 def test_iterators_of_the_host_stay_unread(installed: Capture) -> None:
