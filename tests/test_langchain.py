@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded, operation, scope, suppress
@@ -718,6 +719,25 @@ def test_interrupts_are_no_errors(genai_otel_capture: Capture) -> None:
 
 
 # --------------------------------------------------------------------- the host sees nothing of it
+
+
+def active(library: str) -> bool:
+    states = {each.name: each.state for each in genai_otel.status().libraries}
+    return states[library] == "active"
+
+
+def test_streams_that_are_sampled_out_break_nothing() -> None:
+    genai_otel.shutdown()
+    genai_otel.instrument(tracer_provider=TracerProvider(sampler=ALWAYS_OFF))
+    try:
+        model = FakeListChatModel(responses=["a few words in letters"])
+        assert len(list(model.stream("Hi"))) > 20
+        left = model.stream("Hi")
+        next(left)
+        left.close()
+        assert active("langchain")
+    finally:
+        genai_otel.shutdown()
 
 
 def test_suppressed_chains(chat: Any, genai_otel_capture: Capture) -> None:

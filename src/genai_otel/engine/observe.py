@@ -291,6 +291,7 @@ class Unwatched(Call):
 
     def __init__(self, frame: Frame, guard: Guard) -> None:
         self.active: Any = frame
+        self.op: Any = getattr(frame, "op", None)  # frameworks write to it, whoever will look
         self._guard, self.sent = guard, None
 
     def reply(self, data: Any) -> None: ...
