@@ -59,6 +59,8 @@ class Active:
 
     def finish(self, error: BaseException | None = None) -> None: ...
 
+    def stir(self, now: float) -> None: ...
+
 
 def call_at(clock: Clock) -> Call:
     op = Operation(Kind.CHAT)

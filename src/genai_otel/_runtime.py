@@ -6,7 +6,7 @@ import logging
 import threading
 from dataclasses import replace
 from functools import partial
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -104,6 +104,8 @@ class Runtime:
                 self.installations.append(_waiting(entry))
         self._take_published()
         self.install()
+        if self._outgoing is not None:
+            self._outgoing.each_minute(self._tidy)
 
     def _take_published(self) -> None:
         """Adapters of other distributions; those that are named are loaded at once."""
@@ -327,6 +329,13 @@ class Runtime:
         """Calls ``then`` whenever a span without a parent in this process has ended."""
         if self._outgoing is not None:
             self._outgoing.at_root(then)
+
+    def _tidy(self) -> None:
+        """Ends what was collected since, and what nobody has seen anything of for an hour."""
+        OPEN.settle()
+        OPEN.expire(perf_counter())
+        for installation in self.installations:
+            installation.expire(perf_counter())
 
     def remove(self, libraries: Sequence[str]) -> None:
         for installation in self.installations:

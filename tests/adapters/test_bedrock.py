@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -284,3 +285,16 @@ def test_other_services_are_left_alone(genai_otel_capture: Capture, provider: Pr
         client.get_caller_identity()
     client.close()
     assert not genai_otel_capture.spans
+
+
+def test_a_body_that_is_read_for_hours(genai_otel_capture: Capture, client: Any) -> None:
+    now = perf_counter()
+    reply = client.invoke_model(modelId="meta.ok", body=json.dumps(BODIES["meta"]))
+    body = reply["body"]
+    for hour in range(1, 4):
+        body.read(1)
+        OPEN.expire(now + 3_700 * hour)
+    assert genai_otel_capture.spans == ()
+    OPEN.expire(now + 3_700 * 5)
+    assert facts(genai_otel_capture)[names.GENAI_OTEL_EXPIRED] is True
+    assert body.read()

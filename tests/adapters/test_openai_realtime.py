@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import _names as names
+from genai_otel.engine.observe import OPEN
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
 
 if TYPE_CHECKING:
@@ -271,3 +274,29 @@ def test_without_content(genai_otel_capture: Capture, server: Server) -> None:
     everything = str(dict(span.attributes)) + str(turns(span))
     assert span.attributes[names.GENAI_OTEL_SESSION_TURNS] == 6
     assert not any(said in everything for said in ("Hi.", "dry", "raining", "kind.", "Paris"))
+
+
+def test_a_session_in_which_nothing_happens(genai_otel_capture: Capture, server: Server) -> None:
+    """It is no more after an hour; one whose host waits for an event is."""
+    now = perf_counter()
+    with client(server).realtime.connect(model=MODEL) as connection:
+        receive = connection._connection.recv
+
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            for _ in range(3):
+                OPEN.expire(now + 4_000 * next(hours))
+            return receive(*args, **kwargs)
+
+        hours = itertools.count(1)
+        connection._connection.recv = slow
+        until(connection, "session.created")
+        connection._connection.recv = receive
+        assert genai_otel_capture.spans == ()
+        for _ in range(3):
+            OPEN.expire(now + 4_000 * next(hours))
+        (span,) = genai_otel_capture.spans
+        assert span.attributes[names.GENAI_OTEL_EXPIRED] is True
+        connection.conversation.item.create(item=ASKED)
+        connection.response.create(response={"metadata": {"want": "tool"}})
+        until(connection, "response.done")
+    assert len(genai_otel_capture.spans) == 1

@@ -93,6 +93,8 @@ class Delivery:
         self._sample = sample
         self._queue_bytes, self._delay, self._patience = queue_bytes, delay, patience
         self._collect: Callable[[], Any] | None = None
+        self.each_minute: Callable[[], Any] | None = None
+        """Called on the worker, while there is one."""
         self._closed = False
         self._end_by = inf
         self._begin()
@@ -239,6 +241,8 @@ class Delivery:
                     self._turn()
                     if self._closed or monotonic() >= self._measure_at:
                         self._measure()
+                        if self.each_minute is not None and not self._closed:
+                            self.each_minute()
             except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
                 self._ledger.problem = f"contained an error of its own: {type(error).__name__}"
             if self._closed and not self._queue:
@@ -264,7 +268,8 @@ class Delivery:
         if not self._queue and not self._closed:
             self._asleep = True
             if not self._queue and not self._closed:  # a span may have come in between
-                due = self._measure_at if self._collect is not None else inf
+                idle = self._collect is None and self.each_minute is None
+                due = inf if idle else self._measure_at
                 due = min(due, self._tail.due() if self._tail is not None else inf)
                 self._wake.acquire(timeout=-1 if due == inf else max(0.0, due - monotonic()))
             self._asleep = False

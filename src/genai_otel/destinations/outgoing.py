@@ -62,6 +62,11 @@ class Outgoing:
         for seat in self._seats:
             seat.at_root = then
 
+    def each_minute(self, then: Callable[[], None]) -> None:
+        """``then`` is called each minute, on the worker of one destination, while there is one."""
+        for delivery in self._all[:1]:
+            delivery.each_minute = then
+
     def meter_provider(self, resource: Any) -> Any:
         """One whose metrics go out; ``None`` where no destination takes any."""
         if all(outlet.temporality is None for outlet, _ in self.pairs):

@@ -140,6 +140,11 @@ class Installation:
         if self._observer is not None:
             contained(self._observer.runs.end_all)
 
+    def expire(self, now: float) -> None:
+        """Ends what nothing was heard of for long."""
+        if self._observer is not None:
+            contained(self._observer.runs.expire, now)
+
     def forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
         if self._observer is not None:

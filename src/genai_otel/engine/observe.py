@@ -6,6 +6,7 @@ import gc
 from collections import deque
 from functools import partial
 from itertools import count
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 WAITS_KEPT = 4_096
 MAX_OPEN_STREAMS = 10_000
 """Streams watched at once; beyond that the oldest is ended as left early."""
+IDLE = 3_600.0
+"""Seconds without a sign of life, after which nobody believes that there will be another."""
+LOOK_EVERY = 60.0
+AT_ONCE = 16
+"""So many are ended by somebody who has come for something else."""
 
 
 class Frame(Protocol):
@@ -43,6 +49,11 @@ class Active(Frame, Protocol):
     """Whether anybody will look at the facts: a recorded span, a meter or a budget."""
     weighs: bool
     """Whether what is sent must be known, recorded or not: a hard budget is held against it."""
+    stirred: float
+    """When something was last seen to happen inside."""
+
+    def stir(self, now: float) -> None:
+        """Something happens inside."""
 
     def opened(self) -> None:
         """The request is read: what the host may change from now on is copied.
@@ -142,7 +153,8 @@ class Call:
     ``extra`` tells the chunks to keep from it. ``source`` is what its chunks come from, ``release``
     takes back what was put there, ``holder`` and ``watcher`` are weak references to what the host
     holds and to the generator that it reads through. ``closing`` closes an asynchronous generator
-    which the host would have closed itself, had it not been given ours.
+    which the host would have closed itself, had it not been given ours. ``pulse`` tells how far
+    the host has come, where the number of chunks does not.
     """
 
     __slots__ = (
@@ -156,9 +168,12 @@ class Call:
         "holder",
         "key",
         "op",
+        "pulse",
         "release",
         "sent",
         "source",
+        "stirred",
+        "told",
         "watcher",
     )
 
@@ -171,6 +186,9 @@ class Call:
         self.release: Callable[[], None] | None = None
         self.holder: Any = None
         self.watcher: Any = None
+        self.pulse: Callable[[], Any] | None = None
+        self.told: Any = None
+        self.stirred = 0.0
         self.key = -1
         self._ended = False
         self._reader, self.active, self._guard = reader, active, guard
@@ -249,6 +267,28 @@ class Call:
             return False
         return bool(getattr(watcher, "gi_running", False) or getattr(watcher, "ag_running", False))
 
+    def idle(self, now: float) -> bool:
+        """Whether nobody has read from it for long; who waits for a chunk does read."""
+        before = self.told
+        self.told = self.op.timing.chunks, self.pulse and self.pulse()
+        if self.told == before and not self.reading():
+            return now - self.stirred >= IDLE
+        self.stir(now)
+        return False
+
+    def stir(self, now: float) -> None:
+        """The host is seen to do something with it, and so with what is around it."""
+        self.stirred = now
+        self.active.stir(now)
+
+    def expire(self) -> None:
+        """Ends the Operation at the last sign of life."""
+        timing = self.op.timing
+        self.op.expired = True
+        last = (timing.last_token or timing.first_chunk) if timing.chunks else None
+        self.op.completed = False
+        self.finish(completed=False, at=last or max(self.stirred, self.active.stirred))
+
     def returned(self, settle: Callable[[Call, Any], Any], result: Any) -> Any:
         """Lets the family tell what kind of result came back; a failure there ends the call.
 
@@ -270,13 +310,18 @@ class Call:
                 self.reply(reply)
         self.finish(error)
 
-    def finish(self, error: BaseException | None = None, *, completed: bool | None = True) -> None:
-        """Ends the Operation; a second end is none."""
+    def finish(
+        self,
+        error: BaseException | None = None,
+        *,
+        completed: bool | None = True,
+        at: float | None = None,
+    ) -> None:
+        """Ends the Operation, now or when it was ``at``; a second end is none."""
         if self._ended:
             return
         self._ended = True
-        timing = self.op.timing
-        timing.ended = perf_counter()
+        self.op.timing.ended = perf_counter() if at is None else at
         if self._fold is not None:
             self._guard.run(self._fold.close)
         if self.op.stream and error is None:
@@ -301,8 +346,14 @@ class Unwatched(Call):
 
     def failed(self, error: BaseException) -> None: ...
 
+    def expire(self) -> None: ...
+
     def finish(
-        self, error: BaseException | None = None, *, completed: bool | None = True
+        self,
+        error: BaseException | None = None,
+        *,
+        completed: bool | None = True,
+        at: float | None = None,
     ) -> None: ...
 
 
@@ -333,6 +384,7 @@ class OpenStreams:
         self._keys = count()
         self._left: deque[Callable[[], Any]] = deque()
         self._collecting = False
+        self._looked = 0.0
         self.by_source: dict[int, Call] = {}
         """Open calls by the ``id`` of what their chunks come from."""
 
@@ -340,6 +392,10 @@ class OpenStreams:
         """Begins to watch ``call``, whose chunks come from ``source``."""
         self.settle()
         self.attend()
+        now = perf_counter()
+        if now - self._looked >= 2 * LOOK_EVERY:  # nobody else does
+            self.expire(now, AT_ONCE)
+        call.stir(now)
         call.key = next(self._keys)
         call.source = source  # kept, so that its id stays its own
         self._calls[call.key] = self.by_source[id(source)] = call
@@ -365,6 +421,20 @@ class OpenStreams:
         self._let_go(call)
         call.finish(error, completed=completed)
 
+    def expire(self, now: float, most: float = inf) -> None:
+        """Ends the streams that nobody has read from for long, ``most`` of them."""
+        for key in list(self._calls):
+            call = self._calls.get(key)
+            if call is None or not contained(call.idle, now):
+                continue
+            if most <= 0:
+                return
+            most -= 1
+            if self._calls.pop(key, None) is not None:
+                self._let_go(call)
+                call.expire()
+        self._looked = now
+
     def leave(self, key: int) -> None:
         """Ends a call whose stream was dropped."""
         if self.later(partial(self.end, key, completed=False)):
@@ -389,7 +459,7 @@ class OpenStreams:
         self.by_source.pop(id(call.source), None)
         if call.release is not None:
             contained(call.release)
-        call.source = call.release = call.holder = None
+        call.source = call.release = call.holder = call.pulse = None
 
     def hold(self, call: Call, holder: Any) -> None:
         """Ends the call when ``holder``, what the host was given, is no more."""
@@ -399,7 +469,11 @@ class OpenStreams:
     def settle(self) -> None:
         """Ends what the garbage collector found."""
         while self._left:
-            contained(self._left.popleft())
+            try:
+                end = self._left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            contained(end)
 
     def end_all(self) -> None:
         """Ends every stream that is still open, as left early."""

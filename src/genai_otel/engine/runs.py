@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 from functools import partial, wraps
 from inspect import iscoroutinefunction
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel.record import Refusal
 
-from .observe import OPEN, Observer
+from .observe import AT_ONCE, IDLE, LOOK_EVERY, OPEN, Observer
 from .safety import contained
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from .observe import Call
 
 MAX_OPEN = 10_000
-LONGEST = 3_600.0
-"""Seconds after which nobody believes that a run will end."""
 
 
 class _Run(NamedTuple):
@@ -36,7 +35,6 @@ class _Run(NamedTuple):
 
     call: Call
     parent: Hashable
-    began: float
     lent: bool
 
 
@@ -49,6 +47,7 @@ class Runs:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._open: dict[Hashable, _Run] = {}
+        self._looked = 0.0
         self._lock = threading.RLock()  # a collected generator may report in the middle of it
 
     def open(
@@ -74,7 +73,7 @@ class Runs:
         """A run begins that is not recorded: what happens in it happens in its parent."""
         outer = self._open.get(parent)
         if outer is not None:
-            self._keep(key, _Run(outer.call, parent, perf_counter(), lent=True))
+            self._keep(key, _Run(outer.call, parent, lent=True))
 
     def close(
         self, key: Hashable, reply: Any = None, error: BaseException | None = None,
@@ -97,7 +96,10 @@ class Runs:
     def token(self, key: Hashable, *, generated: bool) -> None:
         """A run's model has sent a chunk; whoever reads it may call other models now."""
         run = self._open.get(key)
-        if run is None or run.call.op.timing.first_token is not None:
+        if run is None:
+            return
+        run.call.active.stir(perf_counter())
+        if run.call.op.timing.first_token is not None:
             return
         active, op = run.call.active, run.call.op
         contained(active.step_aside)
@@ -137,6 +139,22 @@ class Runs:
 
         return report
 
+    def expire(self, now: float, most: float = inf) -> None:
+        """Ends the runs in which nothing has happened for long, ``most`` of them."""
+        for key in reversed(list(self._open)):  # what began last is inside
+            run = self._open.get(key)
+            if run is None or now - run.call.active.stirred < IDLE:
+                continue
+            if most <= 0:
+                return
+            most -= 1
+            with self._lock:
+                run = self._open.pop(key, None)
+            if run is not None and not run.lent:
+                contained(run.call.active.step_aside)
+                run.call.expire()
+        self._looked = now
+
     def end_all(self) -> None:
         """Ends every run that is still open, as left."""
         for key in list(self._open):
@@ -170,19 +188,16 @@ class Runs:
         if call is not None:
             if stands:
                 call.active.stand()
-            self._keep(key, _Run(call, parent, perf_counter(), lent=False))
+            self._keep(key, _Run(call, parent, lent=False))
 
     def _keep(self, key: Hashable, run: _Run) -> None:
-        late: list[Hashable] = []
+        now = run.call.active.stirred
+        if now - self._looked >= 2 * LOOK_EVERY:  # nobody else does
+            self.expire(now, AT_ONCE)
         with self._lock:
             self._open[key] = run
-            for oldest in self._open:
-                if len(self._open) - len(late) <= MAX_OPEN and (
-                    run.began - self._open[oldest].began < LONGEST
-                ):
-                    break
-                late.append(oldest)
-        for oldest in late:
+            oldest = next(iter(self._open)) if len(self._open) > MAX_OPEN else key
+        if oldest != key:
             self.close(oldest, completed=False)
 
     @staticmethod

@@ -61,6 +61,7 @@ class HandMade(Operation):
             self.output_type = None
         self.params, self.details = _fields(self.params), _fields(self.details)
         self.stream, self.completed = self.stream is True, _truth(self.completed)
+        self.expired = self.expired is True
         self._settle_values()
 
     def _settle_values(self) -> None:

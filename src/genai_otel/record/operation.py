@@ -261,6 +261,8 @@ class Operation:
     category: str | None = None  # one of CATEGORIES; told from the failure where nobody sets it
     cost: Any = None  # enrich.pricing.Cost: record knows no prices
     completed: bool | None = None
+    expired: bool = False
+    """Ended by us, since nobody has seen anything of it for long."""
     turns: Sequence[Turn] | None = None
     """Of a session, the newest. More may come, so that nothing of it is told at its start."""
 

@@ -72,6 +72,7 @@ def absorb(owner: Operation, op: Operation) -> None:
         told = getattr(op, fact)
         if told is not None and (owner.secondhand or getattr(owner, fact) is None):
             setattr(owner, fact, told)
+    owner.expired = owner.expired or op.expired
     owner.usage.absorb(op.usage)
     timing = owner.timing
     if op.stream and timing.first_chunk is None:
@@ -81,6 +82,10 @@ def absorb(owner: Operation, op: Operation) -> None:
     else:
         timing.attempts, timing.backoff = op.timing.attempts, op.timing.backoff
         timing.server = op.timing.server
+
+
+_FRESH = 60.0
+"""Seconds within which a sign of life is not told again."""
 
 
 class Frame:
@@ -107,8 +112,8 @@ class Layer(Frame):
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_due", "base", "ended", "errors", "joined", "op", "parent", "stands", "totals", "tried",
-        "wanted", "weighs",
+        "_due", "base", "ended", "errors", "joined", "op", "parent", "stands", "stirred", "totals",
+        "tried", "wanted", "weighs",
     )  # fmt: skip
 
     wanted: bool
@@ -124,6 +129,16 @@ class Layer(Frame):
         """What it saw of an attempt that failed."""
         self.ended = self.stands = self._due = self.errors = False
         self.base: Context | None = None
+        self.stirred = op.timing.started
+        if parent is not None:
+            parent.stir(self.stirred)
+
+    def stir(self, now: float) -> None:
+        """Something happens in here, and so around it; what is told up to a minute ago will do."""
+        layer: Layer | None = self
+        while layer is not None and now - layer.stirred >= _FRESH:
+            layer.stirred = now
+            layer = layer.parent
 
     @property
     def context(self) -> Context:

@@ -239,6 +239,8 @@ def outcome(op: Operation, found: Attributes) -> None:
         _timing(op.timing, op.usage.output, found)
     if op.completed is False:
         found[names.GENAI_OTEL_RESPONSE_COMPLETED] = False
+    if op.expired:
+        found[names.GENAI_OTEL_EXPIRED] = True
     if op.verdict is not None:
         _verdict(op.verdict, found)
     if op.failure is not None:

@@ -168,7 +168,7 @@ class _Body:
         self._size = 0
         self._length = getattr(body, "_content_length", None)
         OPEN.add(call, body._raw_stream)  # noqa: SLF001 - what holds the body would keep it
-        self._key = call.key
+        self._key, call.pulse = call.key, lambda: self._size
         reading = around(body, ("read",), None, self._read)
         filling = around(body, ("readinto", "readlines"), None, self._passed)
         closing = around(body, ("close", "aclose"), None, self._closed)

@@ -116,16 +116,26 @@ class _Watch:
     def __init__(self, session: Session, call: Call, connection: Any) -> None:
         self._session, self._connection = session, ref(connection)
         self._error: BaseException | None = None
+        self._events, self._waiting = 0, False
         OPEN.add(call, self)
-        self._key = call.key
+        self._key, call.pulse = call.key, self._pulse
         sending = around(connection, session.sends, self._sent, _nothing)
         receiving = around(connection, (session.receives,), None, self._received)
-        waiting = around(connection, (session.waits,), None, self._waited)
+        waiting = around(connection, (session.waits,), self._waits, self._waited)
         closing = around(connection, ("close",), None, self._closed)
         call.release = lambda: (sending(), receiving(), waiting(), closing())[0]
         OPEN.hold(call, connection)
 
+    def _pulse(self) -> int:
+        """How many events there were; as good as another is that the host waits for one."""
+        self._events += self._waiting
+        return self._events
+
+    def _waits(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+        self._waiting = True
+
     def _sent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._events += 1
         call = OPEN.get(self._key)
         if call is not None:
             call.noted(args[0] if args else kwargs)
@@ -137,6 +147,7 @@ class _Watch:
             call.look(event)
 
     def _waited(self, error: BaseException | None, _message: Any) -> None:
+        self._events, self._waiting = self._events + 1, False
         session = self._session
         if error is None or not session.lost(error):
             return

@@ -309,6 +309,7 @@ _CLOSE, _ACLOSE = ("close",), ("aclose",)
 def _watch(call: Call, response: Any, closing: tuple[str, ...] = (*_CLOSE, *_ACLOSE)) -> None:
     """From here on the response's end is the call's, unless a stream is tied to it."""
     OPEN.add(call, response)
+    call.pulse = lambda: getattr(response, "num_bytes_downloaded", 0)
     if call.op.stream:
         call.release = around(response, closing, None, partial(_closed, call.key))
     else:
