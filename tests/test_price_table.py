@@ -360,7 +360,7 @@ def test_neither_the_library_nor_a_client_of_http_is_imported(tmp_path: Path) ->
 before = set(sys.modules)
 priced()
 print(sorted(n for n in set(sys.modules) - before if n.split(".")[0] in
-    ("genai_prices", "httpx2", "pydantic", "decimal")))
+    ("genai_prices", "httpx2", "pydantic", "decimal", "tomllib")))
 """
     assert _say(code, tmp_path) == "[]"
 

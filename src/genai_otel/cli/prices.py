@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._settings import Settings
-from genai_otel.enrich.prices_file import ITSELF, read_prices
+from genai_otel.enrich.books import ITSELF
+from genai_otel.enrich.prices_file import read_prices
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.enrich.rates import TOKENS, UNITS, Rates
 from genai_otel.enrich.resolution import Call, Quote
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from genai_otel.enrich.prices_file import Entry
+    from genai_otel.enrich.books import Entry
 
 _NEAREST = 5
 _ENTRIES_SHOWN = 50

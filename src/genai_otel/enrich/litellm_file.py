@@ -11,7 +11,7 @@ from .rates import Rates
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .prices_file import Entry
+    from .books import Entry
     from .rates import Steps
 
 _MILLION = 1_000_000
@@ -68,7 +68,7 @@ def litellm_entries(data: Mapping[str, Any], name: str) -> Iterator[Entry]:
 
 def _named(model: str, provider: str, tier: str | None, rates: Rates) -> Iterator[Entry]:
     """Under its own name, and under the one that the provider itself has for it."""
-    from .prices_file import Entry
+    from .books import Entry
 
     regional = _REGIONAL.fullmatch(model)
     region, plain = (regional[1], regional[2]) if regional else (None, model)

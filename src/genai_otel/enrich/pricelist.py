@@ -12,8 +12,8 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .books import Book
 from .cost import TOLD, Cost
-from .prices_file import Book, read_prices
 from .rates import charge
 from .resolution import Call, Quote, Resolved, Resolver
 
@@ -37,9 +37,7 @@ class PriceList:
     """
 
     def __init__(self, sources: Sequence[Any]) -> None:
-        self._sources: list[Book | Override] = [
-            source if callable(source) else read_prices(source) for source in sources
-        ]
+        self._sources = [_source(source) for source in sources]
         self._resolver = Resolver(self._sources, None, ready=False)
         self._lock = threading.Lock()
         self._known: dict[tuple[Any, ...], Resolved] = {}
@@ -151,6 +149,15 @@ class PriceList:
             digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:8]
             parts.append(f"overrides {digest}")
         return "; ".join(parts) or "none"
+
+
+def _source(given: Any) -> Book | Override:
+    if callable(given):
+        function: Override = given
+        return function
+    from .prices_file import read_prices
+
+    return read_prices(given)
 
 
 def _name_of(function: Override) -> str:

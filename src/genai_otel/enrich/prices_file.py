@@ -7,20 +7,17 @@ import json
 import math
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .books import ITSELF, Book, Entry, compiled
 from .rates import TOKENS, UNITS, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-FOREVER = (-math.inf, math.inf)
-ITSELF = "*"
-"""In place of a name: whatever is listed for the model that was called."""
 _WILD = re.compile(r"[*?]")
 _CURRENCY = re.compile("[A-Z]{3}")
 _PRICES = (*TOKENS, *UNITS, "above")
@@ -28,54 +25,6 @@ _CONDITIONS = ("provider", "region", "tier", "from", "until", "currency")
 _ANSWERS = ("same_as", "factor", "free")
 _KEYS = frozenset((*_PRICES, *_CONDITIONS, *_ANSWERS))
 _TOP = frozenset(("models", "billers", "currency"))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One answer to "what does this model cost", and when it holds."""
-
-    model: str
-    rates: Rates | None = None
-    same_as: str | None = None
-    factor: float = 1.0
-    provider: str | None = None
-    region: str | None = None
-    tier: str | None = None
-    currency: str = "USD"
-    window: tuple[float, float] = FOREVER
-    general: bool = False
-    """From a table of list prices, not about this person's own deployments."""
-
-    @property
-    def follows(self) -> str | None:
-        """The other name that it is the same as; its own name is that of the bundled table."""
-        own = self.same_as is not None and self.same_as.lower() == self.model.lower()
-        return None if own or self.same_as == ITSELF else self.same_as
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """All that one dict or file says, ready for look-up."""
-
-    name: str
-    digest: str
-    exact: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
-    patterns: tuple[tuple[re.Pattern[str], tuple[Entry, ...]], ...] = ()
-    billers: tuple[tuple[re.Pattern[str], str], ...] = ()
-
-    def entries(self, *models: str) -> Iterator[Entry]:
-        """What is said of the first of these names, an exact name before any pattern."""
-        names = [model.strip().lower() for model in models]
-        for name in names:
-            yield from self.exact.get(name, ())
-        for name in names:
-            for pattern, entries in self.patterns:
-                if pattern.fullmatch(name):
-                    yield from entries
-
-    def all(self) -> Iterator[Entry]:
-        for entries in (*self.exact.values(), *(entries for _, entries in self.patterns)):
-            yield from entries
 
 
 def read_prices(source: Mapping[str, Any] | str | Path) -> Book:
@@ -137,6 +86,9 @@ def _grouped(entries: Iterator[Entry]) -> dict[str, tuple[Entry, ...]]:
     grouped: dict[str, list[Entry]] = {}
     for entry in entries:
         grouped.setdefault(entry.model.strip().lower(), []).append(entry)
+        for condition in (entry.provider, entry.region, entry.tier):
+            if condition is not None:
+                compiled(condition)
     return {model: tuple(several) for model, several in grouped.items()}
 
 
@@ -170,12 +122,12 @@ def _entry(model: str, said: Any, currency: str, place: str) -> Entry:
         raise ValueError(f"{place}: factor goes with same_as, or stands alone")
     if same_as is not None:
         factor = _number(said["factor"], f"{place}: factor") if "factor" in said else 1.0
-        return replace(entry, same_as=same_as, factor=factor)
+        return entry._replace(same_as=same_as, factor=factor)
     if not priced:
         if said["free"] is not True:
             raise ValueError(f"{place}: free must be true; leave it out otherwise")
         return entry
-    return replace(entry, rates=_rates(said, place))
+    return entry._replace(rates=_rates(said, place))
 
 
 def _rates(said: Mapping[str, Any], place: str) -> Rates:
@@ -286,14 +238,3 @@ def _currency(value: Any, place: str) -> str:
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
         raise ValueError(f"{place}: must be three capital letters such as EUR, not {value!r}")
     return value
-
-
-def matches(pattern: str | None, value: str | None) -> bool:
-    """Whether a condition holds; one that was not given always does."""
-    if pattern is None:
-        return True
-    return value is not None and _compiled(pattern)(value.lower()) is not None
-
-
-def _compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    return re.compile(translate(pattern.lower())).match

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from .billers import biller_of_host, biller_of_provider, region_of_host
+from .books import FOREVER, ITSELF, Book, Entry, matches
 from .bundled import Bundled, Schedule, is_dated, tier_of
-from .prices_file import FOREVER, ITSELF, Book, Entry, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
