@@ -55,6 +55,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
         "opentelemetry-sdk 1.",
         f"local store {tmp_path / '.genai_otel'} (made when the first span ends)",
         "redacted everywhere (the default)",
+        "Prices\n  genai-prices/",
     ):
         assert fact in text
     assert text.endswith("all is well\n")
@@ -173,6 +174,26 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 )
 def test_who_decided_about_content(tmp_path: Path, env: Mapping[str, str], said: str) -> None:
     assert said in doctor(tmp_path, **env)
+
+
+def test_prices_are_tried(tmp_path: Path) -> None:
+    assert "- no call is priced (GENAI_OTEL_PRICES says so)" in doctor(
+        tmp_path, GENAI_OTEL_PRICES="off"
+    )
+    wrong = tmp_path / "prices.toml"
+    wrong.write_text("[model]")
+    said = doctor(tmp_path, 1, GENAI_OTEL_PRICES=str(wrong))
+    assert f"! {wrong}: unknown key 'model'; accepted are" in said
+
+
+def test_a_price_table_that_cannot_be_read(tmp_path: Path) -> None:
+    package = tmp_path / "site" / "genai_prices"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "data.py").write_text("tables = {}")
+    shown = run_cli("doctor", cwd=tmp_path, env={"PYTHONPATH": paths(str(package.parent))}, code=1)
+    (said,) = [line for line in shown.stdout.splitlines() if "genai-prices cannot" in line]
+    assert said.startswith("! genai-prices cannot be used: ValueError: the shape of its table")
 
 
 @pytest.mark.parametrize("switch", ["GENAI_OTEL_DISABLED", "OTEL_SDK_DISABLED"])

@@ -57,6 +57,7 @@ def _sections(send: Sequence[str] | None) -> Iterable[tuple[str, Iterable[Line]]
     yield "Libraries", findings.libraries(settings)
     yield "Telemetry goes to", findings.destinations(settings, os.environ)
     yield "Content", findings.content(settings, os.environ)
+    yield "Prices", findings.prices(settings)
     if send is not None:
         from . import probe
 

@@ -197,6 +197,22 @@ def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
         yield Line("ok", f"{settings.content} everywhere ({variable} says so)")
 
 
+def prices(settings: Settings) -> Iterator[Line]:
+    """By which prices calls would be priced; the table is read as it will be for a program."""
+    from genai_otel.enrich.pricing import PriceBook
+
+    if settings.prices == "off":
+        yield Line("note", "no call is priced (GENAI_OTEL_PRICES says so)")
+        return
+    try:
+        book = PriceBook(settings.prices or ())
+    except ValueError as error:
+        yield Line("problem", str(error))
+        return
+    book.load()
+    yield Line("problem", book.problem) if book.problem else Line("ok", book.version)
+
+
 def switches(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
     if settings.disabled:
         which = [name for name in _SWITCHES if environ.get(name, "").strip()]
