@@ -25,13 +25,15 @@ SOURCES := src tests scripts examples semconv
 # Older client majors (pyproject.toml has their pins), and what is run in each one's environment.
 CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_joining.py \
 	tests/test_stream_usage.py tests/test_cost_on_spans.py tests/adapters/test_openai_realtime.py
-CLIENTS := openai-2 openai-1 anthropic-1 anthropic-0 kin-older langchain-0 chroma-1 litellm others-older others s3
+CLIENTS := openai-2 openai-1 anthropic-1 anthropic-0 kin-older langchain-0 chroma-1 litellm others-older others \
+	prices-older s3
 # What is run in an environment of its own, where that is not all of them.
 TESTS_anthropic-1 := -k anthropic tests/conformance tests/test_mutations.py tests/adapters/test_anthropic.py
 TESTS_anthropic-0 := $(TESTS_anthropic-1)
 TESTS_kin-older := -k "groq or together" tests/conformance tests/test_mutations.py tests/adapters/test_openai_kin.py
 TESTS_langchain-0 := tests/test_langchain.py
 TESTS_chroma-1 := -k "test_stores or chroma" tests/test_stores.py tests/test_canaries.py
+TESTS_prices-older := tests/test_price_table.py
 TESTS_s3 := tests/test_uploads.py
 # These clients warn of their own doings, which would be errors here.
 TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/conformance tests/test_canaries.py
