@@ -245,7 +245,7 @@ def test_whatever_fails_the_host_sees_nothing(capture: Capture, program: Program
     seen = {}
     for name in sorted(todo.keys() - CONTAINING):
         seen[name] = outcome(todo[name], program)
-        for guard in (BY_HAND, *(each.guard for each in runtime.installations)):
+        for guard in (BY_HAND, *(each.guard for each in runtime.libraries)):
             guard.reset()
     assert {name: saw for name, saw in seen.items() if saw != expected} == {}
     assert {name_of(function) for function in functions().values()} >= CONTAINING

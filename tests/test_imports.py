@@ -30,13 +30,16 @@ HEAVY = (
 CLIENTS = ("anthropic", "genai_prices", "httpx", "httpx2", "openai", "pydantic", "rich", "tiktoken")
 
 LATER = (
-    "genai_otel._status", "genai_otel.enrich.pricelist", "genai_otel.enrich.tokens",
+    "genai_otel._status", "genai_otel.destinations.otlp", "genai_otel.destinations.presets",
+    "genai_otel.destinations.sampling", "genai_otel.destinations.sending",
+    "genai_otel.enrich.pricelist", "genai_otel.enrich.tokens", "genai_otel.privacy.national",
     "opentelemetry.sdk.metrics", "tomllib",
 )  # fmt: skip
+_PATTERNS = ("genai_otel.privacy.keys", "genai_otel.privacy.scan", "genai_otel.privacy.words")
 _INTO_AN_EXPORTER = """
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 import genai_otel
-genai_otel.instrument(destinations=InMemorySpanExporter())
+genai_otel.instrument(destinations=InMemorySpanExporter(){more})
 """
 
 _LOADED = """
@@ -57,7 +60,8 @@ def loaded(code: str, directory: Path) -> set[str]:
         ("import genai_otel", HEAVY),
         ("import genai_otel; genai_otel.status(); genai_otel.workflow(lambda: 1)()", HEAVY),
         ("import genai_otel; genai_otel.instrument()", CLIENTS),
-        (_INTO_AN_EXPORTER, (*CLIENTS, *LATER)),
+        (_INTO_AN_EXPORTER.format(more=""), (*CLIENTS, *LATER)),
+        (_INTO_AN_EXPORTER.format(more=", content='full'"), (*LATER, *_PATTERNS)),
     ],
 )
 def test_nothing_is_loaded_that_was_not_asked_for(

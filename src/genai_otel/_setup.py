@@ -66,21 +66,27 @@ def instrument(
 
     Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
     """
-    arguments = {
-        "service_name": service_name,
-        "environment": environment,
-        "destinations": destinations,
-        "content": content,
-        "libraries": libraries,
-        "exclude": exclude,
-        "tracer_provider": tracer_provider,
-        "meter_provider": meter_provider,
-        "prices": prices,
-        "budgets": budgets,
-        "settings": settings,
-    }
     if switched_off():
         return
+    _set_up(
+        {
+            "service_name": service_name,
+            "environment": environment,
+            "destinations": destinations,
+            "content": content,
+            "libraries": libraries,
+            "exclude": exclude,
+            "tracer_provider": tracer_provider,
+            "meter_provider": meter_provider,
+            "prices": prices,
+            "budgets": budgets,
+            "settings": settings,
+        }
+    )
+
+
+def _set_up(arguments: dict[str, Any]) -> None:
+    """Anew, unless all is as it was; what is refused leaves what was set up before."""
     with _LOCK:
         if _RUNTIME is not None and _RUNTIME.arguments == arguments:
             _RUNTIME.install()

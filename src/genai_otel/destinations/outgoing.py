@@ -67,7 +67,7 @@ class Outgoing:
         for delivery in self._all[:1]:
             delivery.each_minute = then
 
-    def meter_provider(self, resource: Any) -> Any:
+    def meter_provider(self, resource: Callable[[], Any]) -> Any:
         """One whose metrics go out; ``None`` where no destination takes any."""
         if all(outlet.temporality is None for outlet, _ in self.pairs):
             return None
@@ -82,7 +82,7 @@ class Outgoing:
         ]
         readers = [gatherer for *_, gatherer in measured]
         self._meters = MeterProvider(
-            metric_readers=readers, resource=resource, shutdown_on_exit=False
+            metric_readers=readers, resource=resource(), shutdown_on_exit=False
         )
         for delivery, judge, gatherer in measured:
             delivery.measure_with(judge.gathered(gatherer.gather))

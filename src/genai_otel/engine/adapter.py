@@ -104,3 +104,8 @@ class Adapter(NamedTuple):
     untested: str
     patches: tuple[Patch, ...] = ()
     bridge: Bridge | None = None
+
+    @classmethod
+    def unloaded(cls, name: str, distribution: str) -> Adapter:
+        """One that is not there yet, and has nothing but its names."""
+        return cls(name, distribution, oldest="0", untested="")

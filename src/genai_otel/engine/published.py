@@ -58,8 +58,8 @@ class Published(Installation):
 
     def __init__(self, point: EntryPoint, refused: str = "", *, named: bool = False) -> None:
         self.name, self.publisher = point.name, _publisher(point)
-        empty = Adapter(self.name, self.publisher, oldest="0", untested="")
-        super().__init__(empty, None if refused else Later((point.name,), point.load))
+        later = None if refused else Later((point.name,), point.load)
+        super().__init__(Adapter.unloaded(self.name, self.publisher), later)
         self._point, self._refused, self._named = point, refused, named
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:

@@ -1,0 +1,90 @@
+"""What was asked for, before anything of it is set up; ``ValueError`` on what is not accepted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .privacy import as_policy, loosest, preset
+from .privacy.policy import address_of
+from .recorder import Accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._settings import Settings
+    from .destinations.outlets import Outlet
+    from .privacy import ContentPolicy
+
+logger = logging.getLogger("genai_otel")
+
+
+def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
+    """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
+    from .destinations.outlets import outlet
+
+    content, directory = own_policy(settings), settings.directory
+    chosen = _destinations(settings, given, joined=joined)
+    return [outlet(each, content=content, directory=directory) for each in chosen]
+
+
+def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[Any]:
+    if given is None:
+        given = settings.destinations
+    if given:
+        return list(given) if isinstance(given, list | tuple) else [given]
+    if joined:  # only what was asked for is added to somebody else's provider
+        return []
+    return ["otlp"] if settings.otlp_in_environment else ["local"]
+
+
+def own_policy(settings: Settings) -> ContentPolicy:
+    """What was said for the process as a whole."""
+    given, base = settings.content, settings.upload_to
+    policy = preset("redacted") if given is None else as_policy(given)
+    if base is None or not policy.content or given is policy:
+        return policy
+    texts = "both" if settings.completion_hook == "upload" else "span"
+    return replace(policy, blobs="upload", texts=texts, upload_to=address_of(base))
+
+
+def recorded(settings: Settings, ways: Sequence[Outlet], *, joined: bool) -> ContentPolicy:
+    """What is recorded: as much as one of our destinations may have.
+
+    On a provider of the host's others may listen, who get what was said for the process.
+    """
+    own = own_policy(settings)
+    if not ways:
+        return own
+    wanted = loosest([each.content for each in ways])
+    if not joined:
+        return wanted
+    if loosest([own, wanted]) != own:
+        logger.warning(
+            "genai_otel: a destination may have more content than the process records on the"
+            " host's tracer provider; say instrument(content=...) if others there may see it"
+        )
+    return own
+
+
+def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Accounts:
+    """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+    prices = settings.prices if prices is None else prices
+    book = ledger = tokenizers = None
+    if prices != "off":
+        from .enrich.pricing import PriceBook
+
+        book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+    if budgets:
+        from .enrich.budget import Budgets
+
+        ledger = Budgets(tuple(budgets))
+    if settings.estimate_usage:
+        from .enrich.tokenizers import Tokenizers
+
+        tokenizers = Tokenizers(settings.tokenizers)
+    made = Accounts(book, ledger, tokenizers)
+    if prices:
+        made.prepare()
+    return made

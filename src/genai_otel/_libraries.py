@@ -1,0 +1,74 @@
+"""The adapters of a process: which are wanted, put in place and taken back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import _threads
+from .adapters import catalogue
+from .engine import published
+from .engine.adapter import Adapter
+from .engine.imports import Installation, Later
+from .engine.published import Published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ._settings import Settings
+    from ._status import LibraryStatus
+    from .recorder import Recorder
+
+
+class Libraries:
+    """Our own, and those of other distributions, of which the named ones are loaded at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._own = [_waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
+        self._published = [
+            Published(point, refused, named=name in settings.libraries)
+            for name, (point, refused) in published.points(catalogue.NAMES).items()
+            if self._wants(name)
+        ]
+
+    def __iter__(self) -> Iterator[Installation]:
+        yield from self._own
+        yield from self._published
+
+    def _wants(self, name: str) -> bool:
+        if name in self._settings.exclude:
+            return False
+        return "auto" in self._settings.libraries or name in self._settings.libraries
+
+    def install(self, recorder: Recorder) -> None:
+        """Puts the stand-ins in place that are not; after ``remove`` they come back."""
+        for each in self:
+            if not each.guard.enabled and not each.guard.broken:
+                each.install(recorder, self._settings.request_stream_usage)
+        if self._settings.thread_context == "threads":
+            _threads.install()
+
+    def remove(self, names: Sequence[str] = ()) -> None:
+        """Puts the originals back, of these or of all."""
+        for each in self:
+            if not names or each.adapter.name in names:
+                each.remove()
+        if not names:
+            _threads.remove()
+
+    def status(self) -> tuple[LibraryStatus, ...]:
+        """Of all that there are, the unwanted too."""
+        from ._status import library_status, published_status
+
+        kept = {each.adapter.name: each for each in self._own}
+        return (
+            *(library_status(entry, kept.get(entry.name)) for entry in catalogue.CATALOGUE),
+            *(published_status(each) for each in self._published),
+        )
+
+
+def _waiting(entry: catalogue.Entry) -> Installation:
+    """Its adapter, which is loaded once the library is there."""
+    later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
+    return Installation(Adapter.unloaded(entry.name, entry.distribution), later)

@@ -1,0 +1,110 @@
+"""OpenTelemetry's providers: those that the host has set, and ours where it has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+
+from .privacy import told
+from .recorder import Source
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+    from .destinations.own_spans import OwnSpans
+    from .privacy import Gate
+
+
+def host_tracers() -> Any:
+    """The TracerProvider that the host has set, or ``None``.
+
+    The API tells only through a proxy and reads the environment at each look; its variable is asked
+    instead, and where that is gone, nobody's.
+    """
+    return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def host_meters() -> Any:
+    """The MeterProvider that the host has set, or ``None``."""
+    provider = metrics.get_meter_provider()
+    return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
+
+
+def own_tracers(resource: Any, ids: str) -> Any:
+    """A provider of ours, which is not made the process's: that place is the host's."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from .destinations.ids import OsEntropyIds
+
+    generator = OsEntropyIds()
+    if ids == "xray":
+        from .destinations.xray import XRayIds
+
+        generator = XRayIds()
+    return TracerProvider(resource=resource, id_generator=generator, shutdown_on_exit=False)
+
+
+def source(provider: Any, *, joined: bool) -> Source:
+    """Where spans come from; ``joined``: others listen to them, so they must be the SDK's own."""
+    from . import __version__
+
+    tracer = provider.get_tracer("genai_otel", __version__)
+    own = None if joined else _own_spans(provider, tracer)
+    if own is None:
+        return Source(tracer.start_span, joined or _looks_early(provider), lambda _: None)
+    return Source(own.start_span, _looks_early(provider), own.dropped)
+
+
+def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
+    """What starts spans where the provider is ours, and so is all that listens to it."""
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from . import __version__
+    from .destinations.own_spans import OwnSpans
+    from .destinations.seat import seat_on
+
+    if not isinstance(tracer, Tracer):  # the SDK is switched off
+        return None
+    scope = InstrumentationScope("genai_otel", __version__)
+    return OwnSpans(provider, scope, seat_on(provider).take_in)
+
+
+def _looks_early(provider: Any) -> bool:
+    """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
+    sampler = getattr(provider, "sampler", None)
+    return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
+
+
+# ------------------------------------------------------------------------------ the resource
+
+
+def resource(settings: Settings, gate: Gate) -> Any:
+    """What the application says of itself, and a little of what detectors find."""
+    from opentelemetry.sdk.resources import Resource
+
+    given = {
+        "service.name": settings.service_name,
+        "deployment.environment.name": settings.environment,
+    }
+    found = _detected({key: value for key, value in given.items() if value is not None})
+    kept = told(found.attributes, said_of_it(), settings.resource_attributes)
+    return Resource(dict(gate.attributes(kept)), found.schema_url)
+
+
+def _detected(given: dict[str, str]) -> Any:
+    """With what the SDK's detectors find, which it asks on threads."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    try:
+        return Resource.create(given)
+    except RuntimeError:  # there are none here
+        unknown = Resource({"service.name": "unknown_service"})
+        return unknown.merge(OTELResourceDetector().detect()).merge(Resource(given))
+
+
+def said_of_it() -> frozenset[str]:
+    """What ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
+    from opentelemetry.sdk.resources import OTELResourceDetector
+
+    return frozenset(OTELResourceDetector().detect().attributes)
