@@ -199,6 +199,36 @@ def test_threads_started_inside_belong_to_it(genai_otel_capture: Capture) -> Non
     assert not [thread for thread in started if "run" in vars(thread)]
 
 
+def test_a_thread_that_could_not_be_started_may_be_started_again(
+    genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = next(
+        name for name in ("_start_joinable_thread", "_start_new_thread") if hasattr(threading, name)
+    )
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    own = threading.Thread()
+    run = own.run = lambda: leaf("own")  # type: ignore[method-assign]
+    with operation("workflow", "all"):
+        thread = threading.Thread(target=leaf, args=("plain",))
+        with monkeypatch.context() as patched:
+            patched.setattr(threading, starts, refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                thread.start()
+        assert "run" not in vars(thread)
+        for each in (thread, own):
+            each.start()
+            each.join()
+    assert vars(own)["run"] is run
+    assert parents(genai_otel_capture) == {
+        "invoke_workflow all": None,
+        "task plain": "invoke_workflow all",
+        "task own": "invoke_workflow all",
+    }
+
+
 @pytest.mark.parametrize("pool", [ThreadPoolExecutor, multiprocessing.pool.ThreadPool])
 def test_pools_belong_to_nobody(genai_otel_capture: Capture, pool: Any) -> None:
     """A worker outlives the operation in which it was started: the next task is not inside it."""

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import threading
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .engine.safety import contained
 from .recorder import context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _POOLS = frozenset({"concurrent.futures.thread", "multiprocessing.pool"})
 _placed: list[tuple[Any, Any]] = []
@@ -27,9 +30,14 @@ def install() -> None:
 
     @wraps(original)
     def start(thread: threading.Thread) -> None:
-        if any(each is start for _, each in _placed):
-            contained(_hand_over, thread)
-        original(thread)
+        handed = any(each is start for _, each in _placed)
+        take_back = contained(_hand_over, thread) if handed else None
+        try:
+            original(thread)
+        except BaseException:  # it may be started again
+            if take_back is not None:
+                contained(take_back)
+            raise
 
     threading.Thread.start = start  # type: ignore[method-assign, assignment]
     _placed.append((original, start))
@@ -44,18 +52,29 @@ def remove() -> None:
         threading.Thread.start = original  # type: ignore[method-assign]
 
 
-def _hand_over(thread: threading.Thread) -> None:
+def _hand_over(thread: threading.Thread) -> Callable[[], None] | None:
+    """Has the thread run in our context; returns what takes that back."""
     target = getattr(thread, "_target", None)
     if getattr(target, "__module__", None) in _POOLS:
-        return
+        return None
     inherited = context.inheritable()
     if inherited is None:
-        return
-    run = thread.run
+        return None
+    run, own = thread.run, vars(thread).get("run")
 
     def run_inside() -> None:
-        del thread.run  # from here on the instance is as it was
+        contained(take_back)
         contained(context.attach, inherited)
         run()
 
+    def take_back() -> None:
+        """From here on the instance is as it was."""
+        if vars(thread).get("run") is not run_inside:
+            return
+        if own is None:
+            del thread.run
+        else:
+            thread.run = own  # type: ignore[method-assign]
+
     thread.run = run_inside  # type: ignore[method-assign]
+    return take_back
