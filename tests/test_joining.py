@@ -18,6 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import genai_otel
 from genai_otel import Destination, operation, step
+from genai_otel.destinations.attached import Attached
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -93,6 +94,35 @@ def test_the_hosts_provider_is_joined(host: Host, client: openai.OpenAI, tmp_pat
     assert (status.provider, status.destinations) == ("the host's", ())
     assert status.content == "redacted"
     assert not list(tmp_path.iterdir()), "nothing that was not asked for"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_providers_that_cannot_be_hashed(
+    host: Host, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Logfire's are dataclasses that compare, and so have no hash."""
+    monkeypatch.setattr(TracerProvider, "__hash__", None)
+    monkeypatch.setattr(MeterProvider, "__hash__", None)
+    mine, meters = InMemorySpanExporter(), MeterProvider(shutdown_on_exit=False)
+    if before:
+        trace.set_tracer_provider(host.provider)
+    genai_otel.instrument(destinations=mine, meter_provider=meters)
+    if not before:
+        trace.set_tracer_provider(host.provider)
+    ask(client)
+    assert genai_otel.flush()
+    assert [span.name for span in mine.get_finished_spans()] == ["chat ok"]
+    assert host.names() == ["chat ok"]
+    meters.shutdown()
+
+
+def test_what_is_kept_for_an_object_goes_with_it() -> None:
+    kept: Attached[str] = Attached()
+    owner, other = Capture.__new__(Capture), Capture.__new__(Capture)
+    assert kept.put(owner, "its") == kept.get(owner) == "its"
+    assert kept.get(other) is None
+    del owner
+    assert not kept._kept
 
 
 def test_destinations_that_were_asked_for_get_our_spans_only(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from opentelemetry.metrics import Observation
 
 from genai_otel import _names as names
+
+from .attached import Attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,12 +74,12 @@ class _Watch:
             yield Observation(total, facts)
 
 
-_WATCHES: WeakKeyDictionary[MeterProvider, _Watch] = WeakKeyDictionary()
+_WATCHES: Attached[_Watch] = Attached()
 
 
 def watch(provider: MeterProvider, meter: Meter, outgoing: Outgoing) -> None:
     """From now on ``provider`` tells what became of what goes out there."""
     found = _WATCHES.get(provider)
     if found is None:
-        found = _WATCHES[provider] = _Watch(meter)
+        found = _WATCHES.put(provider, _Watch(meter))
     found.outgoing = ref(outgoing)

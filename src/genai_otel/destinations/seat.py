@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from .attached import Attached
 from .spans import is_ours, weight
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .export import Delivery
 
-_SEATS: WeakKeyDictionary[Any, Seat] = WeakKeyDictionary()
+_SEATS: Attached[Seat] = Attached()
 _END = 2.0
 """Seconds that a provider's shutdown may take us."""
 _ODD = 65_536
@@ -31,7 +31,7 @@ def seat_on(provider: Any) -> Seat:
     """Our place on ``provider``."""
     seat = _SEATS.get(provider)
     if seat is None:
-        seat = _SEATS[provider] = Seat()
+        seat = _SEATS.put(provider, Seat())
         provider.add_span_processor(seat)
     return seat
 
