@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+import wrapt
 from openai import _base_client
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -268,6 +269,44 @@ def test_we_wrapped_over_somebody(client: openai.OpenAI, monkeypatch: pytest.Mon
     assert (seen, names(exporter)) == (["request"], ["chat ok"])
     genai_otel.shutdown()
     assert vars(owner)[name] is theirs
+
+
+def test_somebody_has_wrapped_what_a_subclass_inherits(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenInference and logfire do; what they wrapped is the original, and not ours."""
+    monkeypatch.setattr(openai.OpenAI, "request", openai.OpenAI.request, raising=True)
+    theirs, seen = somebody_else(openai.OpenAI, "request")
+    exporter = InMemorySpanExporter()
+    genai_otel.instrument(destinations=exporter)
+    ask(client)
+    assert (seen, names(exporter)) == (["request"], ["chat ok"])
+    genai_otel.shutdown()
+    assert vars(openai.OpenAI)["request"] is theirs
+    ask(client)
+    assert (seen, names(exporter)) == (["request"] * 2, ["chat ok"])
+
+
+def test_somebody_hands_out_proxies(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in them is observed in place, and they stay what they are."""
+    original, exporter = openai.OpenAI.request, InMemorySpanExporter()
+    monkeypatch.setattr(
+        openai.OpenAI, "request", wraps(original)(lambda *a, **k: Proxy(original(*a, **k)))
+    )
+    genai_otel.instrument(destinations=exporter)
+    stream = ask(client, stream=True, stream_options={"include_usage": True})
+    assert type(stream) is Proxy
+    assert len(list(stream)) > 3
+    assert type(ask(client)) is Proxy
+    assert genai_otel.flush()
+    assert names(exporter) == ["chat ok"] * 2
+    for span in exporter.get_finished_spans():
+        assert (span.attributes or {})["gen_ai.usage.input_tokens"]
+        assert (span.attributes or {})["gen_ai.output.messages"]
+
+
+class Proxy(wrapt.ObjectProxy):
+    pass
 
 
 # ------------------------------------------------------------------------------------ many cycles

@@ -207,6 +207,7 @@ class Installation:
             shared = (patch.captured or not path) and _held(owner, name) != _ALONE
             original = getattr(owner, name)
             inherited = name not in vars(owner)
+            before = original if inherited else vars(owner)[name]
             stand_in = patch.stand_in(original, observer)
             setattr(owner, name, stand_in)
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
@@ -214,9 +215,18 @@ class Installation:
                 return
             self._give_up(f"{patch.target} is not there: {type(error).__name__}")
             return
-        self._placed.append(_Placed(owner, name, original, stand_in, inherited))
+        self._placed.append(_Placed(owner, name, before, stand_in, inherited))
+        for below in _wrapped_below(owner, name, original):
+            contained(self._place_below, below, name, patch, observer)
         if shared:
             self._placed.extend(_sweep(original, stand_in))
+
+    def _place_below(self, owner: Any, name: str, patch: Patch, observer: Observer) -> None:
+        """Over what somebody has put on a subclass, which calls the original and not ours."""
+        before = vars(owner)[name]
+        stand_in = patch.stand_in(getattr(owner, name), observer)
+        setattr(owner, name, stand_in)
+        self._placed.append(_Placed(owner, name, before, stand_in, inherited=False))
 
     def _give_up(self, note: str) -> None:
         self.note, self._failed = note, True
@@ -234,6 +244,24 @@ def _held(owner: Any, name: str) -> Any:
 _COUNT = getattr(sys, "getrefcount", id)  # where nothing is counted, no two are alike
 _ALONE = _held(type("Owner", (), {"function": lambda: None}), "function")
 """What is held by its owner alone needs not be looked for, which takes tens of milliseconds."""
+
+
+_MOST_WRAPPED = 20
+
+
+def _wrapped_below(owner: Any, name: str, original: Any) -> Iterator[type]:
+    """The subclasses on which somebody has wrapped the inherited ``original``."""
+    waiting: list[type] = type.__subclasses__(owner) if isinstance(owner, type) else []
+    while waiting:
+        cls = waiting.pop()
+        waiting += type.__subclasses__(cls)
+        found = vars(cls).get(name)
+        for _ in range(_MOST_WRAPPED):
+            if found is None or found is original:
+                break
+            found = getattr(found, "__wrapped__", None)
+        if found is original:
+            yield cls
 
 
 def _sweep(original: Any, stand_in: Any) -> Iterator[_Placed]:

@@ -273,8 +273,16 @@ def _adopt(stream: Any) -> None:
         _tie(stream, call)
 
 
+_PROXIES = 4
+"""So many that others have put around a result are looked through."""
+
+
 def _settle(call: Call, result: Any) -> None:
     """Tells what kind of result came back from the result itself."""
+    for _ in range(_PROXIES):
+        if result.__class__ is type(result):
+            break
+        result = getattr(result, "__wrapped__", result)
     if hasattr(type(result), "__stream__"):
         _watch(call, result.response, _ACLOSE if hasattr(result, "__anext__") else _CLOSE)
         _tie(result, call)
