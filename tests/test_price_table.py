@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from genai_otel.enrich import bundled, pricetable
+from genai_otel.enrich import bundled, pricetable, tablemodule
 from genai_otel.enrich.bundled import Bundled, BundledModel, _as_rates
 from genai_otel.enrich.matching import names
 from genai_otel.enrich.pricing import PriceBook
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genai_otel.enrich.pricetable import Price, Prices
     from genai_otel.enrich.rates import Rates
 
+_DATA = "genai_prices.data"
 SECOND = timedelta(seconds=1)
 HOURS = (time(0, 29, 59), time(0, 30), time(4), time(10), time(16, 29, 59), time(16, 30))
 
@@ -172,9 +173,9 @@ def _read_module(
 ) -> dict[str, pricetable.Provider]:
     file = path / "data.py"
     file.write_text(text)
-    spec = spec_from_file_location("genai_prices.data", file)
+    spec = spec_from_file_location(_DATA, file)
     assert spec is not None
-    monkeypatch.setattr(pricetable, "_found", lambda: (spec, spec.loader))
+    monkeypatch.setattr(tablemodule, "_found", lambda: (spec, spec.loader))
     return pricetable.read()
 
 
@@ -418,6 +419,46 @@ def test_the_compiled_form_is_used_and_not_needed(tmp_path: Path) -> None:
     assert _say("PriceBook().load()", tmp_path, PYTHONPYCACHEPREFIX=str(cache)) == ""
     no = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(tmp_path / "none")}
     assert _say("print(priced())", tmp_path, **no) == "0.0125"
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_where_no_compiled_form_can_be_kept_it_is_read_in_pieces(
+    table: dict[str, pricetable.Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes milliseconds to compile, in which no other thread runs."""
+    sizes: list[int] = []
+    pieces = tablemodule._pieces
+    monkeypatch.setattr(
+        tablemodule, "_pieces", lambda text: (sizes.append(len(p)) or p for p in pieces(text))
+    )
+    assert pricetable.read() == table
+    assert len(sizes) > 100
+    assert max(sizes) < 100_000
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_table_that_is_laid_out_otherwise_is_read_as_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here a model seems to begin in one provider and to end in the next."""
+    begin, end = "\n            ModelInfo(\n", "\n            ),\n"
+    model = f"id='a', match=ClauseEquals(equals='a'), prices={ONE}"
+    heads = [f"Provider(id='{name}', api_pattern='https://p', models=[" for name in "pq"]
+    text = f"{heads[0]}{begin}{model})]), {heads[1]}{begin}{model}{end}])"
+    file = tmp_path / "data.py"
+    file.write_text(f"from .types import *\nproviders = [{text}]")
+    found = spec_from_file_location(_DATA, file), tablemodule._Loader(_DATA, str(file))
+    monkeypatch.setattr(tablemodule, "_found", lambda: found)
+    with pytest.raises(SyntaxError):
+        [compile(piece, "piece", "exec") for piece in tablemodule._pieces(file.read_text())]
+
+    assert [provider.exact["a"].id for provider in pricetable.read().values()] == ["a", "a"]
 
 
 def test_a_package_within_an_archive_is_read_too(tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 """The table of genai-prices, read without the library: see ``read``.
 
-The package has it as a module of Python, ``genai_prices.data``: one expression of calls such as
-``ModelInfo(id=..., match=..., prices=...)``. To import that is to import the library with its HTTP
-client, and to keep 7 MB of objects with every description and comment. Here the module is executed
-with readers of ours under the names of the library's classes, which keep what prices a call, and
-that in tuples. The application's own genai_prices is neither loaded nor seen.
+Its module of data is executed, see ``tablemodule``, with readers of ours under the names of the
+library's classes. They keep what prices a call, and that in tuples: 1 MB of 7.
 
 What a later release says in words that are not known here is ``UNREAD``, and so is what it is a
 part of: such a rule names nothing, and such a model has no price, but never a wrong one.
@@ -12,28 +9,19 @@ part of: such a rule names nothing, and such a model has no price, but never a w
 
 from __future__ import annotations
 
-import builtins
 import datetime as dt
 import math
 import re
-import sys
 from functools import cache
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec
-from mmap import mmap
 from operator import itemgetter
-from os import fstat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from .tablemodule import executed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from importlib.abc import Loader
-    from importlib.machinery import ModuleSpec
 
     from .matching import Clause
-
-_PACKAGE, _DATA = "genai_prices", "genai_prices.data"
 
 Price: TypeAlias = "float | tuple[float, tuple[tuple[int, float], ...]]"
 """Or a base, and (beyond so many input tokens, price), the highest first."""
@@ -95,64 +83,15 @@ UNREAD: Any = type("Unread", (), {"__slots__": ()})()
 
 
 def read() -> dict[str, Provider]:
-    """Providers by id. Raises ``ImportError`` without the package, ``ValueError`` if it is strange.
+    """Providers by id. Raises ``ImportError`` without the package, else whatever it raises.
 
-    The module is executed by the package's own loader, so its compiled form is used and kept where
-    an import would; but it is never among ``sys.modules``.
+    A ``ValueError`` if nothing in it is known here.
     """
-    spec, loader = _found()
-    module = module_from_spec(spec)
-    vars(module)["__builtins__"] = _Words(_Readers().by_name())
-    loader.exec_module(module)
-    found = getattr(module, "providers", ())
+    found = executed(_Readers().by_name(), _unread).get("providers", ())
     providers = {each.id: each for each in found if type(each) is Provider}
     if not any(each.models for each in providers.values()):
         raise ValueError("the shape of its table is not known; a newer genai-otel may read it")
     return providers
-
-
-def _found() -> tuple[ModuleSpec, Loader]:
-    """The module, which is looked for where the package is; nothing is imported for it."""
-    package = find_spec(_PACKAGE)
-    places = None if package is None else package.submodule_search_locations
-    for finder in sys.meta_path if places else ():
-        spec = finder.find_spec(_DATA, places)
-        if spec is not None and spec.loader is not None:
-            usual = type(spec.loader) is SourceFileLoader
-            return spec, _Loader(_DATA, str(spec.origin)) if usual else spec.loader
-    raise ModuleNotFoundError(f"No module named {_DATA!r}", name=_DATA)
-
-
-class _Loader(SourceFileLoader):
-    """The usual one, but for 1 MB of compiled form that would leave its hole in the heap."""
-
-    def get_data(self, path: str) -> bytes:
-        with Path(path).open("rb") as file:
-            apart = mmap(-1, fstat(file.fileno()).st_size)  # not of the file, which may be cut
-            file.readinto(apart)
-        return apart  # type: ignore[return-value]
-
-
-class _Words(dict[str, Any]):
-    """The module's builtins: it can import nothing, and a class that came later is unread."""
-
-    def __init__(self, readers: Mapping[str, Any]) -> None:
-        library = _Library(readers)
-        super().__init__(vars(builtins))
-        self["__import__"] = lambda name, *_, **__: dt if name == "datetime" else library
-
-    def __missing__(self, name: str) -> Any:
-        return _unread
-
-
-class _Library:
-    """Whatever the table imports from."""
-
-    def __init__(self, readers: Mapping[str, Any]) -> None:
-        self._readers, self.__all__ = readers, tuple(readers)
-
-    def __getattr__(self, name: str) -> Any:
-        return self._readers.get(name, _unread)
 
 
 def _unread(*_: Any, **__: Any) -> Any:
