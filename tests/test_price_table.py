@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,15 @@ from zipfile import ZipFile
 
 import pytest
 
+import genai_otel
+from genai_otel import Settings
 from genai_otel.enrich import bundled, pricetable, tablemodule
+from genai_otel.enrich.background import finish
 from genai_otel.enrich.bundled import Bundled, BundledModel, _as_rates
 from genai_otel.enrich.matching import names
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.record import Usage
+from genai_otel.recorder import Accounts
 from tests.stored import run_python
 
 if TYPE_CHECKING:
@@ -335,6 +340,25 @@ def test_a_table_of_another_shape_is_said_once_and_prices_nothing(
         for model in ("mine", "gpt-4o")
     ]
     assert found == ["priced", "unknown_model"]
+    assert Accounts(book).prices == f"{book.version}; {book.problem}"
+
+
+def test_status_says_by_which_prices(tmp_path: Path) -> None:
+    def said() -> str:
+        return genai_otel.status().prices
+
+    instrument = partial(genai_otel.instrument, settings=Settings(directory=str(tmp_path)))
+    assert said() == "off"
+    instrument()
+    assert said() == "not loaded"
+    with genai_otel.operation("chat") as op:
+        op.provider, op.model = "openai", "gpt-4o"
+    finish()
+    assert said().startswith("genai-prices/")
+    genai_otel.shutdown()
+    instrument(prices="off")
+    assert said() == "off"
+    genai_otel.shutdown()
 
 
 # ----------------------------------------------------------------------------- the host's library
@@ -343,6 +367,7 @@ _PRICED = """
 import sys
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.record import Usage
+from genai_otel.recorder import Accounts
 def priced():
     book, usage = PriceBook(), Usage()
     usage.input = usage.output = 1000
@@ -483,6 +508,8 @@ def test_without_the_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_look_up_imports_reads_and_compiles_nothing(tmp_path: Path) -> None:
     code = """
 import itertools, re
+import genai_otel
+from genai_otel import Settings
 from genai_otel.enrich import bundled
 given = {"models": {"mine*": {"input": 1, "output": 1, "region": "eu-*", "tier": "f*"},
     "yours": {"same_as": "gpt-4o", "provider": "open?i"}}, "billers": {"*.home": "openai"}}

@@ -249,6 +249,7 @@ class Runtime:
             destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
             faults={**FAULTS.counts, **self._failed_privacy()},
+            prices=self._accounts.prices,
         )
 
     def _failed_privacy(self) -> dict[str, int]:

@@ -160,6 +160,7 @@ def status() -> Status:
         destinations=(),
         open_streams=0,
         faults=dict(FAULTS.counts),
+        prices="off",
     )
 
 

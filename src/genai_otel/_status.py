@@ -44,7 +44,11 @@ class DestinationStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything that can be told about this process."""
+    """Everything that can be told about this process.
+
+    ``prices`` is the version of those that calls are priced by, and why the bundled ones cannot be
+    used if so; ``not loaded`` until the first call; ``off``.
+    """
 
     active: bool
     provider: str
@@ -53,6 +57,7 @@ class Status:
     destinations: tuple[DestinationStatus, ...]
     open_streams: int
     faults: dict[str, int]
+    prices: str
 
 
 def library_status(entry: Any, installation: Installation | None) -> LibraryStatus:

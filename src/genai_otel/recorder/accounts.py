@@ -52,6 +52,16 @@ class Accounts:
 
             self._estimates = estimates
 
+    @property
+    def prices(self) -> str:
+        """As ``Status.prices``."""
+        book = self._prices
+        if book is None:
+            return "off"
+        if not book.ready:
+            return "not loaded"
+        return book.version if book.problem is None else f"{book.version}; {book.problem}"
+
     def prepare(self) -> None:
         """Has the price table loaded, once, on a thread of its own: it is read from disk."""
         if not self._loading and self._prices is not None:
