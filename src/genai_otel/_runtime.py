@@ -12,8 +12,6 @@ from ._libraries import Libraries
 from .engine.observe import OPEN
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, preset
-from .privacy.blobs import Uploads
-from .privacy.texts import Texts
 from .record import KEEPER
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
 from .recorder.context import enter_suppression
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from .destinations.outgoing import Outgoing
     from .destinations.outlets import Outlet
     from .privacy import ContentPolicy
+    from .privacy.blobs import Uploads
 
 logger = logging.getLogger("genai_otel")
 
@@ -68,6 +67,8 @@ class Runtime:
         self.outlets = _choices.outlets(self.settings, given["destinations"], joined=self._joined)
         self.content = self._recorded()
         if self.content.uploads and self.content.content and self.content.upload_to is not None:
+            from .privacy.blobs import Uploads
+
             self._uploads = Uploads(self.content.upload_to)
         self._accounts = _choices.accounts(self.settings, given["prices"], given["budgets"])
 
@@ -103,6 +104,8 @@ class Runtime:
     def _make_gate(self) -> Gate:
         texts = None
         if self._uploads is not None and self.content.texts != "span":
+            from .privacy.texts import Texts
+
             texts = Texts(self._uploads, both=self.content.texts == "both")
         return Gate(self.content, prepare=enter_suppression, note=FAULTS.note, texts=texts)
 
