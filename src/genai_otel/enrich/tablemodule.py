@@ -45,7 +45,8 @@ def _found() -> tuple[ModuleSpec, Loader]:
     package = find_spec(_PACKAGE)
     places = None if package is None else package.submodule_search_locations
     for finder in sys.meta_path if places else ():
-        spec = finder.find_spec(_DATA, places)
+        find = getattr(finder, "find_spec", None)  # which old ones lack
+        spec = None if find is None else find(_DATA, places)
         if spec is not None and spec.loader is not None:
             usual = type(spec.loader) is SourceFileLoader
             return spec, _Loader(_DATA, str(spec.origin)) if usual else spec.loader
@@ -84,7 +85,8 @@ class _Loader(SourceFileLoader):
     def get_data(self, path: str) -> bytes:
         """Into memory apart: 1 MB of compiled form would leave a hole in the heap."""
         with Path(path).open("rb") as file:
-            apart = mmap(-1, os.fstat(file.fileno()).st_size)  # not of the file, which may be cut
+            size = os.fstat(file.fileno()).st_size
+            apart = mmap(-1, max(size, 1))  # not of the file, which may be cut
             file.readinto(apart)
         return apart  # type: ignore[return-value]
 
