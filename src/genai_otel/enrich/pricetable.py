@@ -102,8 +102,6 @@ def _careful(reader: Callable[..., Any]) -> Callable[..., Any]:
     """A reader of what decides a price: a field that is not known here may make it another."""
 
     def careful(*args: Any, **fields: Any) -> Any:
-        if UNREAD in args or UNREAD in fields.values():
-            return UNREAD
         try:
             return reader(*args, **fields)
         except (ArithmeticError, AttributeError, TypeError, ValueError, re.error):
@@ -112,7 +110,8 @@ def _careful(reader: Callable[..., Any]) -> Callable[..., Any]:
     return careful
 
 
-def _whole(parts: Iterable[Any]) -> tuple[Any, ...]:
+def _whole(parts: Iterable[Any]) -> Any:
+    """A tuple of them; one that is unread makes it so."""
     whole = tuple(parts)
     if UNREAD in whole:
         raise ValueError
@@ -128,27 +127,27 @@ def _number(text: Any) -> float:
 
 
 @_careful
-def _tier(start: int, price: float) -> tuple[int, float]:
+def _tier(start: int, price: float) -> Any:
     if type(start) is not int:
         raise TypeError
-    return start, price
+    return _whole((start, price))
 
 
 @_careful
-def _tiered(base: float, tiers: Iterable[Any]) -> Price:
-    return base, tuple(sorted(_whole(tiers), key=itemgetter(0), reverse=True))
+def _tiered(base: float, tiers: Iterable[Any]) -> Any:
+    return _whole((base, tuple(sorted(_whole(tiers), key=itemgetter(0), reverse=True))))
 
 
 @_careful
-def _conditional(constraint: When = None, *, prices: Prices) -> tuple[When, Prices]:
-    return constraint, prices
+def _conditional(constraint: When = None, *, prices: Prices) -> Any:
+    return _whole((constraint, prices))
 
 
 @_careful
 def _variant(when: dict[str, str], prices: Prices, constraint: When = None) -> Variant:
     if not when:
         raise ValueError
-    return Variant(tuple(when.items()), constraint, prices)
+    return Variant(*_whole((tuple(when.items()), constraint, prices)))
 
 
 @_careful
@@ -199,6 +198,7 @@ class _Readers:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+        self._sets: dict[tuple[tuple[str, Any], ...], Prices] = {}
 
     def by_name(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -216,15 +216,16 @@ class _Readers:
     def _equals(self, equals: str) -> Clause:
         return "equals", self._one(equals.lower())
 
-    def _prices(self, **prices: Any) -> Any:
-        kept = [
-            self._one((key, price if type(price) in _READ else _number(price)))
-            for key, price in prices.items()
-            if price is not None and key in _KEPT
-        ]
-        if any(price is UNREAD for _, price in kept):
-            raise ValueError
-        return self._one(tuple(kept))
+    def _prices(self, **prices: Any) -> Prices:
+        said = tuple(prices.items())
+        known = self._sets.get(said)
+        if known is None:
+            kept = [each for each in said if each[0] in _KEPT and each[1] is not None]
+            known = self._sets[said] = self._one(tuple(self._priced(*each) for each in kept))
+        return known
+
+    def _priced(self, key: str, price: Any) -> Any:
+        return self._one(_whole((key, price if type(price) in _READ else _number(price))))
 
     def _model(
         self,
@@ -234,8 +235,9 @@ class _Readers:
         price_variants: Any = None,
         **_: Any,
     ) -> tuple[Any, Model]:
-        rows = prices if isinstance(prices, list) else [_conditional(prices=prices)]
-        return match, Model(self._one(id), self._rows(rows), self._rows(price_variants or ()))
+        if not isinstance(prices, list):  # the same at all times
+            prices = () if prices is UNREAD else [(None, prices)]
+        return match, Model(self._one(id), self._rows(prices), self._rows(price_variants or ()))
 
     def _rows(self, rows: Iterable[Any]) -> tuple[Any, ...]:
         """None of them, if one is unread: it may be the one that holds."""
