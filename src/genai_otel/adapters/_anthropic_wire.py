@@ -5,12 +5,13 @@ Read from docs.claude.com/en/api/messages and .../build-with-claude/streaming.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, pick, string
 from genai_otel.record import (
     Message,
+    Pieces,
     media,
     media_id,
     reasoning,
@@ -154,21 +155,21 @@ def answer(reply: Any, op: Operation) -> None:
 _OUTPUT = ("output_tokens", "output_tokens_details")
 
 
-class Events:
+class Events(Accumulator):
     """Folds events into the shape of the whole reply, which ``answer`` reads."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._reply: Json = {}
         self._usage: Json = {}
-        self._blocks: dict[int, tuple[Json, Any]] = {}
+        self._blocks: dict[int, tuple[Json, Pieces]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         words = event.delta.text
         if type(words) is not str:
             return None
-        self._blocks[event.index][1].append(words)
+        self._blocks[event.index][1].add(words)
         return bool(words)
 
     def add(self, event: Any) -> bool:
@@ -194,8 +195,7 @@ class Events:
 
     def _open(self, event: Json) -> bool:
         block = mapping(event, "content_block")
-        pieces: Any = [] if self._op.capture else deque(maxlen=0)
-        self._blocks[integer(event, "index") or 0] = (block, pieces)
+        self._blocks[integer(event, "index") or 0] = (block, Pieces(self._op))
         return "tool_use" in (string(block, "type") or "")
 
     def _piece(self, event: Json) -> bool:
@@ -203,7 +203,7 @@ class Events:
         words = string(delta, "text") or string(delta, "thinking") or string(delta, "partial_json")
         _, pieces = self._blocks.get(integer(event, "index") or 0, ({}, None))
         if words and pieces is not None:
-            pieces.append(words)
+            pieces.add(words)
         return bool(words)
 
     def close(self) -> None:
@@ -214,9 +214,9 @@ class Events:
 _GROWING = {"text": "text", "thinking": "thinking"}
 
 
-def _whole(block: Json, pieces: Any) -> Json:
+def _whole(block: Json, pieces: Pieces) -> Json:
     """A block as a whole reply has it; a tool's arguments as text where they were cut."""
-    given = "".join(pieces)
+    given = pieces.whole()
     if not given:
         return block
     kind = string(block, "type") or ""

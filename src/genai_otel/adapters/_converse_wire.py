@@ -5,12 +5,13 @@ Read from docs.aws.amazon.com/bedrock/latest/APIReference: Converse, ConverseStr
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, pick, string
 from genai_otel.record import (
     Message,
+    Pieces,
     media,
     media_bytes,
     reasoning,
@@ -130,13 +131,13 @@ def answer(reply: Any, op: Operation) -> None:
         op.output = [turn]
 
 
-class Events:
+class Events(Accumulator):
     """Folds events into the shape of the whole reply, which ``answer`` reads."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._reply: Json = {}
-        self._blocks: dict[int, tuple[Json, Any]] = {}
+        self._blocks: dict[int, tuple[Json, Pieces]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -144,7 +145,7 @@ class Events:
         words = told["delta"]["text"]
         if type(words) is not str:
             return None
-        self._blocks[told["contentBlockIndex"]][1].append(words)
+        self._blocks[told["contentBlockIndex"]][1].add(words)
         return bool(words)
 
     def add(self, event: Any) -> bool:
@@ -161,11 +162,11 @@ class Events:
         self._reply.update(mapping(event, "metadata"))
         return False
 
-    def _block(self, told: Json, kind: Json) -> Any:
+    def _block(self, told: Json, kind: Json) -> Pieces:
         """The pieces of the block that ``told`` speaks of; text and thoughts open unannounced."""
         index = integer(told, "contentBlockIndex") or 0
         if index not in self._blocks:
-            self._blocks[index] = (kind, [] if self._op.capture else deque(maxlen=0))
+            self._blocks[index] = (kind, Pieces(self._op))
         return self._blocks[index][1]
 
     def _piece(self, told: Json) -> bool:
@@ -174,12 +175,12 @@ class Events:
         words = string(delta, "text") or thought or string(mapping(delta, "toolUse"), "input")
         pieces = self._block(told, {} if thought is None else {"reasoningContent": {}})
         if words:
-            pieces.append(words)
+            pieces.add(words)
         return bool(words)
 
     def close(self) -> None:
         blocks = [
-            _whole(kind, "".join(pieces)) for _, (kind, pieces) in sorted(self._blocks.items())
+            _whole(kind, pieces.whole()) for _, (kind, pieces) in sorted(self._blocks.items())
         ]
         message = {"role": "assistant", "content": blocks}
         answer({**self._reply, "output": {"message": message}}, self._op)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Reader
+from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
+from genai_otel.record import Kind, Pieces, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import GEMINI_INTERACTIONS, read_usage
 
 from . import _openai_wire as wire
@@ -116,17 +116,14 @@ def _told(reply: Json, op: Operation, *, calls: bool) -> None:
     read_usage(mapping(reply, "usage"), op.usage, GEMINI_INTERACTIONS)
 
 
-class _Events:
+class _Events(Accumulator):
     """Steps in pieces, by their number; the interaction as a whole at the end."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._steps: dict[Any, Json] = {}
         self._reply: Json = {}
-
-    def quick(self, _event: Any) -> bool | None:
-        """There is no common form."""
-        return None
 
     def add(self, event: Any) -> bool:
         event = fields(event)
@@ -136,7 +133,7 @@ class _Events:
             self._reply.update((key, value) for key, value in told.items() if value is not None)
         elif kind == "step.start":
             step = dict(mapping(event, "step"))
-            self._steps[event.get("index")] = {**step, "pieces": []}
+            self._steps[event.get("index")] = {**step, "pieces": Pieces(self._op)}
             return string(step, "type") == "function_call"
         elif kind == "step.delta":
             return self._delta(mapping(event, "delta"), event.get("index"))
@@ -150,9 +147,8 @@ class _Events:
             summary = mapping(delta, "content")
             return self._said.words(string(summary, "text"), "reasoning")
         if kind == "arguments_delta":
-            step = self._steps.setdefault(index, {"pieces": []})
-            if self._op.capture:
-                step["pieces"].append(string(delta, "arguments") or "")
+            step = self._steps.setdefault(index, {"pieces": Pieces(self._op)})
+            step["pieces"].add(string(delta, "arguments") or "")
             return True
         return kind in _MEDIA and self._said.part(_part(delta))
 
@@ -161,7 +157,7 @@ class _Events:
         _told(self._reply, self._op, calls=bool(calls))
         if self._op.capture:
             for call in calls:
-                whole = "".join(call["pieces"]) or call.get("arguments")
+                whole = call["pieces"].whole() or call.get("arguments")
                 self._said.part(_parts({**call, "arguments": whole})[0])
             reason = next(iter(self._op.finish_reasons or ()), None)
             self._op.output = [spoken(self._said.parts(), reason)]

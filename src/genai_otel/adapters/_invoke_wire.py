@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, first, integer, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Message, text
+from genai_otel.record import Kind, Message, Pieces, text
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
@@ -219,16 +220,13 @@ _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
 # -------------------------------------------------------------------------------------- streams
 
 
-class Chunks:
+class Chunks(Accumulator):
     """Folds chunks, each a JSON in bytes, by the shape of the first that tells one."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._fold: Any = None
         self._metrics: Json = {}
-
-    def quick(self, _event: Any) -> None:
-        """There is no common form."""
 
     def add(self, event: Any) -> bool:
         found = _decoded(mapping(event, "chunk").get("bytes"))
@@ -253,28 +251,28 @@ def _fold_of(found: Json) -> Any:
         return converse.Events
     if not {"delta", "finish_reason"}.isdisjoint(first(found, "choices")):
         return openai.ChatChunks
-    return _Pieces if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
+    return _Texts if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
 
 
-class _Pieces:
+class _Texts(Accumulator):
     """Models whose chunks are whole replies with a piece of the text in each."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._texts: list[str] = []
+        super().__init__(op)
+        self._text = Pieces(op)
         self._last: Json = {}
 
     def add(self, found: Json) -> bool:
         words = _words(found)
-        if words and self._op.capture:
-            self._texts.append(words)
+        self._text.add(words or "")
         self._last.update((key, value) for key, value in found.items() if value is not None)
         return bool(words)
 
     def close(self) -> None:
         answer(self._last, self._op)
-        if self._op.capture and self._texts:
-            _said("".join(self._texts), next(iter(self._op.finish_reasons or ()), None), self._op)
+        words = self._text.whole()
+        if words:
+            _said(words, next(iter(self._op.finish_reasons or ()), None), self._op)
 
 
 def _words(found: Json) -> str | None:

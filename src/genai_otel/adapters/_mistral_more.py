@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Reader
+from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
-from genai_otel.record import Kind, media, text, tool_call, tool_result
+from genai_otel.record import Kind, Pieces, media, text, tool_call, tool_result
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_responses as responses
@@ -88,18 +88,15 @@ def _made(entry: Json) -> list[Part]:
     return wire.message_parts(entry) if kind.startswith("message.output") else []
 
 
-class _Events:
+class _Events(Accumulator):
     """Entries in pieces; the last event has the usage."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._calls: dict[str, Json] = {}
         self._ended = False
         self._model: str | None = None
-
-    def quick(self, _event: Any) -> bool | None:
-        """There is no common form."""
-        return None
 
     def add(self, event: Any) -> bool:
         data = mapping(fields(event), "data")
@@ -124,9 +121,9 @@ class _Events:
         return self._said.part(part)
 
     def _add_call(self, data: Json) -> bool:
-        so_far = self._calls.setdefault(string(data, "tool_call_id") or "", {**data, "pieces": []})
-        if self._op.capture:
-            so_far["pieces"].append(string(data, "arguments") or "")
+        called = string(data, "tool_call_id") or ""
+        so_far = self._calls.setdefault(called, {**data, "pieces": Pieces(self._op)})
+        so_far["pieces"].add(string(data, "arguments") or "")
         return True
 
     def close(self) -> None:
@@ -136,7 +133,7 @@ class _Events:
         op.finish_reasons = [reason] if self._ended else []
         if op.capture:
             for call in self._calls.values():
-                self._said.part(_call({**call, "arguments": "".join(call["pieces"])}))
+                self._said.part(_call({**call, "arguments": call["pieces"].whole()}))
             op.output = [spoken(self._said.parts(), reason if self._ended else None)]
 
 

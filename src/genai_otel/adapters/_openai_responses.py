@@ -5,11 +5,11 @@ Read from platform.openai.com/docs/api-reference/responses and -streaming.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
-from genai_otel.record import Message, media, reasoning, text, tool_call, tool_result
+from genai_otel.record import Message, Pieces, media, reasoning, text, tool_call, tool_result
 
 from ._openai_usage import count
 from ._openai_wire import OUTPUT_TYPES, answer, ask, definitions, detail, message_parts, plain
@@ -94,21 +94,24 @@ def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
     return ["stop"] if status == "completed" else []
 
 
-class ResponseEvents:
+_WORDS = ("text", "refusal", "transcript")
+
+
+class ResponseEvents(Accumulator):
     """Keeps the newest whole response of the events, and what was made until it comes."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._reply: Json = {}
-        self._pieces: dict[str, Any] = {}
-        self._calls: dict[Any, tuple[Json, Any]] = {}
+        self._pieces: dict[str, Pieces] = {}
+        self._calls: dict[Any, tuple[Json, Pieces]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         piece = event.delta
         if type(piece) is not str:
             return None
-        self._pieces[event.type].append(piece)
+        self._pieces[event.type].add(piece)
         return True
 
     def add(self, event: Any) -> bool:
@@ -116,7 +119,9 @@ class ResponseEvents:
         kind = string(event, "type") or ""
         if kind.endswith(".delta"):
             piece = string(event, "delta") or ""
-            self._pieces_of(kind, event).append(piece)
+            pieces = self._pieces_of(kind, event)
+            if pieces is not None:
+                pieces.add(piece)
             return bool(piece)
         if kind == "response.output_item.added":
             return self._opens_call(event)
@@ -126,22 +131,19 @@ class ResponseEvents:
             self._reply = mapping(event, "response")
         return False
 
-    def _pieces_of(self, kind: str, event: Json) -> Any:
-        """Where a piece belongs: to a tool call, or to the text of its kind."""
+    def _pieces_of(self, kind: str, event: Json) -> Pieces | None:
+        """Where a piece belongs: to a tool call, or to the text of its kind; audio is not kept."""
         if "_call" in kind:
-            _, pieces = self._calls.get(event.get("output_index"), ({}, deque(maxlen=0)))
-            return pieces
-        told = any(word in kind for word in ("text", "refusal", "transcript"))
-        return self._pieces.setdefault(kind, self._kept() if told else deque(maxlen=0))
-
-    def _kept(self) -> Any:
-        return [] if self._op.capture else deque(maxlen=0)
+            return self._calls.get(event.get("output_index"), (None, None))[1]
+        if kind not in self._pieces and any(word in kind for word in _WORDS):
+            self._pieces[kind] = Pieces(self._op)
+        return self._pieces.get(kind)
 
     def _opens_call(self, event: Json) -> bool:
         item = mapping(event, "item")
         if "call" not in (string(item, "type") or ""):
             return False
-        self._calls[event.get("output_index")] = (item, self._kept())
+        self._calls[event.get("output_index")] = (item, Pieces(self._op))
         return True
 
     def close(self) -> None:
@@ -152,10 +154,10 @@ class ResponseEvents:
     def _so_far(self) -> list[Part]:
         parts: list[Part] = []
         for kind, pieces in self._pieces.items():
-            words = "".join(pieces)
+            words = pieces.whole()
             if words:
                 parts.append(reasoning(words) if "reasoning" in kind else text(words))
         for item, pieces in self._calls.values():
-            given = "".join(pieces)
+            given = pieces.whole()
             parts.extend(_item_parts({**item, "arguments": given, "input": given}))
         return parts

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import (
     Json,
     fields,
@@ -21,6 +22,7 @@ from genai_otel.engine.read import (
 )
 from genai_otel.record import (
     Message,
+    Pieces,
     Verdict,
     media,
     media_id,
@@ -219,11 +221,11 @@ def _choice(choice: Json) -> Message:
     return turn
 
 
-class ChatChunks:
+class ChatChunks(Accumulator):
     """Folds chunks into the shape of the whole reply, which ``answer_chat`` reads."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._head: Json = {}
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._last: Any = None
@@ -310,14 +312,12 @@ _MORE = ("reasoning_content", "reasoning", "refusal", "tool_calls", "audio")
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_content", "_keep", "_plain", "_reasoning", "_refusal", "finish_reason")
+    __slots__ = ("_calls", "_content", "_op", "_plain", "_reasoning", "_refusal", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
-        self._keep = op.capture
+        self._op = op
         self._plain = True
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
+        self._content, self._reasoning, self._refusal = Pieces(op), Pieces(op), Pieces(op)
         self._calls: dict[int, Json] = {}
         self.finish_reason: str | None = None
 
@@ -325,13 +325,13 @@ class _ChoiceSoFar:
         """Takes text that comes alone; ``None`` once this stream has shown more than text."""
         if not self._plain:
             return None
-        return self._content.append if self._keep else bool
+        return self._content.add
 
     def add(self, delta: Json) -> bool:
         """Takes one delta; whether it held anything generated."""
         content = string(delta, "content")
-        if content and self._keep:
-            self._content.append(content)
+        if content:
+            self._content.add(content)
         more = any(map(delta.get, _MORE)) and self._add_more(delta)
         self._plain = self._plain and not more
         return more or bool(content)
@@ -342,12 +342,11 @@ class _ChoiceSoFar:
         refusal = string(delta, "refusal")
         calls = mappings(delta, "tool_calls")
         spoken = mapping(delta, "audio")
-        if self._keep:
-            self._content.append(string(spoken, "transcript") or "")
-            self._reasoning.append(thought or "")
-            self._refusal.append(refusal or "")
-            for call in calls:
-                self._add_call(call)
+        self._content.add(string(spoken, "transcript") or "")
+        self._reasoning.add(thought or "")
+        self._refusal.add(refusal or "")
+        for call in calls if self._op.capture else ():
+            self._add_call(call)
         return bool(thought or refusal or calls or spoken)
 
     def _add_call(self, call: Json) -> None:
@@ -355,26 +354,26 @@ class _ChoiceSoFar:
         before = self._calls.get(index, _NOTHING).get("id")
         if before and string(call, "id") not in {None, "", before}:
             index = max(self._calls) + 1  # whole calls, which some servers number 0, all of them
-        so_far = self._calls.setdefault(index, {"pieces": []})
+        so_far = self._calls.setdefault(index, {"pieces": Pieces(self._op)})
         function = mapping(call, "function")
         so_far["id"] = string(call, "id") or so_far.get("id")
         so_far["name"] = string(function, "name") or so_far.get("name")
-        so_far["pieces"].append(string(function, "arguments") or "")
+        so_far["pieces"].add(string(function, "arguments") or "")
 
     def whole(self) -> Json:
         """The choice as a whole reply has it."""
         calls = [
             {
                 "id": call.get("id"),
-                "function": {"name": call.get("name"), "arguments": "".join(call["pieces"])},
+                "function": {"name": call.get("name"), "arguments": call["pieces"].whole()},
             }
             for _, call in sorted(self._calls.items())
         ]
         message = {
             "role": "assistant",
-            "content": "".join(self._content) or None,
-            "reasoning_content": "".join(self._reasoning),
-            "refusal": "".join(self._refusal),
+            "content": self._content.whole() or None,
+            "reasoning_content": self._reasoning.whole(),
+            "refusal": self._refusal.whole(),
             "tool_calls": calls,
         }
         return {"message": message, "finish_reason": self.finish_reason}

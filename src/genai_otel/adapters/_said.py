@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.read import string
-from genai_otel.record import Failure, Message, reasoning, text
+from genai_otel.record import Failure, Message, Pieces, reasoning, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,39 +19,36 @@ _PARTS: dict[str, Callable[[str], Part]] = {"text": text, "reasoning": reasoning
 class Said:
     """Parts in the order in which they came, words of one kind joined; nothing if not captured."""
 
-    __slots__ = ("_keep", "_kind", "_parts", "_pieces")
+    __slots__ = ("_kind", "_op", "_parts", "_words")
 
     def __init__(self, op: Operation) -> None:
-        self._keep = op.capture
-        self._parts: list[Part] = []
-        self._kind = "text"
-        self._pieces: list[str] = []
+        self._op = op
+        self._parts: list[Part | tuple[str, Pieces]] = []
+        self._kind: str | None = None
+        self._words = Pieces(op)
 
     def words(self, piece: str | None, kind: str = "text") -> bool:
         """Takes a piece of ``text`` or ``reasoning``; whether there was any."""
-        if piece and self._keep:
+        if piece and self._op.capture:
             if kind != self._kind:
-                self._close(kind)
-            self._pieces.append(piece)
+                self._kind, self._words = kind, Pieces(self._op)
+                self._parts.append((kind, self._words))
+            self._words.add(piece)
         return bool(piece)
 
     def part(self, part: Part) -> bool:
         """Takes a whole part."""
-        if self._keep:
-            self._close(self._kind)
+        if self._op.capture:
+            self._kind = None
             self._parts.append(part)
         return True
 
     def parts(self) -> list[Part]:
         """All of it."""
-        self._close(self._kind)
-        return self._parts
-
-    def _close(self, kind: str) -> None:
-        if self._pieces:
-            self._parts.append(_PARTS[self._kind]("".join(self._pieces)))
-            self._pieces = []
-        self._kind = kind
+        return [
+            _PARTS[each[0]](each[1].whole()) if isinstance(each, tuple) else each
+            for each in self._parts
+        ]
 
 
 def spoken(parts: list[Any], reason: str | None) -> Message:

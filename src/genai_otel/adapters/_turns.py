@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.engine.adapter import Conversation
 from genai_otel.record import Turn
 
 if TYPE_CHECKING:
@@ -18,20 +19,16 @@ LONGEST = 20_000
 """Characters of one message's text; what is longer is not kept for the whole of a session."""
 
 
-class Turns:
+class Turns(Conversation):
     """What any session's ``Conversation`` keeps; ``_heard`` and ``_spoken`` are bytes of audio."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._said: deque[Message] = deque(maxlen=TURNS_KEPT)
         self._reply: list[Message] = []
         self._turns: deque[Turn] = deque(maxlen=TURNS_KEPT)
         self._count = 0
         self._heard = self._spoken = 0
-
-    def quick(self, _event: Any) -> bool | None:
-        """There is no common form."""
-        return None
 
     def _say(self, message: Message) -> None:
         self._forget_reply()

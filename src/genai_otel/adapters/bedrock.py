@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.botocore import Route, botocore
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, string
-from genai_otel.record import Kind, Verdict, text
+from genai_otel.record import Kind, Pieces, Verdict, text
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _converse_wire as converse
@@ -135,22 +135,18 @@ def _rag_answer(reply: Any, op: Operation) -> None:
     _say(string(mapping(reply, "output"), "text"), op)
 
 
-class _RagEvents:
+class _RagEvents(Accumulator):
     """An answer in pieces, and what it was made of."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._said: list[str] = []
+        super().__init__(op)
+        self._said = Pieces(op)
         self._cited: list[Document] = []
-
-    def quick(self, _event: Any) -> None:
-        """There is no common form."""
 
     def add(self, event: Any) -> bool:
         event, capture = fields(event), self._op.capture
         words = string(mapping(event, "output"), "text")
-        if words and capture:
-            self._said.append(words)
+        self._said.add(words or "")
         told = mapping(event, "citation")
         references = mappings(mapping(told, "citation") or told, "retrievedReferences")
         self._cited.extend(_document(each, capture=capture) for each in references[:_CITED])
@@ -159,7 +155,7 @@ class _RagEvents:
 
     def close(self) -> None:
         self._op.documents = self._cited
-        _say("".join(self._said), self._op)
+        _say(self._said.whole(), self._op)
 
 
 _CITED = 100
@@ -214,23 +210,19 @@ def _flow_content(params: Json, op: Operation) -> None:
         _hear(string(mapping(node, "content"), "document"), op)
 
 
-class _AgentEvents:
+class _AgentEvents(Accumulator):
     """What an agent says, and what its models used, which its traces tell if they are asked for."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._said: list[str] = []
+        super().__init__(op)
+        self._said = Pieces(op)
         self._used: list[Json] = []
-
-    def quick(self, _event: Any) -> None:
-        """There is no common form."""
 
     def add(self, event: Any) -> bool:
         event = fields(event)
         piece = mapping(event, "chunk").get("bytes")
         words = piece.decode(errors="replace") if type(piece) is bytes else _flow_words(event)
-        if words and self._op.capture:
-            self._said.append(words)
+        self._said.add(words or "")
         self._used.extend(_model_usage(event))
         return bool(words)
 
@@ -238,7 +230,7 @@ class _AgentEvents:
         for name in ("inputTokens", "outputTokens") if self._used else ():
             total = sum(integer(used, name) or 0 for used in self._used)
             read_usage({name: total}, self._op.usage, BEDROCK_CONVERSE)
-        _say("".join(self._said), self._op)
+        _say(self._said.whole(), self._op)
 
 
 def _flow_words(event: Json) -> str | None:

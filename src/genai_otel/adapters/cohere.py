@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import (
     Json,
@@ -22,7 +22,7 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
-from genai_otel.record import Kind, reasoning, text, tool_call, tool_result
+from genai_otel.record import Kind, Pieces, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import COHERE, read_usage
 
 from . import _openai_wire as wire
@@ -99,11 +99,12 @@ def _answer(reply: Any, op: Operation) -> None:
         op.output = [spoken(parts, string(reply, "finish_reason"))]
 
 
-class _Events:
+class _Events(Accumulator):
     """Typed events: text, thoughts and plans in pieces, tool calls by index, usage at the end."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._head: Json = {}
         self._calls: dict[int, Json] = {}
 
@@ -128,19 +129,18 @@ class _Events:
         return self._said.words(string(content, "text")) or words
 
     def _call(self, index: int, called: Json) -> bool:
-        call = self._calls.setdefault(index, {"pieces": []})
+        call = self._calls.setdefault(index, {"pieces": Pieces(self._op)})
         function = mapping(called, "function")
         call["id"] = string(called, "id") or call.get("id")
         call["name"] = string(function, "name") or call.get("name", "")
-        if self._op.capture:
-            call["pieces"].append(string(function, "arguments") or "")
+        call["pieces"].add(string(function, "arguments") or "")
         return True
 
     def close(self) -> None:
         _told(self._head, mapping(self._head, "usage"), self._op)
         if self._op.capture:
             for _, call in sorted(self._calls.items()):
-                given = parsed("".join(call["pieces"]))
+                given = parsed(call["pieces"].whole())
                 self._said.part(tool_call(call["id"], call["name"], given))
             reason = string(self._head, "finish_reason")
             self._op.output = [spoken(self._said.parts(), reason)]
@@ -186,16 +186,13 @@ def _old_answer(reply: Any, op: Operation) -> None:
         op.output = [spoken(_old_parts(reply, "text"), string(reply, "finish_reason"))]
 
 
-class _OldEvents:
+class _OldEvents(Accumulator):
     """Text in pieces; the last event holds the whole reply."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._reply: Json = {}
-
-    def quick(self, _event: Any) -> bool | None:
-        """A version that few still use."""
-        return None
 
     def add(self, event: Any) -> bool:
         event = fields(event)

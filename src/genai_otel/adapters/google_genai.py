@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import (
     Json,
@@ -194,18 +194,14 @@ def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
         op.failure = Failure(str(code) if type(code) is int else "error")
 
 
-class Chunks:
+class Chunks(Accumulator):
     """Each chunk is a reply of its own with further parts; what it counts are running totals."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
+        super().__init__(op)
         self._head: Json = {}
         self._said: dict[int, Said] = {}
         self._reasons: dict[int, Json] = {}
-
-    def quick(self, _chunk: Any) -> bool | None:
-        """Each is JSON, to be read first."""
-        return None
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)

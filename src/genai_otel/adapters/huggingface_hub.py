@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, integer, mapping, string
 from genai_otel.record import Kind, text
@@ -63,11 +63,12 @@ def _details(details: Json, op: Operation) -> None:
     op.usage.input = integer(details, "input_length")
 
 
-class _Tokens:
+class _Tokens(Accumulator):
     """One token a chunk: its text, or an object with it; the last one has the details."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._last: Json = {}
 
     def quick(self, chunk: Any) -> bool | None:

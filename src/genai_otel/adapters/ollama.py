@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, integer, mapping, mappings, pick, string
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
@@ -105,16 +105,13 @@ def _message(reply: Json) -> Json:
     return {**made, "images": None if image is None else [image]}
 
 
-class _Chunks:
+class _Chunks(Accumulator):
     """Pieces of one message; the last chunk has everything else."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._last: Json = {}
-
-    def quick(self, _chunk: Any) -> bool | None:
-        """There is no common form: what is said lies in other places in chat and generation."""
-        return None
 
     def add(self, chunk: Any) -> bool:
         self._last = fields(chunk)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.stainless import stainless
 from genai_otel.engine.read import Json, fields, first, integer, mapping, mappings, string
-from genai_otel.record import Kind, media, text
+from genai_otel.record import Kind, Pieces, media, text
 
 from . import _openai_realtime
 from . import _openai_responses as responses
@@ -157,15 +157,12 @@ def _transcript(reply: Any, op: Operation) -> None:
         op.output = [{"role": "assistant", "parts": [text(words)]}]
 
 
-class _MediaEvents:
+class _MediaEvents(Accumulator):
     """Streams of speech, transcripts and images: text in deltas, usage in the last event."""
 
     def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._pieces: list[str] = []
-
-    def quick(self, _event: Any) -> None:
-        """There is no common form."""
+        super().__init__(op)
+        self._said = Pieces(op)
 
     def add(self, event: Any) -> bool:
         event = fields(event)
@@ -174,12 +171,12 @@ class _MediaEvents:
         kind = string(event, "type") or ""
         if event.get("b64_json") and kind.endswith(".completed"):
             self._op.usage.images = (self._op.usage.images or 0) + 1
-        if self._op.capture and "text" in kind:
-            self._pieces.append(string(event, "delta") or "")
+        if "text" in kind:
+            self._said.add(string(event, "delta") or "")
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
 
     def close(self) -> None:
-        words = "".join(self._pieces)
+        words = self._said.whole()
         if words:
             self._op.output = [{"role": "assistant", "parts": [text(words)]}]
 

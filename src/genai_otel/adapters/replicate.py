@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, mapping, pick, string
 from genai_otel.record import Kind, text
@@ -62,14 +62,12 @@ def _answer(reply: Any, op: Operation) -> None:
         op.output = [spoken([text(words)], None)]
 
 
-class _Pieces:
+class _Chunks(Accumulator):
     """Pieces of text, as ``run`` gives them, or events that hold them, as ``stream`` does."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
-
-    def quick(self, _chunk: Any) -> bool | None:
-        return None
+        super().__init__(op)
+        self._said = Said(op)
 
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
@@ -83,7 +81,7 @@ class _Pieces:
             self._op.output = [spoken(self._said.parts(), None)]
 
 
-_RUN = Reader(Kind.GENERATION, _ask, _answer, _content, _Pieces, model=_model)
+_RUN = Reader(Kind.GENERATION, _ask, _answer, _content, _Chunks, model=_model)
 _call = partial(function, reader=_RUN, origin=_origin, captured=True)
 
 ADAPTER = Adapter(

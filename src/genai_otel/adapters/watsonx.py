@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Patch, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, first, integer, mappings, pick, string
 from genai_otel.record import Kind, text
@@ -113,17 +113,14 @@ def _told(reply: Json, result: Json, op: Operation) -> None:
     read_usage(result, op.usage, WATSONX)
 
 
-class _Pieces:
+class _Chunks(Accumulator):
     """Raw replies, whose counts are running totals and 0 where unknown, or nothing but text."""
 
     def __init__(self, op: Operation) -> None:
-        self._op, self._said = op, Said(op)
+        super().__init__(op)
+        self._said = Said(op)
         self._reply: Json = {}
         self._result: Json = {}
-
-    def quick(self, _chunk: Any) -> bool | None:
-        """There is no common form."""
-        return None
 
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
@@ -188,7 +185,7 @@ def _document(result: Json) -> Document:
 
 
 _CHAT = Reader(Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, model=_model)
-_TEXT = Reader(Kind.COMPLETION, _ask, _answer, _prompt, _Pieces, model=_model)
+_TEXT = Reader(Kind.COMPLETION, _ask, _answer, _prompt, _Chunks, model=_model)
 _EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_model)
 _RERANK = Reader(Kind.RERANK, _ask_vectors, _ranked, _query, model=_model)
 _call = partial(function, origin=_origin)

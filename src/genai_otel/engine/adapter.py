@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,30 +13,34 @@ if TYPE_CHECKING:
     from .runs import Runs
 
 
-class Accumulator(Protocol):
-    """Folds a stream's chunks into an Operation; keeps text, never chunks."""
+class Accumulator:
+    """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
 
-    def __init__(self, op: Operation) -> None: ...
+    def __init__(self, op: Operation) -> None:
+        self._op = op
 
-    def quick(self, chunk: Any) -> bool | None:
-        """Takes a chunk of the common form; ``None``, or any error, sends it to ``add`` instead."""
-        ...
+    def quick(self, _chunk: Any) -> bool | None:
+        """Takes a chunk of the common form, where there is one, as ``add`` does.
+
+        ``None``, or any error, sends it to ``add`` instead.
+        """
+        return None
 
     def add(self, chunk: Any) -> bool:
         """Takes one chunk; whether it carried anything generated (a token)."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
         """Writes what was gathered into the Operation; the stream may have been cut."""
-        ...
+        raise NotImplementedError
 
 
-class Conversation(Accumulator, Protocol):
+class Conversation(Accumulator):
     """Folds what passes in a session into its Operation; as much as the newest turns."""
 
     def sent(self, event: Any) -> None:
         """Takes what the host sends; ``add`` takes what it receives."""
-        ...
+        raise NotImplementedError
 
 
 class Reader(NamedTuple):

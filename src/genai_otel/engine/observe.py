@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
+from .adapter import Accumulator
 from .safety import contained
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Kind, Operation
 
-    from .adapter import Accumulator, Reader
+    from .adapter import Reader
     from .runs import Runs
     from .safety import Guard
 
@@ -357,15 +358,8 @@ class Unwatched(Call):
     ) -> None: ...
 
 
-class _Nothing:
+class _Nothing(Accumulator):
     """Folds a stream of a kind that nothing can be read from."""
-
-    __slots__ = ()
-
-    def __init__(self, op: Operation) -> None: ...
-
-    def quick(self, _chunk: Any) -> bool:
-        return False
 
     def add(self, _chunk: Any) -> bool:
         return False

@@ -39,6 +39,10 @@ def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
     return _watched_async(inner, call, call.waits())
 
 
+_BETWEEN = 256
+"""Chunks between two weighings of what is held of them."""
+
+
 def _unlike(_chunk: Any) -> bool | None:
     """Takes no chunk: until the first token each is looked at."""
     return None
@@ -50,6 +54,7 @@ def _unlike(_chunk: Any) -> bool | None:
 def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
     clock, timing = perf_counter, call.op.timing
     asked: float = timing.started
+    due = timing.chunks + _BETWEEN
     quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
@@ -58,7 +63,10 @@ def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
                 wait = now - asked
                 keep(wait)
                 timing.waited = waited = timing.waited + wait
-                timing.chunks += 1
+                timing.chunks = chunks = timing.chunks + 1
+                if chunks == due:
+                    due += _BETWEEN
+                    call.op.weigh()
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form
@@ -86,6 +94,7 @@ def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
 async def _watched_async(inner: AsyncIterable[Any], call: Call, keep: Any) -> AsyncIterator[Any]:
     clock, timing = perf_counter, call.op.timing
     asked: float = timing.started
+    due = timing.chunks + _BETWEEN
     quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
@@ -94,7 +103,10 @@ async def _watched_async(inner: AsyncIterable[Any], call: Call, keep: Any) -> As
                 wait = now - asked
                 keep(wait)
                 timing.waited = waited = timing.waited + wait
-                timing.chunks += 1
+                timing.chunks = chunks = timing.chunks + 1
+                if chunks == due:
+                    due += _BETWEEN
+                    call.op.weigh()
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form

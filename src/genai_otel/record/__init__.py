@@ -31,6 +31,7 @@ from .operation import (
     Turn,
     Verdict,
 )
+from .pieces import Pieces
 from .snapshot import cut, snapshot
 from .usage import Usage
 
@@ -45,6 +46,7 @@ __all__ = [
     "Message",
     "Operation",
     "Part",
+    "Pieces",
     "PromptTag",
     "Reasoning",
     "Refusal",

@@ -9,12 +9,14 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .pieces import KEPT
 from .usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .content import Document, Message, Part
+    from .pieces import Pieces
 
 Scalar = str | bool | int | float
 """A value that any backend can show as it is."""
@@ -263,12 +265,21 @@ class Operation:
     completed: bool | None = None
     expired: bool = False
     """Ended by us, since nobody has seen anything of it for long."""
+    pieces: list[Pieces] | None = None
+    """The texts of it that are still coming."""
+    room = KEPT
+    """Characters that may still be held of them."""
     turns: Sequence[Turn] | None = None
     """Of a session, the newest. More may come, so that nothing of it is told at its start."""
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         self.kind, self.name = kind, name
         self.usage, self.timing = Usage(), Timing()
+
+    def weigh(self) -> None:
+        """Bounds what is held of texts that come in pieces; to be called every few hundred."""
+        for text in self.pieces or ():
+            self.room = text.weigh(self.room)
 
     def settle(self) -> None:
         """Brings every field into its type; nothing to do where an adapter has filled them."""
