@@ -71,11 +71,9 @@ class _Tokens(Accumulator):
         self._said = Said(op)
         self._last: Json = {}
 
-    def quick(self, chunk: Any) -> bool | None:
-        """Text."""
-        return self._said.words(chunk) if type(chunk) is str else None
-
     def add(self, chunk: Any) -> bool:
+        if type(chunk) is str:
+            return self._said.words(chunk)
         self._last = fields(chunk)
         token = mapping(self._last, "token")
         return token.get("special") is not True and self._said.words(string(token, "text"))

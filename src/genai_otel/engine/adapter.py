@@ -20,14 +20,14 @@ class Accumulator:
         self._op = op
 
     def quick(self, _chunk: Any) -> bool | None:
-        """Takes a chunk of the common form, where there is one, as ``add`` does.
+        """A shorter way than ``add`` for chunks of the common form, where there is one.
 
-        ``None``, or any error, sends it to ``add`` instead.
+        ``None``, or any error, sends a chunk to ``add`` instead.
         """
         return None
 
     def add(self, chunk: Any) -> bool:
-        """Takes one chunk; whether it carried anything generated (a token)."""
+        """Takes any chunk; whether it carried anything generated (a token)."""
         raise NotImplementedError
 
     def close(self) -> None:

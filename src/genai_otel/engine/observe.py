@@ -219,11 +219,16 @@ class Call:
             self._fold = (self._reader.stream or _Nothing)(self.op)
         return self._fold
 
-    def waits(self) -> Callable[[float], None]:
-        """Keeps how long each chunk was waited for, the newest few thousand of them."""
-        kept: deque[float] = deque(maxlen=WAITS_KEPT)
-        self.op.timing.waits = kept
-        return kept.append
+    def waits(self) -> list[float]:
+        """Where to put how long each chunk was waited for; to be settled now and then."""
+        timing = self.op.timing
+        timing.waits, timing.new = deque(maxlen=WAITS_KEPT), []
+        return timing.new
+
+    def settle(self) -> None:
+        """Bounds what is held of a stream's waits and texts."""
+        self.op.timing.settle()
+        self.op.weigh()
 
     def stumbled(self, error: Exception) -> None:
         """Notes that a chunk could not be taken."""
@@ -234,23 +239,13 @@ class Call:
         return bool(self._guard.run(self.fold().add, chunk))
 
     def examine(self, chunk: Any, now: float) -> Callable[[Any], bool | None] | None:
-        """Takes a chunk that is not of the common form, or the first of those that are.
+        """Takes a chunk that is not of the common form, or whose predecessor held no token.
 
-        Returns what takes the latter, once there has been a token.
+        Returns what takes those of the common form from now on, if this one held a token.
         """
-        timing, fold = self.op.timing, self.fold()
-        if timing.first_chunk is None:
-            timing.first_chunk = now
-        first = timing.first_token is None
-        if (first and self._quickly(chunk)) or self.look(chunk):
-            timing.token(now)
-        return None if timing.first_token is None else fold.quick
-
-    def _quickly(self, chunk: Any) -> bool | None:
-        try:
-            return self.fold().quick(chunk)
-        except Exception:  # noqa: BLE001 - not of the common form
-            return None
+        token = self.look(chunk)
+        self.op.timing.chunk(now, token=token)
+        return self.fold().quick if token else None
 
     def hides(self, chunk: Any) -> bool:
         """Whether the chunk is there only because we have asked for it."""
@@ -322,7 +317,7 @@ class Call:
         if self._ended:
             return
         self._ended = True
-        self.op.timing.ended = perf_counter() if at is None else at
+        self.op.timing.end(perf_counter() if at is None else at)
         if self._fold is not None:
             self._guard.run(self._fold.close)
         if self.op.stream and error is None:

@@ -106,7 +106,7 @@ class Runs:
         op.stream = op.stream or active.joined is None
         if generated and active.joined is None:
             # The reader's own time is not known, so of the stream's timing this is all.
-            op.timing.first_token = op.timing.last_token = perf_counter()
+            op.timing.first_token = perf_counter()
 
     def enter(self, key: Hashable) -> None:
         """The framework has copied a context for the body of this run, and runs code in it."""

@@ -40,7 +40,7 @@ def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
 
 
 _BETWEEN = 256
-"""Chunks between two weighings of what is held of them."""
+"""Chunks until what is held of them is bounded."""
 
 
 def _unlike(_chunk: Any) -> bool | None:
@@ -51,33 +51,26 @@ def _unlike(_chunk: Any) -> bool | None:
 # The loops stand in one piece, and twice, since calls for each chunk would cost.
 
 
-def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
-    clock, timing = perf_counter, call.op.timing
-    asked: float = timing.started
-    due = timing.chunks + _BETWEEN
+def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[Any]:
+    clock, keep = perf_counter, waits.append
+    asked: float = call.op.timing.started
     quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
             try:
                 now = clock()
-                wait = now - asked
-                keep(wait)
-                timing.waited = waited = timing.waited + wait
-                timing.chunks = chunks = timing.chunks + 1
-                if chunks == due:
-                    due += _BETWEEN
-                    call.op.weigh()
+                keep(now - asked)
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form
                     token = None
-                if token:
-                    timing.last_token, timing.waited_at_last_token = now, waited
-                else:
+                if not token:
                     quick = call.examine(chunk, now) or _unlike
                     if call.hides(chunk):
                         asked = clock()
                         continue
+                if len(waits) == _BETWEEN:
+                    call.settle()
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
             yield chunk
@@ -91,33 +84,28 @@ def _watched(inner: Iterable[Any], call: Call, keep: Any) -> Iterator[Any]:
     contained(OPEN.end, call.key)
 
 
-async def _watched_async(inner: AsyncIterable[Any], call: Call, keep: Any) -> AsyncIterator[Any]:
-    clock, timing = perf_counter, call.op.timing
-    asked: float = timing.started
-    due = timing.chunks + _BETWEEN
+async def _watched_async(
+    inner: AsyncIterable[Any], call: Call, waits: list[float]
+) -> AsyncIterator[Any]:
+    clock, keep = perf_counter, waits.append
+    asked: float = call.op.timing.started
     quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
             try:
                 now = clock()
-                wait = now - asked
-                keep(wait)
-                timing.waited = waited = timing.waited + wait
-                timing.chunks = chunks = timing.chunks + 1
-                if chunks == due:
-                    due += _BETWEEN
-                    call.op.weigh()
+                keep(now - asked)
                 try:
                     token = quick(chunk)
                 except Exception:  # noqa: BLE001 - not of the common form
                     token = None
-                if token:
-                    timing.last_token, timing.waited_at_last_token = now, waited
-                else:
+                if not token:
                     quick = call.examine(chunk, now) or _unlike
                     if call.hides(chunk):
                         asked = clock()
                         continue
+                if len(waits) == _BETWEEN:
+                    call.settle()
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
                 call.stumbled(error)
             yield chunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -63,31 +64,53 @@ class Timing:
 
     A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
     ``waited`` is how long the stream made its reader wait in all, so that the reader's own time is
-    left out; ``waits`` are the newest few thousand of these waits. ``attempts`` and ``backoff``
-    (slept between them) are the client's own retries; ``server`` is the processing time that the
-    provider told, ``queued`` how long the call waited there before.
+    left out, for ``chunks``; ``waits`` are the newest few thousand of these waits, ``new`` those that
+    are not put to the rest yet. The newest ``silent`` chunks held no token. ``attempts`` and
+    ``backoff`` (slept between them) are the client's own retries; ``server`` is the processing time
+    that the provider told, ``queued`` how long the call waited there before.
     """
 
     started: float = 0.0
     ended: float | None = None
     first_chunk: float | None = None
     first_token: float | None = None
-    last_token: float | None = None
     waited: float = 0.0
-    waited_at_first_token: float = 0.0
-    waited_at_last_token: float = 0.0
     chunks: int = 0
-    waits: Sequence[float] = ()
+    waits: deque[float] = deque(maxlen=0)  # noqa: RUF012 - it never holds anything
+    new: list[float] | None = None
+    silent: int = 0
+    until_first_token: tuple[int, float] = (0, 0.0)
+    """Chunks and seconds of waiting, the token's included; and the same of the last one."""
+    until_last_token: tuple[int, float] = (0, 0.0)
     attempts: int = 1
     backoff: float = 0.0
     server: float | None = None
     queued: float | None = None
 
-    def token(self, now: float) -> None:
-        """A chunk came that held something generated."""
-        self.last_token, self.waited_at_last_token = now, self.waited
-        if self.first_token is None:
-            self.first_token, self.waited_at_first_token = now, self.waited
+    def chunk(self, now: float, *, token: bool) -> None:
+        """Takes the newest chunk, if it may be the first or hold no token."""
+        if self.first_chunk is None:
+            self.first_chunk = now
+        self.silent = 0 if token else self.silent + 1
+        if token and self.first_token is None:
+            self.settle()
+            self.first_token, self.until_first_token = now, (self.chunks, self.waited)
+
+    def settle(self) -> None:
+        """Puts the new waits to the rest."""
+        if self.new:
+            self.waited += sum(self.new)
+            self.chunks += len(self.new)
+            self.waits.extend(self.new)
+            self.new.clear()
+
+    def end(self, now: float) -> None:
+        """The operation is over, and with it its stream."""
+        self.ended = now
+        self.settle()
+        if self.silent <= len(self.waits):
+            silence = sum(islice(reversed(self.waits), self.silent))
+            self.until_last_token = self.chunks - self.silent, self.waited - silence
 
     @property
     def duration(self) -> float | None:
@@ -135,11 +158,10 @@ class Timing:
 
     def time_per_output_token(self, tokens: int | None) -> float | None:
         """Seconds a token after the first, without the reader's own time; needs two tokens."""
-        if self.first_token is None or self.last_token == self.first_token:
+        (first, waited), (last, waited_in_all) = self.until_first_token, self.until_last_token
+        if tokens is None or tokens < 2 or last <= first:  # noqa: PLR2004 - one has no interval
             return None
-        if tokens is None or tokens < 2:  # noqa: PLR2004 - with one token there is no interval
-            return None
-        return (self.waited_at_last_token - self.waited_at_first_token) / (tokens - 1)
+        return (waited_in_all - waited) / (tokens - 1)
 
     def _since_start(self, reading: float | None) -> float | None:
         return None if reading is None else reading - self.started
