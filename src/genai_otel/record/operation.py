@@ -64,8 +64,8 @@ class Timing:
 
     A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
     ``waited`` is how long the stream made its reader wait in all, so that the reader's own time is
-    left out, for ``chunks``; ``waits`` are the newest few thousand of these waits, ``new`` those that
-    are not put to the rest yet. The newest ``silent`` chunks held no token. ``attempts`` and
+    left out, for ``chunks``; ``waits`` are the newest few thousand of these waits, ``new`` the ones
+    not yet put to the rest. The newest ``silent`` chunks held no token. ``attempts`` and
     ``backoff`` (slept between them) are the client's own retries; ``server`` is the processing time
     that the provider told, ``queued`` how long the call waited there before.
     """
