@@ -266,7 +266,7 @@ class Call:
     def idle(self, now: float) -> bool:
         """Whether nobody has read from it for long; who waits for a chunk does read."""
         before = self.told
-        self.told = self.op.timing.chunks, self.pulse and self.pulse()
+        self.told = self.op.timing.arrived, self.pulse and self.pulse()
         if self.told == before and not self.reading():
             return now - self.stirred >= IDLE
         self.stir(now)
@@ -279,11 +279,10 @@ class Call:
 
     def expire(self) -> None:
         """Ends the Operation at the last sign of life."""
-        timing = self.op.timing
         self.op.expired = True
-        last = (timing.last_token or timing.first_chunk) if timing.chunks else None
         self.op.completed = False
-        self.finish(completed=False, at=last or max(self.stirred, self.active.stirred))
+        last = self.op.timing.newest or max(self.stirred, self.active.stirred)
+        self.finish(completed=False, at=last)
 
     def returned(self, settle: Callable[[Call, Any], Any], result: Any) -> Any:
         """Lets the family tell what kind of result came back; a failure there ends the call.
@@ -317,7 +316,7 @@ class Call:
         if self._ended:
             return
         self._ended = True
-        self.op.timing.end(perf_counter() if at is None else at)
+        self._guard.run(self.op.timing.end, perf_counter() if at is None else at)
         if self._fold is not None:
             self._guard.run(self._fold.close)
         if self.op.stream and error is None:

@@ -52,13 +52,13 @@ def _unlike(_chunk: Any) -> bool | None:
 
 
 def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[Any]:
-    clock, keep = perf_counter, waits.append
-    asked: float = call.op.timing.started
+    clock, keep, timing = perf_counter, waits.append, call.op.timing
+    asked: float = timing.started
     quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
             try:
-                now = clock()
+                timing.newest = now = clock()
                 keep(now - asked)
                 try:
                     token = quick(chunk)
@@ -87,13 +87,13 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
 async def _watched_async(
     inner: AsyncIterable[Any], call: Call, waits: list[float]
 ) -> AsyncIterator[Any]:
-    clock, keep = perf_counter, waits.append
-    asked: float = call.op.timing.started
+    clock, keep, timing = perf_counter, waits.append, call.op.timing
+    asked: float = timing.started
     quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
             try:
-                now = clock()
+                timing.newest = now = clock()
                 keep(now - asked)
                 try:
                     token = quick(chunk)

@@ -73,6 +73,8 @@ class Timing:
     started: float = 0.0
     ended: float | None = None
     first_chunk: float | None = None
+    newest: float | None = None
+    """The newest chunk so far."""
     first_token: float | None = None
     waited: float = 0.0
     chunks: int = 0
@@ -95,6 +97,11 @@ class Timing:
         if token and self.first_token is None:
             self.settle()
             self.first_token, self.until_first_token = now, (self.chunks, self.waited)
+
+    @property
+    def arrived(self) -> int:
+        """Chunks that have come so far."""
+        return self.chunks + len(self.new or ())
 
     def settle(self) -> None:
         """Puts the new waits to the rest."""
