@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import base64
 import string
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from genai_otel._settings import one_of, variable
@@ -37,17 +36,19 @@ TRACE_FORMS = ("w3c", "xray")
 _STANDARD_PROTOCOLS = {"http/protobuf": "http", "http/json": "http", "grpc": "grpc"}
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where one signal goes. Headers and signature belong to this URL and no other."""
 
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     sign: Sign | None = None
 
+    def __repr__(self) -> str:
+        """Without headers, in which keys travel."""
+        return f"Address({shown(self.url)!r})"
 
-@dataclass(frozen=True, slots=True)
-class Target:
+
+class Target(NamedTuple):
     """All that the worker of one destination needs to know."""
 
     name: str
@@ -57,7 +58,7 @@ class Target:
     compression: str = "gzip"
     certificate: str | None = None
     client_certificate: str | None = None
-    client_key: str | None = field(default=None, repr=False)
+    client_key: str | None = None
     project: Project | None = None
     log_records: LogRecords | None = None
     temporality: str = "cumulative"
@@ -69,6 +70,10 @@ class Target:
     def where(self) -> str:
         """Its first address without what may be secret in it."""
         return shown(next(iter(self.addresses.values())).url)
+
+    def __repr__(self) -> str:
+        """Without what is secret, or tells where that lies."""
+        return f"Target({self.name!r}, {self.where!r})"
 
 
 def target(given: Destination) -> Target:

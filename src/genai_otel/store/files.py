@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,15 +41,12 @@ class Limits(NamedTuple):
     total_bytes: int
 
 
-@dataclass
 class Counters:
     """What became of one signal's spans, metric points or log records in this process."""
 
-    written: int = 0
-    lines: int = 0
-    bytes: int = 0
-    removed_files: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.written = self.lines = self.bytes = self.removed_files = 0
+        self.dropped = Counter[str]()
 
 
 class Folder:
