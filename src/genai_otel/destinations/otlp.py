@@ -45,8 +45,11 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-# Most lengths are short: looked up, not computed.
-_SHORT = tuple(_varint(number) for number in range(2048))
+# Most lengths are short, of one byte or two: looked up, not computed.
+_SHORT = (
+    *(bytes((number,)) for number in range(0x80)),
+    *(bytes((number & 0x7F | 0x80, number >> 7)) for number in range(0x80, 2048)),
+)
 _SHORTS = len(_SHORT)
 
 
