@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib import import_module
 
@@ -19,3 +20,9 @@ os.environ["GENAI_OTEL_STRICT"] = "1"
 # threads at once: what a thread of ours would import is imported before there are any.
 for _name in ("bundled", "pricelist", "tokenizers"):
     import_module(f"genai_otel.enrich.{_name}")
+
+
+def pytest_collection_finish() -> None:
+    """What all these imports made stays to the end: the collector need not look at it each time."""
+    gc.collect()
+    gc.freeze()

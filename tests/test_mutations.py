@@ -170,33 +170,45 @@ def bench(served: _Served) -> Iterator[Bench]:
 def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
     bench: Bench, served: _Served, library: Library, endpoint: Endpoint, mode: Mode
 ) -> None:
-    asked = endpoint.name, mode.name, "sync", "exhausted"
-    cell = next(c for c in cells(library) if _asked(c) == asked)._replace(scenario=MODEL)
+    way = endpoint.name, mode.name, "sync", "exhausted"
+    cell = next(c for c in cells(library) if _way(c) == way)._replace(scenario=MODEL)
+    asked = list(_asked_of(bench.visit(library, cell), library))
+    genai_otel.uninstrument()
+    bare = [_visits(bench, served, library, cell, each.answers) for each in asked]
+    bench.instrument()
+    watched = [_visits(bench, served, library, cell, each.answers) for each in asked]
+    for each, unseen, seen in zip(asked, bare, watched, strict=True):
+        usual = seen[0][1]
+        assert usual is not None
+        for odd, (seen_bare, _), (saw, told) in zip(each.odds, unseen[1:], seen[1:], strict=True):
+            assert saw == seen_bare, f"{each.scenario}, {odd}"
+            if saw["error"] is None:
+                assert told is not None, f"{each.scenario}, {odd}"
+                loose = hanging(library, each.answers[0][odd.at], odd)
+                lost = {f: told[f] for f, v in usual.items() if f not in loose and told[f] != v}
+                assert lost == {}, f"{each.scenario}, {odd}"
+
+
+class _Asked(NamedTuple):
+    """A fixture as it is, first, and with each of its changes."""
+
+    scenario: str
+    odds: list[Odd]
+    answers: list[list[Frame]]
+
+
+def _asked_of(visit: Visit, library: Library) -> Iterator[_Asked]:
     seen: set[str] = set()
     for scenario in FIXTURES:
-        messages = messages_of(bench.visit(library, cell), scenario)
+        messages = messages_of(visit, scenario)
         fresh = [odd for odd in odds(messages) if _key(messages, odd) not in seen]
         fresh = fresh if WHOLE else fresh[:: _SHARES[library.share]]
         seen |= {_key(messages, odd) for odd in fresh}
-        if not fresh:
-            continue
-        answers = [messages, *(_with(messages, odd) for odd in fresh)]
-        bare = _visits(bench, served, library, cell, answers)
-        bench.instrument()
-        watched = _visits(bench, served, library, cell, answers)
-        genai_otel.uninstrument()
-        usual = watched[0][1]
-        assert usual is not None
-        for odd, (seen_bare, _), (saw, told) in zip(fresh, bare[1:], watched[1:], strict=True):
-            assert saw == seen_bare, f"{scenario}, {odd}"
-            if saw["error"] is None:
-                assert told is not None, f"{scenario}, {odd}"
-                loose = hanging(library, messages[odd.at], odd)
-                lost = {f: told[f] for f, v in usual.items() if f not in loose and told[f] != v}
-                assert lost == {}, f"{scenario}, {odd}"
+        if fresh:
+            yield _Asked(scenario, fresh, [messages, *(_with(messages, odd) for odd in fresh)])
 
 
-def _asked(cell: Cell) -> tuple[str, ...]:
+def _way(cell: Cell) -> tuple[str, ...]:
     return cell.endpoint, cell.mode, cell.colour, cell.ending
 
 
