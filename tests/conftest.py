@@ -6,6 +6,8 @@ import gc
 import os
 from importlib import import_module
 
+from hypothesis import settings
+
 from tests.deliveries import deliver
 from tests.provider.plugin import provider, provider_server
 
@@ -20,6 +22,10 @@ os.environ["GENAI_OTEL_STRICT"] = "1"
 # threads at once: what a thread of ours would import is imported before there are any.
 for _name in ("bundled", "pricelist", "tokenizers"):
     import_module(f"genai_otel.enrich.{_name}")
+
+# How long an example takes on a busy machine decides nothing.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_collection_finish() -> None:

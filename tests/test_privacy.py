@@ -507,6 +507,29 @@ def test_any_record_stays_json_without_secrets(
     assert judged(policy, **found) == found, "what was judged is judged alike again"
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["hunter22", 'Tr0ub"4dor&3', "a\\b9xyz12", "pä55wört", "ab\x11cd12", '"x9y"', "\tfoo9"],
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_password_that_json_writes_with_escapes(password: str, ascii_only: bool) -> None:
+    told = json.dumps({"to": "x", "password": password}, ensure_ascii=ascii_only)
+    found = judged("redacted", GEN_AI_TOOL_CALL_ARGUMENTS=told)
+    assert json.loads(found["GEN_AI_TOOL_CALL_ARGUMENTS"]) == {"to": "x", "password": "[PASSWORD]"}
+    said = judged("redacted", GEN_AI_INPUT_MESSAGES=messages(f"The login is {told}."))
+    (part,) = json.loads(said["GEN_AI_INPUT_MESSAGES"])[0]["parts"]
+    assert part["content"] == 'The login is {"to": "x", "password": "[PASSWORD]"}.'
+
+
+def test_a_note_of_what_was_left_out_is_not_withheld() -> None:
+    """It is a message of the same sort as those beside it, and destinations judge it again."""
+    said = [{"role": "system", "parts": []}, *({"role": "user", "parts": [n]} for n in range(99))]
+    policy = ContentPolicy(messages="full", system="none", max_chars=256)
+    once = judged(policy, GEN_AI_INPUT_MESSAGES=json.dumps(said))
+    assert " of 100 left out]" in once["GEN_AI_INPUT_MESSAGES"]
+    assert judged(policy, **once) == once
+
+
 @given(st.sampled_from(sorted(FIXED)), st.text(max_size=20), MODES, st.booleans())
 def test_any_text_under_any_name(name: str, text: str, mode: str, listed: bool) -> None:
     """Whatever the attribute is for, and whether it is a list."""

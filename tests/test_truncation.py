@@ -71,6 +71,15 @@ def test_objects_with_too_many_fields() -> None:
     assert "left out" in cut["..."]
 
 
+def test_of_a_part_with_too_many_fields_its_kind_is_kept() -> None:
+    """By it a destination knows whose policy holds."""
+    part = {**{f"field {n}": n for n in range(999)}, "arguments": {}, "type": "tool_call"}
+    (cut,) = shorten([{"parts": [part], "role": "system"}], 500)
+    assert cut["role"] == "system"
+    assert cut["parts"][0]["type"] == "tool_call"
+    assert "left out" in cut["parts"][0]["..."]
+
+
 def test_texts_of_other_scripts() -> None:
     cut = shorten_text("日本語" * 1_000, 500)
     assert len(cut.encode()) <= 500

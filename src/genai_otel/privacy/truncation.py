@@ -219,6 +219,10 @@ def _told(text: str) -> str:
     return f" [... {len(text):,} characters in all, sha256 {digest} ...] "
 
 
+NOTE = re.compile(r"\[[\d,]{1,20}(?: of [\d,]{1,20}| bytes)? left out\]")
+"""What stands for entries: of itself it tells nothing that could be withheld."""
+
+
 def _thinned(value: Any, limit: int) -> Any:
     """Entries left out of the middle: of the part that makes most of it, else of it as a whole."""
     if type(value) not in (list, dict) or not value:
@@ -235,7 +239,12 @@ def _thinned(value: Any, limit: int) -> Any:
         return _told_whole(value)
     if type(value) is list:
         return _thin(value, limit, _list)
-    return _thin(list(value.items()), limit, _object)
+    kinds_first = sorted(value.items(), key=lambda item: item[0] not in _KINDS)
+    return _thin(kinds_first, limit, _object)
+
+
+_KINDS = ("type", "role")
+"""Whoever judges what is left needs to know what it is."""
 
 
 def _thin(entries: list[Any], limit: int, build: Callable[..., Any]) -> Any:

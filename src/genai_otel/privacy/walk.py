@@ -9,7 +9,7 @@ from genai_otel import _names as names
 
 from . import classes
 from .classes import NONE, REDACTED, WITHHELD
-from .truncation import KEPT_WHOLE
+from .truncation import KEPT_WHOLE, NOTE
 
 if TYPE_CHECKING:
     from .gate import Gate
@@ -36,6 +36,17 @@ def _is_plain_text(part: Any) -> bool:
         and part.get("type") == "text"
         and type(part.get("content")) is str
     )
+
+
+def _withheld(value: Any) -> Any:
+    """What says already that there is no more stays as it is, notes of shortening included."""
+    if value is None:
+        return None
+    if type(value) is str and value.endswith(("…", "]")):
+        shortened = value.endswith("…") and WITHHELD.startswith(value[:-1])
+        if shortened or NOTE.fullmatch(value):
+            return value
+    return WITHHELD
 
 
 class Walk:
@@ -88,7 +99,7 @@ class Walk:
         for key, value in entry.items():
             structural = key in KEPT_WHOLE
             if mode == NONE and not structural:
-                judged[key] = None if value is None else WITHHELD
+                judged[key] = _withheld(value)
             elif structural and type(value) is str:
                 judged[key] = self._text(value, mode, structural=True)
             else:
@@ -110,7 +121,7 @@ class Walk:
 
     def _value(self, value: Any, mode: str, name: str | None) -> Any:
         if mode == NONE:
-            return None if value is None else WITHHELD
+            return _withheld(value)
         if type(value) is str:
             label = None
             if mode == REDACTED and name is not None:
@@ -124,6 +135,6 @@ class Walk:
     def _text(self, text: str, mode: str, *, structural: bool = False) -> str:
         if mode == NONE:
             if not structural:
-                return WITHHELD
+                return str(_withheld(text))
             mode = REDACTED
         return self._gate.judged(text, mode, self._until, structural=structural)

@@ -36,11 +36,16 @@ def find_addresses(text: str) -> Iterator[Finding]:
 # ---------------------------------------------------------------------------------- assignments
 
 # After the stem of a name: the rest of it, a quote, "=" or ":", and the value in quotes or bare.
+# Backslashes escape what follows them, as in JSON; where the quote has some itself, it is JSON in
+# JSON, and one that is escaped within has twice as many and one more. What a mask stands for
+# already, whole or shortened, is no value.
 _SET = re.compile(
     r"[\w-]{0,12}+\\{0,3}[\"']? {0,2}+(?P<sign>[:=]) {0,2}+"
-    r"(?:\\{0,3}[\"'](?P<quoted>(?!\[[A-Z_]+(?: [0-9a-f]{10})?\])[^\"'\\\x00-\x1f]{4,2048}+)"
+    r"(?:(?P<open>\\{0,3})[\"'](?P<quoted>(?!\[[A-Z_]*(?: [0-9a-f]{0,10})?[\]…])"
+    r"(?:[^\"'\\\x00-\x1f]|\\++[^\"'\\\x00-\x1f]|(?P=open)(?P=open)\\[\"']){4,2048}+)"
     r"|(?P<bare>[^\s\x00-\x1f\"'\\,;&<>{}()\[\]]{4,2048}+))"
 )
+_CUT = re.compile(r"\[[A-Z_]*(?: [0-9a-f]{0,10})?…")
 _PASSWORDS = ("password", "passwd", "passphrase", "pwd")
 _SECRETS = (
     "secret", "authorization", "api_key", "apikey", "api-key", "access_key", "access-key",
@@ -89,6 +94,8 @@ def _secret(found: re.Match[str], _text: str, lower: str) -> str | None:
 def secret_by_name(name: str, value: str) -> str | None:
     """The word for the value of a field of that name, ``None`` where it is no secret."""
     lower = name.lower()
+    if _CUT.fullmatch(value):  # a mask that was shortened
+        return None
     if len(value) >= _LEAST and any(word in lower for word in _PASSWORDS):
         return "PASSWORD"
     if _is_secret(value) and any(word in lower for word in _SECRETS):
