@@ -246,6 +246,27 @@ def test_names_of_prompts_are_bounded(capture: Capture) -> None:
     assert "other" in told
 
 
+NAMED = ("chat", "tool", "agent", "workflow", "retrieval", "guardrail", "store")
+
+
+@pytest.mark.unconventional("names and actions of no system")
+def test_names_of_all_else_are_bounded(capture: Capture) -> None:
+    """A collection for each customer, a host for each session, errors that an endpoint makes up."""
+    for number in range(520):
+        for kind in NAMED:
+            named = genai_otel.operation(kind, f"n{number}")
+            with contextlib.suppress(LookupError), named as op:
+                op.provider, op.host, op.action = f"p{number}", f"h{number}", f"a{number}"
+                op.model = f"m{number}"
+                if kind == "guardrail":
+                    op.verdict = genai_otel.Verdict("deny")
+                raise type(f"E{number}", (LookupError,), {})
+    for name, points in capture.metrics().items():
+        found = {(key, value) for point in points for key, value in point.attributes.items()}
+        for key in {key for key, _ in found}:
+            assert len([each for each, _ in found if each == key]) <= 501, (name, key)
+
+
 def test_a_call_that_failed_costs_nothing_and_misses_nothing(capture: Capture, client: Any) -> None:
     with pytest.raises(openai.BadRequestError):
         chat(client, model="err400")

@@ -6,6 +6,7 @@ never a user, a session or a conversation.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
@@ -41,6 +42,8 @@ class Instruments:
         """Brings a name that nobody has judged yet into the form in which it may leave."""
         self._models: set[str] = set()
         self._prompts: set[str] = set()
+        self._known: defaultdict[str, set[str]] = defaultdict(set)
+        self._known[names.GEN_AI_REQUEST_MODEL] = self._models
         self._duration = self._histogram(names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION)
         self._tokens = self._histogram(names.METRIC_GEN_AI_CLIENT_TOKEN_USAGE)
         self._first_chunk = self._histogram(
@@ -95,7 +98,7 @@ class Instruments:
 
     def _model_call(self, op: Operation, context: Context) -> None:
         common = self._dimensions(op)
-        self._time(self._duration, op.timing.duration, _with_error(common, op), context)
+        self._time(self._duration, op.timing.duration, self._with_error(common, op), context)
         for kind, count in (("input", op.usage.input), ("output", op.usage.output)):
             if count is not None:
                 dimensions = {**common, names.GEN_AI_TOKEN_TYPE: kind}
@@ -123,33 +126,51 @@ class Instruments:
         if op.kind is Kind.GUARDRAIL:
             dimensions = self._guardrail(op, context)
         else:
-            dimensions = opening(op)
+            dimensions = self._told_apart(opening(op))
             if op.kind is not Kind.RETRIEVAL:
                 dimensions.pop(names.GEN_AI_OPERATION_NAME, None)
         self._time(
-            self._durations[op.kind], op.timing.duration, _with_error(dimensions, op), context
+            self._durations[op.kind], op.timing.duration, self._with_error(dimensions, op), context
         )
 
     def _guardrail(self, op: Operation, context: Context) -> Dimensions:
         """Counts a judgement: a deny is not an error, and a guardrail that fails judges nothing."""
-        common = {names.GEN_AI_GUARDRAIL_COMPONENT_NAME: utf8(op.name or "guardrail")}
+        named = {names.GEN_AI_GUARDRAIL_COMPONENT_NAME: utf8(op.name or "guardrail")}
+        common = self._told_apart(named)
         action = op.verdict.action if op.verdict is not None else None
         judged = {**common, names.GEN_AI_GUARDRAIL_RESULT_TYPE: action} if action else common
         self._invocations.add(1, judged, context)
         if op.failure is not None or action == "error":
             failed = op.failure.type if op.failure is not None else _UNNAMED_ERROR
-            self._errors.add(1, {**common, names.ERROR_TYPE: failed}, context)
+            self._errors.add(1, self._told_apart({**common, names.ERROR_TYPE: failed}), context)
         elif action == "deny":
             self._denied.add(1, judged, context)
         return judged
 
     def _dimensions(self, op: Operation) -> Dimensions:
-        found = opening(op)
-        if op.model is not None:
-            found[names.GEN_AI_REQUEST_MODEL] = _bounded(op.model, self._models)
+        found = self._told_apart(opening(op))
         if op.response_model is not None:
             found[names.GEN_AI_RESPONSE_MODEL] = _bounded(op.response_model, self._models)
         return found
+
+    def _told_apart(self, found: Dimensions) -> Dimensions:
+        """With as many names of each sort as can be told apart.
+
+        There may be a collection for each customer, a host for each session.
+        """
+        for name, value in found.items():
+            if type(value) is str:
+                found[name] = _bounded(value, self._known[name])
+        return found
+
+    def _with_error(self, dimensions: Dimensions, op: Operation) -> Dimensions:
+        """How the operation failed, if it did; one that was cancelled has a category only."""
+        if op.category is None:
+            return dimensions
+        found = {**dimensions, names.GENAI_OTEL_ERROR_CATEGORY: op.category}
+        if op.failure is not None:
+            found[names.ERROR_TYPE] = op.failure.type
+        return self._told_apart(found)
 
     def _with_prompt(self, common: Dimensions, op: Operation, context: Context) -> Dimensions:
         """What was spent on which prompt; its version is no dimension: the spans have it."""
@@ -177,13 +198,3 @@ def _bounded(name: str, known: set[str]) -> str:
         return _OTHER
     known.add(name)
     return utf8(name)
-
-
-def _with_error(dimensions: Dimensions, op: Operation) -> Dimensions:
-    """How the operation failed, if it did; one that was cancelled has a category only."""
-    if op.category is None:
-        return dimensions
-    found = {**dimensions, names.GENAI_OTEL_ERROR_CATEGORY: op.category}
-    if op.failure is not None:
-        found[names.ERROR_TYPE] = op.failure.type
-    return found
