@@ -249,3 +249,26 @@ class TestItsOwnSpans:
         assert scopes[:2] == ["genai_otel", "genai_otel"]
         assert len(scopes) == 4
         assert "genai_otel" not in scopes[2:]
+
+    @pytest.mark.parametrize("whose", ["the host's", "ours"])
+    def test_sampled_out_they_send_nobody_our_trace(
+        self, provider: Provider, monkeypatch: pytest.MonkeyPatch, whose: str
+    ) -> None:
+        """A client that traces itself sends along whatever is current: then that was our span."""
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+        host = TracerProvider(shutdown_on_exit=False) if whose == "the host's" else None
+        ask = {"model": "ok", **ASK}
+        genai_otel.shutdown()
+        with anthropic.Anthropic(api_key="k", base_url=provider.root) as client:
+            client.messages.create(**ask)
+            genai_otel.instrument(
+                tracer_provider=host, destinations=None if host else InMemorySpanExporter()
+            )
+            client.messages.create(**ask)
+            with genai_otel.operation("workflow", "all"):
+                list(client.messages.create(stream=True, **ask))
+            genai_otel.shutdown()
+        bare, whole, streamed = provider.requests
+        assert dict(whole.headers) == dict(bare.headers)
+        assert set(streamed.headers) >= set(bare.headers)
+        assert "traceparent" not in {name.lower() for name in streamed.headers}

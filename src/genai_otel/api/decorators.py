@@ -41,6 +41,10 @@ class _Recorder:
     def current(self) -> Operation | None:
         return current()
 
+    def unseen(self) -> bool:
+        recorder = ACTIVE.recorder
+        return recorder is not None and recorder.unseen()
+
 
 _OBSERVER = Observer(_Recorder(), BY_HAND)
 

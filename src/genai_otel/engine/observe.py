@@ -95,6 +95,9 @@ class Recorder(Protocol):
     def current(self) -> Operation | None:
         """The operation in whose frame this code runs."""
 
+    def unseen(self) -> bool:
+        """Whether this code runs in an operation that is not recorded."""
+
 
 class Observer:
     """Opens the calls of one adapter; what stand-ins get to work with."""

@@ -17,6 +17,7 @@ from .categories import APP, PROVIDER, category_of_word
 from .context import (
     OPERATION_KEY,
     SPAN_KEY,
+    UNSEEN_KEY,
     ambient,
     prompt_facts,
     scoped,
@@ -92,6 +93,11 @@ class Recorder:
 
     current = staticmethod(current)
 
+    @staticmethod
+    def unseen() -> bool:
+        """Whether this code runs in an operation that is not recorded."""
+        return UNSEEN_KEY in otel_context.get_current()
+
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
         self._ledgers = self._ledgers._replace(instruments=instruments)
@@ -144,7 +150,7 @@ class Recorder:
             return None
         if kind in GENERATING:
             take_prompt()  # it was rendered for this call, and not for the next
-        return Frame(Context({**context, SPAN_KEY: span}))
+        return Frame(Context({**context, SPAN_KEY: span, UNSEEN_KEY: True}))
 
     def open(
         self, op: Operation, context: Context, *, late: bool = False
@@ -165,7 +171,8 @@ class Recorder:
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recorded, ledgers = span.is_recording(), self._ledgers
         if not recorded and not self._all_matter:
-            return Unrecorded(op, context.get(OPERATION_KEY), Context({**context, SPAN_KEY: span}))  # type: ignore[arg-type]
+            unseen = Context({**context, SPAN_KEY: span, UNSEEN_KEY: True})
+            return Unrecorded(op, context.get(OPERATION_KEY), unseen)  # type: ignore[arg-type]
         recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:
             op.capture = gate.capture

@@ -243,7 +243,10 @@ def _received(headers: Headers, observer: Observer, kwargs: dict[str, Any]) -> N
 
 
 def _giving_way(original: Any, observer: Observer) -> Any:
-    """The property with a client's own tracer: none inside a call of its that is recorded here."""
+    """The property with a client's own tracer: none inside a call of its that is ours.
+
+    Nor where that is sampled out: it would send the provider the ids of our trace.
+    """
 
     def tracer(client: Any) -> Any:
         return None if observer.guard.run(_records, observer) else original.__get__(client)
@@ -253,7 +256,7 @@ def _giving_way(original: Any, observer: Observer) -> Any:
 
 def _records(observer: Observer) -> bool:
     op = observer.recorder.current()
-    return op is not None and op.host is not None
+    return (op is not None and op.host is not None) or observer.recorder.unseen()
 
 
 def _adopting(original: Any, observer: Observer) -> Any:
