@@ -103,10 +103,11 @@ class Runtime:
 
     def _make_gate(self) -> Gate:
         texts = None
-        if self._uploads is not None and self.content.texts != "span":
-            from .privacy.texts import Texts
+        if self._uploads is not None:
+            from .privacy.texts import Texts  # here, as a gate that needs it may be made in a call
 
-            texts = Texts(self._uploads, both=self.content.texts == "both")
+            if self.content.texts != "span":
+                texts = Texts(self._uploads, both=self.content.texts == "both")
         return Gate(self.content, prepare=enter_suppression, note=FAULTS.note, texts=texts)
 
     def _own_tracers(self) -> Any:
