@@ -198,7 +198,6 @@ class _Readers:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
-        self._sets: dict[tuple[tuple[str, Any], ...], Prices] = {}
 
     def by_name(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -216,13 +215,9 @@ class _Readers:
     def _equals(self, equals: str) -> Clause:
         return "equals", self._one(equals.lower())
 
-    def _prices(self, **prices: Any) -> Prices:
-        said = tuple(prices.items())
-        known = self._sets.get(said)
-        if known is None:
-            kept = [each for each in said if each[0] in _KEPT and each[1] is not None]
-            known = self._sets[said] = self._one(tuple(self._priced(*each) for each in kept))
-        return known
+    def _prices(self, **prices: Any) -> Any:
+        kept = [each for each in prices.items() if each[0] in _KEPT and each[1] is not None]
+        return self._one(tuple([self._priced(*each) for each in kept]))
 
     def _priced(self, key: str, price: Any) -> Any:
         return self._one(_whole((key, price if type(price) in _READ else _number(price))))
