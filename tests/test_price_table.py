@@ -221,6 +221,7 @@ INPUT: Prices = (("input_mtok", 1.0),)
         ("ModelPrice(input_mtok=Decimal('one'))", ()),
         ("ModelPrice(input_mtok=Auction(base=Decimal('1')))", ()),
         ("ModelPrice(input_mtok=TieredPrices(base=Decimal('1'), tiers=[], by='output'))", ()),
+        ("ModelPrice(requests_kcount=TieredPrices(base=Decimal('1'), tiers=[]))", ()),
         (_stepped("Tier(start='5', price=Decimal('2'))"), ()),
         (_stepped("Tier(start=5, price=Decimal('2')), Tier(start=9)"), ()),
         (f"[ConditionalPrice(constraint=MoonConstraint(phase=3), prices={ONE})]", ()),

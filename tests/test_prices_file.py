@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genai_otel.enrich.prices_file import read_prices
@@ -500,6 +500,7 @@ PLAIN = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(said=st.dictionaries(st.sampled_from(["models", "billers", "currency", "m"]), PLAIN))
 def test_whatever_is_given_is_read_or_refused(said: dict[str, Any]) -> None:
     try:

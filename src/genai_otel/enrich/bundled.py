@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .matching import names
 from .pricetable import HOUR_PRICES, TOKEN_PRICES, UNIT_PRICES, read
@@ -193,19 +193,18 @@ def _as_rates(prices: Mapping[str, Price], least_seconds: float, *, audio_as_tex
     if audio_as_text and "audio_input" not in known:
         same = {"audio_input": "input", "cached_audio": "cache_read"}
         known |= {audio: known[text] for audio, text in same.items() if text in known}
-    units = {unit: _base(prices[key]) for unit, key in UNIT_PRICES.items() if key in prices}
-    hours = next((_base(prices[key]) for key in HOUR_PRICES if key in prices), None)
+    units: dict[str, Any] = {u: prices[key] for u, key in UNIT_PRICES.items() if key in prices}
+    hours: Any = next((prices[key] for key in HOUR_PRICES if key in prices), None)
     return Rates(
-        tokens={bucket: _base(price) for bucket, price in known.items()},
+        tokens={
+            bucket: price[0] if isinstance(price, tuple) else price
+            for bucket, price in known.items()
+        },
         steps={bucket: price[1] for bucket, price in known.items() if isinstance(price, tuple)},
         per_second=None if hours is None else hours / _HOUR,
         least_seconds=least_seconds,
         **{unit: price / _THOUSAND for unit, price in units.items()},
     )
-
-
-def _base(price: Price) -> float:
-    return price[0] if isinstance(price, tuple) else price
 
 
 def _holds(when: When, moment: float) -> bool:

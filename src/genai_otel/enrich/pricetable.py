@@ -48,8 +48,8 @@ UNIT_PRICES = {
 }
 """The same for units, of which the table has the price of a thousand."""
 HOUR_PRICES = ("input_audio_hours", "audio_hours")
-_KEPT = frozenset((*TOKEN_PRICES.values(), *UNIT_PRICES.values(), *HOUR_PRICES))
-_READ = (float, tuple)
+_BY_TOKENS = frozenset(TOKEN_PRICES.values())
+_KEPT = frozenset((*_BY_TOKENS, *UNIT_PRICES.values(), *HOUR_PRICES))
 
 
 class Variant(NamedTuple):
@@ -220,7 +220,8 @@ class _Readers:
         return self._one(tuple([self._priced(*each) for each in kept]))
 
     def _priced(self, key: str, price: Any) -> Any:
-        return self._one(_whole((key, price if type(price) in _READ else _number(price))))
+        stepped = type(price) is tuple and key in _BY_TOKENS
+        return self._one(_whole((key, price if stepped else _number(price))))
 
     def _model(
         self,
