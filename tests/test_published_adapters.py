@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import genai_otel.adapters
+from genai_otel.engine.published import points
 from tests.fresh import SOURCES, run, script
 
 if TYPE_CHECKING:
@@ -178,6 +180,18 @@ def test_doctor_tells_of_them(site: Path) -> None:
     (site / "lamp_otel.py").write_text("ADAPTER = {}")
     text = run("-m", "genai_otel.cli", "doctor", cwd=site, env=paths(site), code=1).stdout
     assert "! lamp: adapter of lamp-otel, skipped (lamp_otel:ADAPTER of lamp-otel: it is a" in text
+
+
+def test_of_one_distribution_the_first_on_the_path_counts(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    install(older, "lamp-otel", "0.0.1", lamp="gone:ADAPTER", candle="gone:ADAPTER")
+    install(older, "other-otel", "1.0", torch="torch_otel:ADAPTER")
+    monkeypatch.setattr(sys, "path", [str(site), str(older), *sys.path])
+    found = {name: point.value for name, (point, _) in points().items()}
+    assert found == {"lamp": "lamp_otel:ADAPTER", "torch": "torch_otel:ADAPTER"}
 
 
 def test_names_that_cannot_be(site: Path) -> None:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Outlet(NamedTuple):
     """One destination ready for use; ``content``: whether what was said may go there.
 
-    ``temporality`` is that of its metrics, ``None`` where it takes none. ``ids`` and
-    ``propagation`` say whose form of trace ids and headers it asks for: ``w3c`` or ``xray``.
+    ``temporality`` is that of its metrics, ``None`` where it takes none. ``keep`` and ``sample``
+    are what ``Delivery`` takes. ``ids`` and ``propagation`` say whose form of trace ids and headers
+    it asks for: ``w3c`` or ``xray``.
     """
 
     name: str

@@ -6,7 +6,7 @@ loaded, or at once where the user has named it; looking for points reads metadat
 
 from __future__ import annotations
 
-from importlib.metadata import distribution, distributions
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from .adapter import Adapter, Bridge, Patch
@@ -44,8 +44,10 @@ def _published() -> Iterator[EntryPoint]:
     """As by ``entry_points``, which reads every point of every distribution to find ours."""
     for each in distributions():
         told = each.read_text("entry_points.txt")
-        if told and GROUP in told and told == distribution(each.name).read_text("entry_points.txt"):
-            yield from each.entry_points.select(group=GROUP)  # of several, the first on the path
+        if told and GROUP in told:
+            first = next(iter(distributions(name=each.name)), each)  # on the path, of that name
+            if first.read_text("entry_points.txt") == told:
+                yield from each.entry_points.select(group=GROUP)
 
 
 def _publisher(point: EntryPoint) -> str:
