@@ -114,6 +114,8 @@ class Timing:
     def end(self, now: float) -> None:
         """The operation is over, and with it its stream."""
         self.ended = now
+        if self.new is None:
+            return
         self.settle()
         if self.silent <= len(self.waits):
             silence = sum(islice(reversed(self.waits), self.silent))
