@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import pickle
-from functools import partial
+from functools import cached_property, lru_cache, partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -239,6 +239,48 @@ def test_attributes_of_the_function_stay() -> None:
 
     function.mark = "mine"  # type: ignore[attr-defined]
     assert step(function).mark == "mine"  # type: ignore[attr-defined]
+
+
+def test_a_cache_stays_one(genai_otel_capture: Capture) -> None:
+    cached: Any = step(lru_cache(lambda number: number))
+    assert [cached(1), cached(1)] == [1, 1]
+    assert cached.cache_info().hits == 1
+    cached.cache_clear()
+    assert len(genai_otel_capture.spans) == 2
+
+
+def test_what_is_no_function_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    class Host:
+        @step  # type: ignore[type-var]
+        @property
+        def one(self) -> int:
+            return 1
+
+        @step  # type: ignore[type-var]
+        @cached_property
+        def two(self) -> int:
+            return 2
+
+        @step  # type: ignore[type-var]
+        @singledispatchmethod
+        def any(self, _given: object) -> str:
+            return "any"
+
+        @property
+        @step
+        def three(self) -> int:
+            return 3
+
+    @tool
+    class Plain: ...
+
+    host: Any = Host()
+    assert (host.one, host.two, host.three, host.any(1)) == (1, 2, 3, "any")
+    assert isinstance(Plain(), Plain)
+    assert caplog.messages[0] == (
+        "genai_otel: decorators are for functions; a property stays as it is, unrecorded"
+    )
+    assert len(caplog.messages) == 4
 
 
 def test_nothing_is_recorded_before_and_after() -> None:

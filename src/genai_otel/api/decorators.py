@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import BY_HAND, FAULTS, contained
+from genai_otel.engine.safety import BY_HAND, FAULTS, contained, logger
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import HandMade, Kind, Operation, Verdict, snapshot, take
 from genai_otel.recorder import ACTIVE, current
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
 
 _DOCUMENTS = 100
+_OF_CACHES = ("cache_info", "cache_clear", "cache_parameters")
+"""What ``functools.lru_cache`` gives a function that is no attribute of its own."""
 
 
 class _Recorder:
@@ -81,7 +83,11 @@ def _observed(function: Any, subject: _Subject, reader: Reader) -> Any:
     if inspect.isgeneratorfunction(function):
         return wrap_generator(function, begin)
     make = wrap_async if inspect.iscoroutinefunction(function) else wrap
-    return make(function, begin, _settle)
+    made = make(function, begin, _settle)
+    for name in _OF_CACHES:
+        if hasattr(function, name):
+            setattr(made, name, getattr(function, name))
+    return made
 
 
 def _open(reader: Reader, name: str, given: Any) -> Call | None:
@@ -96,7 +102,7 @@ def _settle(call: Call, result: Any) -> None:
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
     """Bare or with arguments; ``more`` changes how calls are read.
 
-    A function that cannot be decorated stays as it is.
+    What is no function, or cannot be decorated, stays as it is.
     """
 
     def make(function: Any) -> Any:
@@ -107,6 +113,12 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
     def decorate(function: Any) -> Any:
         if isinstance(function, staticmethod | classmethod):
             return type(function)(decorate(function.__func__))
+        if isinstance(function, type) or not callable(function):
+            sort = "class" if isinstance(function, type) else type(function).__name__
+            logger.warning(
+                "genai_otel: decorators are for functions; a %s stays as it is, unrecorded", sort
+            )
+            return function
         made = contained(make, function)
         return function if made is None else made
 
