@@ -76,7 +76,9 @@ def _observed(function: Any, subject: _Subject, reader: Reader) -> Any:
     """``function`` with each call recorded, whatever sort of function it is."""
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        return contained(_open, reader, subject.name, (args, kwargs)) if BY_HAND.enabled else None
+        if ACTIVE.recorder is None or not BY_HAND.enabled:
+            return None
+        return contained(_open, reader, subject.name, (args, kwargs))
 
     if inspect.isasyncgenfunction(function):
         return wrap_async_generator(function, begin)
