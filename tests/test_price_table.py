@@ -281,8 +281,8 @@ def test_rules_are_read_or_name_nothing(
 
 
 def test_rules_within_rules() -> None:
-    either = ("or", (("equals", "a-1"), ("starts", "b-1")))
-    but_not = ("and", (either, ("regex", re.compile("^(?!.*-tts)"))))
+    either = ("or_", (("equals", "a-1"), ("starts_with", "b-1")))
+    but_not = ("and_", (either, ("regex", re.compile("^(?!.*-tts)"))))
     found = {
         ref: names(but_not, ref, "openai") for ref in ("a-1", "b-1-latest", "b-1-x", "a-1-tts")
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Clause: TypeAlias = tuple[str, Any]
-"""A kind of rule and its text in small letters, its pattern, or the rules that it is made of."""
+"""Its field in the library, and a text in small letters, a pattern, or the rules it is made of."""
 
 _VERSION = re.compile(
     r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|\d\d-\d\d|\d\d-20\d\d|\d{3,4}|latest|preview|default|v\d))*"
@@ -60,11 +60,11 @@ def _holds(clause: Clause, ref: str) -> bool:
 
 
 _HOLDING: Mapping[str, Callable[[Any, str], bool]] = {
-    "or": lambda clauses, ref: any(_holds(each, ref) for each in clauses),
-    "and": lambda clauses, ref: all(_holds(each, ref) for each in clauses),
+    "or_": lambda clauses, ref: any(_holds(each, ref) for each in clauses),
+    "and_": lambda clauses, ref: all(_holds(each, ref) for each in clauses),
     "equals": lambda text, ref: ref == text,
-    "starts": lambda text, ref: ref.startswith(text),
-    "ends": lambda text, ref: ref.endswith(text),
+    "starts_with": lambda text, ref: ref.startswith(text),
+    "ends_with": lambda text, ref: ref.endswith(text),
     "contains": lambda text, ref: text in ref,
     "regex": lambda pattern, ref: pattern.search(ref) is not None,
 }
@@ -94,11 +94,11 @@ def _version_start(rule: str) -> int:
 
 
 _NAMING: Mapping[str, Callable[[Any, str, str], bool]] = {
-    "or": _any,
-    "and": _all,
+    "or_": _any,
+    "and_": _all,
     "equals": lambda text, ref, _: ref == text,
-    "starts": lambda text, ref, _: _begins(text, ref),
-    "ends": _within,
+    "starts_with": lambda text, ref, _: _begins(text, ref),
+    "ends_with": _within,
     "contains": _within,
     "regex": _pattern,
 }

@@ -1,10 +1,11 @@
 """The table of genai-prices, read without the library: see ``read``.
 
-Its module of data is executed, see ``tablemodule``, with readers of ours under the names of the
-library's classes. They keep what prices a call, and that in tuples: 1 MB of 7.
+Its module of data is executed, see ``tablemodule``, where most of the library's classes are
+``dict``: they make what they are called with. Models and providers are read from that at once, and
+of what they say is kept what prices a call, in tuples: 1 MB of 7.
 
-What a later release says in words that are not known here is ``UNREAD``, and so is what it is a
-part of: such a rule names nothing, and such a model has no price, but never a wrong one.
+A later release may say things that are not known here, by a new class or a new field. Such a rule
+names nothing, and such a model has no price, but never a wrong one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from .tablemodule import executed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .matching import Clause
 
@@ -79,7 +80,8 @@ class Provider(NamedTuple):
     rules: tuple[tuple[Clause, Model], ...]
 
 
-UNREAD: Any = type("Unread", (), {"__slots__": ()})()
+_UNKNOWN = object()
+_MISREAD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, re.error)
 
 
 def read() -> dict[str, Provider]:
@@ -87,124 +89,32 @@ def read() -> dict[str, Provider]:
 
     A ``ValueError`` if nothing in it is known here.
     """
-    found = executed(_Readers().by_name(), _unread).get("providers", ())
+    found = executed(_Readers().by_name(), lambda *_, **__: _UNKNOWN).get("providers", ())
     providers = {each.id: each for each in found if type(each) is Provider}
     if not any(each.models for each in providers.values()):
         raise ValueError("the shape of its table is not known; a newer genai-otel may read it")
     return providers
 
 
-def _unread(*_: Any, **__: Any) -> Any:
-    return UNREAD
-
-
-def _careful(reader: Callable[..., Any]) -> Callable[..., Any]:
-    """A reader of what decides a price: a field that is not known here may make it another."""
-
-    def careful(*args: Any, **fields: Any) -> Any:
-        try:
-            return reader(*args, **fields)
-        except (ArithmeticError, AttributeError, TypeError, ValueError, re.error):
-            return UNREAD
-
-    return careful
-
-
-def _whole(parts: Iterable[Any]) -> Any:
-    """A tuple of them; one that is unread makes it so."""
-    whole = tuple(parts)
-    if UNREAD in whole:
-        raise ValueError
-    return whole
-
-
-@_careful
-def _number(text: Any) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise ValueError
-    return value
-
-
-@_careful
-def _tier(start: int, price: float) -> Any:
-    if type(start) is not int:
-        raise TypeError
-    return _whole((start, price))
-
-
-@_careful
-def _tiered(base: float, tiers: Iterable[Any]) -> Any:
-    return _whole((base, tuple(sorted(_whole(tiers), key=itemgetter(0), reverse=True))))
-
-
-@_careful
-def _conditional(constraint: When = None, *, prices: Prices) -> Any:
-    return _whole((constraint, prices))
-
-
-@_careful
-def _variant(when: dict[str, str], prices: Prices, constraint: When = None) -> Variant:
-    if not when:
-        raise ValueError
-    return Variant(*_whole((tuple(when.items()), constraint, prices)))
-
-
-@_careful
-def _from(start_date: dt.date) -> When:
-    return (dt.datetime.combine(start_date, dt.time(), dt.UTC).timestamp(),)
-
-
-@_careful
-def _daily(start_time: dt.time, end_time: dt.time) -> When:
-    return _second(start_time), _second(end_time)
-
-
-def _second(clock: dt.time) -> float:
-    """Of the day in UTC, which a time without a zone is in."""
-    moment = dt.datetime.combine(dt.date(1970, 1, 1), clock)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() % 86400
-
-
-@_careful
-def _any_of(or_: Iterable[Any]) -> Clause:
-    return "or", tuple(clause for clause in or_ if clause is not UNREAD)
-
-
-@_careful
-def _all_of(and_: Iterable[Any]) -> Clause:
-    return "and", _whole(and_)
-
-
-_SIMPLE: dict[str, Callable[..., Any]] = {
-    "ConditionalPrice": _conditional,
-    "PriceVariant": _variant,
-    "StartDateConstraint": _from,
-    "TimeOfDateConstraint": _daily,
-    "TieredPrices": _tiered,
-    "Tier": _tier,
-    "ClauseOr": _any_of,
-    "ClauseAnd": _all_of,
-    "ClauseStartsWith": _careful(lambda starts_with: ("starts", starts_with.lower())),
-    "ClauseEndsWith": _careful(lambda ends_with: ("ends", ends_with.lower())),
-    "ClauseContains": _careful(lambda contains: ("contains", contains.lower())),
-    "ClauseRegex": _careful(lambda regex: ("regex", re.compile(regex))),
-}
-"""Readers of the library's classes, by their parameters' names."""
+_AS_SAID = (
+    *("ModelPrice", "ConditionalPrice", "PriceVariant", "TieredPrices", "Tier"),
+    *("StartDateConstraint", "TimeOfDateConstraint", "ClauseOr", "ClauseAnd", "ClauseEquals"),
+    *("ClauseStartsWith", "ClauseEndsWith", "ClauseContains", "ClauseRegex"),
+    *("UsageExtractor", "UsageExtractorMapping", "ArrayMatch"),
+)
+"""The library's classes of which the fields are all that is wanted."""
 
 
 class _Readers:
-    """With those that keep equal values once, as most of the table is said many times."""
+    """Reads models and providers; equal values are kept once, as most are said many times."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
 
     def by_name(self) -> dict[str, Callable[..., Any]]:
         return {
-            **_SIMPLE,
-            "Decimal": cache(_number),  # of 8,000 prices 600 are different
-            "ClauseEquals": _careful(self._equals),
-            "ModelPrice": _careful(self._prices),
+            **dict.fromkeys(_AS_SAID, dict),
+            "Decimal": cache(_decimal),  # of 8,000 prices 600 are different
             "ModelInfo": self._model,
             "Provider": self._provider,
         }
@@ -212,33 +122,42 @@ class _Readers:
     def _one(self, value: Any) -> Any:
         return self._known.setdefault(value, value)
 
-    def _equals(self, equals: str) -> Clause:
-        return "equals", self._one(equals.lower())
-
-    def _prices(self, **prices: Any) -> Any:
-        kept = [each for each in prices.items() if each[0] in _KEPT and each[1] is not None]
-        return self._one(tuple([self._priced(*each) for each in kept]))
-
-    def _priced(self, key: str, price: Any) -> Any:
-        stepped = type(price) is tuple and key in _BY_TOKENS
-        return self._one(_whole((key, price if stepped else _number(price))))
-
     def _model(
         self,
         id: str,  # noqa: A002 - the library's name
         match: Any,
-        prices: Any = (),
+        prices: Any = None,
         price_variants: Any = None,
         **_: Any,
-    ) -> tuple[Any, Model]:
-        if not isinstance(prices, list):  # the same at all times
-            prices = () if prices is UNREAD else [(None, prices)]
-        return match, Model(self._one(id), self._rows(prices), self._rows(price_variants or ()))
+    ) -> tuple[Clause | None, Model]:
+        rows = prices if isinstance(prices, list) else [{"prices": prices}]
+        variants = self._all(self._variant, price_variants or ())
+        return _clause(match), Model(self._one(id), self._all(self._row, rows), variants)
 
-    def _rows(self, rows: Iterable[Any]) -> tuple[Any, ...]:
-        """None of them, if one is unread: it may be the one that holds."""
-        found = tuple(rows)
-        return () if UNREAD in found else self._one(found)
+    def _all(self, reader: Callable[..., Any], said: Iterable[Any]) -> Any:
+        """None of them, if one is not as it is known: it may be the one that holds."""
+        try:
+            return self._one(tuple([reader(**each) for each in said]))
+        except _MISREAD:
+            return ()
+
+    def _row(self, *, prices: Any, constraint: Any = None) -> Any:
+        return self._one((_when(constraint), self._prices(prices)))
+
+    def _variant(self, *, when: Any, prices: Any, constraint: Any = None) -> Variant:
+        if not when:
+            raise ValueError
+        return Variant(tuple(when.items()), _when(constraint), self._prices(prices))
+
+    def _prices(self, said: Mapping[str, Any]) -> Any:
+        prices = tuple(
+            [
+                (key, price if type(price) is float else _price(key, price))
+                for key, price in said.items()
+                if price is not None and key in _KEPT
+            ]
+        )
+        return self._known.get(prices) or self._one(tuple(map(self._one, prices)))
 
     def _provider(
         self,
@@ -249,21 +168,98 @@ class _Readers:
         **_: Any,
     ) -> Provider:
         """Of two models with the same full name the first wins, as in the library."""
-        read = [each for each in models if each is not UNREAD]
+        read = [each for each in models if each is not _UNKNOWN]
         exact: dict[str, Model] = {}
         rules: list[tuple[Clause, Model]] = []
         for match, model in read:
-            for clause in _clauses(match):
+            for clause in _alternatives(match):
                 if clause[0] == "equals":
-                    exact.setdefault(clause[1], model)
+                    exact.setdefault(self._one(clause[1]), model)
                 else:
                     rules.append((clause, model))
         names = tuple(fallback_model_providers or ())
-        models = tuple(model for _, model in read)
+        models = tuple([model for _, model in read])
         return Provider(id, re.compile(api_pattern), names, models, exact, tuple(rules))
 
 
-def _clauses(match: Any) -> Any:
-    if match is UNREAD:
+def _decimal(text: Any) -> Any:
+    try:
+        return _amount(text)
+    except _MISREAD:
+        return _UNKNOWN
+
+
+def _amount(said: Any) -> float:
+    value = float(said)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+def _price(key: str, said: Any) -> Price:
+    return _stepped(**said) if type(said) is dict and key in _BY_TOKENS else _amount(said)
+
+
+def _stepped(*, base: Any, tiers: Iterable[Any]) -> Price:
+    steps = [_step(**each) for each in tiers]
+    return _amount(base), tuple(sorted(steps, key=itemgetter(0), reverse=True))
+
+
+def _step(*, start: int, price: Any) -> tuple[int, float]:
+    if type(start) is not int:
+        raise TypeError
+    return start, _amount(price)
+
+
+def _when(said: Any) -> When:
+    if said is None:
+        return None
+    return _from(**said) if "start_date" in said else _daily(**said)
+
+
+def _from(*, start_date: dt.date) -> When:
+    return (dt.datetime.combine(start_date, dt.time(), dt.UTC).timestamp(),)
+
+
+def _daily(*, start_time: dt.time, end_time: dt.time) -> When:
+    return _second(start_time), _second(end_time)
+
+
+def _second(clock: dt.time) -> float:
+    """Of the day in UTC, which a time without a zone is in."""
+    moment = dt.datetime.combine(dt.date(1970, 1, 1), clock)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() % 86400
+
+
+def _clause(said: Any) -> Clause | None:
+    """``None`` for a rule that is not known."""
+    try:
+        ((kind, value),) = said.items()
+        return kind, _CLAUSES[kind](value)
+    except _MISREAD:
+        return None
+
+
+def _any_of(said: Iterable[Any]) -> tuple[Clause, ...]:
+    return tuple([clause for clause in map(_clause, said) if clause is not None])
+
+
+def _all_of(said: Sequence[Any]) -> tuple[Clause, ...]:
+    known = _any_of(said)
+    if len(known) < len(said):
+        raise ValueError
+    return known
+
+
+_CLAUSES: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("equals", "starts_with", "ends_with", "contains"), str.lower),
+    "regex": re.compile,
+    "or_": _any_of,
+    "and_": _all_of,
+}
+
+
+def _alternatives(match: Clause | None) -> Any:
+    if match is None:
         return ()
-    return match[1] if match[0] == "or" else (match,)
+    return match[1] if match[0] == "or_" else (match,)
