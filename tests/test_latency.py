@@ -10,6 +10,7 @@ import pytest
 
 import genai_otel
 from genai_otel.adapters import _openai_wire as wire
+from genai_otel.adapters._openai_chunks import ChatChunks
 from genai_otel.engine import observe, streams
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.families import stainless
@@ -66,7 +67,7 @@ def call_at(clock: Clock) -> Call:
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
     op.timing.started = clock.now
-    reader = Reader(Kind.CHAT, wire.ask, wire.answer_chat, stream=wire.ChatChunks)
+    reader = Reader(Kind.CHAT, wire.ask, wire.answer_chat, stream=ChatChunks)
     call = Call(op, reader, Active(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     return call

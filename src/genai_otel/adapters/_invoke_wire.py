@@ -16,6 +16,7 @@ from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 from . import _anthropic_wire as anthropic
 from . import _converse_wire as converse
 from . import _openai_wire as openai
+from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,7 +251,7 @@ def _fold_of(found: Json) -> Any:
     if any(key.startswith(("message", "content")) and key != "message" for key in found):
         return converse.Events
     if not {"delta", "finish_reason"}.isdisjoint(first(found, "choices")):
-        return openai.ChatChunks
+        return ChatChunks
     return _Texts if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
 
 

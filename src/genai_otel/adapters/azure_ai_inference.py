@@ -14,6 +14,7 @@ from genai_otel.engine.read import Json, address, fields, integer
 from genai_otel.record import Kind
 
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -52,7 +53,7 @@ def _answer(reply: Any, op: Operation) -> None:
     wire.answer_chat(_wire(reply), op)
 
 
-class _Updates(wire.ChatChunks):
+class _Updates(ChatChunks):
     """Chunks of OpenAI's, in the client's own objects."""
 
     def quick(self, _chunk: Any) -> bool | None:

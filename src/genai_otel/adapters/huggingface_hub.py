@@ -15,6 +15,7 @@ from genai_otel.engine.read import Json, address, fields, integer, mapping, stri
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _transcript(reply: Any, op: Operation) -> None:
 
 
 _reader = partial(Reader, model=wire.model)
-_CHAT = _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, wire.ChatChunks)
+_CHAT = _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, ChatChunks)
 _GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens)
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
 _IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)

@@ -17,6 +17,7 @@ from genai_otel.record import Kind, text
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 from .cohere import question, ranks
 from .openai import ROUTES
 
@@ -87,7 +88,7 @@ def _answer(reply: Any, op: Operation) -> None:
     _who(reply, op)
 
 
-class _Chunks(wire.ChatChunks):
+class _Chunks(ChatChunks):
     """OpenAI's chunks, each of which knows the provider."""
 
     def add(self, chunk: Any) -> bool:

@@ -14,6 +14,7 @@ from genai_otel.engine.read import Json, fields, first, integer, mapping, string
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -49,7 +50,7 @@ def answer(reply: Any, op: Operation) -> None:
     wire.answer_chat(named(reply), op)
 
 
-class _Chunks(wire.ChatChunks):
+class _Chunks(ChatChunks):
     def add(self, chunk: Any) -> bool:
         return super().add(named(chunk))
 

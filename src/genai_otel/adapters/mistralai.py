@@ -18,6 +18,7 @@ from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_wire as wire
 from ._mistral_more import OCR, RESPONSE, conversation
+from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
     from genai_otel.engine.adapter import Patch
@@ -43,7 +44,7 @@ def _answer(reply: Any, op: Operation) -> None:
     read_usage(mapping(fields(reply), "usage"), op.usage, MISTRAL)
 
 
-class _Events(wire.ChatChunks):
+class _Events(ChatChunks):
     """The chunks lie in events; what is thought and what is said may come as a list of pieces."""
 
     def quick(self, _event: Any) -> bool | None:

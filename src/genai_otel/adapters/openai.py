@@ -16,6 +16,7 @@ from genai_otel.record import Kind, Pieces, media, text
 from . import _openai_realtime
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks, only_usage
 from ._openai_usage import count
 
 if TYPE_CHECKING:
@@ -199,8 +200,8 @@ ROUTES = {
         wire.ask_chat,
         wire.answer_chat,
         wire.chat_content,
-        wire.ChatChunks,
-        extra=wire.only_usage,
+        ChatChunks,
+        extra=only_usage,
     ),
     "/responses": _reader(
         Kind.CHAT,
@@ -214,8 +215,8 @@ ROUTES = {
         wire.ask,
         wire.answer_chat,
         _completion_content,
-        wire.ChatChunks,
-        extra=wire.only_usage,
+        ChatChunks,
+        extra=only_usage,
     ),
     "/embeddings": _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
     "/images/generations": _reader(

@@ -16,6 +16,7 @@ from genai_otel.record import Kind, text
 from genai_otel.record.usage import WATSONX, read_usage
 
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _named(reply: Any) -> Json:
     return {**found, "model": found.get("model_id") or found.get("model")}
 
 
-class _ChatChunks(wire.ChatChunks):
+class _ChatChunks(ChatChunks):
     def quick(self, _chunk: Any) -> bool | None:
         """Dicts, which are not of the client's common form."""
         return None

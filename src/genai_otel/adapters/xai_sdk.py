@@ -17,6 +17,7 @@ from genai_otel.engine.read import Json, integer, mapping, mappings, parsed, pro
 from genai_otel.record import Kind, media, text
 
 from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -128,7 +129,7 @@ def _head(reply: Json) -> Json:
     return head
 
 
-class _Chunks(wire.ChatChunks):
+class _Chunks(ChatChunks):
     """Pairs of the response so far and a piece of it, or of as many as were asked for."""
 
     def quick(self, _pair: Any) -> bool | None:
