@@ -6,12 +6,15 @@ import hashlib
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genai_otel import ContentPolicy
 from genai_otel import _names as names
 from genai_otel.privacy import Gate, fit, shorten
+from genai_otel.privacy.masking import MARGIN
+from genai_otel.privacy.scan import Scanner
 from genai_otel.privacy.truncation import fitted, shorten_text, size
 
 LONG = "abcdefghij" * 1_000
@@ -86,6 +89,13 @@ def test_texts_of_other_scripts() -> None:
     assert cut.startswith("日本語")
     assert "3,000 characters in all" in cut
     assert size(shorten([message("日本語" * 1_000)], 500)) <= 500
+
+
+@pytest.mark.parametrize("text", ["日本語", "текст ", "😀", "a\n", '"', "a"])
+@pytest.mark.parametrize("limit", [2_000, 20_000])
+def test_as_much_is_kept_of_every_script_as_fits(text: str, limit: int) -> None:
+    said = [message("Be brief.", "system"), message(text * limit), message(text)]
+    assert limit - 400 < size(shorten(said, limit)) <= limit
 
 
 def test_attributes_of_a_span() -> None:
@@ -189,3 +199,59 @@ def test_any_attributes_fit(found: dict[str, Any]) -> None:
     cut = fit(found, attribute=500, span=2_000)
     assert set(cut) == set(found)
     assert all(fitted(value, 500) == value for value in cut.values())
+
+
+# ------------------------------------------------------------------------------- texts without end
+
+SECRET = "sk-proj-abcDEF1234567890abcdef"
+
+
+def kept(text: str, most: int = 1_000) -> str:
+    gate = Gate(ContentPolicy(max_chars=most))
+    return str(gate.attributes({names.GEN_AI_INPUT_MESSAGES: json.dumps([message(text)])}))
+
+
+@pytest.mark.parametrize("before", [MARGIN - 40, MARGIN - 5, MARGIN, MARGIN + 570, MARGIN + 590])
+def test_of_a_text_without_end_both_ends_are_looked_at(before: int) -> None:
+    """Wherever the secret is, across the place of the cut, too, no half of it stays."""
+    for text in ("x " * (before // 2) + SECRET + " y" * 200_000,
+                 "x " * 200_000 + SECRET + " y" * (before // 2)):  # fmt: skip
+        told = kept(text)
+        assert "abcDEF" not in told
+        assert "cdef" not in told
+        assert f"{len(text):,} characters in all" in told
+        assert len(told) <= 1_100
+
+
+def test_a_word_without_end_is_no_text() -> None:
+    """A key of a megabyte has no end in sight: nothing of it is told."""
+    token = "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0" * 40_000
+    told = kept(f"my key is {token}")
+    assert "eyJ" not in told
+    assert "my key is" in kept(f"my key is {'a b ' * 200_000} {token}")
+
+
+def test_texts_of_many_scripts_without_end() -> None:
+    told = kept("汉字没有空格" * 60_000)
+    assert told.count("汉字") > 30
+
+
+def test_a_text_without_end_takes_steps_in_proportion_to_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+    found = Scanner.findings
+
+    def counting(scanner: Scanner, text: str) -> Any:
+        nonlocal looked
+        looked += len(text)
+        return found(scanner, text)
+
+    monkeypatch.setattr(Scanner, "findings", counting)
+    text = "mail jane@example.com or 555 123 4567; " * 100
+    kept(text)
+    once, looked = looked / len(text), 0
+    told = json.dumps([message(text * 1_000)])
+    kept(text * 1_000)
+    # Only asked whether there is anything, all of it; that ends with the first that is found.
+    assert looked - len(told) < 6 * (2 * MARGIN + 1_000) * once

@@ -17,7 +17,7 @@ from genai_otel import _names as names
 from . import classes
 from .classes import FULL, NONE, REDACTED, WITHHELD
 from .hooks import Hooks, failed
-from .masking import Masker, Unmasked, digest
+from .masking import MARGIN, Masker, Unmasked, digest
 from .policy import CLASSES
 from .truncation import fitted, shorten, to_json
 from .walk import SEAM, TALK, Walk
@@ -268,7 +268,12 @@ class Gate:
         return to_json(shorten(judged, self.policy.max_chars))
 
     def _masked(self, text: str, mode: str) -> str:
-        return self._masker.masked(text) if mode == REDACTED else text
+        if mode != REDACTED:
+            return text
+        most = self.policy.max_chars
+        if len(text) > 2 * (most + MARGIN):
+            return self._masker.masked_ends(text, most)
+        return self._masker.masked(text)
 
     def _leaf(self, text: str, mode: str, until: float) -> str:
         return self._hooks[mode].masked(self._masked(text, mode), until)
@@ -296,6 +301,7 @@ class Gate:
 
     def goes_over(self, texts: list[str]) -> bool:
         """Whether something is found that begins in one of the texts and ends in another."""
+        texts = [each if len(each) <= 2 * MARGIN else _ends(each) for each in texts]
         seams = list(accumulate(map(len, texts)))[:-1]
         if not seams:
             return False
@@ -311,6 +317,10 @@ class Gate:
         if "sha256" in part:
             return {key: value for key, value in part.items() if key != "uri"}
         return part
+
+
+def _ends(text: str) -> str:
+    return text[:MARGIN] + text[-MARGIN:]
 
 
 def _elsewhere(policy: ContentPolicy) -> Iterable[str]:

@@ -7,6 +7,8 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from .truncation import left_out
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,6 +20,11 @@ DEFAULT = GROUPS[:-1]
 """National ids are mere digits in most countries, and so much else is too."""
 _PASSES = 4
 _start = itemgetter(0)
+MARGIN = 65_536
+"""Characters; the longest key in the form of PEM has a fifth of it."""
+_HEAD = 0.6
+_IN_WORDS = "".join(map(chr, range(33, 127)))
+"""Of which a secret may be made that is one word."""
 _HASH = 10
 
 
@@ -95,6 +102,19 @@ class Masker:
             text = self._replaced(text, found)
         return "[redaction failed: Unstable]" if self.suspects(text) else text
 
+    def masked_ends(self, text: str, most: int) -> str:
+        """Head and tail of a text of which ``most`` characters will be kept at most, masked.
+
+        A text without end must not hold its caller up. Where it is cut there may be half of a
+        secret, which nobody can tell: a word that is cut is left out whole, however long it is, and
+        so is more than what is told in several words takes.
+        """
+        head, tail = int(most * _HEAD), most - int(most * _HEAD)
+        first = text[: head + MARGIN].rstrip(_IN_WORDS)
+        last = text[len(text) - tail - MARGIN :].lstrip(_IN_WORDS)
+        between = left_out(len(text))
+        return f"{self.masked(first)[:-MARGIN]}{between}{self.masked(last)[MARGIN:]}"
+
     def _replaced(self, text: str, found: list[Finding]) -> str:
         pieces: list[str] = []
         at = 0
@@ -135,6 +155,9 @@ class Unmasked:
 
     def masks(self, _text: str) -> list[Mask]:
         return []
+
+    def masked_ends(self, text: str, _most: int) -> str:
+        return text
 
     def masked(self, text: str) -> str:
         return text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ _LEAST = 16
 """Characters of a text that are kept at least, while any are."""
 _SHORT = 256
 """Bytes of an attribute that are left alone."""
+
+
+def left_out(length: int) -> str:
+    """What stands for the middle of a text of which nobody has looked at all."""
+    return f" [... {length:,} characters in all ...] "
 
 
 def size(value: Any) -> int:
@@ -52,10 +58,12 @@ def shorten(value: Any, limit: int) -> Any:
     length = size(value)
     if length <= limit:
         return value
-    texts = sorted((len(text) for text in _texts(value)), reverse=True)
+    found = [*_texts(value)]
+    texts = sorted(map(len, found), reverse=True)
+    dense = size("".join(found)) / max(sum(texts), 1)  # bytes of a character, by script and escapes
     spare = limit
     for _ in range(_ROUNDS):
-        cut = _level(texts, length - spare)
+        cut = _level(texts, ceil((length - spare) / max(dense, 1.0)))
         shorter = _cut(value, cut)
         now = size(shorter)
         if now <= limit:
@@ -207,7 +215,7 @@ def _shortened(text: str, keep: int) -> str:
     return f"{text[:head]}{told}{text[len(text) - (keep - head) :]}"
 
 
-_MARK = re.compile(r" \[\.\.\. [\d,]+ characters in all, sha256 [0-9a-f]{16} \.\.\.\] ")
+_MARK = re.compile(r" \[\.\.\. [\d,]+ characters in all(, sha256 [0-9a-f]{16})? \.\.\.\] ")
 
 
 def _told(text: str) -> str:
