@@ -48,7 +48,7 @@ CONTAINING = {
     "genai_otel.engine.observe.Call.finish",
     "genai_otel.engine.observe.Call.leave",
     "genai_otel.engine.observe.Call.returned",
-    "genai_otel.engine.observe.OpenStreams._on_gc",
+    "genai_otel.engine.open_streams.OpenStreams._on_gc",
     "genai_otel.engine.safety.Guard.run",
     "genai_otel.engine.safety.contained",
     "genai_otel.record.operation.Operation.__init__",

@@ -16,7 +16,7 @@ from genai_otel.engine import imports
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.imports import Installation
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import string
 from genai_otel.record import Kind
 from genai_otel.recorder.recorder import ACTIVE

@@ -14,7 +14,8 @@ from genai_otel.adapters._openai_chunks import ChatChunks
 from genai_otel.engine import observe, streams
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.families import stainless
-from genai_otel.engine.observe import OPEN, Call
+from genai_otel.engine.observe import Call
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import Guard
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder.ownership import absorb

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, _choices, _providers
 from ._libraries import Libraries
-from .engine.observe import OPEN
+from .engine.open_streams import OPEN
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, preset
 from .record import KEEPER

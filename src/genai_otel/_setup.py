@@ -14,7 +14,7 @@ from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
 from .engine import imports, published
-from .engine.observe import OPEN
+from .engine.open_streams import OPEN
 from .engine.safety import BY_HAND, FAULTS
 from .enrich import background
 from .recorder import ACTIVE

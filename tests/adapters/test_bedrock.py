@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel import _names as names
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

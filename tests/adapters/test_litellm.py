@@ -11,7 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import _names as names
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from tests.adapters.kin import facts
 
 if TYPE_CHECKING:

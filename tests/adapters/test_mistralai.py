@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel import _names as names
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from tests.adapters.kin import facts
 from tests.provider.mistral_wire import DIMENSIONS
 

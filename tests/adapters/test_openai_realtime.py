@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import _names as names
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import FAULTS
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.visits import Visit, closed, now

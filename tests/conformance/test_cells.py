@@ -8,7 +8,7 @@ import pytest
 
 import genai_otel
 from genai_otel import _names as names
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import FAULTS
 from tests.conformance.facts import expected, found, truth_of
 from tests.conformance.libraries import LIBRARIES

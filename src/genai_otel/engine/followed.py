@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from .adapter import Patch
-from .observe import OPEN
+from .open_streams import OPEN
 from .safety import contained
 from .streams import watched, watched_async
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections import deque
-from functools import partial
-from itertools import count
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import ref
 
 from .adapter import Accumulator
 from .safety import contained
@@ -24,13 +19,6 @@ if TYPE_CHECKING:
     from .safety import Guard
 
 WAITS_KEPT = 4_096
-MAX_OPEN_STREAMS = 10_000
-"""Streams watched at once; beyond that the oldest is ended as left early."""
-IDLE = 3_600.0
-"""Seconds without a sign of life, after which nobody believes that there will be another."""
-LOOK_EVERY = 60.0
-AT_ONCE = 16
-"""So many are ended by somebody who has come for something else."""
 
 
 class Frame(Protocol):
@@ -266,14 +254,13 @@ class Call:
             return False
         return bool(getattr(watcher, "gi_running", False) or getattr(watcher, "ag_running", False))
 
-    def idle(self, now: float) -> bool:
-        """Whether nobody has read from it for long; who waits for a chunk does read."""
+    def idle(self, now: float) -> float:
+        """Seconds for which nobody was seen to read from it; who waits for a chunk does read."""
         before = self.told
         self.told = self.op.timing.arrived, self.pulse and self.pulse()
-        if self.told == before and not self.reading():
-            return now - self.stirred >= IDLE
-        self.stir(now)
-        return False
+        if self.told != before or self.reading():
+            self.stir(now)
+        return now - self.stirred
 
     def stir(self, now: float) -> None:
         """The host is seen to do something with it, and so with what is around it."""
@@ -362,130 +349,3 @@ class _Nothing(Accumulator):
         return False
 
     def close(self) -> None: ...
-
-
-class OpenStreams:
-    """The streams whose end has not come. Being taken out of here is what ends one: once.
-
-    A key stands for a call wherever the call must not be kept alive; it is never used again.
-    """
-
-    def __init__(self) -> None:
-        self._calls: dict[int, Call] = {}
-        self._keys = count()
-        self._left: deque[Callable[[], Any]] = deque()
-        self._collecting = False
-        self._looked = 0.0
-        self.by_source: dict[int, Call] = {}
-        """Open calls by the ``id`` of what their chunks come from."""
-
-    def add(self, call: Call, source: Any) -> None:
-        """Begins to watch ``call``, whose chunks come from ``source``."""
-        self.settle()
-        self.attend()
-        now = perf_counter()
-        if now - self._looked >= 2 * LOOK_EVERY:  # nobody else does
-            self.expire(now, AT_ONCE)
-        call.stir(now)
-        call.key = next(self._keys)
-        call.source = source  # kept, so that its id stays its own
-        self._calls[call.key] = self.by_source[id(source)] = call
-        if len(self._calls) > MAX_OPEN_STREAMS:
-            self.end(next(iter(self._calls)), completed=False)
-
-    def attend(self) -> None:
-        """From now on it is known when the collector runs."""
-        if self._on_gc not in gc.callbacks:
-            gc.callbacks.append(self._on_gc)
-
-    def get(self, key: int) -> Call | None:
-        """The open call of that key."""
-        return self._calls.get(key)
-
-    def end(
-        self, key: int, error: BaseException | None = None, *, completed: bool | None = True
-    ) -> None:
-        """Ends the call, if this is its first end."""
-        call = self._calls.pop(key, None)
-        if call is None:
-            return
-        self._let_go(call)
-        call.finish(error, completed=completed)
-
-    def expire(self, now: float, most: float = inf) -> None:
-        """Ends the streams that nobody has read from for long, ``most`` of them."""
-        for key in list(self._calls):
-            call = self._calls.get(key)
-            if call is None or not contained(call.idle, now):
-                continue
-            if most <= 0:
-                return
-            most -= 1
-            if self._calls.pop(key, None) is not None:
-                self._let_go(call)
-                call.expire()
-        self._looked = now
-
-    def leave(self, key: int) -> None:
-        """Ends a call whose stream was dropped."""
-        if self.later(partial(self.end, key, completed=False)):
-            call = self._calls.get(key)
-            if call is not None:
-                self._let_go(call)
-        else:
-            self.end(key, completed=False)
-
-    def later(self, end: Callable[[], Any]) -> bool:
-        """Whether the collector is running; then ``end`` is called later.
-
-        It may run in the middle of anything, with locks of the SDK's held by this very thread; an
-        end waits for the next call, flush or shutdown.
-        """
-        if self._collecting:
-            self._left.append(end)
-        return self._collecting
-
-    def _let_go(self, call: Call) -> None:
-        """Keeps nothing of the host's alive."""
-        self.by_source.pop(id(call.source), None)
-        if call.release is not None:
-            contained(call.release)
-        call.source = call.release = call.holder = call.pulse = None
-
-    def hold(self, call: Call, holder: Any) -> None:
-        """Ends the call when ``holder``, what the host was given, is no more."""
-        key = call.key
-        call.holder = ref(holder, lambda _: contained(self.leave, key))
-
-    def settle(self) -> None:
-        """Ends what the garbage collector found."""
-        while self._left:
-            try:
-                end = self._left.popleft()
-            except IndexError:  # another thread was faster
-                return
-            contained(end)
-
-    def end_all(self) -> None:
-        """Ends every stream that is still open, as left early."""
-        if self._on_gc in gc.callbacks:
-            gc.callbacks.remove(self._on_gc)
-        self._collecting = False
-        self.settle()
-        for key in list(self._calls):
-            self.end(key, completed=False)
-
-    def forget(self) -> None:
-        """Drops all without ending it: in a forked child the calls belong to the parent."""
-        self._calls.clear()
-        self.by_source.clear()
-        self._left.clear()
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def _on_gc(self, phase: str, _info: dict[str, int]) -> None:
-        self._collecting = phase == "start"
-
-
-OPEN = OpenStreams()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel.record import Refusal
 
-from .observe import AT_ONCE, IDLE, LOOK_EVERY, OPEN, Observer
+from .open_streams import AT_ONCE, IDLE, LOOK_EVERY, OPEN
 from .safety import contained
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
     from .adapter import Reader
-    from .observe import Call
+    from .observe import Call, Observer
 
 MAX_OPEN = 10_000
 

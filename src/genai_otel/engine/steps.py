@@ -9,7 +9,8 @@ from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from .observe import OPEN, Unwatched
+from .observe import Unwatched
+from .open_streams import OPEN
 from .safety import contained
 from .streams import watched, watched_async
 

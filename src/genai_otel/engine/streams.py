@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from .observe import OPEN
+from .open_streams import OPEN
 from .safety import contained
 
 if TYPE_CHECKING:

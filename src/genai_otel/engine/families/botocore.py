@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch, Reader
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import Json, fields, integer, mapping
 from genai_otel.engine.streams import around, watched, watched_async
 from genai_otel.engine.wrap import wrap, wrap_async

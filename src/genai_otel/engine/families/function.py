@@ -21,7 +21,8 @@ from weakref import ref
 
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.followed import follow, followed, is_followed, register
-from genai_otel.engine.observe import OPEN, Unwatched
+from genai_otel.engine.observe import Unwatched
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.steps import generating, generating_async, manage
 from genai_otel.engine.streams import watched, watched_async
 from genai_otel.engine.wrap import awaited, wrap, wrap_async

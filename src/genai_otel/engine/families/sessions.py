@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
-from genai_otel.engine.observe import OPEN
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.steps import manage
 from genai_otel.engine.streams import around
 from genai_otel.engine.wrap import wrap, wrap_async

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
-from genai_otel.engine.observe import OPEN, Unwatched
+from genai_otel.engine.observe import Unwatched
+from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import fields, parsed
 from genai_otel.engine.streams import around, watched, watched_async
 from genai_otel.engine.wrap import wrap, wrap_async
