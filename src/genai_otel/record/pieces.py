@@ -48,5 +48,5 @@ class Pieces:
         """All that is there of it; weighs what has come, if it was found too long before."""
         if self._cut:
             self.weigh(0)
-            return f"{''.join(self._blocks)} [... {self._length:,} characters in all]"
+            return f"{''.join(self._blocks)} [... {self._length:,} characters in all ...] "
         return "".join((*self._blocks, *self._new))
