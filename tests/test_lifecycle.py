@@ -374,6 +374,8 @@ def test_status_tells_everything(client: openai.OpenAI, tmp_path: Path) -> None:
     assert status.faults == {}
     (library,) = [each for each in status.libraries if each.name == "openai"]
     assert (library.state, library.version, library.note) == ("active", openai.__version__, "")
+    assert library.calls == 2
+    assert {each.calls for each in status.libraries if each.name != "openai"} == {0}
     (destination,) = status.destinations
     assert (destination.name, destination.where) == ("local", str(tmp_path / "store"))
     assert (destination.content, destination.written, destination.dropped) == ("redacted", 1, {})

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """One library: ``state`` is active, waiting (not imported yet), skipped, broken or excluded."""
+    """One library: ``state`` is active, waiting (not imported yet), skipped, broken or excluded.
+
+    ``calls`` were seen since ``instrument()``, recorded or not; frameworks' runs count, too.
+    """
 
     name: str
     distribution: str
     version: str | None
     state: str
     note: str
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,12 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
     if installation is None:
         return LibraryStatus(entry.name, entry.distribution, None, "excluded", "")
     return LibraryStatus(
-        entry.name, entry.distribution, installation.version, installation.state, installation.note
+        entry.name,
+        entry.distribution,
+        installation.version,
+        installation.state,
+        installation.note,
+        installation.calls,
     )
 
 
@@ -73,7 +82,12 @@ def published_status(installation: Published) -> LibraryStatus:
     adapter = installation.adapter
     note = installation.note or f"adapter of {installation.publisher}"
     return LibraryStatus(
-        installation.name, adapter.distribution, installation.version, installation.state, note
+        installation.name,
+        adapter.distribution,
+        installation.version,
+        installation.state,
+        note,
+        installation.calls,
     )
 
 

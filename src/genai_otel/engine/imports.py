@@ -79,6 +79,11 @@ class Installation:
         self._detach: Callable[[], None] | None = None
 
     @property
+    def calls(self) -> int:
+        """How many calls were seen since it was installed."""
+        return 0 if self._observer is None else self._observer.calls
+
+    @property
     def state(self) -> str:
         """``active``, ``waiting`` for its library to be imported, ``skipped`` or ``broken``."""
         if self.guard.broken:

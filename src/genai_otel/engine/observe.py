@@ -90,7 +90,7 @@ class Recorder(Protocol):
 class Observer:
     """Opens the calls of one adapter; what stand-ins get to work with."""
 
-    __slots__ = ("guard", "recorder", "runs", "stream_usage")
+    __slots__ = ("calls", "guard", "recorder", "runs", "stream_usage")
 
     runs: Runs
     """Set for the adapter of a library: what is open of those that report by callbacks."""
@@ -99,13 +99,18 @@ class Observer:
         self, recorder: Recorder, guard: Guard, stream_usage: frozenset[str] = frozenset()
     ) -> None:
         self.recorder, self.guard = recorder, guard
+        self.calls = 0
+        """How many calls were seen, recorded or not."""
         self.stream_usage = stream_usage
         """Hosts, or ``known``, where usage of streams is asked for on the caller's behalf."""
 
     def passed(self, kind: Kind) -> Call | None:
         """A call that nobody will look at, if that is certain before anything of it is read."""
         frame = self.recorder.passed(kind)
-        return None if frame is None else Unwatched(frame, self.guard)
+        if frame is None:
+            return None
+        self.calls += 1
+        return Unwatched(frame, self.guard)
 
     def open(
         self,
@@ -121,6 +126,7 @@ class Observer:
         ``under`` and ``alone`` as in ``Recorder.start``. Raises nothing but a ``Refusal``, which is
         the host's: it has asked for it.
         """
+        self.calls += 1
         guard = self.guard
         if reader.model is not None:
             op.model = guard.run(reader.model, request)
