@@ -223,7 +223,10 @@ pid = os.fork()
 if pid == 0:
     signal.alarm(60)
     import genai_prices, pydantic
-    os._exit(0)
+    from genai_otel.enrich.pricing import PriceBook
+    book = PriceBook()
+    book.load()
+    os._exit(book.problem is not None)
 print(os.waitpid(pid, 0)[1])
 """
     told, said = program(provider, tmp_path, code)
