@@ -29,6 +29,12 @@ settings.load_profile("suite")
 
 
 def pytest_collection_finish() -> None:
-    """What all these imports made stays to the end: the collector need not look at it each time."""
+    """What was imported stays to the end: tests that collect need not have it looked through.
+
+    Of itself the collector went through everything as seldom as that was much, and so it shall:
+    what one test leaves behind is not to be found, and complained of, in the middle of another.
+    """
     gc.collect()
     gc.freeze()
+    young, old, _ = gc.get_threshold()
+    gc.set_threshold(young, old, 1_000)
