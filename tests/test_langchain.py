@@ -58,10 +58,13 @@ pytestmark = [
 ]
 
 
+ONCE = {"Connection": "close"}
+"""LangChain shares its clients, whose connections would outlive a test and its event loop."""
+
+
 @pytest.fixture
 def chat(provider: Provider) -> Callable[..., ChatOpenAI]:
-    # LangChain shares its clients, whose connections would outlive the event loop of a test.
-    fixed = {"api_key": "sk", "max_retries": 0, "default_headers": {"Connection": "close"}}
+    fixed = {"api_key": "sk", "max_retries": 0, "default_headers": ONCE}
 
     def make(model: str = "ok", **options: Any) -> ChatOpenAI:
         return ChatOpenAI(model=model, base_url=provider.base_url, **{**fixed, **options})
@@ -456,7 +459,11 @@ class Shelf(BaseRetriever):
 
 def test_retrievers(provider: Provider, genai_otel_capture: Capture) -> None:
     embeddings = OpenAIEmbeddings(
-        model="ok", base_url=provider.base_url, api_key="sk", check_embedding_ctx_length=False
+        model="ok",
+        base_url=provider.base_url,
+        api_key="sk",
+        check_embedding_ctx_length=False,
+        default_headers=ONCE,
     )
     Shelf(embeddings=embeddings).invoke("Weather?")
     asyncio.run(chain(FakeListChatModel(responses=["x"])).ainvoke({"q": "Hello"}))
