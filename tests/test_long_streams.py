@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from genai_otel.adapters._openai_chunks import ChatChunks
 from genai_otel.record import Kind, Operation, Pieces
 from tests.provider import Reply, Scenario, ToolCall, Usage
 
@@ -114,6 +115,21 @@ def test_what_is_left_of_the_room_is_shared() -> None:
     op.weigh()
     assert first.whole() == "12345678"
     assert second.whole() == " [... 5 characters in all ...] "
+
+
+def test_a_call_in_many_pieces_is_one_text() -> None:
+    op = Operation(Kind.CHAT)
+    op.capture = True
+    fold = ChatChunks(op)
+    for _ in range(300):
+        called = {"index": 0, "function": {"arguments": "x"}}
+        fold.add({"choices": [{"index": 0, "delta": {"tool_calls": [called]}}]})
+    assert len(op.pieces or ()) < 5
+    op.weigh()
+    fold.close()
+    assert op.output is not None
+    (part,) = op.output[0]["parts"]
+    assert part["arguments"] == "x" * 300  # type: ignore[typeddict-item]
 
 
 def test_nothing_is_held_where_content_is_not_wanted() -> None:

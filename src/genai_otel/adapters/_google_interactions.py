@@ -147,7 +147,9 @@ class _Events(Accumulator):
             summary = mapping(delta, "content")
             return self._said.words(string(summary, "text"), "reasoning")
         if kind == "arguments_delta":
-            step = self._steps.setdefault(index, {"pieces": Pieces(self._op)})
+            step = self._steps.get(index)
+            if step is None:
+                step = self._steps[index] = {"pieces": Pieces(self._op)}
             step["pieces"].add(string(delta, "arguments") or "")
             return True
         return kind in _MEDIA and self._said.part(_part(delta))

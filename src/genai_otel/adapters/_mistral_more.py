@@ -122,7 +122,9 @@ class _Events(Accumulator):
 
     def _add_call(self, data: Json) -> bool:
         called = string(data, "tool_call_id") or ""
-        so_far = self._calls.setdefault(called, {**data, "pieces": Pieces(self._op)})
+        so_far = self._calls.get(called)
+        if so_far is None:
+            so_far = self._calls[called] = {**data, "pieces": Pieces(self._op)}
         so_far["pieces"].add(string(data, "arguments") or "")
         return True
 

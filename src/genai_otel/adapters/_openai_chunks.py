@@ -107,12 +107,12 @@ _MORE = ("reasoning_content", "reasoning", "refusal", "tool_calls", "audio")
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_content", "_op", "_plain", "_reasoning", "_refusal", "finish_reason")
+    __slots__ = ("_calls", "_op", "_plain", "_texts", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._plain = True
-        self._content, self._reasoning, self._refusal = Pieces(op), Pieces(op), Pieces(op)
+        self._texts: dict[str, Pieces] = {}
         self._calls: dict[int, Json] = {}
         self.finish_reason: str | None = None
 
@@ -120,13 +120,19 @@ class _ChoiceSoFar:
         """Takes text that comes alone; ``None`` once this stream has shown more than text."""
         if not self._plain:
             return None
-        return self._content.add
+        return self._text("content").add
+
+    def _text(self, name: str) -> Pieces:
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = Pieces(self._op)
+        return found
 
     def add(self, delta: Json) -> bool:
         """Takes one delta; whether it held anything generated."""
         content = string(delta, "content")
         if content:
-            self._content.add(content)
+            self._text("content").add(content)
         more = any(map(delta.get, _MORE)) and self._add_more(delta)
         self._plain = self._plain and not more
         return more or bool(content)
@@ -137,9 +143,9 @@ class _ChoiceSoFar:
         refusal = string(delta, "refusal")
         calls = mappings(delta, "tool_calls")
         spoken = mapping(delta, "audio")
-        self._content.add(string(spoken, "transcript") or "")
-        self._reasoning.add(thought or "")
-        self._refusal.add(refusal or "")
+        self._text("content").add(string(spoken, "transcript") or "")
+        self._text("reasoning_content").add(thought or "")
+        self._text("refusal").add(refusal or "")
         for call in calls if self._op.capture else ():
             self._add_call(call)
         return bool(thought or refusal or calls or spoken)
@@ -149,7 +155,9 @@ class _ChoiceSoFar:
         before = self._calls.get(index, _NOTHING).get("id")
         if before and string(call, "id") not in {None, "", before}:
             index = max(self._calls) + 1  # whole calls, which some servers number 0, all of them
-        so_far = self._calls.setdefault(index, {"pieces": Pieces(self._op)})
+        so_far = self._calls.get(index)
+        if so_far is None:
+            so_far = self._calls[index] = {"pieces": Pieces(self._op)}
         function = mapping(call, "function")
         so_far["id"] = string(call, "id") or so_far.get("id")
         so_far["name"] = string(function, "name") or so_far.get("name")
@@ -164,11 +172,7 @@ class _ChoiceSoFar:
             }
             for _, call in sorted(self._calls.items())
         ]
-        message = {
-            "role": "assistant",
-            "content": self._content.whole() or None,
-            "reasoning_content": self._reasoning.whole(),
-            "refusal": self._refusal.whole(),
-            "tool_calls": calls,
-        }
+        said = {name: pieces.whole() for name, pieces in self._texts.items()}
+        texts = {name: words for name, words in said.items() if words}
+        message = {"role": "assistant", **texts, "tool_calls": calls}
         return {"message": message, "finish_reason": self.finish_reason}

@@ -24,13 +24,13 @@ class Said:
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._parts: list[Part | tuple[str, Pieces]] = []
-        self._kind: str | None = None
-        self._words = Pieces(op)
+        self._kind = ""
+        self._words: Pieces | None = None
 
     def words(self, piece: str | None, kind: str = "text") -> bool:
         """Takes a piece of ``text`` or ``reasoning``; whether there was any."""
         if piece and self._op.capture:
-            if kind != self._kind:
+            if self._words is None or kind != self._kind:
                 self._kind, self._words = kind, Pieces(self._op)
                 self._parts.append((kind, self._words))
             self._words.add(piece)
@@ -39,7 +39,7 @@ class Said:
     def part(self, part: Part) -> bool:
         """Takes a whole part."""
         if self._op.capture:
-            self._kind = None
+            self._words = None
             self._parts.append(part)
         return True
 

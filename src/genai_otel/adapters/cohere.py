@@ -129,7 +129,9 @@ class _Events(Accumulator):
         return self._said.words(string(content, "text")) or words
 
     def _call(self, index: int, called: Json) -> bool:
-        call = self._calls.setdefault(index, {"pieces": Pieces(self._op)})
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = {"pieces": Pieces(self._op)}
         function = mapping(called, "function")
         call["id"] = string(called, "id") or call.get("id")
         call["name"] = string(function, "name") or call.get("name", "")

@@ -211,7 +211,9 @@ class Chunks(Accumulator):
 
     def _candidate(self, candidate: Json) -> bool:
         index = integer(candidate, "index") or 0
-        said = self._said.setdefault(index, Said(self._op))
+        said = self._said.get(index)
+        if said is None:
+            said = self._said[index] = Said(self._op)
         if string(candidate, "finishReason"):
             self._reasons[index] = {"finishReason": candidate["finishReason"]}
         added = [_add(part, said) for part in _parts(mapping(candidate, "content"))]
