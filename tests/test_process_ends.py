@@ -404,6 +404,7 @@ setup()
 def records():
     while True:
         one()
+        time.sleep(0.001)  # else they leave the end no time, on a machine that is busy besides
 for _ in range(4):
     threading.Thread(target=records, daemon=True).start()
 time.sleep(0.3)

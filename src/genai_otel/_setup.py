@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _runtime
@@ -166,7 +167,20 @@ def status() -> Status:
 
 # ------------------------------------------------------------------------------------ pieces
 
-ENDS = Ends(shutdown, flush)
+
+def _end(timeout: float) -> bool:
+    """Of the process.
+
+    What works in the background would be stopped in the middle of it: in a collection of garbage,
+    say, after which the host's finalisers are not called any more.
+    """
+    began = monotonic()
+    done = shutdown(timeout)
+    background.finish(max(0.0, began + timeout - monotonic()))
+    return done
+
+
+ENDS = Ends(_end, flush)
 
 
 def _settle(arguments: dict[str, Any]) -> Settings:

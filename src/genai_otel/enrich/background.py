@@ -34,7 +34,7 @@ def begin(name: str, work: Callable[..., object], *args: object) -> None:
 
 
 def finish(timeout: float = _BEFORE_A_FORK) -> None:
-    """Waits for what is under way; the registered hook of forks, and of tests."""
+    """Waits for what is under way: before a fork, and at the end of the process."""
     for thread in list(_RUNNING):
         # One that is just being started has not begun to import anything.
         if thread is not threading.current_thread() and thread.ident is not None:
