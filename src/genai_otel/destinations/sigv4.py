@@ -75,12 +75,12 @@ class _Keys:
 def _signed(
     keys: Any, scope: tuple[str, str], method: str, url: str, sent: tuple[Mapping[str, str], bytes]
 ) -> dict[str, str]:
-    with unforked():
+    headers, body = sent
+    kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_TOLD}
+    with unforked():  # in the middle of an import, or with a lock of OpenSSL's held, which hashes
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
-    headers, body = sent
-    kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_TOLD}
-    request = AWSRequest(method=method, url=url, headers=kept, data=body)
-    SigV4Auth(keys, *scope).add_auth(request)
+        request = AWSRequest(method=method, url=url, headers=kept, data=body)
+        SigV4Auth(keys, *scope).add_auth(request)
     return dict(request.headers.items())
