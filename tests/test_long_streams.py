@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.adapters._openai_chunks import ChatChunks
+from genai_otel.adapters._said import Said
 from genai_otel.record import Kind, Operation, Pieces
 from tests.provider import Reply, Scenario, ToolCall, Usage
 
@@ -95,8 +96,9 @@ def test_a_long_stream_is_held_in_part_and_passed_on_whole(
 
 def test_no_word_is_cut_in_two_since_half_a_secret_is_not_known_for_one() -> None:
     op = Operation(Kind.CHAT)
-    op.capture, op.room = True, 20
+    op.capture = True
     pieces = Pieces(op)
+    op.room = 20
     for piece in ("write to ", "someone@exam", "ple.com", " soon"):
         pieces.add(piece)
     op.weigh()
@@ -108,13 +110,23 @@ def test_no_word_is_cut_in_two_since_half_a_secret_is_not_known_for_one() -> Non
 
 def test_what_is_left_of_the_room_is_shared() -> None:
     op = Operation(Kind.CHAT)
-    op.capture, op.room = True, 10
+    op.capture = True
     first, second = Pieces(op), Pieces(op)
+    op.room = 10
     first.add("12345678")
     second.add("ab cd")
     op.weigh()
     assert first.whole() == "12345678"
     assert second.whole() == " [... 5 characters in all ...] "
+
+
+def test_texts_without_end_are_bounded_by_their_number_too() -> None:
+    op = Operation(Kind.CHAT)
+    op.capture, op.room = True, ROOM
+    said = Said(op)
+    for number in range(10_000):
+        assert said.words("x", ("text", "reasoning")[number % 2])
+    assert len(op.pieces or ()) == len(said.parts()) <= ROOM / 64 + 1
 
 
 def test_a_call_in_many_pieces_is_one_text() -> None:

@@ -31,6 +31,8 @@ class Said:
         """Takes a piece of ``text`` or ``reasoning``; whether there was any."""
         if piece and self._op.capture:
             if self._words is None or kind != self._kind:
+                if self._op.room <= 0:
+                    return True
                 self._kind, self._words = kind, Pieces(self._op)
                 self._parts.append((kind, self._words))
             self._words.add(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .runs import Runs
 
 
-class Accumulator:
+class Accumulator(ABC):
     """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
 
     def __init__(self, op: Operation) -> None:
@@ -26,21 +27,21 @@ class Accumulator:
         """
         return None
 
+    @abstractmethod
     def add(self, chunk: Any) -> bool:
         """Takes any chunk; whether it carried anything generated (a token)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Writes what was gathered into the Operation; the stream may have been cut."""
-        raise NotImplementedError
 
 
 class Conversation(Accumulator):
     """Folds what passes in a session into its Operation; as much as the newest turns."""
 
+    @abstractmethod
     def sent(self, event: Any) -> None:
         """Takes what the host sends; ``add`` takes what it receives."""
-        raise NotImplementedError
 
 
 class Reader(NamedTuple):

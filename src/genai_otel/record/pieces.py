@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 KEPT = 4 * 1024 * 1024
 """Characters that are held of one operation's pieces; the largest answers have a tenth of that."""
+_OWN = 64
+"""Characters that a text costs besides: a stream may open one after the other."""
 
 
 class Pieces:
@@ -29,8 +31,10 @@ class Pieces:
         self._blocks: list[str] = []
         self._length = 0
         self._cut = False
-        self.add: Callable[[str], object] = self._new.append if op.capture else bool
-        if op.capture:
+        self.add: Callable[[str], object] = bool
+        if op.capture and op.room > 0:
+            self.add = self._new.append
+            op.room -= _OWN
             op.pieces = op.pieces or []
             op.pieces.append(self)
 
@@ -40,7 +44,7 @@ class Pieces:
         self._new.clear()
         self._length += len(came)
         if came and not self._cut:
-            self._blocks.append(cut(came, room))
+            self._blocks.append(cut(came, max(0, room)))
             self._cut = len(came) > room
         return max(0, room - len(came))
 
