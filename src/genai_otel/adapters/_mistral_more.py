@@ -112,13 +112,8 @@ class _Events(Accumulator):
         if type(content) is str:
             return self._said.words(content)
         made = _made({**data, "content": [fields(content)]}) if content is not None else []
-        added = [self._add(part) for part in made]
+        added = [self._said.take(part) for part in made]
         return any(added)
-
-    def _add(self, part: Part) -> bool:
-        if part["type"] == "text" or part["type"] == "reasoning":
-            return self._said.words(part["content"], part["type"])
-        return self._said.part(part)
 
     def _add_call(self, data: Json) -> bool:
         called = string(data, "tool_call_id") or ""

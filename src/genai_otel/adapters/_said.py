@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.engine.read import string
 from genai_otel.record import Failure, Message, Pieces, reasoning, text
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genai_otel.engine.read import Json
-    from genai_otel.record import Operation, Part
+    from genai_otel.record import Operation, Part, Text
 
 _PARTS: dict[str, Callable[[str], Part]] = {"text": text, "reasoning": reasoning}
 
@@ -44,6 +44,13 @@ class Said:
             self._words = None
             self._parts.append(part)
         return True
+
+    def take(self, part: Part) -> bool:
+        """Takes a part as a message has it; a text or a thought joins the one before."""
+        kind = part["type"]
+        if kind in _PARTS:
+            return self.words(cast("Text", part)["content"], kind)
+        return self.part(part)
 
     def parts(self) -> list[Part]:
         """All of it."""

@@ -216,7 +216,7 @@ class Chunks(Accumulator):
             said = self._said[index] = Said(self._op)
         if string(candidate, "finishReason"):
             self._reasons[index] = {"finishReason": candidate["finishReason"]}
-        added = [_add(part, said) for part in _parts(mapping(candidate, "content"))]
+        added = [said.take(part) for part in _parts(mapping(candidate, "content"))]
         return any(added)
 
     def close(self) -> None:
@@ -227,12 +227,6 @@ class Chunks(Accumulator):
                 spoken(self._said[index].parts(), self._reasons.get(index, {}).get("finishReason"))
                 for index in order
             ]
-
-
-def _add(part: Part, said: Said) -> bool:
-    if part["type"] == "text" or part["type"] == "reasoning":
-        return said.words(part["content"], part["type"])
-    return said.part(part)
 
 
 # -------------------------------------------------------------------------------- embeddings

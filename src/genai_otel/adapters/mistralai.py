@@ -62,10 +62,10 @@ def _joined(choice: Json) -> Json:
     delta = mapping(choice, "delta")
     if type(delta.get("content")) is not list:
         return choice
-    parts = wire.message_parts(delta)
+    parts: list[Json] = [{**part} for part in wire.message_parts(delta)]
     said: Json = {"text": "", "reasoning": ""}
     for part in parts:
-        if part["type"] == "text" or part["type"] == "reasoning":
+        if part["type"] in said:
             said[part["type"]] += part["content"]
     told = {"content": said["text"], "reasoning_content": said["reasoning"]}
     return {**choice, "delta": {**delta, **told}}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
+from .snapshot import snapshot
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,7 +58,41 @@ class Media(TypedDict):
     id: NotRequired[str]
 
 
-Part = Text | Reasoning | ToolCall | ToolResult | Media
+class ServerToolCall(TypedDict):
+    """The provider runs a tool of its own; ``server_tool_call`` has the ``type`` and the input."""
+
+    type: Literal["server_tool_call"]
+    id: NotRequired[str | None]
+    name: str
+    server_tool_call: dict[str, Any]
+
+
+class ServerToolResult(TypedDict):
+    """The outcome of a tool that the provider ran; the object has the ``type`` and the output."""
+
+    type: Literal["server_tool_call_response"]
+    id: NotRequired[str | None]
+    server_tool_call_response: dict[str, Any]
+
+
+class GenericPart(TypedDict):
+    """A part for which the message schema has no type of its own: its wire type and its value."""
+
+    type: str
+    id: NotRequired[str]
+    value: NotRequired[Any]
+
+
+Part = (
+    Text
+    | Reasoning
+    | ToolCall
+    | ToolResult
+    | Media
+    | ServerToolCall
+    | ServerToolResult
+    | GenericPart
+)
 
 
 class Message(TypedDict):
@@ -99,6 +135,48 @@ def tool_call(call_id: str | None, name: str, arguments: Any) -> ToolCall:
 def tool_result(call_id: str | None, response: Any) -> ToolResult:
     """A tool's answer."""
     return {"type": "tool_call_response", "id": call_id, "response": response}
+
+
+def server_tool_call(call_id: str | None, name: str, call: dict[str, Any]) -> ServerToolCall:
+    """A call of a tool that the provider runs; bounded, ``type`` defaults to ``name``."""
+    value = {"type": name, **bounded(call)}
+    return {"type": "server_tool_call", "id": call_id, "name": name, "server_tool_call": value}
+
+
+def server_tool_result(call_id: str | None, kind: str, result: dict[str, Any]) -> ServerToolResult:
+    """What a tool that the provider ran returned; bounded, ``type`` defaults to ``kind``."""
+    value = {"type": kind, **bounded(result)}
+    return {"type": "server_tool_call_response", "id": call_id, "server_tool_call_response": value}
+
+
+_SCHEMA_TYPES = frozenset(
+    (
+        *("text", "reasoning", "tool_call", "tool_call_response", "blob", "file", "uri", "media"),
+        *("server_tool_call", "server_tool_call_response", "compaction"),
+    )
+)
+
+
+def generic_part(kind: str, value: Any = None, part_id: str | None = None) -> GenericPart:
+    """A part of a wire type that has no reader: its type, its id and its value, bounded.
+
+    So a type that a new release brings is recorded before anybody has written a reader for it.
+    """
+    kind = kind[:_LONGEST_TYPE] or "unknown"
+    part: GenericPart = {"type": f"provider.{kind}" if kind in _SCHEMA_TYPES else kind}
+    if part_id is not None:
+        part["id"] = part_id
+    if value is not None and value != {}:
+        part["value"] = bounded(value)
+    return part
+
+
+_LONGEST_TYPE = 128
+
+
+def bounded(value: Any) -> Any:
+    """A copy of a provider's value, no larger than a part may be; bytes by their number."""
+    return snapshot(value, depth=12, nodes=1_000, chars=65_536)
 
 
 class _Keeper:
