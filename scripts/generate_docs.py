@@ -94,11 +94,19 @@ def conformance() -> str:
     return told
 
 
+def wire_types() -> str:
+    """Declared by the tests as well."""
+    sys.path.insert(0, str(ROOT))
+    told: str = import_module("tests.wire_types").page()
+    return told
+
+
 PAGES = {
     "README.md": {"libraries": libraries},
     "docs/configuration.md": {"settings": settings},
     "docs/destinations.md": {"presets": presets},
     "docs/conformance.md": {"conformance": conformance},
+    "docs/content-types.md": {"types": wire_types},
 }
 
 
