@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime as dt
 import logging
 import multiprocessing.pool
 import random
@@ -94,6 +95,23 @@ def test_ids_of_any_type(genai_otel_capture: Capture, user: Any, told: str) -> N
     with scope(user_id=user):
         leaf()
     assert genai_otel_capture.span().attributes["user.id"] == told
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [
+        (["a", uuid.UUID(int=1)], '["a","00000000-0000-0000-0000-000000000001"]'),
+        (
+            {"plan": {"seats": 3}, "since": dt.date(2026, 1, 2)},
+            '{"plan":{"seats":3},"since":"2026-01-02"}',
+        ),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+    ],
+)
+def test_metadata_of_any_type(genai_otel_capture: Capture, value: Any, recorded: str) -> None:
+    with scope(metadata={"key": value}):
+        leaf()
+    assert genai_otel_capture.span().attributes["genai_otel.metadata.key"] == recorded
 
 
 @pytest.mark.parametrize(

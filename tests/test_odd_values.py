@@ -49,6 +49,10 @@ PoisonList = type("PoisonList", (list,), dict.fromkeys(_SPECIAL, _touched))
 PoisonText = type("PoisonText", (str,), dict.fromkeys(_SPECIAL, _touched))
 PoisonInt = type("PoisonInt", (int,), dict.fromkeys(_SPECIAL, _touched))
 PoisonFloat = type("PoisonFloat", (float,), dict.fromkeys(_SPECIAL, _touched))
+PoisonDecimal = type("PoisonDecimal", (decimal.Decimal,), dict.fromkeys(_SPECIAL, _touched))
+PoisonZone = type(
+    "PoisonZone", (dt.tzinfo,), dict.fromkeys(("utcoffset", "tzname", "dst"), _touched)
+)
 
 
 class Lazy:
@@ -134,11 +138,18 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
     "wide": (lambda: {str(n): "x" * 100 for n in range(20_000)}, None),
     "mock": (MagicMock, None),
     "async mock": (AsyncMock, None),
-    "enum": (lambda: Colour.RED, "[tests.test_odd_values.Colour]"),
-    "decimal": (lambda: decimal.Decimal("1.5"), "[decimal.Decimal]"),
-    "date": (lambda: dt.date(2026, 11, 23), "[datetime.date]"),
+    "enum": (lambda: Colour.RED, "red"),
+    "enum of poison": (lambda: enum.Enum("Odd", {"A": [Poison()]}).A, None),
+    "decimal": (lambda: decimal.Decimal("1.5"), "1.5"),
+    "decimal of the host's": (lambda: PoisonDecimal("1.5"), None),
+    "date": (lambda: dt.date(2026, 11, 23), "2026-11-23"),
+    "zone of the host's": (
+        lambda: dt.datetime(2026, 1, 1, tzinfo=PoisonZone()),
+        "2026-01-01T00:00:00",
+    ),
     "set": (lambda: {1}, [1]),
-    "deque": (lambda: collections.deque([1]), "[collections.deque]"),
+    "deque": (lambda: collections.deque([1]), [1]),
+    "ordered dict": (lambda: collections.OrderedDict(a=1), {"a": 1}),
     "mapping view": (lambda: types.MappingProxyType({"a": 1}), "[builtins.mappingproxy]"),
     "class": (lambda: Poison, "[builtins.type]"),
     "function": (lambda: _touched, "[builtins.function]"),

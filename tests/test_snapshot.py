@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import ipaddress
 import json
 import math
-from typing import TYPE_CHECKING, Any
+import pathlib
+import uuid
+import zoneinfo
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from genai_otel.record import snapshot
 from genai_otel.recorder.semconv import to_json
@@ -158,3 +169,107 @@ def test_a_million_values_cost_no_more_than_ten_thousand() -> None:
     huge = {str(number): list(range(100)) for number in range(20_000)}
     assert _count(snapshot(huge))[0] <= 10_000 + 20
     assert snapshot(Counted(a=1)) == f"[{__name__}.{Counted.__qualname__}]"
+
+
+@dataclasses.dataclass(slots=True)
+class Account:
+    owner: str
+    key: str = dataclasses.field(repr=False)
+    opened: dt.date | None = None
+
+
+class Invoice(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    number: uuid.UUID
+    total: decimal.Decimal
+    token: str = Field(repr=False)
+    internal: int = Field(exclude=True)
+
+
+@attrs.define
+class Place:
+    name: str
+    secret: str = attrs.field(repr=False)
+
+
+class Point(NamedTuple):
+    x: int
+    where: pathlib.PurePath
+
+
+class Size(enum.Enum):
+    LARGE = {"cm": 3}  # noqa: RUF012 - a member, not a default
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+_BERLIN = zoneinfo.ZoneInfo("UTC")
+_UUID = uuid.UUID(int=7)
+
+# What applications hand around, and what is recorded of it.
+KNOWN: list[tuple[Any, Any]] = [
+    (dt.datetime(2026, 11, 30, 8, 5, tzinfo=dt.UTC), "2026-11-30T08:05:00+00:00"),
+    (dt.datetime(2026, 11, 30, 8, 5, tzinfo=_BERLIN), "2026-11-30T08:05:00+00:00"),
+    (dt.datetime(2026, 11, 30, 8, 5), "2026-11-30T08:05:00"),  # noqa: DTZ001 - the point
+    (dt.date(2026, 11, 30), "2026-11-30"),
+    (dt.time(8, 5), "08:05:00"),
+    (dt.timedelta(days=1, seconds=2), "1 day, 0:00:02"),
+    (_UUID, str(_UUID)),
+    (decimal.Decimal("19.90"), "19.90"),
+    (fractions.Fraction(1, 3), "1/3"),
+    (fractions.Fraction(10**5_000, 3), "[fractions.Fraction]"),
+    (pathlib.PurePosixPath("a/b"), "a/b"),
+    (pathlib.Path("a"), "a"),
+    (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
+    (2j, "2j"),
+    (range(3), "range(0, 3)"),
+    (Size.LARGE, {"cm": 3}),
+    (Level.HIGH, 3),
+    (b"gr\xc3\xbc\xc3\x9fe", "gr\u00fc\u00dfe"),
+    (bytearray(b"plain"), "plain"),
+    (b"\x89PNG\r\n", "[6 bytes]"),
+    (b"a\0b", "[3 bytes]"),
+    (collections.OrderedDict(a=1), {"a": 1}),
+    (collections.Counter("aab"), {"a": 2, "b": 1}),
+    (collections.defaultdict(list, a=[1]), {"a": [1]}),
+    (collections.deque([1, 2]), [1, 2]),
+    (Point(1, pathlib.PurePosixPath("p")), {"x": 1, "where": "p"}),
+    (Account("Ada", "sk-1", dt.date(2026, 1, 2)), {"owner": "Ada", "opened": "2026-01-02"}),
+    (
+        Invoice(number=_UUID, total=decimal.Decimal(2), token="t", internal=1, more=[_UUID]),
+        {"number": str(_UUID), "total": "2", "more": [str(_UUID)]},
+    ),
+    (Place("here", "s"), {"name": "here"}),
+    ({_UUID: {Size.LARGE}}, {str(_UUID): [{"cm": 3}]}),
+]
+
+
+@pytest.mark.parametrize(("value", "recorded"), KNOWN, ids=lambda value: type(value).__name__)
+def test_values_of_known_types_are_recorded(value: Any, recorded: Any) -> None:
+    assert snapshot(value) == recorded
+    assert snapshot({"inside": [value]}) == {"inside": [recorded]}
+
+
+@pytest.mark.parametrize(
+    ("known", "arguments"),
+    [
+        (dt.date, (2026, 1, 1)),
+        (dt.datetime, (2026, 1, 1)),
+        (decimal.Decimal, (1,)),
+        (uuid.UUID, ("0" * 32,)),
+        (pathlib.PurePosixPath, ("a",)),
+    ],
+)
+def test_of_their_subclasses_only_the_class_is_recorded(known: type, arguments: Any) -> None:
+    made: Any = type(known.__name__, (known,), dict.fromkeys(("__str__", "isoformat"), "poison"))
+    made.__module__ = known.__module__  # nor is a name believed
+    assert snapshot(made(*arguments)) == f"[{known.__module__}.{known.__name__}]"
+
+
+def test_bytes_are_cut_between_characters() -> None:
+    words = "\u00fc" * 10
+    assert snapshot(words.encode(), chars=1_000) == words
+    assert snapshot(("word " + words).encode(), chars=8) == "word[21 bytes left out]"

@@ -135,6 +135,12 @@ class Settings:
         variable="GENAI_OTEL_THREAD_CONTEXT",
         sentence="threads: a thread started inside an operation belongs to it; off: it does not.",
     )
+    exception_str: bool = _setting(
+        default=True,
+        variable="GENAI_OTEL_EXCEPTION_STR",
+        sentence="Whether an exception's own __str__ is called to record its text, of which 4,096 "
+        "characters are kept; off: only text that can be read without running its code.",
+    )
     handle_sigterm: bool = _setting(
         default=True,
         variable="GENAI_OTEL_HANDLE_SIGTERM",

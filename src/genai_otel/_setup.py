@@ -19,6 +19,7 @@ from .engine.open_streams import OPEN
 from .engine.safety import BY_HAND, FAULTS
 from .enrich import background
 from .recorder import ACTIVE
+from .recorder.failures import call_str
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,7 @@ def _set_up(arguments: dict[str, Any]) -> None:
         runtime.choose()  # raises while what was set up before still runs
         shutdown()
         FAULTS.strict = chosen.strict
+        call_str(chosen.exception_str)
         _begin(runtime)
 
 

@@ -1,14 +1,21 @@
 """Host values to bounded primitives, without ever running the host's code.
 
 No ``__repr__``, ``__str__``, iteration or attribute of an unknown object is touched: a lazy query
-stays unasked, a generator unconsumed. Only exact built-in containers are entered, and the stored
-fields of dataclasses and pydantic models, which lie in a plain dict of the instance.
+stays unasked, a generator unconsumed. Only the standard library's own containers are entered, and
+the declared fields of dataclasses, named tuples, attrs classes and pydantic models. Fields that
+their class leaves out of its ``repr`` (``repr=False``, ``exclude=True``) are left out here too.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter, OrderedDict, defaultdict, deque
+from enum import EnumMeta
+from itertools import islice
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
+
+from .known_types import UNKNOWN, plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +23,18 @@ if TYPE_CHECKING:
 _INT64 = 2**63
 _LONGEST_WORD = 512
 _OF_NUMBERS = "0123456789 .-+()"
-_MODEL_MARKS = ("__dataclass_fields__", "__pydantic_fields__")
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+_DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
+_SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
+# `model_fields` is where pydantic before 2.10 keeps them.
+_FIELDS_OF_MODELS = (
+    "__dataclass_fields__",
+    "__pydantic_fields__",
+    "__attrs_attrs__",
+    "model_fields",
+)
+_FIELD_MODULES = frozenset({"dataclasses", "pydantic.fields", "attr._make"})
+_ALSO_UTF8 = 3  # bytes that a cut may leave of a character that takes four
 _instance_dict = object.__getattribute__
 _type_attribute = type.__getattribute__
 
@@ -51,6 +69,7 @@ def snapshot(value: Any, *, depth: int = 16, nodes: int = 10_000, chars: int = 2
             frame.put(key, "[more values left out]")
             path.pop()
             continue
+        child = _enum_value(child)
         children = _children(child, budget)
         if children is None:
             frame.put(key, _leaf(child, budget))
@@ -80,42 +99,91 @@ class _Frame:
             self.target[key] = value
 
 
+def _enum_value(value: Any) -> Any:
+    """The value of an enumeration's member, of anything else itself."""
+    cls = type(value)
+    if cls in _ATOMS or not issubclass(type(cls), EnumMeta):
+        return value
+    return _stored(value).get("_value_", value)
+
+
 def _children(value: Any, budget: _Budget) -> tuple[bool, Iterator[tuple[Any, Any]]] | None:
     """Whether ``value`` has named children, and those it has; ``None`` for a leaf."""
     cls = type(value)
-    if cls is dict:
-        return True, ((_key(k, budget), v) for k, v in _some_items(value, budget))
-    if cls is list or cls is tuple:
-        return False, ((None, item) for item in value[: budget.nodes + 1])
-    if cls is set or cls is frozenset:
-        return False, ((None, item) for item in list(value)[: budget.nodes + 1])
-    fields = _model_fields(value, cls)
+    if cls in _ATOMS:
+        return None
+    if cls in _SEQUENCES:
+        return False, ((None, item) for item in [*islice(value, budget.nodes + 1)])
+    fields = value if cls in _DICTS else _fields(value, cls)
     if fields is None:
         return None
-    return True, ((_key(k, budget), v) for k, v in _some_items(fields, budget))
+    # The base class's method: OrderedDict's own looks its keys up, which runs their code.
+    items = [*islice(dict.items(fields), budget.nodes + 1)]
+    return True, ((_key(k, budget), v) for k, v in items)
 
 
-def _some_items(mapping: dict[Any, Any], budget: _Budget) -> list[tuple[Any, Any]]:
-    return list(mapping.items())[: budget.nodes + 1]
-
-
-def _model_fields(value: Any, cls: type) -> dict[Any, Any] | None:
-    """The stored fields of a dataclass or pydantic instance."""
+def _fields(value: Any, cls: type) -> dict[Any, Any] | None:
+    """The declared fields of a model, in any of the ways in which a class declares them."""
     for base in _type_attribute(cls, "__mro__"):
         names = _type_attribute(base, "__dict__")
-        if any(mark in names for mark in _MODEL_MARKS):
-            break
+        if issubclass(cls, tuple) and type(names.get("_fields")) is tuple:
+            return dict(zip(names["_fields"], tuple.__iter__(value), strict=False))
+        declared = next((names[mark] for mark in _FIELDS_OF_MODELS if mark in names), None)
+        if declared is not None:
+            return _values(value, cls, declared)
+    return None
+
+
+def _values(value: Any, cls: type, declared: Any) -> dict[Any, Any] | None:
+    """What the instance holds in these fields, in its dict or in slots."""
+    if issubclass(type(declared), tuple):  # of attrs
+        shown = [field.name for field in tuple.__iter__(declared) if _is_shown(field)]
+    elif type(declared) is dict:
+        shown = [name for name, field in declared.items() if _is_shown(field)]
     else:
         return None
+    stored = _stored(value)
+    found = stored | _slots(value, cls, [name for name in shown if name not in stored])
+    return {name: found[name] for name in shown if name in found} | _extra(value, cls)
+
+
+def _is_shown(field: Any) -> bool:
+    """Whether the class itself shows the field; asked only of the libraries' own descriptions."""
+    if _type_attribute(type(field), "__module__") not in _FIELD_MODULES:
+        return True
+    return field.repr is not False and getattr(field, "exclude", None) is not True
+
+
+def _stored(value: Any) -> dict[Any, Any]:
     try:
-        fields = _instance_dict(value, "__dict__")
-    except AttributeError:  # slots only
-        return None
-    return fields if type(fields) is dict else None
+        stored = _instance_dict(value, "__dict__")
+    except AttributeError:  # it has slots only
+        return {}
+    return stored if type(stored) is dict else {}
+
+
+def _slots(value: Any, cls: type, names: list[Any]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for base in _type_attribute(cls, "__mro__"):
+        members = _type_attribute(base, "__dict__")
+        for name in names:
+            member = members.get(name)
+            if type(member) is MemberDescriptorType:
+                try:
+                    found[name] = member.__get__(value, cls)
+                except AttributeError:  # not set yet
+                    continue
+    return found
+
+
+def _extra(value: Any, cls: type) -> dict[Any, Any]:
+    """What a pydantic model with ``extra="allow"`` was given besides its fields."""
+    extra = _slots(value, cls, ["__pydantic_extra__"]).get("__pydantic_extra__")
+    return extra if type(extra) is dict else {}
 
 
 def _key(key: Any, budget: _Budget) -> str:
-    leaf = _leaf(key, budget)
+    leaf = _leaf(_enum_value(key), budget)
     return leaf if type(leaf) is str else str(leaf)
 
 
@@ -132,9 +200,34 @@ def _leaf(value: Any, budget: _Budget) -> Any:
     if issubclass(cls, float):
         real = float.__float__(value)
         return real if math.isfinite(real) else float.__repr__(real)
-    if issubclass(cls, bytes | bytearray):
-        return f"[{len(value)} bytes]" if cls in (bytes, bytearray) else "[bytes]"
-    return f"[{_type_attribute(cls, '__module__')}.{_type_attribute(cls, '__qualname__')}]"
+    if cls is bytes or cls is bytearray:
+        return _bytes(value, budget)
+    plain = plain_value(value, cls)
+    if plain is UNKNOWN:
+        plain = f"[{_type_attribute(cls, '__module__')}.{_type_attribute(cls, '__qualname__')}]"
+    return plain if type(plain) is str else _leaf(plain, budget)
+
+
+def _bytes(value: bytes | bytearray, budget: _Budget) -> str:
+    """The text that they are in UTF-8; of anything else only how many there are.
+
+    Other encodings, base64 most of all, would carry past redaction what it masks in text.
+    """
+    most = max(budget.chars, 0)
+    kept = bytes(value[:most])
+    try:
+        words = kept.decode()
+    except UnicodeDecodeError as error:
+        if len(value) <= most or error.start < most - _ALSO_UTF8:
+            return f"[{len(value)} bytes]"
+        words = kept[: error.start].decode()  # the cut went through a character
+    if "\0" in words:
+        return f"[{len(value)} bytes]"
+    if len(value) <= most:
+        return _text(words, budget)
+    budget.chars = 0
+    words = cut(words, len(words) - 1)
+    return f"{words}[{len(value) - len(words.encode())} bytes left out]"
 
 
 def _text(value: str, budget: _Budget) -> str:

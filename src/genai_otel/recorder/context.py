@@ -12,7 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 from genai_otel import _names as names
 from genai_otel.record import PromptTag, snapshot
 
-from .semconv import utf8
+from .semconv import to_json, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,12 +208,11 @@ def _fields(metadata: Any) -> list[tuple[object, object]]:
 
 
 def _plain(value: object) -> str | None:
-    """Ids, numbers and truth values as text; of anything else no code is run, its type is told."""
+    """Any value as the text of an attribute; lists and dicts as JSON."""
     if value is None:
         return None
-    if type(value).__module__ == "uuid":
-        return str(value)
-    return utf8(str(snapshot(value)))
+    plain = snapshot(value)
+    return to_json(plain) if type(plain) in (list, dict) else utf8(str(plain))
 
 
 def enter_suppression() -> Token[Context]:

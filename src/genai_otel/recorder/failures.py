@@ -1,4 +1,4 @@
-"""Exceptions to facts, without running code of the host's."""
+"""Exceptions to facts. Of the host's code only ``__str__`` is run, and that can be switched off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from genai_otel.record import Failure, cut
 
 from .categories import CANCELLED, category_of, facts_of
+from .context import detach, enter_suppression
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,6 +21,17 @@ _SLOT = type(object.__str__)
 _arguments = BaseException.args.__get__  # type: ignore[attr-defined]
 _LARGE = 10**100
 _PLAIN = (str, int, float, bool, bytes, type(None))
+
+
+class _Text:
+    """Of the process, as ``Settings.exception_str`` has it."""
+
+    call_str = True
+
+
+def call_str(enabled: bool) -> None:  # noqa: FBT001 - a setting's value
+    """Whether ``__str__`` of an exception may be called to record its text."""
+    _Text.call_str = enabled
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -51,15 +63,24 @@ def failure(error: BaseException, *, capture: bool) -> Failure:
 
 
 def _message(error: BaseException) -> str:
-    """The exception's text, or its arguments that are text where making it would run other code.
+    """The exception's text; where that cannot be had, its arguments that are text."""
+    arguments = _arguments(error)
+    if _Text.call_str or (_is_builtin(type(error)) and all(map(_is_plain, arguments))):
+        text = _called(error)
+        if text is not None:
+            return text
+    return cut(", ".join(each for each in arguments if type(each) is str), _MESSAGE)
 
-    A ``__str__`` written in Python is not run, and one of Python's own only over plain arguments,
-    since it runs theirs.
-    """
-    told = _arguments(error)
-    if _is_builtin(type(error)) and all(map(_is_plain, told)):
-        return cut(str(error), _MESSAGE)
-    return cut(", ".join(argument for argument in told if type(argument) is str), _MESSAGE)
+
+def _called(error: BaseException) -> str | None:
+    """``str(error)``, or nothing where that fails; what it calls is not recorded."""
+    token = enter_suppression()
+    try:
+        return cut(str.__str__(str(error)), _MESSAGE)
+    except Exception:  # noqa: BLE001 - the host's, whose error is on its way already
+        return None
+    finally:
+        detach(token)
 
 
 def _is_plain(argument: object) -> bool:
