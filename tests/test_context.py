@@ -21,11 +21,11 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 import genai_otel
 from genai_otel import operation, scope, step, suppress, workflow
+from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.testing import Capture
     from tests.provider import Provider
 
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -247,22 +247,111 @@ def test_a_thread_that_could_not_be_started_may_be_started_again(
     }
 
 
+POOLED: dict[str, Any] = {
+    "submit": lambda work: _executed(lambda pool: [pool.submit(work, n).result() for n in "ab"]),
+    "Executor.map": lambda work: _executed(lambda pool: [*pool.map(work, "ab")]),
+    "run_in_executor": lambda work: asyncio.run(_in_loop(work)),
+    "to_thread": lambda work: asyncio.run(_to_threads(work)),
+    "apply": lambda work: _pooled(lambda pool: [pool.apply(work, (n,)) for n in "ab"]),
+    "apply_async": lambda work: _pooled(
+        lambda pool: [pool.apply_async(work, n).get() for n in "ab"]
+    ),
+    "map": lambda work: _pooled(lambda pool: pool.map(work, "ab")),
+    "map_async": lambda work: _pooled(lambda pool: pool.map_async(work, "ab").get()),
+    "starmap": lambda work: _pooled(lambda pool: pool.starmap(work, [("a",), ("b",)])),
+    "starmap_async": lambda work: _pooled(lambda pool: pool.starmap_async(work, ["a", "b"]).get()),
+    "imap": lambda work: _pooled(lambda pool: [*pool.imap(work, "ab")]),
+    "imap_unordered": lambda work: _pooled(lambda pool: sorted(pool.imap_unordered(work, "ab"))),
+}
+
+
+def _executed(use: Any) -> Any:
+    with ThreadPoolExecutor(2) as pool:
+        return use(pool)
+
+
+def _pooled(use: Any) -> Any:
+    with multiprocessing.pool.ThreadPool(2) as pool:
+        return use(pool)
+
+
+async def _in_loop(work: Any) -> Any:
+    loop = asyncio.get_running_loop()
+    return await asyncio.gather(*(loop.run_in_executor(None, work, name) for name in "ab"))
+
+
+async def _to_threads(work: Any) -> Any:
+    return await asyncio.gather(*(asyncio.to_thread(work, name) for name in "ab"))
+
+
+def _work(name: str) -> str:
+    leaf(name)
+    return name.upper()
+
+
+@pytest.mark.parametrize("way", POOLED)
+def test_what_is_given_to_a_pool_belongs_to_who_gave_it(
+    genai_otel_capture: Capture, way: str
+) -> None:
+    with scope(user_id="u1"), operation("workflow", "all"):
+        assert list(POOLED[way](_work)) == ["A", "B"]
+    assert parents(genai_otel_capture) == {
+        "task a": "invoke_workflow all",
+        "task b": "invoke_workflow all",
+        "invoke_workflow all": None,
+    }
+    assert {span.attributes["user.id"] for span in genai_otel_capture.spans} == {"u1"}
+
+
 @pytest.mark.parametrize("pool", [ThreadPoolExecutor, multiprocessing.pool.ThreadPool])
-def test_pools_belong_to_nobody(genai_otel_capture: Capture, pool: Any) -> None:
+def test_a_pools_worker_keeps_nothing_of_a_task(genai_otel_capture: Capture, pool: Any) -> None:
     """A worker outlives the operation in which it was started: the next task is not inside it."""
     with pool(1) as workers:
         run = workers.submit if pool is ThreadPoolExecutor else workers.apply_async
         wait = "result" if pool is ThreadPoolExecutor else "get"
         with scope(user_id="first"), operation("workflow", "first"):
             getattr(run(leaf), wait)()
+            with pytest.raises(ZeroDivisionError):
+                getattr(run(divmod, (1, 0)) if wait == "get" else run(divmod, 1, 0), wait)()
         with scope(user_id="second"):
-            copied = contextvars.copy_context()
-            run(copied.run, leaf, "copied") if pool is ThreadPoolExecutor else None
+            getattr(run(leaf, ("second",)) if wait == "get" else run(leaf, "second"), wait)()
+        getattr(run(leaf, ("nobody",)) if wait == "get" else run(leaf, "nobody"), wait)()
+        copied = contextvars.copy_context()
+        with scope(user_id="third"):  # what is copied on purpose wins
+            run(copied.run, leaf, "copied") if wait == "result" else None
     facts = {span.name: span for span in genai_otel_capture.spans}
-    assert facts["task leaf"].parent is None
-    assert "user.id" not in facts["task leaf"].attributes
-    if pool is ThreadPoolExecutor:
-        assert facts["task copied"].attributes["user.id"] == "second"
+    users = {name: span.attributes.get("user.id") for name, span in facts.items()}
+    assert users.pop("task copied", None) is None
+    assert users == {
+        "task leaf": "first",
+        "invoke_workflow first": "first",
+        "task second": "second",
+        "task nobody": None,
+    }
+    assert facts["task second"].parent is facts["task nobody"].parent is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "inside"), [("all", {"thread", "pool"}), ("threads", {"thread"}), ("off", set())]
+)
+def test_which_threads_inherit_can_be_set(mode: str, inside: set[str]) -> None:
+    capture = Capture()
+    genai_otel.shutdown()
+    pools = ThreadPoolExecutor, multiprocessing.pool.ThreadPool
+    before = [dict(vars(owner)) for owner in pools]
+    genai_otel.instrument(
+        destinations=capture.exporter, settings=genai_otel.Settings(thread_context=mode)
+    )
+    with operation("workflow", "all"):
+        thread = threading.Thread(target=leaf, args=("thread",))
+        thread.start()
+        thread.join()
+        _executed(lambda pool: pool.submit(leaf, "pool").result())
+    found = parents(capture)
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+    assert {name for name in ("thread", "pool") if found[f"task {name}"]} == inside
+    assert [dict(vars(owner)) for owner in pools] == before, "the originals are back"
 
 
 def test_thread_variables_of_others_are_not_inherited(genai_otel_capture: Capture) -> None:

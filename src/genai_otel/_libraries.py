@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import _threads
+from ._pools import Pools
 from .adapters import catalogue
 from .engine import published
 from .engine.adapter import Adapter
@@ -25,6 +26,7 @@ class Libraries:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._pools = Pools()
         self._own = [_waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
             Published(point, refused, named=name in settings.libraries)
@@ -46,8 +48,10 @@ class Libraries:
         for each in self:
             if not each.guard.enabled and not each.guard.broken:
                 each.install(recorder, self._settings.request_stream_usage)
-        if self._settings.thread_context == "threads":
+        if self._settings.thread_context != "off":
             _threads.install()
+        if self._settings.thread_context == "all" and not self._pools.guard.enabled:
+            self._pools.install(recorder)
 
     def remove(self, names: Sequence[str] = ()) -> None:
         """Puts the originals back, of these or of all."""
@@ -56,6 +60,7 @@ class Libraries:
                 each.remove()
         if not names:
             _threads.remove()
+            self._pools.remove()
 
     def status(self) -> tuple[LibraryStatus, ...]:
         """Of all that there are, the unwanted too."""

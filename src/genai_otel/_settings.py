@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("genai_otel")
 
-THREAD_MODES = ("threads", "off")
+THREAD_MODES = ("all", "threads", "off")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _STANDARD_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _STANDARD_MODES = {
@@ -131,9 +131,11 @@ class Settings:
         "docs/privacy.md; a star at the end stands for all that begin so.",
     )
     thread_context: str = _setting(
-        default="threads",
+        default="all",
         variable="GENAI_OTEL_THREAD_CONTEXT",
-        sentence="threads: a thread started inside an operation belongs to it; off: it does not.",
+        sentence="Which threads inherit the operation and scope around them. all: those started "
+        "there, and what is submitted there to a pool of threads; threads: only those started; "
+        "off: none.",
     )
     exception_str: bool = _setting(
         default=True,

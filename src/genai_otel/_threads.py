@@ -2,8 +2,8 @@
 
 Python's threads begin with an empty context. ``Thread.start`` is given a stand-in that hands over
 OpenTelemetry's context, and nothing else, if there is anything of ours in it; otherwise the thread
-starts untouched. A pool's worker outlives the task that happened to start it, so pools are left
-alone.
+starts untouched. A pool's worker outlives the task that happened to start it, so it is left alone:
+see ``_pools`` for what is submitted to it.
 """
 
 from __future__ import annotations

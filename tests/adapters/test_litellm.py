@@ -169,3 +169,27 @@ def test_its_callbacks_are_left_alone(genai_otel_capture: Capture, way: dict[str
     after = (list(litellm.callbacks), list(litellm.success_callback))
     assert before == after
     assert len(genai_otel_capture.spans) == 1
+
+
+BATCHES = {
+    "batch_completion": lambda way: litellm.batch_completion(
+        model="openai/ok", messages=[ASK] * 3, **way
+    ),
+    "batch_completion_models_all_responses": lambda way: (
+        litellm.batch_completion_models_all_responses(
+            models=["openai/ok", "openai/ok", "openai/ok"], messages=ASK, **way
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_batch_in_its_own_pool_is_in_its_workflow(
+    genai_otel_capture: Capture, way: dict[str, Any], batch: str
+) -> None:
+    with genai_otel.scope(session_id="s1"), genai_otel.operation("workflow", "all"):
+        assert len(BATCHES[batch](way)) == 3
+    *calls, around = genai_otel_capture.spans
+    assert [call.name for call in calls] == ["chat ok"] * 3
+    assert {call.parent.span_id for call in calls if call.parent} == {around.context.span_id}
+    assert {(call.attributes or {})["session.id"] for call in calls} == {"s1"}
