@@ -32,7 +32,7 @@ class Profile:
 
 PROFILES = {
     "dev": Profile("the package with its tests and checks", required=("-e", ".[dev]")),
-    "cli": Profile("the package with its command line", required=("-e", ".[cli]", "openai>=1.40")),
+    "cli": Profile("the package and a client", required=("-e", ".", "openai>=1.40")),
     "model": Profile(
         "the real local model",
         optional=(

@@ -53,8 +53,6 @@ def versions() -> Iterator[Line]:
             yield Line("problem", f"{name} is not installed: pip install {name}")
         else:
             yield Line("ok", f"{name} {version}")
-    if _version("rich") is None:
-        yield Line("note", '`genai-otel traces` needs rich: pip install "genai-otel[cli]"')
 
 
 def libraries(settings: Settings) -> Iterator[Line]:

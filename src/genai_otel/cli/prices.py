@@ -16,9 +16,10 @@ from genai_otel.enrich.rates import TOKENS, UNITS, Rates
 from genai_otel.enrich.resolution import Call, Quote
 
 from . import Refusal
-from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .report import moment
 from .stores import tell
+from .styled import Text
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def show_prices(options: argparse.Namespace) -> int:
-    if not options.json:
-        require_rich()
     book = _book(options.prices)
     at = time.time() if options.at is None else options.at
     found = list(_found(book, options, at))
@@ -114,8 +113,6 @@ def _nearest(book: PriceBook, model: str) -> list[str]:
 
 
 def _draw_prices(found: Sequence[Found]) -> None:
-    from rich.text import Text
-
     kinds = (*TOKENS, *UNITS)
     heads = (
         Column("model", least=16),

@@ -11,15 +11,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import text
-from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .spending import GROUPS, Report, Sum
 from .stores import add_store_options, open_store, positive, tell, tell_notes
+from .styled import Text
 from .text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.text import Text
 
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -70,8 +69,6 @@ def moment(text: str) -> float:
 
 
 def show_cost(options: argparse.Namespace) -> int:
-    if not options.json:
-        require_rich()
     reader = open_store(options.dir)
     report = Report(options.by, since=options.since)
     for span in reader.spans(containing="gen_ai.operation.name"):
@@ -106,8 +103,6 @@ def _draw(report: Report, top: int | None) -> None:
 
 
 def _reasons(report: Report, width: int | None) -> list[Any]:
-    from rich.text import Text
-
     heads = (
         Column("not simply priced", least=16),
         Column("model", least=12),
@@ -132,8 +127,6 @@ def _reasons(report: Report, width: int | None) -> list[Any]:
 
 
 def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
-    from rich.text import Text
-
     share = row.share(total)
     return (
         Text(one_line(name)[:100], style or "cyan"),

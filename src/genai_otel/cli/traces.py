@@ -12,14 +12,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import Refusal
-from .layout import Column, Row, columns, draw, require_rich, terminal_has_color, terminal_width
+from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .stores import add_store_options, open_store, positive, tell, tell_notes
+from .styled import Text
 from .text import duration, local_time, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.text import Text
 
     from genai_otel.store.reading import StoreReader
     from genai_otel.store.traces import TraceSummary
@@ -64,8 +63,6 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
 
 
 def show_list(options: argparse.Namespace) -> int:
-    if not options.json:
-        require_rich()
     reader = open_store(options.dir)
     known = reader.summaries()
     shown = known[: options.limit]
@@ -82,8 +79,6 @@ def show_list(options: argparse.Namespace) -> int:
 
 
 def show_one(options: argparse.Namespace) -> int:
-    if not options.json:
-        require_rich()
     reader = open_store(options.dir)
     trace = reader.trace(_find(reader, options.id))
     if options.json:
@@ -133,8 +128,6 @@ def _listing(shown: Sequence[TraceSummary], id_length: int) -> str:
 
 
 def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
-    from rich.text import Text
-
     from .tree import tokens_text
 
     return (
@@ -151,8 +144,6 @@ def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
 
 
 def _status(summary: TraceSummary) -> Text:
-    from rich.text import Text
-
     if summary.root_failed:
         return Text("error", "red")
     return Text(f"{summary.errors:,} failed", "yellow") if summary.errors else Text("ok", "green")

@@ -9,11 +9,10 @@ from genai_otel.store.traces import number, total
 
 from .content import passages
 from .layout import Below, Column, Row, columns, draw, terminal_has_color, terminal_width
+from .styled import Text
 from .text import clean, duration, local_time, money, one_line, shortened
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from genai_otel.store.decoding import StoredSpan
     from genai_otel.store.traces import Branch, Trace
 
@@ -63,8 +62,6 @@ def render_tree(
 
 
 def _headline(trace: Trace) -> Text:
-    from rich.text import Text
-
     figures = total(trace.spans)
     parts = [
         f"trace {trace.trace_id}",
@@ -81,16 +78,12 @@ def _headline(trace: Trace) -> Text:
 
 def _price_tables(trace: Trace) -> list[Text]:
     """By which tables the calls were priced."""
-    from rich.text import Text
-
     told = (span.attributes.get(names.GENAI_OTEL_PRICES_VERSION) for span in trace.spans)
     tables = dict.fromkeys(_short(version) for version in told if version)
     return [Text(f"prices: {', '.join(tables)}", "dim")] if tables else []
 
 
 def _row(branch: Branch) -> Row:
-    from rich.text import Text
-
     span, facts = branch.span, branch.span.attributes
     guides = _guides(branch.lasts)
     name = Text.assemble((guides, "dim"), (_short(span.name) or "(no name)", "bold"))
@@ -180,8 +173,6 @@ def _cost(facts: dict[str, Any]) -> str:
 
 
 def _status(span: StoredSpan) -> Text:
-    from rich.text import Text
-
     facts = span.attributes
     if span.failed:
         why = _short(facts.get(names.ERROR_TYPE)) or _short(span.status_message)
@@ -203,8 +194,6 @@ def _short(value: Any) -> str:
 
 
 def _passages(branch: Branch) -> list[Any]:
-    from rich.text import Text
-
     margin = f"{_margin(branch.lasts)}  "
     return [
         Below(
