@@ -105,7 +105,12 @@ def _wanted(biller: str, model: Any, kind: str | None, at: datetime) -> Rates | 
         for key, price in vars(model.get_prices(at, *([context] if context else []))).items()
         if price is not None
     }
-    rates = _as_rates(found, 10.0 if biller == "groq" else 0.0, audio_as_text=biller == "google")
+    rates = _as_rates(
+        found,
+        10.0 if biller == "groq" else 0.0,
+        audio_as_text=biller == "google",
+        searches_per_call=model.id.startswith(("gemini-1.", "gemini-2.")),
+    )
     return None if rates.empty else rates
 
 

@@ -21,6 +21,7 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import ANTHROPIC, read_usage
 
+from . import _charges as charges
 from ._said import refused
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def ask(body: Json, op: Operation) -> None:
         op.params = {**op.params, "reasoning_level": effort}
     if form.get("format") or body.get("output_format"):  # the client's "not given" is false
         op.output_type = "json"
+    charges.messages_request(body, op)
 
 
 def content(body: Json, op: Operation) -> None:
@@ -141,6 +143,7 @@ def answer(reply: Any, op: Operation) -> None:
     op.finish_reasons = [] if reason is None else [reason]
     usage = mapping(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
+    charges.message(reply, op)
     if string(reply, "type") == "error":
         refused(mapping(reply, "error"), op)
     fast = string(usage, "speed") == "fast"  # which has a price of its own

@@ -21,6 +21,8 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
+from . import _charges as charges
+
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
 
@@ -117,6 +119,7 @@ def answer(reply: Any, op: Operation) -> None:
     reason = string(reply, "stopReason")
     op.finish_reasons = [] if reason is None else [reason]
     read_usage(mapping(reply, "usage"), op.usage, BEDROCK_CONVERSE)
+    charges.converse(mappings(mapping(mapping(reply, "output"), "message"), "content"), op)
     optimized = string(mapping(reply, "performanceConfig"), "latency") == "optimized"
     op.tier = "optimized" if optimized else string(mapping(reply, "serviceTier"), "type")
     took = integer(mapping(reply, "metrics"), "latencyMs")

@@ -10,6 +10,7 @@ from genai_otel.engine.read import Json, fields, mapping, mappings, pick, string
 from genai_otel.record import Kind, Usage, cut, media_bytes, text, tool_call, tool_result
 from genai_otel.record.usage import GEMINI, read_usage
 
+from . import _charges as charges
 from ._turns import LONGEST, Turns
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class _Turns(Turns):
         self._heard_words: list[str] = []
         self._calls: list[Part] = []
         self._used: Json = {}
+        self._grounding = charges.Grounding()
 
     def sent(self, event: Any) -> None:
         event = fields(event)
@@ -120,6 +122,9 @@ class _Turns(Turns):
         return False
 
     def _hear(self, told: Json) -> None:
+        metadata = mapping(told, "grounding_metadata")
+        if metadata:
+            self._grounding.add(metadata)
         for part in mappings(mapping(told, "model_turn"), "parts"):
             data = mapping(part, "inline_data").get("data")
             self._spoken += len(data) if type(data) is bytes else 0
@@ -140,6 +145,8 @@ class _Turns(Turns):
                 said = "".join(self._heard_words)
                 self._say({"role": "user", "parts": [*heard, *([text(said)] if said else [])]})
         read_usage(self._used, used, GEMINI)
+        self._grounding.note(used)
+        self._grounding = charges.Grounding()
         op.usage.add(used)
         op.finish_reasons = [reason]
         self._turn(

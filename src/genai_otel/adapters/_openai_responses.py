@@ -11,6 +11,7 @@ from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
 from genai_otel.record import Message, Pieces, media, reasoning, text, tool_call, tool_result
 
+from . import _charges as charges
 from ._openai_usage import count
 from ._openai_wire import OUTPUT_TYPES, answer, ask, definitions, detail, message_parts, plain
 
@@ -73,6 +74,7 @@ def answer_response(reply: Any, op: Operation) -> None:
     items = mappings(reply, "output")
     op.finish_reasons = _response_reasons(reply, items)
     count(mapping(reply, "usage"), op)
+    charges.response(reply, items, op)
     if op.capture:
         parts = [part for item in items for part in _item_parts(item)]
         turn: Message = {"role": "assistant", "parts": parts}

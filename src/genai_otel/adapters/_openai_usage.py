@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from genai_otel.engine.read import mapping
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
 
+from . import _charges as charges
+
 if TYPE_CHECKING:
     from genai_otel.engine.read import Json
     from genai_otel.record import Operation, Usage
@@ -20,11 +22,22 @@ def count(usage: Json, op: Operation) -> None:
     if usage and not _counted_plainly(usage, op.usage):
         chat = "prompt_tokens" in usage or "completion_tokens" in usage
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
+        charges.counted(op.usage)
         if "queue_time" in usage:
             _note_times(usage, op)
         charged = _CHARGED.get(op.provider or "")
         if charged is not None:
             op.usage.charged = charged(usage)
+            _note_unpriced(usage, op)
+
+
+def _note_unpriced(usage: Json, op: Operation) -> None:
+    """What is billed beside tokens, where the provider does not tell the sum of all."""
+    if op.usage.charged is None:
+        if op.provider == "perplexity":  # a fee by request, its amount by the depth of the search
+            op.usage.doubt("other_charges")
+        if usage.get("server_side_tools_used"):  # xAI's own client, by the tool
+            op.usage.doubt("other_charges")
 
 
 def _openrouter(usage: Json) -> float | None:

@@ -29,6 +29,7 @@ from genai_otel.record import (
     tool_result,
 )
 
+from . import _charges as charges
 from ._openai_usage import count
 from ._said import refused
 
@@ -95,6 +96,7 @@ def detail(op: Operation, name: str, value: str) -> None:
 def ask_chat(body: Json, op: Operation) -> None:
     ask(body, op)
     detail(op, "api_type", "chat_completions")
+    charges.chat_request(body, op)
     op.output_type = OUTPUT_TYPES.get(string(mapping(body, "response_format"), "type") or "")
 
 

@@ -35,6 +35,7 @@ from genai_otel.record import (
 )
 from genai_otel.record.usage import GEMINI, read_usage
 
+from . import _charges as charges
 from . import _google_interactions, _google_live
 from ._said import Said, spoken
 
@@ -81,6 +82,7 @@ def ask(body: Json, op: Operation) -> None:
     }
     if string(config, "responseMimeType") == "application/json":
         op.output_type = "json"
+    charges.gemini_request(body, op)
 
 
 def _level(thinking: Json) -> str | None:
@@ -171,6 +173,7 @@ def answer(reply: Any, op: Operation) -> None:
     reply = _read(reply)
     candidates = mappings(reply, "candidates")
     _told(reply, candidates, op)
+    charges.candidates(candidates, op)
     if op.capture:
         op.output = [
             spoken(_parts(mapping(candidate, "content")), string(candidate, "finishReason"))
@@ -202,6 +205,7 @@ class Chunks(Accumulator):
         self._head: Json = {}
         self._said: dict[int, Said] = {}
         self._reasons: dict[int, Json] = {}
+        self._grounding = charges.Grounding()
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)
@@ -216,12 +220,16 @@ class Chunks(Accumulator):
             said = self._said[index] = Said(self._op)
         if string(candidate, "finishReason"):
             self._reasons[index] = {"finishReason": candidate["finishReason"]}
+        metadata = mapping(candidate, "groundingMetadata")
+        if metadata:
+            self._grounding.add(metadata)
         added = [said.take(part) for part in _parts(mapping(candidate, "content"))]
         return any(added)
 
     def close(self) -> None:
         order = sorted(self._said)
         _told(self._head, [self._reasons.get(index, {}) for index in order], self._op)
+        self._grounding.note(self._op.usage)
         if self._op.capture:
             self._op.output = [
                 spoken(self._said[index].parts(), self._reasons.get(index, {}).get("finishReason"))

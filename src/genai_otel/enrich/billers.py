@@ -63,6 +63,7 @@ _HOSTS = (
     (r"api\.deepseek\.com", "deepseek"),
     (r"api\.x\.ai", "x-ai"),
     (r"api\.groq\.com", "groq"),
+    (r"api\.moonshot\.(?:ai|cn)", "moonshotai"),
 )
 _KNOWN_HOSTS = tuple((re.compile(pattern), biller) for pattern, biller in _HOSTS)
 _BEDROCK_REGION = re.compile(r"bedrock-(?:runtime|mantle)(?:-fips)?\.([a-z0-9-]+)\.")

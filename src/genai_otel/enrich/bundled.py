@@ -21,7 +21,7 @@ from .rates import Rates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from .pricetable import Model, Price, Prices, Provider, Variant, When
+    from .pricetable import Model, Price, Provider, Variant, When
 
 _BEDROCK_ARN = re.compile(
     r"arn:aws:bedrock:([a-z0-9-]*):\d*:(?:foundation-model|inference-profile)/([^/]+)"
@@ -36,6 +36,9 @@ _SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # as
 _HOUR, _DAY = 3600, 86400
 _LEAST_SECONDS = 10.0  # Groq bills ten seconds of audio at least
 _THOUSAND = 1000
+# Grounding with Google Search is billed by the prompt up to Gemini 2.5, by the query from 3 on:
+# ai.google.dev/gemini-api/docs/pricing.
+_SEARCHES_PER_CALL = re.compile(r"gemini-[12](?!\d)")
 
 
 def tier_of(told: str | None) -> str | None:
@@ -130,7 +133,7 @@ class BundledModel:
         variants = [v for v in self._model.variants if self._own and _is_for(v, wanted)]
         if wanted and not variants:
             return None
-        return Schedule(self._model.prices, variants, self.biller, needs_variant=bool(wanted))
+        return Schedule(self._model, variants, self.biller, needs_variant=bool(wanted))
 
 
 def _is_for(variant: Variant, wanted: list[dict[str, str]]) -> bool:
@@ -152,18 +155,19 @@ class Schedule:
 
     def __init__(
         self,
-        standard: Sequence[tuple[When, Prices]],
+        model: Model,
         variants: Sequence[Variant],
         biller: str,
         *,
         needs_variant: bool,
     ) -> None:
-        self._standard, self._variants = standard, variants
+        self._standard, self._variants = model.prices, variants
         self._needs_variant = needs_variant
         self._least_seconds = _LEAST_SECONDS if biller == "groq" else 0.0
         self._audio_as_text = biller == "google"  # which lists audio only where it is dearer
+        self._searches_per_call = _SEARCHES_PER_CALL.match(model.id) is not None
         self._known: dict[tuple[int, ...], Rates] = {}
-        times = [when for when, _ in standard] + [variant.when for variant in variants]
+        times = [when for when, _ in model.prices] + [variant.when for variant in variants]
         self._always = self._at(0.0) if set(times) == {None} else None
 
     def at(self, moment: float) -> Rates | None:
@@ -185,10 +189,21 @@ class Schedule:
         prices = dict(self._standard[standard][1])
         for index in reversed(variants):  # of two variants the first wins, as in the library
             prices |= self._variants[index].prices
-        return _as_rates(prices, self._least_seconds, audio_as_text=self._audio_as_text)
+        return _as_rates(
+            prices,
+            self._least_seconds,
+            audio_as_text=self._audio_as_text,
+            searches_per_call=self._searches_per_call,
+        )
 
 
-def _as_rates(prices: Mapping[str, Price], least_seconds: float, *, audio_as_text: bool) -> Rates:
+def _as_rates(
+    prices: Mapping[str, Price],
+    least_seconds: float,
+    *,
+    audio_as_text: bool,
+    searches_per_call: bool = False,
+) -> Rates:
     known = {bucket: prices[key] for bucket, key in TOKEN_PRICES.items() if key in prices}
     if audio_as_text and "audio_input" not in known:
         same = {"audio_input": "input", "cached_audio": "cache_read"}
@@ -203,6 +218,7 @@ def _as_rates(prices: Mapping[str, Price], least_seconds: float, *, audio_as_tex
         steps={bucket: price[1] for bucket, price in known.items() if isinstance(price, tuple)},
         per_second=None if hours is None else hours / _HOUR,
         least_seconds=least_seconds,
+        searches_per_call=searches_per_call,
         **{unit: price / _THOUSAND for unit, price in units.items()},
     )
 

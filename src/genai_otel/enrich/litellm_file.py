@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .billers import biller_of_litellm
@@ -43,6 +44,8 @@ _UNITS = {
 _INSTEAD_OF_TOKENS = ("per_image", "per_second", "per_character")
 _TIERS = {"": None, "_batches": "batch", "_flex": "flex", "_priority": "priority"}
 _ABOVE = re.compile(r"_above_(\d+)k_tokens")
+# Its price of a search is that of a grounded prompt for these: see ``bundled``.
+_SEARCHES_PER_CALL = re.compile(r"(?:.*/)?gemini-[12](?!\d)")
 _REGIONAL = re.compile(r"bedrock/((?:us|eu|ap|ca|sa|me|af|il|mx)-[a-z-]+-\d)/(?:.*/)?([^/]+)")
 
 
@@ -62,6 +65,8 @@ def litellm_entries(data: Mapping[str, Any], name: str) -> Iterator[Entry]:
             raise ValueError(f'{name}: "{model}": litellm_provider must be the name of a provider')  # noqa: TRY004 - a wrong value
         for suffix, tier in _TIERS.items():
             rates = _rates(said, suffix, f'{name}: "{model}"')
+            if rates is not None and _SEARCHES_PER_CALL.match(model):
+                rates = replace(rates, searches_per_call=True)
             if rates is not None:
                 yield from _named(model, provider, tier, rates)
 
@@ -93,7 +98,7 @@ def _rates(said: Mapping[str, Any], suffix: str, place: str) -> Rates | None:
         if key is not None and price is not None:
             tokens[bucket] = price * _MILLION
             steps[bucket] = _steps(said, key, suffix, place)
-    units = {} if suffix else _units(said, place)
+    units: dict[str, Any] = {} if suffix else _units(said, place)
     if not any(tokens.values()):  # zeros are the map's word for "not by tokens"
         tokens, steps = {}, {}
     else:  # beside tokens, images and seconds are the same price in other words

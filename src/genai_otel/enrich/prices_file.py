@@ -132,7 +132,9 @@ def _entry(model: str, said: Any, currency: str, place: str) -> Entry:
 
 def _rates(said: Mapping[str, Any], place: str) -> Rates:
     tokens = {key: _number(said[key], f"{place}: {key}") for key in TOKENS if key in said}
-    units = {key: _number(said[key], f"{place}: {key}") for key in UNITS if key in said}
+    units: dict[str, Any] = {
+        key: _number(said[key], f"{place}: {key}") for key in UNITS if key in said
+    }
     if not any(tokens.values()) and not any(units.values()):
         raise ValueError(f"{place}: all prices are 0; if it costs nothing, say free = true")
     return Rates(tokens=tokens, steps=_steps(said, tokens, place), **units)

@@ -46,6 +46,7 @@ UNIT_PRICES = {
     "per_request": "requests_kcount",
     "per_web_search": "web_searches_kcount",
     "per_search_unit": "rerank_searches_kcount",
+    "per_file_search": "storage_searches_kcount",
 }
 """The same for units, of which the table has the price of a thousand."""
 HOUR_PRICES = ("input_audio_hours", "audio_hours")

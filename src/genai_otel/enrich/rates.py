@@ -21,12 +21,22 @@ TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)
 UNITS = (
     *("per_request", "per_image", "per_second", "per_character", "per_page"),
     *("per_web_search", "per_search_unit"),
+    *("per_file_search", "per_map_search", "per_container", "per_tool_image"),
 )
 """What else may have a price."""
+_CHARGES = (
+    ("web_searches", "per_web_search"),
+    ("file_searches", "per_file_search"),
+    ("map_searches", "per_map_search"),
+    ("containers", "per_container"),
+    ("tool_images", "per_tool_image"),
+    ("other_charges", None),
+)
+"""What tools of the provider did, and its price: no call is priced with one of these left out."""
 
 Steps = tuple[tuple[int, float], ...]
 """(beyond so many input tokens, price per million for the whole request), the highest first."""
-_TOTALS = frozenset({"input", "output", "estimated"})
+_TOTALS = frozenset({"input", "output", "estimated", "web_fetches"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -47,6 +57,12 @@ class Rates:
     per_page: float | None = None
     per_web_search: float | None = None
     per_search_unit: float | None = None
+    per_file_search: float | None = None
+    per_map_search: float | None = None
+    per_container: float | None = None
+    per_tool_image: float | None = None
+    searches_per_call: bool = False
+    """Any number of web searches in one call costs what one does."""
     least_seconds: float = 0.0
 
     plain: tuple[float, float] | None = field(init=False, compare=False, default=None)
@@ -109,17 +125,17 @@ def charge(rates: Rates, usage: Usage) -> Charge:
     units = _units(rates, known)
     if units is None:
         return NOT_COUNTED
+    missing: list[str] = []
+    units += _tools(rates, known, missing)
     if not rates.tokens:
-        return Charge(total=units)
+        return Charge(total=units, missing=tuple(missing))
     sent, made = _count(known.get("input")), _count(known.get("output"))
     if sent is None or (made is None and rates.tokens.get("output")):
         return NOT_COUNTED
-    missing: list[str] = []
     incoming = _priced(rates, _input_pieces(known, sent), sent, missing)
     outgoing = _priced(rates, _output_pieces(known, made or 0), sent, missing)
-    for name, price in (("web_searches", rates.per_web_search), ("seconds", rates.per_second)):
-        if known.get(name) and price is None:
-            missing.append(name)
+    if known.get("seconds") and rates.per_second is None:
+        missing.append("seconds")
     total = (incoming + outgoing) / MILLION + units
     return Charge(incoming / MILLION, outgoing / MILLION, total, tuple(missing))
 
@@ -211,7 +227,25 @@ def _units(rates: Rates, known: Mapping[str, Any]) -> float | None:
             total += price * count
         elif price is not None and not rates.tokens:
             return None
-    return total + (rates.per_web_search or 0.0) * (_count(known.get("web_searches")) or 0)
+    return total
+
+
+def _tools(rates: Rates, known: Mapping[str, Any], missing: list[str]) -> float:
+    """The price of what tools of the provider did."""
+    missing.extend(known.get("unclear") or ())
+    total = 0.0
+    for name, unit in _CHARGES:
+        count = _count(known.get(name))
+        if not count or name in missing:
+            continue
+        price: float | None = None if unit is None else getattr(rates, unit)
+        if price is None:
+            missing.append(name)
+        elif name == "web_searches" and rates.searches_per_call:
+            total += price
+        else:
+            total += price * count
+    return total
 
 
 def _count(value: Any) -> int | None:

@@ -29,6 +29,11 @@ class Usage:
     ``pages`` read: some models are billed by these. ``charged`` is what the provider says that the
     call cost, in USD. ``estimated`` is the method where nobody counted.
 
+    ``CHARGES`` are what tools of the provider did for the call, billed beside the tokens:
+    ``containers`` ran code, ``tool_images`` were made by another model, ``other_charges`` are
+    billed units of any other kind. ``unclear`` names charges of which the number, or the price list
+    that holds for them, is not known: no price can be right then.
+
     A plain class whose defaults stand on the class: one is made for every call, recorded or not.
     """
 
@@ -54,6 +59,11 @@ class Usage:
     # No tokens.
     web_searches: int | None = None
     web_fetches: int | None = None
+    file_searches: int | None = None
+    map_searches: int | None = None
+    containers: int | None = None
+    tool_images: int | None = None
+    other_charges: int | None = None
     search_units: int | None = None
     images: int | None = None
     seconds: float | None = None
@@ -62,6 +72,18 @@ class Usage:
     charged: float | None = None
 
     estimated: str | None = None
+    unclear: tuple[str, ...] | None = None
+
+    def doubt(self, charge: str) -> None:
+        """Notes a charge that cannot be priced from what is known."""
+        known = self.unclear or ()
+        if charge not in known:
+            self.unclear = (*known, charge)
+
+    def settle_doubt(self, charge: str) -> None:
+        """The reply has shown what there is of that charge."""
+        if self.unclear is not None:
+            self.unclear = tuple(each for each in self.unclear if each != charge) or None
 
     @property
     def cache_written(self) -> int | None:
@@ -94,7 +116,7 @@ class Usage:
         """Adds what another call used, where both belong to one whole, a session's responses."""
         mine = vars(self)
         for name, value in vars(other).items():
-            if value is not None and name != "estimated":
+            if value is not None and name not in _WORDS:
                 mine[name] = (mine.get(name) or 0) + value
 
     def absorb(self, other: Usage) -> None:
@@ -102,6 +124,9 @@ class Usage:
         mine, theirs = vars(self), vars(other)
         if self.estimated is not None and other.estimated is None and other.output is not None:
             mine.clear()
+        for charge in self.unclear or ():
+            if theirs.get(charge) is not None and charge not in (other.unclear or ()):
+                self.settle_doubt(charge)
         for name, value in theirs.items():
             if mine.get(name) is None:
                 mine[name] = value
@@ -125,7 +150,13 @@ class Usage:
 
 
 _LENGTHS = ("seconds", "charged")
-_NO_COUNTS = ("estimated", *_LENGTHS)
+_WORDS = ("estimated", "unclear")
+_NO_COUNTS = (*_WORDS, *_LENGTHS)
+CHARGES = (
+    *("web_searches", "file_searches", "map_searches"),
+    *("containers", "tool_images", "other_charges"),
+)
+"""Counts of what is billed beside tokens. ``web_fetches`` are not: their provider bills none."""
 COUNTS = tuple(name for name in Usage.__annotations__ if name not in _NO_COUNTS)
 
 # Parts of one row do not overlap; where they are too much together, the later one is disbelieved.
@@ -324,11 +355,19 @@ def _snake_target(target: Any) -> Any:
     return target
 
 
+_SERVER_TOOLS: Shape = (
+    ("server_tool_use", (("web_search_requests", "web_searches"),)),  # OpenRouter, LiteLLM
+    ("server_tool_use_details", (("web_search_requests", "web_searches"),)),  # OpenRouter
+    ("num_sources_used", "other_charges"),  # xAI, which bills sources of a live search
+    ("num_server_side_tools_used", "other_charges"),  # xAI
+)
+
 _CHAT_SHAPE: Shape = (
     ("prompt_tokens", "input"),
     ("completion_tokens", "output"),
     ("cached_tokens", "cache_read"),  # Moonshot
     ("prompt_cache_hit_tokens", "cache_read"),  # DeepSeek
+    *_SERVER_TOOLS,
     ("num_search_queries", "web_searches"),  # Perplexity
     (
         "prompt_tokens_details",
@@ -373,6 +412,16 @@ MISTRAL = Rule(
         ("completion_tokens_details", (("reasoning_tokens", "reasoning"),)),
         ("prompt_audio_seconds", "seconds"),
         ("pages_processed", "pages"),  # "usage_info" of OCR
+        (
+            "connectors",  # calls of each tool: docs.mistral.ai/agents/connectors
+            (
+                ("web_search", "web_searches"),
+                ("web_search_premium", "other_charges"),
+                ("code_interpreter", "containers"),
+                ("image_generation", "tool_images"),
+                ("document_library", "file_searches"),
+            ),
+        ),
     )
 )
 """docs.mistral.ai/api"""
@@ -399,6 +448,7 @@ OPENAI_RESPONSES = Rule(
         ("input_token_details", _INPUT_DETAILS),  # transcriptions, realtime
         ("output_token_details", _OUTPUT_DETAILS),
         ("seconds", "seconds"),  # transcriptions that are billed by their length
+        *_SERVER_TOOLS,
     ),
     grand_total="total_tokens",
 )
@@ -406,6 +456,11 @@ OPENAI_RESPONSES = Rule(
 
 _INTERACTION_IN = {"audio": "audio_input", "image": "image_input", "document": "image_input"}
 _INTERACTION_OUT = {"audio": "audio_output", "image": "image_output"}
+_GROUNDING = {
+    "google_search": "web_searches",
+    "google_maps": "map_searches",
+    "retrieval": "other_charges",
+}
 GEMINI_INTERACTIONS = Rule(
     (
         ("total_input_tokens", "input"),
@@ -415,6 +470,7 @@ GEMINI_INTERACTIONS = Rule(
         ("total_thought_tokens", "reasoning"),
         ("input_tokens_by_modality", Labelled("modality", "tokens", _INTERACTION_IN)),
         ("output_tokens_by_modality", Labelled("modality", "tokens", _INTERACTION_OUT)),
+        ("grounding_tool_count", Labelled("type", "count", _GROUNDING)),
     ),
     grand_total="total_tokens",
 )
@@ -508,6 +564,8 @@ COHERE = Rule(
                 ("output_tokens", "output"),
                 ("search_units", "search_units"),
                 ("pages", "pages"),
+                ("classifications", "other_charges"),
+                ("images", "other_charges"),
             ),
         ),
         ("cached_tokens", "cache_read"),

@@ -121,9 +121,14 @@ def _unknown(usage: Usage) -> bool:
     return usage.input is None and usage.output is None
 
 
+_OF_THE_REQUEST = frozenset(("characters", "unclear", "containers"))
+
+
 def _is_counted(usage: Usage) -> bool:
-    """Whether the provider said anything of what was used; characters are what it was asked for."""
-    return any(count is not None for name, count in vars(usage).items() if name != "characters")
+    """Whether the provider said anything of what was used, beside what it was asked for."""
+    return any(
+        count is not None for name, count in vars(usage).items() if name not in _OF_THE_REQUEST
+    )
 
 
 class Totals:

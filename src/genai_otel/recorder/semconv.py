@@ -295,6 +295,11 @@ _RARE_USAGE = {
     "image_input": names.GENAI_OTEL_USAGE_IMAGE_INPUT_TOKENS,
     "image_output": names.GENAI_OTEL_USAGE_IMAGE_OUTPUT_TOKENS,
     "web_searches": names.GENAI_OTEL_USAGE_WEB_SEARCHES,
+    "file_searches": names.GENAI_OTEL_USAGE_FILE_SEARCHES,
+    "map_searches": names.GENAI_OTEL_USAGE_MAP_SEARCHES,
+    "containers": names.GENAI_OTEL_USAGE_CONTAINERS,
+    "tool_images": names.GENAI_OTEL_USAGE_TOOL_IMAGES,
+    "other_charges": names.GENAI_OTEL_USAGE_OTHER_CHARGES,
     "estimated": names.GENAI_OTEL_USAGE_ESTIMATED,
 }
 """Told only where there is any: clients fill them with zeros on every call."""
@@ -321,6 +326,8 @@ def _cost(cost: Cost, found: Attributes) -> None:
             found[names.GENAI_OTEL_COST_CURRENCY] = cost.currency
     if cost.status != "priced":
         found[names.GENAI_OTEL_COST_STATUS] = cost.status
+    if cost.missing:
+        found[names.GENAI_OTEL_COST_UNPRICED] = list(cost.missing)
 
 
 def budget_facts(spending: Spending) -> Attributes:
