@@ -64,14 +64,15 @@ def events(*each: dict[str, Any]) -> str:
 # --------------------------------------------------------------------------- OpenAI's Responses
 
 USED = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100,
-        "input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
 GPT_41 = (1000 * 2 + 100 * 8) / MTOK
 GPT_5 = (1000 * 1.25 + 100 * 10) / MTOK
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed",
           "action": {"type": "search", "query": "weather in Paris"}}  # fmt: skip
 OPEN = {**SEARCH, "id": "ws_2", "action": {"type": "open_page", "url": "https://example.com"}}
 FIND = {**SEARCH, "id": "ws_3",
-        "action": {"type": "find_in_page", "url": "https://example.com", "pattern": "rain"}}  # fmt: skip
+        "action": {**OPEN["action"], "type": "find_in_page", "pattern": "rain"}}  # fmt: skip
 FILES = {"type": "file_search_call", "id": "fs_1", "status": "completed", "queries": ["rain"],
          "results": None}  # fmt: skip
 CODE = {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "code": "1 + 1",
@@ -244,7 +245,8 @@ def test_messages(capture: Capture, case: str) -> None:
     tools, blocks, served, cost, counts = MESSAGES[case]
     body = {"id": "msg_1", "type": "message", "role": "assistant", "model": HAIKU,
             "content": blocks, "stop_reason": "end_turn", "stop_sequence": None,
-            "usage": {"input_tokens": 1000, "output_tokens": 100, "server_tool_use": served}}  # fmt: skip
+            "usage": {"input_tokens": 1000, "output_tokens": 100,
+                      "server_tool_use": served}}  # fmt: skip
     http = http_client(anthropic.DefaultHttpxClient, body)
     messages = [{"role": "user", "content": "Rain?"}]
     with anthropic.Anthropic(api_key="k", base_url=CLAUDE, http_client=http) as client:
