@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Pieces, media, reasoning, text, tool_call, tool_result
+from genai_otel.record import (
+    Kind,
+    Pieces,
+    bounded,
+    generic_part,
+    media,
+    media_bytes,
+    reasoning,
+    server_tool_call,
+    server_tool_result,
+    text,
+    tool_call,
+    tool_result,
+)
 from genai_otel.record.usage import GEMINI_INTERACTIONS, read_usage
 
 from . import _openai_wire as wire
@@ -28,6 +41,7 @@ _PARAMS = {
     "thinking_level": "reasoning_level",
 }
 _MEDIA = frozenset({"image", "audio", "video", "document"})
+_CONTENT = _MEDIA | {"text"}
 
 
 def _body(given: Json) -> Json:
@@ -57,47 +71,94 @@ def _content(body: Json, op: Operation) -> None:
 
 def _turns(given: list[Any]) -> list[Message]:
     """Steps, each a turn; or the parts of one turn, as the client takes them, too."""
-    steps = [fields(each) for each in given]
-    loose = [_part(step) for step in steps if string(step, "type") in {"text", *_MEDIA}]
-    if loose:
-        return [{"role": "user", "parts": loose}]
+    steps = [_known(fields(each)) for each in given]
+    if any(string(step, "type") in _CONTENT for step in steps):
+        loose = ([_part(s)] if string(s, "type") in _CONTENT else _parts(s) for s in steps)
+        return [{"role": "user", "parts": [part for each in loose for part in each]}]
     return [_turn(step) for step in steps]
 
 
+def _known(step: Json) -> Json:
+    """A step or a piece; what the client has no class for lies whole in one that says so."""
+    return mapping(step, "raw") if step.get("is_unknown") is True else step
+
+
 def _turn(step: Json) -> Message:
-    kind = string(step, "type") or ""
-    if kind == "function_result":
-        answered = tool_result(string(step, "call_id"), step.get("result"))
-        return {"role": "tool", "parts": [answered]}
-    user = kind == "user_input" or step.get("role") == "user"
+    if string(step, "type") == "function_result":
+        return {"role": "tool", "parts": _parts(step)}
+    user = string(step, "type") == "user_input" or step.get("role") == "user"
     return {"role": "user" if user else "assistant", "parts": _parts(step)}
 
 
+_SPEAKERS = frozenset({"", "user_input", "model_output"})
+_NOT_OF_IT = frozenset({"id", "call_id", "signature", "pieces"})
+
+
 def _parts(step: Json) -> list[Part]:
-    """What the model, or the user, says in a step; what Google's own tools do is no part of it."""
+    """What is said in a step, or which tool is called in it, or what the tool returned."""
     kind = string(step, "type") or ""
+    if kind in _SPEAKERS:
+        content = step.get("content")
+        if type(content) is str:
+            return [text(content)]
+        return [_part(_known(each)) for each in mappings(step, "content")]
+    if kind == "thought":
+        return _thoughts(step)
     if kind == "function_call":
         called = parsed(step.get("arguments"))
         return [tool_call(string(step, "id"), string(step, "name") or "", called)]
-    if kind == "thought":
-        return [reasoning(string(each, "text") or "") for each in mappings(step, "summary")]
-    content = step.get("content")
-    if type(content) is str:
-        return [text(content)]
-    return [_part(each) for each in mappings(step, "content")]
+    if kind == "function_result":
+        return [tool_result(string(step, "call_id"), _result(step.get("result")))]
+    return [_served(kind, step)]
+
+
+def _thoughts(step: Json) -> list[Part]:
+    """Their summary; of a thought that is sealed in a signature, that there was one."""
+    summary = [_known(each) for each in mappings(step, "summary")]
+    return [
+        _part(each) if "text" not in each else reasoning(string(each, "text") or "")
+        for each in summary
+    ] or [reasoning("")]
+
+
+def _served(kind: str, step: Json) -> Part:
+    """What Google's own tools, and those of MCP servers, were asked and what they returned."""
+    told = {k: v for k, v in step.items() if v is not None and k not in _NOT_OF_IT}
+    name = kind.removesuffix("_call").removesuffix("_result")
+    if kind.endswith("_call"):
+        return server_tool_call(string(step, "id"), string(step, "name") or name, told)
+    if kind.endswith("_result"):
+        return server_tool_result(string(step, "call_id"), kind, told)
+    return generic_part(kind, told, string(step, "id"))
+
+
+def _result(result: Any) -> Any:
+    """What a function returned: an object, a text, or pieces of content."""
+    if type(result) is not list:
+        return fields(result) or result
+    pieces = [_known(fields(each)) for each in result]
+    if all(string(piece, "type") == "text" for piece in pieces):
+        return "".join(string(piece, "text") or "" for piece in pieces)
+    return [_part(piece) for piece in pieces]
 
 
 def _part(piece: Json) -> Part:
     kind = string(piece, "type") or ""
     if kind == "text":
         return text(string(piece, "text") or "")
+    if kind not in _MEDIA:
+        return generic_part(kind, piece)
+    data = piece.get("data")
+    if type(data) is bytes:
+        return media_bytes(kind, data, string(piece, "mime_type"))
     source = string(piece, "data") or string(piece, "uri") or ""
-    return media(kind or "unknown", source, string(piece, "mime_type"))
+    return media(kind, source, string(piece, "mime_type"))
 
 
 def _answer(reply: Any, op: Operation) -> None:
     reply = fields(reply)
-    steps = [step for step in mappings(reply, "steps") if step.get("type") != "user_input"]
+    steps = [_known(step) for step in mappings(reply, "steps")]
+    steps = [step for step in steps if step.get("type") != "user_input"]
     calls = any(step.get("type") == "function_call" for step in steps)
     _told(reply, op, calls=calls)
     if op.capture:
@@ -124,6 +185,7 @@ class _Events(Accumulator):
         self._said = Said(op)
         self._steps: dict[Any, Json] = {}
         self._reply: Json = {}
+        self._calls = False
 
     def add(self, event: Any) -> bool:
         event = fields(event)
@@ -132,37 +194,70 @@ class _Events(Accumulator):
             told = fields(event["interaction"])
             self._reply.update((key, value) for key, value in told.items() if value is not None)
         elif kind == "step.start":
-            step = dict(mapping(event, "step"))
-            self._steps[event.get("index")] = {**step, "pieces": Pieces(self._op)}
-            return string(step, "type") == "function_call"
+            return self._start(_known(mapping(event, "step")), event.get("index"))
         elif kind == "step.delta":
-            return self._delta(mapping(event, "delta"), event.get("index"))
+            return self._delta(_known(mapping(event, "delta")), event.get("index"))
+        elif kind == "step.stop":
+            self._stop(event.get("index"))
         return False
+
+    def _start(self, step: Json, index: Any) -> bool:
+        kind = string(step, "type") or ""
+        self._calls = self._calls or kind == "function_call"
+        if kind in _SPEAKERS:
+            begun = [self._said.take(part) for part in _parts(step)]
+            return any(begun)
+        self._steps[index] = {**self._held(step), "pieces": Pieces(self._op)}
+        return kind != "thought"
+
+    def _held(self, step: Json) -> Json:
+        kept: Json = bounded(step) if self._op.capture else {"type": step.get("type")}
+        return kept
 
     def _delta(self, delta: Json, index: Any) -> bool:
         kind = string(delta, "type") or ""
         if kind == "text":
             return self._said.words(string(delta, "text"))
+        step = self._steps.setdefault(index, {"pieces": Pieces(self._op)})
         if kind == "thought_summary":
+            step["said"] = True
             summary = mapping(delta, "content")
-            return self._said.words(string(summary, "text"), "reasoning")
+            if "text" in summary:
+                return self._said.words(string(summary, "text"), "reasoning")
+            return self._said.part(_part(_known(summary)))
         if kind == "arguments_delta":
-            step = self._steps.get(index)
-            if step is None:
-                step = self._steps[index] = {"pieces": Pieces(self._op)}
             step["pieces"].add(string(delta, "arguments") or "")
             return True
-        return kind in _MEDIA and self._said.part(_part(delta))
+        if kind in _MEDIA:
+            return self._op.capture is False or self._said.part(_part(delta))
+        if kind not in _BESIDE:
+            step.update({"type": kind, **step, **_told_only(self._held(delta))})
+        return kind not in _BESIDE
+
+    def _stop(self, index: Any) -> None:
+        """What a step came to, unless it was said as it came."""
+        step = self._steps.pop(index, None)
+        if step is None or not self._op.capture or "type" not in step or "said" in step:
+            return
+        arguments = step["pieces"].whole()
+        for part in _parts({**step, "arguments": arguments} if arguments else step):
+            self._said.part(part)
 
     def close(self) -> None:
-        calls = [each for each in self._steps.values() if each.get("type") == "function_call"]
-        _told(self._reply, self._op, calls=bool(calls))
+        for index in list(self._steps):
+            self._stop(index)
+        _told(self._reply, self._op, calls=self._calls)
         if self._op.capture:
-            for call in calls:
-                whole = call["pieces"].whole() or call.get("arguments")
-                self._said.part(_parts({**call, "arguments": whole})[0])
             reason = next(iter(self._op.finish_reasons or ()), None)
             self._op.output = [spoken(self._said.parts(), reason)]
+
+
+_BESIDE = frozenset({"thought_signature", "text_annotation_delta"})
+"""Pieces that belong to what is said already."""
+
+
+def _told_only(delta: Json) -> Json:
+    return {key: value for key, value in delta.items() if value is not None and key != "type"}
 
 
 def _reader(given: Json) -> Reader:

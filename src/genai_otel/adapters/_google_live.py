@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.engine.adapter import Patch, Reader
 from genai_otel.engine.families.sessions import Session, block
 from genai_otel.engine.read import Json, fields, mapping, mappings, pick, string
-from genai_otel.record import Kind, Usage, cut, media_bytes, text, tool_call, tool_result
+from genai_otel.record import Kind, Usage, cut, reasoning, text
 from genai_otel.record.usage import GEMINI, read_usage
 
 from . import _charges as charges
-from ._turns import LONGEST, Turns
+from . import _gemini_parts as gemini
+from ._turns import LONGEST, TURNS_KEPT, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genai_otel.record import Message, Operation, Part
+    from genai_otel.record import Message, Operation, Part, Text
 
 _PARAMS = {
     "temperature": "temperature",
@@ -48,18 +49,15 @@ def _content(given: Json, op: Operation) -> None:
 
 
 def _parts(content: Json) -> list[Part]:
-    return [part for each in mappings(content, "parts") for part in _part(each)]
+    """As many and as long as a session may keep; a content may be a text alone."""
+    return [_shortened(gemini.part(each)) for each in mappings(content, "parts")[:TURNS_KEPT]]
 
 
-def _part(part: Json) -> list[Part]:
-    words, blob = string(part, "text"), mapping(part, "inline_data")
-    if words:
-        return [text(cut(words, LONGEST))]
-    data = blob.get("data")
-    if type(data) is bytes:
-        kind = string(blob, "mime_type") or ""
-        return [media_bytes(kind.partition("/")[0] or "media", data, kind or None)]
-    return []
+def _shortened(part: Part) -> Part:
+    if part["type"] == "text" or part["type"] == "reasoning":
+        said = cast("Text", part)
+        return cast("Part", {**said, "content": cut(said["content"], LONGEST)})
+    return part
 
 
 class _Turns(Turns):
@@ -69,7 +67,8 @@ class _Turns(Turns):
         super().__init__(op)
         self._words: list[str] = []
         self._heard_words: list[str] = []
-        self._calls: list[Part] = []
+        self._thoughts: list[str] = []
+        self._more: list[Part] = []
         self._used: Json = {}
         self._grounding = charges.Grounding()
 
@@ -82,42 +81,43 @@ class _Turns(Turns):
             if content is not None:
                 role = string(fields(content), "role") or "user"
                 role = "assistant" if role == "model" else role
-                self._given({"role": role, "parts": _parts(fields(content))})
+                self._given(role, fields(content))
         words = string(event, "text")
         if words:
-            self._given({"role": "user", "parts": [text(cut(words, LONGEST))]})
+            self._given("user", {"parts": [{"text": words}]})
         answers = event.get("function_responses")
         for answer in answers if type(answers) is list else [answers]:
             if answer is not None:
                 self._answer(fields(answer))
 
-    def _given(self, message: Message) -> None:
+    def _given(self, role: str, content: Json) -> None:
         self._turn("input", {})
         if self._op.capture:
-            self._say(message)
+            self._say({"role": role, "parts": _parts(content)})
 
     def _answer(self, answer: Json) -> None:
         call_id = string(answer, "id")
         self._turn("tool_result", {"call_id": call_id})
         if self._op.capture:
-            parts: list[Part] = [tool_result(call_id, answer.get("response"))]
-            self._say({"role": "tool", "parts": parts})
+            answered = gemini.part({"function_response": answer})
+            self._say({"role": "tool", "parts": [answered]})
 
     def add(self, event: Any) -> bool:
         event = fields(event)
         if event.get("usage_metadata"):
             self._used = mapping(event, "usage_metadata")
-        for call in mappings(mapping(event, "tool_call"), "function_calls"):
+        calls = mappings(mapping(event, "tool_call"), "function_calls")
+        for call in calls:
             called, name = string(call, "id"), string(call, "name") or ""
             self._turn("tool_call", {"tool": name, "call_id": called})
-            self._calls.append(tool_call(called, name, call.get("args")))
+            self._keep_part({"function_call": call})
         told = mapping(event, "server_content")
         if told:
             self._hear(told)
         ended = "interrupted" if told.get("interrupted") else None
         if told.get("turn_complete") or ended:
             self._answered(ended or "stop")
-        elif self._calls:
+        elif calls:
             self._answered("tool_calls")
         return False
 
@@ -126,11 +126,24 @@ class _Turns(Turns):
         if metadata:
             self._grounding.add(metadata)
         for part in mappings(mapping(told, "model_turn"), "parts"):
-            data = mapping(part, "inline_data").get("data")
-            self._spoken += len(data) if type(data) is bytes else 0
-            self._keep(self._words, string(part, "text"))
+            self._made(part)
         self._keep(self._words, string(mapping(told, "output_transcription"), "text"))
         self._keep(self._heard_words, string(mapping(told, "input_transcription"), "text"))
+
+    def _made(self, part: Json) -> None:
+        """Text and sound come in pieces; anything else is a part of its own."""
+        blob, words = mapping(part, "inline_data"), string(part, "text")
+        data, kind = blob.get("data"), string(blob, "mime_type") or "audio"
+        if words is not None:
+            self._keep(self._thoughts if part.get("thought") is True else self._words, words)
+        elif type(data) is bytes and kind.startswith("audio"):
+            self._spoken += len(data)
+        else:
+            self._keep_part(part)
+
+    def _keep_part(self, part: Json) -> None:
+        if self._op.capture and len(self._more) < TURNS_KEPT:
+            self._more.append(gemini.part(part))
 
     def _keep(self, words: list[str], piece: str | None) -> None:
         if piece and self._op.capture and sum(map(len, words)) < LONGEST:
@@ -161,16 +174,19 @@ class _Turns(Turns):
         if op.capture:
             self._forget_reply()
             self._reply = [self._whole(reason)]
-        self._words, self._heard_words, self._calls, self._used = [], [], [], {}
+        self._words, self._heard_words, self._thoughts = [], [], []
+        self._more, self._used = [], {}
         self._heard = self._spoken = 0
 
     def _whole(self, reason: str) -> Message:
         parts: list[Part] = []
+        if self._thoughts:
+            parts.append(reasoning("".join(self._thoughts)))
         if self._spoken:
             parts.append({"type": "media", "modality": "audio", "size": self._spoken})
         if self._words:
             parts.append(text("".join(self._words)))
-        return {"role": "assistant", "parts": [*parts, *self._calls], "finish_reason": reason}
+        return {"role": "assistant", "parts": [*parts, *self._more], "finish_reason": reason}
 
 
 def _nothing(_reply: Any, _op: Operation) -> None:

@@ -23,24 +23,16 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
-from genai_otel.record import (
-    Failure,
-    Kind,
-    media,
-    media_bytes,
-    reasoning,
-    text,
-    tool_call,
-    tool_result,
-)
+from genai_otel.record import Failure, Kind
 from genai_otel.record.usage import GEMINI, read_usage
 
 from . import _charges as charges
 from . import _google_interactions, _google_live
+from ._gemini_parts import CallSoFar, definitions, either, in_pieces, part, parts
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
-    from genai_otel.record import Message, Operation, Part
+    from genai_otel.record import Message, Operation
 
 _PARAMS = {
     "temperature": "temperature",
@@ -86,78 +78,22 @@ def ask(body: Json, op: Operation) -> None:
 
 
 def _level(thinking: Json) -> str | None:
-    level = _either(thinking, "thinkingLevel", "thinking_level")
+    level = either(thinking, "thinkingLevel", "thinking_level")
     return None if level is None else level.lower()
 
 
-def _either(source: Json, wire: str, snake: str) -> str | None:
-    """Fields that the client writes itself are spelled as in Python, some of them."""
-    return string(source, wire) or string(source, snake)
-
-
 def content(body: Json, op: Operation) -> None:
-    op.system = _parts(mapping(body, "systemInstruction")) or None
+    op.system = parts(mapping(body, "systemInstruction")) or None
     op.input = [_turn(each) for each in mappings(body, "contents")]
     tools = mappings(body, "tools")
     if tools:
-        op.tools = [told for tool in tools for told in _definitions(tool)]
-
-
-def _definitions(tool: Json) -> list[Json]:
-    """Functions of the caller's, or one tool that Google runs, known by its only key."""
-    functions = mappings(tool, "functionDeclarations")
-    if not functions:
-        return [{"type": name, "name": name} for name in tool]
-    return [
-        {
-            "type": "function",
-            "name": string(function, "name") or "",
-            "description": string(function, "description") or "",
-            "parameters": function.get("parameters") or function.get("parameters_json_schema"),
-        }
-        for function in functions
-    ]
+        op.tools = [told for tool in tools for told in definitions(tool)]
 
 
 def _turn(said: Json) -> Message:
-    role, parts = string(said, "role") or "user", _parts(said)
-    answers = bool(parts) and all(part["type"] == "tool_call_response" for part in parts)
-    return {"role": "tool" if answers else _ROLES.get(role, role), "parts": parts}
-
-
-def _parts(said: Json) -> list[Part]:
-    return [_part(part) for part in mappings(said, "parts")]
-
-
-def _part(part: Json) -> Part:
-    words = string(part, "text")
-    if words is not None:
-        return reasoning(words) if part.get("thought") is True else text(words)
-    call, answered = mapping(part, "functionCall"), mapping(part, "functionResponse")
-    if call:
-        return tool_call(string(call, "id"), string(call, "name") or "", call.get("args"))
-    if answered:
-        return tool_result(string(answered, "id"), answered.get("response"))
-    if "executableCode" in part:
-        return tool_call(None, "code_execution", mapping(part, "executableCode"))
-    if "codeExecutionResult" in part:
-        return tool_result(None, mapping(part, "codeExecutionResult"))
-    return _media(part)
-
-
-def _media(part: Json) -> Part:
-    found = mapping(part, "inlineData") or mapping(part, "fileData")
-    if not found:
-        return {"type": "media", "modality": next(iter(part), "unknown")}
-    kind = _either(found, "mimeType", "mime_type") or ""
-    modality = kind.partition("/")[0]
-    modality = modality if modality in {"image", "audio", "video"} else "document"
-    data = found.get("data")
-    if type(data) is bytes:  # as gRPC has it
-        return media_bytes(modality, data, kind)
-    return media(
-        modality, string(found, "data") or _either(found, "fileUri", "file_uri") or "", kind
-    )
+    role, held = string(said, "role") or "user", parts(said)
+    answers = bool(held) and all(each["type"] == "tool_call_response" for each in held)
+    return {"role": "tool" if answers else _ROLES.get(role, role), "parts": held}
 
 
 # --------------------------------------------------------------------------------- the reply
@@ -176,7 +112,7 @@ def answer(reply: Any, op: Operation) -> None:
     charges.candidates(candidates, op)
     if op.capture:
         op.output = [
-            spoken(_parts(mapping(candidate, "content")), string(candidate, "finishReason"))
+            spoken(parts(mapping(candidate, "content")), string(candidate, "finishReason"))
             for candidate in candidates
         ]
 
@@ -206,6 +142,7 @@ class Chunks(Accumulator):
         self._said: dict[int, Said] = {}
         self._reasons: dict[int, Json] = {}
         self._grounding = charges.Grounding()
+        self._open: dict[int, CallSoFar] = {}
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)
@@ -223,10 +160,25 @@ class Chunks(Accumulator):
         metadata = mapping(candidate, "groundingMetadata")
         if metadata:
             self._grounding.add(metadata)
-        added = [said.take(part) for part in _parts(mapping(candidate, "content"))]
+        given = mappings(mapping(candidate, "content"), "parts")
+        added = [self._part(index, each, said) for each in given]
         return any(added)
 
+    def _part(self, index: int, given: Json, said: Said) -> bool:
+        if not self._op.capture:
+            return given.get("text") != ""
+        call = mapping(given, "functionCall")
+        if not call or not (index in self._open or in_pieces(call)):
+            return said.take(part(given))
+        if index not in self._open:
+            self._open[index] = CallSoFar(self._op)
+        if not self._open[index].add(call):
+            said.part(self._open.pop(index).whole())
+        return True
+
     def close(self) -> None:
+        for index, call in self._open.items():
+            self._said[index].part(call.whole())
         order = sorted(self._said)
         _told(self._head, [self._reasons.get(index, {}) for index in order], self._op)
         self._grounding.note(self._op.usage)

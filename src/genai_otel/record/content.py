@@ -7,6 +7,7 @@ The shapes are those of ``semconv/input_messages.schema.json``.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from .snapshot import snapshot
@@ -56,6 +57,8 @@ class Media(TypedDict):
     sha256: NotRequired[str]
     uri: NotRequired[str]
     id: NotRequired[str]
+    transcript: NotRequired[str]
+    metadata: NotRequired[dict[str, Any]]
 
 
 class ServerToolCall(TypedDict):
@@ -175,8 +178,25 @@ _LONGEST_TYPE = 128
 
 
 def bounded(value: Any) -> Any:
-    """A copy of a provider's value, no larger than a part may be; bytes by their number."""
-    return snapshot(value, depth=12, nodes=1_000, chars=65_536)
+    """A copy of a provider's value, no larger than a part may be; bytes by their number only.
+
+    Media inside a value of an unknown shape are base64 text: of that the length is kept, too.
+    """
+    return _without_base64(snapshot(value, depth=12, nodes=1_000, chars=65_536))
+
+
+_BASE64 = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/_-]{256}")
+"""How a text begins that holds bytes and is too long to be an id or a word."""
+
+
+def _without_base64(value: Any) -> Any:
+    if type(value) is str:
+        return f"[{len(value)} characters of base64]" if _BASE64.match(value) else value
+    if type(value) is list:
+        return [_without_base64(each) for each in value]
+    if type(value) is dict:
+        return {key: _without_base64(each) for key, each in value.items()}
+    return value
 
 
 class _Keeper:
