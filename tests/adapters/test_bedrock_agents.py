@@ -104,7 +104,7 @@ KNOWN = {
 }
 RUNTIME = "bedrock-agent-runtime"
 CALLS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-    "invoke_agent AGENT": (
+    "invoke_agent": (
         *(RUNTIME, "invoke_agent", "completion"),
         {"agentId": "AGENT", "agentAliasId": "a", "sessionId": "s1", "inputText": "Hi."},
     ),

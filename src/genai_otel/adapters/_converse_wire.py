@@ -8,23 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
-from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, pick, string
-from genai_otel.record import (
-    Message,
-    Pieces,
-    media,
-    media_bytes,
-    reasoning,
-    text,
-    tool_call,
-    tool_result,
+from genai_otel.engine.read import (
+    Json,
+    fields,
+    integer,
+    mapping,
+    mappings,
+    parsed,
+    pick,
+    snake,
+    string,
 )
+from genai_otel.record import Message, Pieces
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _charges as charges
+from ._converse_parts import parts
 
 if TYPE_CHECKING:
-    from genai_otel.record import Operation, Part
+    from collections.abc import Callable
+
+    from genai_otel.record import Operation
 
 _PARAMS = {
     "maxTokens": "max_tokens",
@@ -33,7 +37,6 @@ _PARAMS = {
     "topK": "top_k",
     "stopSequences": "stop",
 }
-_MEDIA = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
 
 
 def ask(params: Json, op: Operation) -> None:
@@ -45,14 +48,19 @@ def ask(params: Json, op: Operation) -> None:
 
 
 def content(params: Json, op: Operation) -> None:
-    op.system = _parts(params, "system") or None
+    op.system = parts(params, "system") or None
     op.input = [_turn(message) for message in mappings(params, "messages")]
     if "toolConfig" in params:
         tools = mappings(mapping(params, "toolConfig"), "tools")
-        op.tools = [_definition(mapping(tool, "toolSpec")) for tool in tools if "toolSpec" in tool]
+        op.tools = [_definition(tool) for tool in tools if "cachePoint" not in tool]
 
 
 def _definition(tool: Json) -> Json:
+    """A function of the caller's, or a tool that Bedrock runs, which has a name and no more."""
+    if "toolSpec" not in tool:
+        kind = next(iter(tool), "")
+        return {"type": snake(kind), "name": string(mapping(tool, kind), "name") or snake(kind)}
+    tool = mapping(tool, "toolSpec")
     told = {
         "type": "function",
         "name": string(tool, "name") or "",
@@ -64,54 +72,9 @@ def _definition(tool: Json) -> Json:
 
 def _turn(message: Json) -> Message:
     """One message; what answers tools is the tools' turn, whoever the API makes say it."""
-    parts = _parts(message, "content")
-    answers = bool(parts) and all(part["type"] == "tool_call_response" for part in parts)
-    return {"role": "tool" if answers else string(message, "role") or "user", "parts": parts}
-
-
-def _parts(source: Json, key: str) -> list[Part]:
-    """Of each block what it holds; a cache point holds nothing."""
-    return [_part(block) for block in mappings(source, key) if "cachePoint" not in block]
-
-
-def _part(block: Json) -> Part:
-    words = string(block, "text") or string(mapping(mapping(block, "guardContent"), "text"), "text")
-    if words is not None:
-        return text(words)
-    called, result = mapping(block, "toolUse"), mapping(block, "toolResult")
-    if called:
-        name = string(called, "name") or ""
-        return tool_call(string(called, "toolUseId"), name, called.get("input"))
-    if result:
-        return tool_result(string(result, "toolUseId"), _plain(mappings(result, "content")))
-    if "reasoningContent" in block:
-        thought = mapping(mapping(block, "reasoningContent"), "reasoningText")
-        return reasoning(string(thought, "text") or "")
-    cited = mappings(mapping(block, "citationsContent"), "content")
-    if cited:
-        return text("".join(string(piece, "text") or "" for piece in cited))
-    kind = next(iter(block), "")
-    return _media(mapping(block, kind), kind)
-
-
-def _media(block: Json, kind: str) -> Part:
-    source, form = mapping(block, "source"), string(block, "format")
-    modality, data = _MEDIA.get(kind, kind), source.get("bytes")
-    if type(data) is bytes:
-        return media_bytes(modality, data, f"{modality}/{form}" if form else None)
-    address = string(mapping(source, "s3Location"), "uri")
-    if address is not None:
-        return media(modality, address)
-    return {"type": "media", "modality": modality}
-
-
-def _plain(blocks: list[Json]) -> Any:
-    """A tool's answer: its JSON, or its text, or what it is where it is neither."""
-    if len(blocks) == 1 and "json" in blocks[0]:
-        return blocks[0]["json"]
-    if all(type(block.get("text")) is str for block in blocks):
-        return "".join(block["text"] for block in blocks)
-    return [block["json"] if "json" in block else _part(block) for block in blocks]
+    held = parts(message, "content")
+    answers = bool(held) and all(part["type"] == "tool_call_response" for part in held)
+    return {"role": "tool" if answers else string(message, "role") or "user", "parts": held}
 
 
 def answer(reply: Any, op: Operation) -> None:
@@ -128,7 +91,7 @@ def answer(reply: Any, op: Operation) -> None:
     if op.capture:
         message = mapping(mapping(reply, "output"), "message")
         role = string(message, "role") or "assistant"
-        turn: Message = {"role": role, "parts": _parts(message, "content")}
+        turn: Message = {"role": role, "parts": parts(message, "content")}
         if reason is not None:
             turn["finish_reason"] = reason
         op.output = [turn]
@@ -140,7 +103,7 @@ class Events(Accumulator):
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._reply: Json = {}
-        self._blocks: dict[int, tuple[Json, Pieces]] = {}
+        self._blocks: dict[int, _Block] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -148,50 +111,114 @@ class Events(Accumulator):
         words = told["delta"]["text"]
         if type(words) is not str:
             return None
-        self._blocks[told["contentBlockIndex"]][1].add(words)
+        self._blocks[told["contentBlockIndex"]].pieces.add(words)
         return bool(words)
 
     def add(self, event: Any) -> bool:
         event = fields(event)
         if "contentBlockStart" in event:
             told = mapping(event, "contentBlockStart")
-            opened = mapping(told, "start")
-            self._block(told, {"toolUse": opened.get("toolUse")} if "toolUse" in opened else {})
-            return "toolUse" in opened
+            self._block(told).head = {**mapping(told, "start")}
+            return bool(told.get("start"))
         if "contentBlockDelta" in event:
-            return self._piece(mapping(event, "contentBlockDelta"))
+            told = mapping(event, "contentBlockDelta")
+            return self._block(told).add(mapping(told, "delta"))
         if "messageStop" in event:
             self._reply["stopReason"] = mapping(event, "messageStop").get("stopReason")
         self._reply.update(mapping(event, "metadata"))
         return False
 
-    def _block(self, told: Json, kind: Json) -> Pieces:
-        """The pieces of the block that ``told`` speaks of; text and thoughts open unannounced."""
+    def _block(self, told: Json) -> _Block:
+        """The block that ``told`` speaks of; text and thoughts open unannounced."""
         index = integer(told, "contentBlockIndex") or 0
-        if index not in self._blocks:
-            self._blocks[index] = (kind, Pieces(self._op))
-        return self._blocks[index][1]
-
-    def _piece(self, told: Json) -> bool:
-        delta = mapping(told, "delta")
-        thought = string(mapping(delta, "reasoningContent"), "text")
-        words = string(delta, "text") or thought or string(mapping(delta, "toolUse"), "input")
-        pieces = self._block(told, {} if thought is None else {"reasoningContent": {}})
-        if words:
-            pieces.add(words)
-        return bool(words)
+        found = self._blocks.get(index)
+        if found is None:
+            found = self._blocks[index] = _Block(self._op)
+        return found
 
     def close(self) -> None:
-        blocks = [
-            _whole(kind, pieces.whole()) for _, (kind, pieces) in sorted(self._blocks.items())
-        ]
-        message = {"role": "assistant", "content": blocks}
+        blocks = [block.whole() for _, block in sorted(self._blocks.items())]
+        message = {"role": "assistant", "content": blocks if self._op.capture else []}
         answer({**self._reply, "output": {"message": message}}, self._op)
 
 
-def _whole(kind: Json, given: str) -> Json:
-    if "toolUse" in kind:
-        return {"toolUse": {**mapping(kind, "toolUse"), "input": parsed(given) if given else {}}}
-    if "reasoningContent" in kind:
-        return {"reasoningContent": {"reasoningText": {"text": given}}}
-    return {"text": given}
+_MOST = 1_000
+"""Results, citations and pieces of an image that are kept of one block."""
+
+
+class _Block:
+    """One block of a stream: what it began as, its text in pieces, and what came with them."""
+
+    __slots__ = ("_capture", "head", "more", "pieces")
+
+    def __init__(self, op: Operation) -> None:
+        self.head: Json = {}
+        self.pieces = Pieces(op)
+        self._capture = op.capture
+        self.more: dict[str, list[Any]] = {}
+
+    def add(self, delta: Json) -> bool:
+        """Takes one delta; whether it held anything generated."""
+        generated = False
+        for name, value in delta.items():
+            words = value if name == "text" else self._take(name, fields(value) or value)
+            if type(words) is str:
+                self.pieces.add(words)
+            generated = generated or bool(words) or name in _GENERATED
+        return generated
+
+    def _take(self, name: str, value: Any) -> str | None:
+        """The text of a thought or of a tool's input; all else is kept until the end."""
+        kept = self.more.setdefault(name, [])
+        if name in _PIECE_OF:
+            return string(fields(value), _PIECE_OF[name])
+        if self._capture and len(kept) < _MOST:
+            kept.extend(value if type(value) is list else [value])
+        return None
+
+    def whole(self) -> Json:
+        """The block as a whole reply has it."""
+        words = self.pieces.whole()
+        for name, make in _WHOLE.items():
+            if name in self.head or name in self.more:
+                return make(mapping(self.head, name), self.more.get(name, []), words)
+        return {**self.head, **self.more} or {"text": words}
+
+
+def _whole_call(head: Json, _more: list[Any], words: str) -> Json:
+    return {"toolUse": {**head, "input": parsed(words) if words else {}}}
+
+
+def _whole_result(head: Json, more: list[Any], _words: str) -> Json:
+    """A tool's answer, its texts in one."""
+    pieces = [fields(each) for each in more]
+    said = "".join(string(piece, "text") or "" for piece in pieces)
+    rest = [piece for piece in pieces if "text" not in piece]
+    return {"toolResult": {**head, "content": [{"text": said}, *rest] if said else rest}}
+
+
+def _whole_image(head: Json, more: list[Any], _words: str) -> Json:
+    sources = (mapping(piece, "source").get("bytes") for piece in more)
+    data = b"".join(each for each in sources if type(each) is bytes)
+    errors = (piece["error"] for piece in more if "error" in piece)
+    source = {"source": {"bytes": data}} if data else {}
+    return {"image": {**head, **source, "error": next(errors, None)}}
+
+
+def _whole_thought(_head: Json, _more: list[Any], words: str) -> Json:
+    return {"reasoningContent": {"reasoningText": {"text": words}}}
+
+
+def _whole_citations(_head: Json, more: list[Any], words: str) -> Json:
+    return {"citationsContent": {"content": [{"text": words}], "citations": more}}
+
+
+_WHOLE: dict[str, Callable[[Json, list[Any], str], Json]] = {
+    "toolUse": _whole_call,
+    "toolResult": _whole_result,
+    "image": _whole_image,
+    "reasoningContent": _whole_thought,
+    "citation": _whole_citations,
+}
+_GENERATED = frozenset({"toolResult", "image"})
+_PIECE_OF = {"reasoningContent": "text", "toolUse": "input"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.read import Json, fields, mapping, mappings, string
+from genai_otel.engine.read import Json, fields, mapping, mappings, snake, string
 from genai_otel.record import (
     Pieces,
     bounded,
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genai_otel.record import Media, Operation, Part
-
-
-def snake(name: str) -> str:
-    """A field's name as the client's models have it."""
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
 def camel(name: str) -> str:

@@ -6,16 +6,19 @@ shapes are alike. Read from docs.aws.amazon.com/bedrock/latest/userguide/model-p
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, first, integer, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Message, Pieces, text
+from genai_otel.record import Kind, Pieces, text
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
 from . import _converse_wire as converse
+from . import _invoke_texts as texts
 from . import _openai_wire as openai
+from . import cohere
 from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
@@ -34,18 +37,27 @@ _PARAMS = {
     "k": "top_k",
     "max_tokens": "max_tokens",
     "max_gen_len": "max_tokens",
+    "max_tokens_to_sample": "max_tokens",
     "maxTokenCount": "max_tokens",
     "maxTokens": "max_tokens",
     "seed": "seed",
     "stop": "stop",
     "stop_sequences": "stop",
     "stopSequences": "stop",
+    "num_generations": "choices",
+    "numResults": "choices",
 }
 
 
 def body(params: Json) -> Json:
-    """The request's body decoded: it is bytes or text; a file is left to the client."""
-    return _decoded(params.get("body"))
+    """The request's body decoded: bytes, text, or a buffer, of which nothing is read.
+
+    What the client will send of a buffer begins where it stands. A file is left to the client.
+    """
+    given = params.get("body")
+    if type(given) is BytesIO and not given.closed:
+        given = given.getvalue()[given.tell() :]
+    return _decoded(given)
 
 
 def _decoded(given: Any) -> Json:
@@ -101,18 +113,12 @@ def content(params: Json, op: Operation) -> None:
 
 
 def _plain_content(asked: Json, op: Operation) -> None:
-    """One prompt; Cohere's has the turns before it, and a system text of its own."""
-    turns: list[Message] = [
-        {"role": string(turn, "role") or "user", "parts": [text(string(turn, "message") or "")]}
-        for turn in mappings(asked, "chat_history")
-    ]
-    words = string(asked, "prompt") or string(asked, "inputText") or string(asked, "message")
-    if words is not None:
-        turns.append({"role": "user", "parts": [text(words)]})
-    preamble = string(asked, "preamble")
-    if preamble is not None:
-        op.system = [text(preamble)]
-    op.input = turns
+    """One prompt, or Cohere's message with the turns before it."""
+    if "message" in asked:
+        cohere.old_content(asked, op)
+        return
+    words = string(asked, "prompt") or string(asked, "inputText")
+    op.input = [] if words is None else [{"role": "user", "parts": [text(words)]}]
 
 
 # --------------------------------------------------------------------------------- the reply
@@ -131,52 +137,13 @@ def answer(reply: Any, op: Operation) -> None:
         op.timing.server = took / 1000
 
 
-def _said(words: str | None, reason: str | None, op: Operation) -> None:
-    op.finish_reasons = [] if reason is None else [reason]
-    if op.capture and words is not None:
-        turn: Message = {"role": "assistant", "parts": [text(words)]}
-        if reason is not None:
-            turn["finish_reason"] = reason
-        op.output = [turn]
-
-
-def _titan(found: Json, op: Operation) -> None:
-    result = first(found, "results")
-    op.usage.input = integer(found, "inputTextTokenCount")
-    op.usage.output = integer(result, "tokenCount")
-    _said(string(result, "outputText"), string(result, "completionReason"), op)
-
-
-def _titan_chunk(found: Json, op: Operation) -> None:
-    op.usage.input = integer(found, "inputTextTokenCount")
-    op.usage.output = integer(found, "totalOutputTextTokenCount")
-    _said(string(found, "outputText"), string(found, "completionReason"), op)
-
-
-def _llama(found: Json, op: Operation) -> None:
-    op.usage.input = integer(found, "prompt_token_count")
-    op.usage.output = integer(found, "generation_token_count")
-    _said(string(found, "generation"), string(found, "stop_reason"), op)
-
-
-def _mistral(found: Json, op: Operation) -> None:
-    result = first(found, "outputs")
-    _said(string(result, "text"), string(result, "stop_reason"), op)
-
-
-def _cohere(found: Json, op: Operation) -> None:
-    result = first(found, "generations") or found
-    op.response_id = string(found, "generation_id") or string(found, "id")
-    _said(string(result, "text"), string(result, "finish_reason"), op)
-
-
 def _choices(found: Json, op: Operation) -> None:
     """Jamba and Mistral as OpenAI has them; DeepSeek's completions end for a ``stop_reason``."""
     choice = first(found, "choices")
     if "message" in choice or "finish_reason" in choice:
         openai.answer_chat(found, op)
     else:
-        _said(string(choice, "text"), string(choice, "stop_reason"), op)
+        texts.said(texts.each(found, "text", "stop_reason", "choices"), op)
 
 
 def _vectors(found: Json, op: Operation) -> None:
@@ -201,19 +168,21 @@ def _ranked(found: Json, op: Operation) -> None:
 
 
 def _results(found: Json, op: Operation) -> None:
-    (_ranked if op.kind is Kind.RERANK else _titan)(found, op)
+    (_ranked if op.kind is Kind.RERANK else texts.titan)(found, op)
 
 
 _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
+    "completion": texts.claude_text,
     **dict.fromkeys(("stopReason", "output", "metrics"), converse.answer),
     **dict.fromkeys(("stop_sequence", "content", "role"), anthropic.answer),
     "results": _results,
-    **dict.fromkeys(("outputText", "completionReason"), _titan_chunk),
-    **dict.fromkeys(("generation", "prompt_token_count", "generation_token_count"), _llama),
-    "outputs": _mistral,
+    **dict.fromkeys(("outputText", "completionReason"), texts.titan_chunk),
+    **dict.fromkeys(("generation", "prompt_token_count", "generation_token_count"), texts.llama),
+    "outputs": texts.mistral,
+    "completions": texts.jurassic,
     "choices": _choices,
     **dict.fromkeys(("embedding", "embeddings", "inputTextTokenCount"), _vectors),
-    **dict.fromkeys(("generations", "generation_id", "text"), _cohere),
+    **dict.fromkeys(("generations", "generation_id", "text"), texts.cohere),
 }
 """A key that only one shape of replies has, the surest first -> what reads it."""
 
@@ -246,6 +215,10 @@ class Chunks(Accumulator):
 
 def _fold_of(found: Json) -> Any:
     """What folds chunks of this shape; nothing where this one tells none."""
+    if "completion" in found:
+        return _Texts
+    if "event_type" in found:
+        return cohere.OldEvents
     if "type" in found:
         return anthropic.Events
     if any(key.startswith(("message", "content")) and key != "message" for key in found):
@@ -256,30 +229,51 @@ def _fold_of(found: Json) -> Any:
 
 
 class _Texts(Accumulator):
-    """Models whose chunks are whole replies with a piece of the text in each."""
+    """Models whose chunks are whole replies with a piece of the text of each choice."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._text = Pieces(op)
+        self._texts: dict[int, Pieces] = {}
+        self._reasons: dict[int, str | None] = {}
         self._last: Json = {}
 
     def add(self, found: Json) -> bool:
-        words = _words(found)
-        self._text.add(words or "")
         self._last.update((key, value) for key, value in found.items() if value is not None)
+        added = [self._piece(index, piece) for index, piece in _pieces(found)]
+        return any(added)
+
+    def _piece(self, index: int, piece: Json) -> bool:
+        words = next((words for key in _WORDS if (words := string(piece, key))), None)
+        if index not in self._texts:
+            self._texts[index] = Pieces(self._op)
+        self._texts[index].add(words or "")
+        reasons = (reason for key in _REASONS if (reason := string(piece, key)))
+        self._reasons[index] = next(reasons, self._reasons.get(index))
         return bool(words)
 
     def close(self) -> None:
         answer(self._last, self._op)
-        words = self._text.whole()
-        if words:
-            _said(words, next(iter(self._op.finish_reasons or ()), None), self._op)
+        said = [
+            (pieces.whole() or None, self._reasons.get(index))
+            for index, pieces in sorted(self._texts.items())
+        ]
+        if any(words or reason for words, reason in said):
+            texts.said(said, self._op)
 
 
-def _words(found: Json) -> str | None:
-    for key in ("generation", "outputText", "text"):
-        words = string(found, key)
-        if words:
-            return words
-    result = first(found, "outputs") or first(found, "generations") or first(found, "choices")
-    return string(result, "text")
+_WORDS = ("generation", "outputText", "text", "completion")
+_REASONS = ("stop_reason", "finish_reason", "completionReason")
+_LISTS = ("outputs", "generations", "choices")
+
+
+def _pieces(found: Json) -> list[tuple[int, Json]]:
+    """The pieces of the choices that a chunk has: of one, or of each in a list."""
+    whole = "text" in found or "is_finished" in found
+    key = next((key for key in _LISTS if type(found.get(key)) is list and not whole), "")
+    pieces = mappings(found, key) if key else [found]
+    return [(_place(piece, place), piece) for place, piece in enumerate(pieces)]
+
+
+def _place(piece: Json, place: int) -> int:
+    index = integer(piece, "index")
+    return place if index is None else index

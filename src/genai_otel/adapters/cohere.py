@@ -151,7 +151,7 @@ class _Events(Accumulator):
 # ----------------------------------------------------------------------------- version 1
 
 
-def _old_content(given: Json, op: Operation) -> None:
+def old_content(given: Json, op: Operation) -> None:
     told = string(given, "preamble")
     op.system = [text(told)] if told else None
     turns = [_old_turn(turn) for turn in mappings(given, "chat_history")]
@@ -170,10 +170,10 @@ def _old_content(given: Json, op: Operation) -> None:
 
 def _old_turn(turn: Json) -> Message:
     role = string(turn, "role") or "USER"
-    return {"role": _ROLES.get(role, role), "parts": _old_parts(turn, "message")}
+    return {"role": _ROLES.get(role, role), "parts": old_parts(turn, "message")}
 
 
-def _old_parts(reply: Json, words: str) -> list[Part]:
+def old_parts(reply: Json, words: str) -> list[Part]:
     said = string(reply, words)
     told: list[Part] = [text(said)] if said else []
     calls = mappings(reply, "tool_calls")
@@ -185,10 +185,10 @@ def _old_answer(reply: Any, op: Operation) -> None:
     reply = _data(reply)
     _told(reply, mapping(reply, "meta"), op)
     if op.capture:
-        op.output = [spoken(_old_parts(reply, "text"), string(reply, "finish_reason"))]
+        op.output = [spoken(old_parts(reply, "text"), string(reply, "finish_reason"))]
 
 
-class _OldEvents(Accumulator):
+class OldEvents(Accumulator):
     """Text in pieces; the last event holds the whole reply."""
 
     def __init__(self, op: Operation) -> None:
@@ -200,7 +200,10 @@ class _OldEvents(Accumulator):
         event = fields(event)
         kind = string(event, "event_type")
         if kind == "stream-end":
-            self._reply = {**mapping(event, "response"), "finish_reason": event["finish_reason"]}
+            self._reply = {
+                **mapping(event, "response"),
+                "finish_reason": event.get("finish_reason"),
+            }
         elif kind == "stream-start":
             self._reply = {"generation_id": event.get("generation_id")}
         if kind == "text-generation":
@@ -249,7 +252,7 @@ def _rank(result: Json) -> Document:
 
 _reader = partial(Reader, model=wire.model)
 _CHAT = _reader(Kind.CHAT, _ask, _answer, wire.chat_content, _Events)
-_OLD_CHAT = _reader(Kind.CHAT, _ask, _old_answer, _old_content, _OldEvents)
+_OLD_CHAT = _reader(Kind.CHAT, _ask, _old_answer, old_content, OldEvents)
 _EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
 _RERANK = _reader(Kind.RERANK, _ask, ranks, question)
 

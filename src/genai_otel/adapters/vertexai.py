@@ -16,6 +16,7 @@ from genai_otel.engine.read import Json, fields, integer, mapping, proto, string
 from genai_otel.record import Kind
 
 from . import google_genai as gemini
+from ._gemini_parts import camel
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -56,15 +57,10 @@ def _camel(value: Any) -> Any:
         return [_camel(each) for each in value]
     if type(value) is not dict:
         return value
-    return {_name(key): each if key in _OWN else _camel(each) for key, each in value.items()}
+    return {camel(key): each if key in _OWN else _camel(each) for key, each in value.items()}
 
 
 _OWN = frozenset({"args", "response", "parameters"})
-
-
-def _name(key: str) -> str:
-    head, *rest = key.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 def _turns(contents: Any) -> list[Json]:

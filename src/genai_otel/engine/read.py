@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Json", "address", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick",
-    "proto", "string",
+    "proto", "snake", "string",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -32,6 +32,11 @@ def string(source: Json, key: str) -> str | None:
     if value is None or type(value) is str:
         return value
     return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def snake(name: str) -> str:
+    """A name in snake case: ``toolUse`` is ``tool_use``."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
 def integer(source: Json, key: str) -> int | None:

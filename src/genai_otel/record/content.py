@@ -21,6 +21,7 @@ class Text(TypedDict):
 
     type: Literal["text"]
     content: str
+    citations: NotRequired[list[Any]]
 
 
 class Reasoning(TypedDict):
@@ -123,6 +124,11 @@ class Document(TypedDict):
 def text(content: str) -> Text:
     """A text part."""
     return {"type": "text", "content": content}
+
+
+def cited_text(content: str, citations: list[Any]) -> Text:
+    """A text part with the sources that it names, bounded."""
+    return {**text(content), "citations": bounded(citations)} if citations else text(content)
 
 
 def reasoning(content: str) -> Reasoning:

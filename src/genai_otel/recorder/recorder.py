@@ -232,7 +232,7 @@ class Recording(Layer):
         self._span, self._started, self._ledgers = span, started, ledgers
         inside = {**context, SPAN_KEY: span, OPERATION_KEY: self}
         if op.kind is Kind.AGENT:
-            inside[AGENT_KEY] = op.name
+            inside[AGENT_KEY] = op.name or (op.details or {}).get("agent_id")
         super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
         self._gate, self.errors = gate, gate.errors
         if op.kind in ROLLED_UP:

@@ -403,6 +403,7 @@ _DETAILS = {
     "guardrail_layer": names.GENAI_OTEL_GUARDRAIL_LAYER,
     "guardrail_phase": names.GENAI_OTEL_GUARDRAIL_PHASE,
     "conversation": names.GEN_AI_CONVERSATION_ID,
+    "agent_id": names.GEN_AI_AGENT_ID,
     "turns": names.GENAI_OTEL_SESSION_TURNS,
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
     "policy_version": names.GEN_AI_GUARDRAIL_POLICY_VERSION,
