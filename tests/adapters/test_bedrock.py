@@ -158,13 +158,30 @@ def test_a_body_that_is_not_read(
     assert len(OPEN) == 0
 
 
-def test_a_file_as_body_is_the_clients_alone(
-    genai_otel_capture: Capture, client: Any, provider: Provider
+class _Watched(io.BytesIO):
+    """Counts what is asked of it; being of another class, it is the client's alone."""
+
+    asked = 0
+
+    def getvalue(self) -> bytes:
+        self.asked += 1
+        return super().getvalue()
+
+
+@pytest.mark.parametrize("start", [0, 7])
+@pytest.mark.parametrize("kind", [io.BytesIO, _Watched])
+def test_a_buffer_is_sent_from_where_it_stands(
+    genai_otel_capture: Capture, client: Any, provider: Provider, kind: Any, start: int
 ) -> None:
-    body = io.BytesIO(json.dumps(BODIES["meta"]).encode())
+    """Nothing of it is read: the client sends what it would have sent without us."""
+    body = kind(b" " * start + json.dumps(BODIES["meta"]).encode())
+    body.seek(start)
     client.invoke_model(modelId="meta.ok", body=body)["body"].read()
-    assert provider.requests[-1].json == BODIES["meta"]
-    assert facts(genai_otel_capture)[names.GEN_AI_REQUEST_MODEL] == "meta.ok"
+    assert provider.requests[-1].raw == json.dumps(BODIES["meta"]).encode()
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_REQUEST_MODEL] == "meta.ok"
+    assert not getattr(body, "asked", 0)
+    assert (names.GEN_AI_INPUT_MESSAGES in told) is (kind is io.BytesIO)
 
 
 # -------------------------------------------------------------------------- agents and the rest
