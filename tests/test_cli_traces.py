@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.trace import StatusCode
 
 from genai_otel.cli.text import clean, duration, local_time, one_line, shortened
 from genai_otel.cli.tree import render_tree
@@ -60,6 +61,106 @@ def test_the_list_may_be_limited_and_says_so(work: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
     assert "2 older traces not shown" in done.stderr
     assert "at least 1" in run_cli("traces", "--limit", "0", cwd=work, code=2).stderr
+
+
+def _write_many(store: Path) -> None:
+    """Three traces: of two users and services, one of them failed, one priced."""
+    for service, model, user, more in (
+        ("shop", "gpt-5", "ada", {"gen_ai.usage.cost": 0.25, "genai_otel.tags": ["beta"]}),
+        ("shop", "claude", "bob", {"session.id": "s-2"}),
+        ("office", "gpt-5-mini", "bob", {"error.type": "TimeoutError"}),
+    ):
+        with tracing(store, service) as tracer:
+            facts = chat(model) | {"user.id": user} | more
+            with tracer.start_as_current_span(f"chat {model}", attributes=facts) as span:
+                if "error.type" in more:
+                    span.set_status(StatusCode.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("--model gpt-*", ["gpt-5-mini", "gpt-5"]),
+        ("--model CLAUDE*", ["claude"]),
+        ("--name chat?gpt-5", ["gpt-5"]),
+        ("--service shop --user bob", ["claude"]),
+        ("--session s-2", ["claude"]),
+        ("--tag beta", ["gpt-5"]),
+        ("--status error", ["gpt-5-mini"]),
+        ("--status ok --since 1h", ["claude", "gpt-5"]),
+        ("--since 2999-01-01", []),
+        ("--min-cost 0.2", ["gpt-5"]),
+        ("--min-cost 0.3", []),
+        ("--min-duration 3600", []),
+        ("--model gpt-* --limit 1", ["gpt-5-mini"]),
+    ],
+)
+def test_the_list_may_be_filtered(work: Path, options: str, found: list[str]) -> None:
+    _write_many(work / "store")
+    done = run_cli("traces", "--dir", "store", *options.split(), "--json", cwd=work)
+    assert [each["name"] for each in json.loads(done.stdout)] == [f"chat {each}" for each in found]
+    shown = run_cli("traces", "list", "--dir", "store", *options.split(), cwd=work)
+    assert len(shown.stdout.splitlines()) == (len(found) + 1 if found else 0)
+    assert ("none of 3 traces is like that" in shown.stderr) == (not found)
+
+
+def test_the_list_has_costs(work: Path) -> None:
+    _write_many(work / "store")
+    head, *rows = run_cli("traces", "--dir", "store", cwd=work).stdout.splitlines()
+    assert "cost" in head
+    assert ["$0.2500" in row for row in rows] == [False, False, True]
+
+
+GAPS = {
+    "unknown_biller": (
+        {"genai_otel.cost.status": "unknown_biller"},
+        ["gateway.example.com have no price", '"gateway.example.com" = "openai"', "free = true"],
+    ),
+    "no usage": (
+        {"gen_ai.request.stream": True, "gen_ai.usage.output_tokens": None},
+        ["include_usage", "GENAI_OTEL_REQUEST_STREAM_USAGE=gateway.example.com"],
+    ),
+    "left early": (
+        {
+            "gen_ai.request.stream": True,
+            "gen_ai.usage.output_tokens": None,
+            "genai_otel.response.completed": False,
+        },
+        [],
+    ),
+    "nothing": ({}, []),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+@pytest.mark.parametrize("command", ["traces show", "report cost"])
+def test_what_would_complete_the_figures_is_said(work: Path, name: str, command: str) -> None:
+    more, hints = GAPS[name]
+    facts = {**chat(), "server.address": "gateway.example.com", **more}
+    with tracing(work) as tracer:
+        present = {key: value for key, value in facts.items() if value is not None}
+        tracer.start_span("chat gpt-5", attributes=present).end()
+    said = run_cli(*command.split(), "--dir", ".", cwd=work).stderr
+    assert bool(said) == bool(hints)
+    assert all(hint in said for hint in hints)
+
+
+def test_the_lines_that_are_proposed_are_prices(work: Path) -> None:
+    with tracing(work) as tracer:
+        facts = {"genai_otel.cost.status": "unknown_biller", "server.address": 'odd".host'}
+        tracer.start_span("chat", attributes=chat('m"x') | facts).end()
+    said = run_cli("traces", "show", "--dir", ".", cwd=work).stderr
+    lines = [line.strip() for line in said.splitlines() if line.startswith("  ")]
+    (work / "prices.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert run_cli("prices", "check", "prices.toml", cwd=work).stdout
+
+
+def test_a_probe_is_not_the_last_trace(work: Path) -> None:
+    trace_id = write_assistant(work / ".genai_otel")
+    run_cli("doctor", "--send", "local", cwd=work)
+    assert len(json.loads(run_cli("traces", "--json", cwd=work).stdout)) == 2
+    assert trace_id in run_cli("traces", "show", cwd=work).stdout
+    assert trace_id in run_cli("traces", "show", "last", cwd=work).stdout
 
 
 def test_the_list_as_json(work: Path, trace_id: str) -> None:
@@ -166,6 +267,26 @@ def test_what_the_tokens_are_and_by_which_prices(work: Path) -> None:
     assert " ".join(job.split()).endswith("Σ 1,200 → 95 Σ $0.5000 ok")
     assert "1,200 → 95 [128]  64 written, 50 audio in, 40 reasoning, estimated   " in call
     assert prices == "prices: genai-prices/1 to 2026-01-01"
+
+
+def test_whose_it_was_and_how_it_ended(work: Path) -> None:
+    facts = {
+        "session.id": "s-1",
+        "user.id": "ada",
+        "genai_otel.tags": ["beta", "shop"],
+        "genai_otel.response.attempts": 3,
+        "gen_ai.response.finish_reasons": ["length", "length"],
+        "genai_otel.cost.status": "unknown_model",
+    }
+    with tracing(work) as tracer, tracer.start_as_current_span("all"):
+        for number in range(5):
+            tracer.start_span("chat", attributes=chat() | facts | {"user.id": f"u{number}"}).end()
+    _, scope, head, _, call, *_ = run_cli(
+        "traces", "show", "--dir", ".", cwd=work
+    ).stdout.splitlines()
+    assert scope == "session s-1  user u0, u1, u2 and 2 more  tags beta, shop"
+    assert re.split(r"\s{2,}", head)[-3:] == ["cost", "finish", "status"]
+    assert re.split(r"\s{2,}", call)[-3:] == ["unknown_model", "length", "ok, 3 attempts"]
 
 
 def test_content_stands_below_its_span_and_is_shortened(work: Path, trace_id: str) -> None:

@@ -271,3 +271,19 @@ def test_where_telemetry_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     genai_otel.shutdown()
     genai_otel.instrument()
     assert [each.name for each in genai_otel.status().destinations] == ["otlp"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("opnai", "openai"), ("antropic", "anthropic"), ("lang-chain", "langchain")],
+)
+def test_what_is_near_is_proposed(given: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        genai_otel.instrument(libraries=given)
+
+
+@pytest.mark.parametrize("given", ["django", "flask", "sqlite", "autogen", "x", ""])
+def test_what_is_far_is_not_proposed(given: str) -> None:
+    with pytest.raises(ValueError, match="unknown library") as caught:
+        genai_otel.instrument(libraries=given)
+    assert "did you mean" not in str(caught.value)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genai_otel")
 
 THREAD_MODES = ("all", "threads", "off")
+_NEAR = 0.75  # difflib's ratio: a letter or two are wrong, not half of them
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _STANDARD_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _STANDARD_MODES = {
@@ -230,6 +231,6 @@ def one_of(what: str, given: str, accepted: Iterable[str]) -> None:
         return
     from difflib import get_close_matches  # only where somebody has made a mistake
 
-    near = get_close_matches(str(given), names, n=1, cutoff=0.4)
+    near = get_close_matches(str(given), names, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(names)}")

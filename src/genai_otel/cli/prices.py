@@ -17,8 +17,7 @@ from genai_otel.enrich.resolution import Call, Quote
 
 from . import Refusal
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
-from .report import moment
-from .stores import tell
+from .stores import moment, tell
 from .styled import Text
 from .text import one_line
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 15.0
 _PATIENCE = 1.0
-_NAME = "genai-otel doctor"
+SERVICE = "genai-otel doctor"
+"""Of the test span; `traces show last` passes it over."""
 
 
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
@@ -60,9 +61,9 @@ def _span() -> ReadableSpan:
     sampled = TraceFlags(TraceFlags.SAMPLED)
     now = time_ns()
     return ReadableSpan(
-        _NAME,
+        SERVICE,
         SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, sampled),  # noqa: FBT003
-        resource=Resource.create({"service.name": _NAME}),
+        resource=Resource.create({"service.name": SERVICE}),
         instrumentation_scope=InstrumentationScope("genai_otel", __version__),
         start_time=now - 1_000_000,
         end_time=now,

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 import sys
-import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import text
+from .hints import Hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .spending import GROUPS, Report, Sum
-from .stores import add_store_options, open_store, positive, tell, tell_notes
+from .stores import add_store_options, moment, open_store, positive, tell, tell_notes
 from .styled import Text
-from .text import one_line
+from .text import one_line, sums
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
-_AGO = re.compile(r"(\d+)\s*([mhdw])")
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNPRICED_SHOWN = 20
 _WHY = {
     "estimated_usage": "priced by estimated tokens, in the total",
@@ -56,27 +51,18 @@ def _print_help(parser: argparse.ArgumentParser) -> Any:
     return run
 
 
-def moment(text: str) -> float:
-    """Seconds since 1970 for an age or a local date."""
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return time.time() - int(ago[1]) * _SECONDS[ago[2]]
-    try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError):
-        sentence = f"{text!r} is neither an age (30m, 24h, 7d) nor a date (2026-01-31)"
-        raise argparse.ArgumentTypeError(sentence) from None
-
-
 def show_cost(options: argparse.Namespace) -> int:
     reader = open_store(options.dir)
-    report = Report(options.by, since=options.since)
+    report, missing = Report(options.by, since=options.since), Hints()
     for span in reader.spans(containing="gen_ai.operation.name"):
         report.add(span)
+        missing.add(span)
     if options.json:
         print(json.dumps(_as_json(report, options.top), indent=1))  # noqa: T201
     elif report.total.calls:
         _draw(report, options.top)
+        for hint in missing:
+            tell(hint)
     else:
         tell("no model calls" + (" since then" if options.since else " yet"))
     if report.repeats and not options.json:
@@ -134,16 +120,10 @@ def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
         Text(f"{row.input_tokens:,}"),
         Text(f"{row.cached_tokens:,}" if row.cached_tokens else ""),
         Text(f"{row.output_tokens:,}"),
-        Text(money(row.cost), "bold"),
+        Text(sums(row.cost) or "-", "bold"),
         Text("" if share is None else f"{share:.1%}"),
         Text(f"{row.unpriced:,}" if row.unpriced else "", "yellow"),
     )
-
-
-def money(amounts: dict[str, float]) -> str:
-    """The sums by currency; ``-`` where nothing was priced."""
-    shown = [text.money(amount, currency) for currency, amount in sorted(amounts.items())]
-    return " + ".join(shown) or "-"
 
 
 def _as_json(report: Report, top: int | None) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genai_otel.store.reading import StoreReader
+
+_AGO = re.compile(r"(\d+)\s*([mhdw])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +36,18 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def moment(text: str) -> float:
+    """Seconds since 1970 for an age or a local date."""
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):
+        sentence = f"{text!r} is neither an age (30m, 24h, 7d) nor a date (2026-01-31)"
+        raise argparse.ArgumentTypeError(sentence) from None
 
 
 def open_store(place: str | None) -> StoreReader:

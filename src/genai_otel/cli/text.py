@@ -72,6 +72,11 @@ def money(amount: float, currency: str = "USD") -> str:
     return f"${figure}" if currency == "USD" else f"{figure} {one_line(currency)[:8]}"
 
 
+def sums(amounts: dict[str, float]) -> str:
+    """By currency, as one text; empty where nothing was priced."""
+    return " + ".join(money(amount, currency) for currency, amount in sorted(amounts.items()))
+
+
 def _three_digits(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
 

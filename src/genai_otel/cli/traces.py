@@ -8,23 +8,36 @@ import json
 import math
 import sys
 from dataclasses import asdict
+from fnmatch import fnmatchcase as fnmatch
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import Refusal
+from .hints import hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
-from .stores import add_store_options, open_store, positive, tell, tell_notes
+from .probe import SERVICE as PROBE
+from .stores import add_store_options, moment, open_store, positive, tell, tell_notes
 from .styled import Text
-from .text import duration, local_time, one_line
+from .text import duration, local_time, one_line, sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from genai_otel.store.reading import StoreReader
     from genai_otel.store.traces import TraceSummary
 
 _LIMIT = 20
 _SHORTEST_ID = 8
+_SECOND = 1_000_000_000
+# What a trace can be chosen by.
+_TEXTS: dict[str, Callable[[TraceSummary], Iterable[str]]] = {
+    "name": lambda summary: [summary.name],
+    "service": lambda summary: [summary.service],
+    "model": lambda summary: summary.models,
+    "session": lambda summary: summary.sessions,
+    "user": lambda summary: summary.users,
+    "tag": lambda summary: summary.tags,
+}
 _HEADS = (
     Column("started"),
     Column("trace"),
@@ -33,6 +46,7 @@ _HEADS = (
     Column("spans", right=True),
     Column("models", least=12),
     Column("tokens", right=True),
+    Column("cost", right=True),
     Column("duration", right=True),
     Column("status"),
 )
@@ -57,25 +71,51 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
     add_store_options(parser)
-    parser.add_argument(
-        "--limit", type=positive, default=argparse.SUPPRESS, help=f"how many at most ({_LIMIT})"
+    quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
+    parser.add_argument("--limit", type=positive, help=f"how many at most ({_LIMIT})", **quiet)
+    only = parser.add_argument_group("only traces (texts may have * and ?)")
+    only.add_argument("--since", type=moment, help="begun since: 24h, 7d or 2026-01-31", **quiet)
+    for name in _TEXTS:
+        only.add_argument(f"--{name}", metavar="TEXT", help=f"of this {name}", **quiet)
+    only.add_argument(
+        "--status", choices=("ok", "error"), help="with or without a failure", **quiet
     )
+    only.add_argument(
+        "--min-duration", type=float, metavar="SECONDS", help="as long or longer", **quiet
+    )
+    only.add_argument("--min-cost", type=float, metavar="USD", help="as expensive or more", **quiet)
 
 
 def show_list(options: argparse.Namespace) -> int:
     reader = open_store(options.dir)
-    known = reader.summaries()
+    stored = reader.summaries()
+    known = [summary for summary in stored if _is_wanted(summary, vars(options))]
     shown = known[: options.limit]
     if options.json:
         print(json.dumps([_summary_json(summary) for summary in shown], indent=1))  # noqa: T201
     elif shown:
         sys.stdout.write(_listing(shown, _id_length([summary.trace_id for summary in known])))
     else:
-        tell("no traces yet")
+        tell(f"none of {len(stored):,} traces is like that" if stored else "no traces yet")
     if len(shown) < len(known):
         tell(f"{len(known) - len(shown):,} older traces not shown; see --limit")
     tell_notes(reader)
     return 0
+
+
+def _is_wanted(summary: TraceSummary, wanted: dict[str, Any]) -> bool:
+    if "status" in wanted and (wanted["status"] == "error") != bool(summary.errors):
+        return False
+    least = {
+        "since": summary.start_ns / _SECOND,
+        "min_duration": summary.duration_ns / _SECOND,
+        "min_cost": summary.cost.get("USD", 0.0),
+    }
+    return all(value >= wanted[name] for name, value in least.items() if name in wanted) and all(
+        any(fnmatch(value.lower(), wanted[name].lower()) for value in values(summary))
+        for name, values in _TEXTS.items()
+        if name in wanted
+    )
 
 
 def show_one(options: argparse.Namespace) -> int:
@@ -88,17 +128,21 @@ def show_one(options: argparse.Namespace) -> int:
         from .tree import render_tree
 
         sys.stdout.write(render_tree(trace, content=options.content))
+        for hint in hints(trace.spans):
+            tell(hint)
     tell_notes(reader)
     return 0
 
 
 def _find(reader: StoreReader, wanted: str) -> str:
     """The whole id for a beginning of one, or for "last"."""
-    ids = [summary.trace_id for summary in reader.summaries()]
+    summaries = reader.summaries()
+    ids = [summary.trace_id for summary in summaries]
     if not ids:
         raise Refusal("the store has no traces yet")
     if wanted == "last":
-        return ids[0]
+        programs = (each for each in summaries if each.service != PROBE)
+        return next(programs, summaries[0]).trace_id
     prefix = wanted.lower()
     matching = [trace_id for trace_id in ids if trace_id.startswith(prefix)]
     if not prefix or len(matching) > 1:
@@ -138,6 +182,7 @@ def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
         Text(f"{summary.spans:,}"),
         Text(", ".join(one_line(model)[:60] for model in summary.models), "cyan"),
         Text(tokens_text(summary.input_tokens, summary.output_tokens)),
+        Text(sums(summary.cost)),
         Text(duration(summary.duration_ns)),
         _status(summary),
     )
@@ -161,6 +206,10 @@ def _summary_json(summary: TraceSummary) -> dict[str, Any]:
         "models": summary.models,
         "input_tokens": summary.input_tokens,
         "output_tokens": summary.output_tokens,
+        "cost": summary.cost,
+        "sessions": sorted(summary.sessions),
+        "users": sorted(summary.users),
+        "tags": sorted(summary.tags),
         "status": "error" if summary.root_failed else "ok",
     }
 

@@ -25,8 +25,10 @@ _HEADS = (
     Column("first token", right=True),
     Column("per token", right=True),
     Column("cost", right=True),
+    Column("finish", least=6),
     Column("status", least=8),
 )
+_SCOPE = {"session": names.SESSION_ID, "user": names.USER_ID, "tags": names.GENAI_OTEL_TAGS}
 _SUM = "\u03a3"
 _MADE, _MADE_INSIDE = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
 _PARTS = {
@@ -39,6 +41,7 @@ _PARTS = {
     names.GENAI_OTEL_USAGE_WEB_SEARCHES: "searches",
 }
 _NAME_LENGTH = 100
+_FACTS_SHOWN = 3
 _PASSAGE_LENGTH = 600
 _VERDICT_STYLES = {"allow": "green", "deny": "red", "error": "red"}
 
@@ -49,7 +52,7 @@ def render_tree(
     """The tree as text, each line ended; colour and width are the terminal's unless given."""
     width = width or terminal_width()
     color = terminal_has_color() if color is None else color
-    drawn: list[Any] = [_headline(trace)]
+    drawn: list[Any] = [_headline(trace), *_scope(trace)]
     branches = list(trace.walk())
     if content:
         for branch in branches:
@@ -76,6 +79,25 @@ def _headline(trace: Trace) -> Text:
     return Text("  ".join(part for part in parts if part), style="bold")
 
 
+def _scope(trace: Trace) -> list[Text]:
+    """Session, user and tags, of the root first."""
+    spans = [span for span in (trace.root, *trace.spans) if span is not None]
+    parts = []
+    for title, name in _SCOPE.items():
+        found = dict.fromkeys(text for span in spans for text in _texts(span.attributes.get(name)))
+        shown = ", ".join([*found][:_FACTS_SHOWN])
+        if shown:
+            more = len(found) - _FACTS_SHOWN
+            parts.append(f"{title} {shown}{f' and {more} more' if more > 0 else ''}")
+    return [Text("  ".join(parts), "dim")] if parts else []
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of an attribute that is one or holds a list of them."""
+    found = value if isinstance(value, list) else [value]
+    return [short for each in found if (short := _short(each))]
+
+
 def _price_tables(trace: Trace) -> list[Text]:
     """By which tables the calls were priced."""
     told = (span.attributes.get(names.GENAI_OTEL_PRICES_VERSION) for span in trace.spans)
@@ -97,8 +119,11 @@ def _row(branch: Branch) -> Row:
         Text(_parts(facts), "dim"),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN))),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN))),
-        Text(_cost(facts)),
-        _status(span),
+        _cost_or_why(facts),
+        Text(
+            ", ".join(dict.fromkeys(_texts(facts.get(names.GEN_AI_RESPONSE_FINISH_REASONS)))), "dim"
+        ),
+        _with_attempts(_status(span), facts),
     )
     return Row(cells, margin=_margin(branch.lasts))
 
@@ -143,6 +168,10 @@ def _both(facts: dict[str, Any], given: str, made: str) -> tuple[float | None, f
     return number(facts.get(given)), number(facts.get(made))
 
 
+def _reasons(facts: dict[str, Any]) -> str:
+    return ", ".join(dict.fromkeys(_texts(facts.get(names.GEN_AI_RESPONSE_FINISH_REASONS))))
+
+
 def _parts(facts: dict[str, Any]) -> str:
     """What the totals hold that is priced or spent differently, and whether they are a guess."""
     counts = ((number(facts.get(name)), word) for name, word in _PARTS.items())
@@ -170,6 +199,17 @@ def _cost(facts: dict[str, Any]) -> str:
         return f"{_SUM} {money(inside, 'USD')}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")
+
+
+def _cost_or_why(facts: dict[str, Any]) -> Text:
+    """The cost, or the status that says why there is none."""
+    cost = _cost(facts)
+    return Text(cost) if cost else Text(_short(facts.get(names.GENAI_OTEL_COST_STATUS)), "yellow")
+
+
+def _with_attempts(status: Text, facts: dict[str, Any]) -> Text:
+    attempts = number(facts.get(names.GENAI_OTEL_RESPONSE_ATTEMPTS)) or 1
+    return Text.assemble(status, f", {attempts:.0f} attempts") if attempts > 1 else status
 
 
 def _status(span: StoredSpan) -> Text:

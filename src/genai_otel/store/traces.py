@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Some frameworks repeat the tokens of their model calls on the layer above them.
 _STRUCTURE = frozenset(("invoke_agent", "invoke_workflow", "create_agent", "task"))
 _MAX_MODELS = 8
+_MAX_VALUES = 32
 _MAX_DEPTH = 32
 
 
@@ -98,6 +99,11 @@ class TraceSummary:
     models: list[str] = field(default_factory=list)
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+    """By currency; nothing of calls without a price."""
+    sessions: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
     _has_root: bool = field(default=False, repr=False)
 
     @property
@@ -111,6 +117,12 @@ class TraceSummary:
         self.start_ns = span.start_ns if earliest else self.start_ns
         self.end_ns = max(self.end_ns, span.end_ns)
         self._name(span, earliest=earliest)
+        for known, name in (
+            (self.sessions, names.SESSION_ID),
+            (self.users, names.USER_ID),
+            (self.tags, names.GENAI_OTEL_TAGS),
+        ):
+            _collect(known, span.attributes.get(name))
         self._count(span)
 
     def _name(self, span: StoredSpan, *, earliest: bool) -> None:
@@ -131,6 +143,16 @@ class TraceSummary:
             self.models.append(model)
         self.input_tokens = _sum(self.input_tokens, facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
         self.output_tokens = _sum(self.output_tokens, facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
+        cost = number(facts.get(names.GEN_AI_USAGE_COST))
+        if cost is not None:
+            currency = str(facts.get(names.GENAI_OTEL_COST_CURRENCY) or "USD")
+            self.cost[currency] = self.cost.get(currency, 0.0) + cost
+
+
+def _collect(known: set[str], value: Any) -> None:
+    for each in value if isinstance(value, list) else (value,):
+        if isinstance(each, str) and len(known) < _MAX_VALUES:
+            known.add(each)
 
 
 def total(spans: Iterable[StoredSpan]) -> TraceSummary:
