@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ import genai_otel
 from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
 from tests.adapters.kin import facts
+from tests.provider import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,3 +195,91 @@ def test_a_batch_in_its_own_pool_is_in_its_workflow(
     assert [call.name for call in calls] == ["chat ok"] * 3
     assert {call.parent.span_id for call in calls if call.parent} == {around.context.span_id}
     assert {(call.attributes or {})["session.id"] for call in calls} == {"s1"}
+
+
+# ----------------------------------------------------------------------------------- what counted
+
+TOKENS = (names.GEN_AI_USAGE_INPUT_TOKENS, names.GEN_AI_USAGE_OUTPUT_TOKENS)
+ASKED = {"stream_options": {"include_usage": True}}
+
+
+def _counted(capture: Capture) -> tuple[Any, ...]:
+    told = facts(capture)
+    assert names.GENAI_OTEL_USAGE_ESTIMATED not in told
+    return tuple(told.get(name) for name in TOKENS)
+
+
+@pytest.mark.parametrize("options", [{}, ASKED], ids=["plain", "include_usage"])
+@pytest.mark.parametrize("model", ["openai/ok", "anthropic/ok", "ollama_chat/ok"])
+def test_a_stream_has_the_count_of_the_provider(
+    genai_otel_capture: Capture,
+    provider: Provider,
+    way: dict[str, Any],
+    model: str,
+    options: dict[str, Any],
+) -> None:
+    asked = {**way, "api_base": provider.base_url if model.startswith("openai") else provider.root}
+    list(litellm.completion(model=model, messages=ASK, stream=True, **asked, **options))
+    unasked = model.startswith("openai") and not options  # the API gives it to who asks
+    assert _counted(genai_otel_capture) == ((None, None) if unasked else (12, 8))
+
+
+@pytest.mark.parametrize("options", [{}, ASKED], ids=["plain", "include_usage"])
+@pytest.mark.parametrize("model", ["openai/nousage", "ollama_chat/nousage"])
+def test_its_estimates_are_not_told_as_counts(
+    genai_otel_capture: Capture,
+    provider: Provider,
+    way: dict[str, Any],
+    model: str,
+    options: dict[str, Any],
+) -> None:
+    asked = {**way, "api_base": provider.base_url if model.startswith("openai") else provider.root}
+    chunks = list(litellm.completion(model=model, messages=ASK, stream=True, **asked, **options))
+    usage = getattr(chunks[-1], "usage", None) or chunks[-1]._hidden_params.get("usage")
+    assert usage.completion_tokens, "it estimates"
+    assert _counted(genai_otel_capture) == (None, None)
+
+
+def test_asynchronous_streams(genai_otel_capture: Capture, way: dict[str, Any]) -> None:
+    async def read(model: str) -> None:
+        stream = await litellm.acompletion(model=model, messages=ASK, stream=True, **way, **ASKED)
+        async for _ in stream:
+            pass
+
+    asyncio.run(read("openai/nousage"))
+    assert _counted(genai_otel_capture) == (None, None)
+    genai_otel_capture.clear()
+    asyncio.run(read("openai/ok"))
+    assert _counted(genai_otel_capture) == (12, 8)
+
+
+@pytest.mark.parametrize("options", [{}, ASKED], ids=["plain", "include_usage"])
+def test_what_groq_counts_goes_before_its_estimate(
+    genai_otel_capture: Capture,
+    provider: Provider,
+    way: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    provider.add("g", replace(SCENARIOS["nousage"], flavour="groq-usage"))
+    list(litellm.completion(model="openai/g", messages=ASK, stream=True, **way, **options))
+    assert _counted(genai_otel_capture) == (500, 40)
+
+
+@pytest.mark.parametrize("model", ["openai/nousage", "openai/null-usage"])
+def test_a_whole_reply_without_usage(
+    genai_otel_capture: Capture, way: dict[str, Any], model: str
+) -> None:
+    reply = litellm.completion(model=model, messages=ASK, **way)
+    assert reply.usage.prompt_tokens == 0, "it fills in zeros"
+    assert _counted(genai_otel_capture) == (None, None)
+
+
+def test_what_it_counts_itself_is_marked() -> None:
+    from genai_otel.adapters.litellm import _answer
+    from genai_otel.record import Kind, Operation
+
+    op = Operation(Kind.CHAT)
+    reply = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=9, completion_tokens=3))
+    reply._hidden_params["custom_llm_provider"] = "replicate"
+    _answer(reply, op)
+    assert (op.usage.input, op.usage.output, op.usage.estimated) == (9, 3, "litellm")

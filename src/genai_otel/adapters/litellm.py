@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import followed, function
@@ -83,17 +84,75 @@ def _who(reply: Any, op: Operation) -> None:
         op.provider = None if provider is None else _PROVIDERS.get(provider, provider)
 
 
+# It counts the tokens of these providers itself, whatever they say.
+_COUNTED_HERE = frozenset(
+    {"langflow", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"}
+)
+ESTIMATED = "litellm"
+"""The method's name, as spans tell it, where LiteLLM has counted with a tokenizer of its own."""
+
+
 def _answer(reply: Any, op: Operation) -> None:
-    wire.answer_chat(reply, op)
+    wire.answer_chat(_without_zeros(reply), op)
     _who(reply, op)
+    _mark(reply, op)
+
+
+def _without_zeros(reply: Any) -> Json:
+    """Without the usage that it fills in where the provider has told none: no prompt has 0."""
+    found = fields(reply)
+    usage = mapping(found, "usage")
+    if integer(usage, "prompt_tokens") or integer(usage, "completion_tokens"):
+        return found
+    return {**found, "usage": None}
+
+
+def _mark(reply: Any, op: Operation) -> None:
+    provider = string(fields(getattr(reply, "_hidden_params", None)), "custom_llm_provider")
+    if provider in _COUNTED_HERE and op.usage.input is not None:
+        op.usage.estimated = ESTIMATED
 
 
 class _Chunks(ChatChunks):
-    """OpenAI's chunks, each of which knows the provider."""
+    """OpenAI's chunks, each of which knows the provider.
+
+    At the end of a stream LiteLLM gives a usage of its own making: the provider's, if one of the
+    chunks that it received had any, else an estimate. Where the caller has not asked for it, it is
+    in the last chunk's hidden parameters, which change until the stream is over.
+    """
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._stream: Any = None
+        self._hidden: Any = None
+
+    def follows(self, stream: Any) -> None:
+        self._stream = ref(stream)
 
     def add(self, chunk: Any) -> bool:
         _who(chunk, self._op)
+        self._hidden = getattr(chunk, "_hidden_params", None)
+        found = fields(chunk)
+        if found.get("usage") is not None and not self._is_counted():
+            chunk = {**found, "usage": None}
         return super().add(chunk)
+
+    def _is_counted(self) -> bool:
+        """Whether the provider has told a usage, as far as can be seen."""
+        stream = None if self._stream is None else self._stream()
+        if stream is None:
+            return self._stream is None
+        received = getattr(stream, "chunks", None)
+        if type(received) is not list:
+            return False
+        return any(fields(each).get("usage") is not None for each in reversed(received))
+
+    def close(self) -> None:
+        if "usage" not in self._head and self._stream is not None and self._is_counted():
+            usage = fields(fields(self._hidden).get("usage"))
+            if usage:
+                self._head["usage"] = usage
+        super().close()
 
 
 def _prompt(given: Json, op: Operation) -> None:
@@ -116,7 +175,7 @@ def _vectors(reply: Any, op: Operation) -> None:
     _who(reply, op)
     reply = fields(reply)
     wire.answer(reply, op)
-    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens") or None
     vector = first(reply, "data").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 

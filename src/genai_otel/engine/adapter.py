@@ -31,6 +31,9 @@ class Accumulator(ABC):
     def add(self, chunk: Any) -> bool:
         """Takes any chunk; whether it carried anything generated (a token)."""
 
+    def follows(self, stream: Any) -> None:  # noqa: B027 - most need not know it
+        """Is given the stream itself where its class is observed; it must not be kept alive."""
+
     @abstractmethod
     def close(self) -> None:
         """Writes what was gathered into the Operation; the stream may have been cut."""

@@ -83,6 +83,7 @@ def follow(call: Call, stream: Any) -> None:
     call.op.stream = True
     OPEN.add(call, found)
     OPEN.hold(call, stream)
+    contained(call.fold().follows, stream)
     _keep(found, stream)
 
 

@@ -162,6 +162,10 @@ _EXTRA_FIRST: dict[str, Json] = {
     },
 }
 _EXTRA_SECOND: dict[str, Json] = {
+    "groq-usage": {
+        "choices": [],
+        "x_groq": {"id": "req_1", "usage": {"prompt_tokens": 500, "completion_tokens": 40}},
+    },
     "null-choices": {"choices": None},
     "null-delta": {"choices": [{"index": 0, "delta": None, **_CLOSED}]},
     "future": {
