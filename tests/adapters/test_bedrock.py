@@ -126,6 +126,102 @@ def test_vectors_are_not_told(genai_otel_capture: Capture, client: Any) -> None:
     assert "0.5" not in str(facts(genai_otel_capture))
 
 
+PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3"
+NOVA = {
+    "taskType": "SINGLE_EMBEDDING",
+    "singleEmbeddingParams": {
+        "embeddingPurpose": "GENERIC_INDEX",
+        "embeddingDimension": 3,
+        "text": {"truncationMode": "END", "value": "Hello"},
+    },
+}
+VECTOR = [0.25, 0.5, 0.75]
+# What is asked, what comes, and what is told of the former.
+EMBEDDINGS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    "nova": (NOVA, {"embeddings": [{"embeddingType": "TEXT", "embedding": VECTOR}]}, "Hello"),
+    "titan": ({"inputText": "Hello"}, {"embedding": VECTOR}, "Hello"),
+    "titan, of images, too": (
+        {"inputText": "Hello", "embeddingConfig": {"outputEmbeddingLength": 3}},
+        {"embedding": VECTOR, "inputTextTokenCount": 9},
+        "Hello",
+    ),
+    "cohere": (
+        {"texts": ["Hello"], "input_type": "search_query"}, {"embeddings": [VECTOR]}, ["Hello"],
+    ),
+    "cohere, by types": (
+        {"texts": ["Hello"], "input_type": "search_query", "embedding_types": ["float"]},
+        {"embeddings": {"float": [VECTOR]}},
+        ["Hello"],
+    ),
+}  # fmt: skip
+
+
+def invoked(client: Any, model: str, asked: Any, answer: Any, headers: dict[str, str]) -> None:
+    """One InvokeModel that is answered with this body and these headers."""
+    data = json.dumps(answer).encode()
+    response = {
+        "contentType": "application/json",
+        "body": StreamingBody(io.BytesIO(data), len(data)),
+        "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers},
+    }
+    with Stubber(client) as stub:
+        stub.add_response("invoke_model", response)
+        client.invoke_model(modelId=model, body=json.dumps(asked))["body"].read()
+
+
+@pytest.mark.parametrize("model", [PROFILE, "amazon.nova-2-multimodal-embeddings-v1:0"])
+@pytest.mark.parametrize("case", EMBEDDINGS)
+def test_embeddings_of_any_shape_by_any_name(
+    genai_otel_capture: Capture, client: Any, case: str, model: str
+) -> None:
+    asked, answer, given = EMBEDDINGS[case]
+    invoked(client, model, asked, answer, {"x-amzn-bedrock-input-token-count": "7"})
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_OPERATION_NAME] == "embeddings"
+    counted = answer.get("inputTextTokenCount", 7)
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == counted
+    assert told[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] == 3
+    assert json.loads(told[names.GENAI_OTEL_INPUT]) == given
+    assert "0.25" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"inputText": "Hello", "textGenerationConfig": {}}, {"results": [{"outputText": "Hi"}]}),
+        ({"prompt": "Hello"}, {"generation": "Hi", "stop_reason": "stop"}),
+        ({"prompt": "Hello"}, {"outputs": [{"text": "Hi", "stop_reason": "stop"}]}),
+        ({"prompt": "Hello"}, {"generations": [{"text": "Hi"}]}),
+    ],
+)
+def test_headers_count_what_a_body_does_not(
+    genai_otel_capture: Capture, client: Any, asked: Any, answer: Any
+) -> None:
+    headers = {
+        "x-amzn-bedrock-input-token-count": "7",
+        "x-amzn-bedrock-output-token-count": "2",
+    }
+    invoked(client, PROFILE, asked, answer, headers)
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_OPERATION_NAME] == "text_completion"
+    assert (told[names.GEN_AI_USAGE_INPUT_TOKENS], told[names.GEN_AI_USAGE_OUTPUT_TOKENS]) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [
+        ({"query": "q", "documents": ["a"], "api_version": 2}, "rerank"),
+        ({"taskType": "TEXT_IMAGE", "textToImageParams": {"text": "a"}}, "generate_content"),
+        ({"messages": [], "max_tokens": 9}, "chat"),
+    ],
+)
+def test_what_a_profile_is_asked_for(
+    genai_otel_capture: Capture, client: Any, asked: Any, kind: str
+) -> None:
+    invoked(client, PROFILE, asked, {}, {})
+    assert facts(genai_otel_capture)[names.GEN_AI_OPERATION_NAME] == kind
+
+
 def _by_hand(body: Any) -> bytes:
     pieces = []
     while piece := body.read(5):

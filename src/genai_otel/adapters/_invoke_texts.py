@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genai_otel.engine.read import Json, first, integer, mapping, mappings, string
+from genai_otel.engine.read import Json, integer, mapping, mappings, string
 from genai_otel.record import text
+from genai_otel.record.usage import BEDROCK_BODIES, read_usage
 
 from ._said import spoken
 from .cohere import old_parts
@@ -38,21 +39,20 @@ def each(
 
 
 def titan(found: Json, op: Operation) -> None:
-    result = first(found, "results")
-    op.usage.input = integer(found, "inputTextTokenCount")
-    op.usage.output = integer(result, "tokenCount")
+    counts = [integer(result, "tokenCount") for result in mappings(found, "results")]
+    made = [count for count in counts if count is not None]
+    usage = {**found, "tokenCount": sum(made)} if made and len(made) == len(counts) else found
+    read_usage(usage, op.usage, BEDROCK_BODIES)
     said(each(found, "outputText", "completionReason", "results"), op)
 
 
 def titan_chunk(found: Json, op: Operation) -> None:
-    op.usage.input = integer(found, "inputTextTokenCount")
-    op.usage.output = integer(found, "totalOutputTextTokenCount")
+    read_usage(found, op.usage, BEDROCK_BODIES)
     said(each(found, "outputText", "completionReason"), op)
 
 
 def llama(found: Json, op: Operation) -> None:
-    op.usage.input = integer(found, "prompt_token_count")
-    op.usage.output = integer(found, "generation_token_count")
+    read_usage(found, op.usage, BEDROCK_BODIES)
     said(each(found, "generation", "stop_reason"), op)
 
 

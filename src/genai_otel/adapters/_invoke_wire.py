@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, first, integer, mapping, mappings, parsed, pick, string
 from genai_otel.record import Kind, Pieces, text
-from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
+from genai_otel.record.usage import BEDROCK_BODIES, BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
 from . import _converse_wire as converse
@@ -74,12 +74,32 @@ def kind(params: Json) -> Kind:
         if word in model:
             return found
     asked = body(params)
-    if "taskType" in asked or "text_prompts" in asked:
-        return Kind.GENERATION
-    return Kind.CHAT if "messages" in asked or "message" in asked else Kind.COMPLETION
+    found = next((found for key, found in _BY_KEY.items() if key in asked), Kind.COMPLETION)
+    if found is Kind.GENERATION and (string(asked, "taskType") or "").endswith("_EMBEDDING"):
+        return Kind.EMBEDDINGS
+    if found is Kind.COMPLETION and "inputText" in asked and "textGenerationConfig" not in asked:
+        # Titan's, of text or of vectors; by a name that says neither, nearly always the latter.
+        return Kind.EMBEDDINGS
+    return found
 
+
+_BY_KEY = {
+    "taskType": Kind.GENERATION,
+    "text_prompts": Kind.GENERATION,
+    "messages": Kind.CHAT,
+    "message": Kind.CHAT,
+    "prompt": Kind.COMPLETION,
+    "texts": Kind.EMBEDDINGS,  # Cohere, and images in "images", anything in "inputs"
+    "input_type": Kind.EMBEDDINGS,
+    "inputImage": Kind.EMBEDDINGS,  # Titan
+    "embeddingConfig": Kind.EMBEDDINGS,
+    "inputType": Kind.EMBEDDINGS,  # Marengo
+    "query": Kind.RERANK,
+}
+"""What only bodies of one kind have: the ARN of a profile of somebody's own names no model."""
 
 _BY_NAME = {
+    "titan-text": Kind.COMPLETION,
     "embed": Kind.EMBEDDINGS,
     "rerank": Kind.RERANK,
     "image": Kind.GENERATION,
@@ -101,7 +121,7 @@ def content(params: Json, op: Operation) -> None:
     asked = body(params)
     if op.kind in (Kind.EMBEDDINGS, Kind.RERANK):
         op.query = string(asked, "query")
-        op.arguments = asked.get("inputText", asked.get("texts", asked.get("documents")))
+        op.arguments = _given(asked)
     elif "anthropic_version" in asked:
         anthropic.content(asked, op)
     elif "inferenceConfig" in asked or "schemaVersion" in asked:
@@ -110,6 +130,16 @@ def content(params: Json, op: Operation) -> None:
         openai.chat_content(asked, op)
     else:
         _plain_content(asked, op)
+
+
+def _given(asked: Json) -> Any:
+    """What is to be embedded or ranked."""
+    nova = mapping(asked, "singleEmbeddingParams") or mapping(asked, "segmentedEmbeddingParams")
+    words = string(mapping(nova, "text"), "value")
+    if words is not None:
+        return words
+    keys = ("inputText", "texts", "inputs", "documents")
+    return next((asked[key] for key in keys if key in asked), None)
 
 
 def _plain_content(asked: Json, op: Operation) -> None:
@@ -148,13 +178,14 @@ def _choices(found: Json, op: Operation) -> None:
 
 def _vectors(found: Json, op: Operation) -> None:
     """Never the vectors: their length only."""
-    op.usage.input = integer(found, "inputTextTokenCount")
-    vector = found.get("embedding")
-    several = found.get("embeddings")
-    if type(several) is dict:
+    read_usage(found, op.usage, BEDROCK_BODIES)
+    vector, several = found.get("embedding"), found.get("embeddings")
+    if type(several) is dict:  # Cohere, by the type of their numbers
         several = next(iter(several.values()), None)
     if vector is None and type(several) is list and several:
         vector = several[0]
+    if type(vector) is dict:  # Nova, by what was embedded
+        vector = vector.get("embedding")
     if type(vector) is list:
         op.dimensions = len(vector)
 

@@ -522,6 +522,20 @@ BEDROCK_CONVERSE = Rule(
 )
 """docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html"""
 
+BEDROCK_BODIES = Rule(
+    (
+        ("inputTextTokenCount", "input"),  # Titan
+        ("tokenCount", "output"),
+        ("totalOutputTextTokenCount", "output"),
+        ("prompt_token_count", "input"),  # Llama
+        ("generation_token_count", "output"),
+    )
+)
+"""Bodies of InvokeModel in the words of their makers; the headers count the same.
+
+docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+"""
+
 _MODALITY_IN = {"AUDIO": "audio_input", "IMAGE": "image_input", "DOCUMENT": "image_input"}
 _MODALITY_CACHED = {"AUDIO": "cached_audio", "IMAGE": "cached_image", "DOCUMENT": "cached_image"}
 _MODALITY_OUT = {"AUDIO": "audio_output", "IMAGE": "image_output"}
