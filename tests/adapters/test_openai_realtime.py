@@ -20,11 +20,14 @@ import genai_otel
 from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
+from tests.wire_types import example, installed, mismatch
+from tests.wire_types import openai as tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from genai_otel.testing import Capture
+    from tests.wire_types import Found
 
 # What the client itself is warned of by the newest websockets.
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
@@ -261,6 +264,69 @@ def test_responses_over_one_connection(genai_otel_capture: Capture, server: Serv
     assert kinds == ["input", "response"] * 2
     (reply,) = json.loads(span.attributes[names.GEN_AI_OUTPUT_MESSAGES])
     assert reply["parts"][0]["content"] == "Hello."
+
+
+CURRENT = installed("openai") == tables.CHECKED
+"""Whether the client has the types of the tables."""
+ITEMS: Found = tables.REALTIME.found() if CURRENT else {}
+SPOKEN: Found = tables.SPOKEN.found() if CURRENT else {}
+REPLIED: Found = tables.reply_items() if CURRENT else {}
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_items_of_a_session(genai_otel_capture: Capture, server: Server, kind: str) -> None:
+    made = example(ITEMS[kind], ("type", kind))
+    given = made if kind != "message" else {**made, "role": "user"}
+    server.output = [made]
+    with client(server).realtime.connect(model=MODEL) as connection:
+        until(connection, "session.created")
+        connection.send({"type": "conversation.item.create", "item": given})
+        until(connection, "conversation.item.added")
+        connection.response.create()
+        until(connection, "response.done")
+    (span,) = genai_otel_capture.spans
+    (reply,) = json.loads(span.attributes[names.GEN_AI_OUTPUT_MESSAGES])
+    assert mismatch(tables.REALTIME, kind, made, reply["parts"]) == []
+    asks = kind in {"function_call", "mcp_approval_request"}
+    reasons = span.attributes[names.GEN_AI_RESPONSE_FINISH_REASONS]
+    assert reasons == (("tool_calls",) if asks else ("stop",))
+    asked = json.loads(span.attributes.get(names.GEN_AI_INPUT_MESSAGES, "[]"))
+    if kind in {"message", "function_call", "function_call_output", "mcp_approval_response"}:
+        (message,) = asked
+        assert mismatch(tables.REALTIME, kind, made, message["parts"]) == []
+        roles = {"message": "user", "function_call": "assistant"}
+        assert message["role"] == roles.get(kind, "tool")
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_content_of_a_session(genai_otel_capture: Capture, server: Server, kind: str) -> None:
+    """What is said is told by the server; audio of the history is not."""
+    of_others = {"input_image": ("text", "transcript")}  # one class has the fields of all kinds
+    made = example(SPOKEN[kind], ("type", kind))
+    piece = {key: value for key, value in made.items() if key not in of_others.get(kind, ())}
+    role = "assistant" if kind.startswith("output") else "user"
+    with client(server).realtime.connect(model=MODEL) as connection:
+        until(connection, "session.created")
+        item = {"type": "message", "role": role, "content": [piece]}
+        connection.send({"type": "conversation.item.create", "item": item})
+        until(connection, "conversation.item.added")
+    (span,) = genai_otel_capture.spans
+    (message,) = json.loads(span.attributes[names.GEN_AI_INPUT_MESSAGES])
+    assert tuple(part["type"] for part in message["parts"]) == tables.SPOKEN.rows[kind].parts
+
+
+@pytest.mark.parametrize("kind", REPLIED)
+def test_items_of_responses_over_a_connection(
+    genai_otel_capture: Capture, server: Server, kind: str
+) -> None:
+    made = example(REPLIED[kind], ("type", kind))
+    server.output = [made]
+    with client(server).responses.connect() as connection:
+        connection.response.create(model="gpt-5-mini", input="Hi.")
+        until(connection, "response.completed")
+    (span,) = genai_otel_capture.spans
+    (reply,) = json.loads(span.attributes[names.GEN_AI_OUTPUT_MESSAGES])
+    assert mismatch(tables.ITEMS, kind, made, reply["parts"]) == []
 
 
 def test_without_content(genai_otel_capture: Capture, server: Server) -> None:

@@ -52,6 +52,8 @@ class Server:
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
         self.root = ""
+        self.output: list[dict[str, Any]] | None = None
+        """The items of each response, where a test wants others than those below."""
         self._made = 0
 
     def handle(self, connection: ServerConnection) -> None:
@@ -102,7 +104,9 @@ class Server:
         self._made += 1
         response: dict[str, Any] = {"object": "realtime.response", "id": f"resp_{self._made}"}
         self._send(connection, {"type": "response.created", "response": response})
-        if asked.get("metadata") == {"want": "tool"}:
+        if self.output is not None:
+            response |= {"status": "completed", "output": self.output}
+        elif asked.get("metadata") == {"want": "tool"}:
             call = {
                 "type": "function_call",
                 "id": "item_call",
@@ -133,7 +137,7 @@ class Server:
             "object": "response",
             "model": event["model"],
             "status": "completed",
-            "output": [item],
+            "output": self.output or [item],
             "usage": PLAIN,
         }
         self._send(connection, {"type": "response.completed", "response": response})

@@ -44,7 +44,8 @@ class WireFormat(NamedTuple):
     """The table of one place in one wire format, as one package ships it.
 
     `beyond`: types that the package does not have, but servers that speak the same format.
-    `left_out`: fields that are recorded of no type, such as a state or a signature.
+    `left_out`: fields that need not be recorded of any type, such as a state or a signature.
+    `note`: a sentence of the page about them.
     `checked`: the version of the package whose types are exactly those of `rows`.
     """
 
@@ -55,6 +56,7 @@ class WireFormat(NamedTuple):
     rows: Mapping[str, Recorded]
     beyond: Mapping[str, Recorded] = types.MappingProxyType({})
     left_out: frozenset[str] = frozenset()
+    note: str = ""
 
 
 def all_formats() -> list[WireFormat]:
@@ -144,11 +146,11 @@ def example(cls: Any, tag: tuple[str, str] | None = None) -> Any:
     return {**made, tag[0]: tag[1]} if tag and isinstance(made, dict) else made
 
 
-_counter = iter(range(10**9))
+_counter = iter(range(10_000, 99_999))  # of one length, so that none is a part of another
 _SIMPLE: dict[Any, Callable[[str], Any]] = {
     str: lambda name: f"{name}-{next(_counter)}",
-    int: lambda _: 1_000 + next(_counter),
-    float: lambda _: 1_000.5 + next(_counter),
+    int: lambda _: 500_000 + next(_counter),
+    float: lambda _: 500_000.5 + next(_counter),
     bool: lambda _: True,
     bytes: lambda name: f"{name}-{next(_counter)}",
 }
@@ -188,8 +190,23 @@ def unrecorded(sent: Mapping[str, Any], parts: Any) -> set[str]:
     return {
         key
         for key, value in sent.items()
-        if leaves(value) and not any(leaf in kept for leaf in leaves(value))
+        if key != "type" and leaves(value) and not any(leaf in kept for leaf in leaves(value))
     }
+
+
+def mismatch(wire: WireFormat, kind: str, sent: Mapping[str, Any], parts: Any) -> list[str]:
+    """How what was recorded of a value of this type differs from what the table declares."""
+    row = wire.rows.get(kind) or wire.beyond[kind]
+    types_recorded = tuple(part["type"] for part in parts)
+    told = []
+    if types_recorded != row.parts:
+        told.append(f"{kind} became {types_recorded}, not {row.parts}")
+    lost = unrecorded(sent, parts)
+    if lost - wire.left_out != row.left_out & set(sent):
+        told.append(
+            f"{kind}: {sorted(lost - wire.left_out)} is lost, {sorted(row.left_out)} may be"
+        )
+    return told
 
 
 # ------------------------------------------------------------------------------------- the page
@@ -203,7 +220,8 @@ def page() -> str:
 def _section(wire: WireFormat) -> str:
     head = f"## {wire.title}\n\nEvery type of `{wire.package}` {wire.checked}."
     if wire.left_out:
-        head += f" Recorded of no type: {_names(wire.left_out)}."
+        head += f" Not recorded beside that: {_names(wire.left_out)}."
+    head = f"{head} {wire.note}".rstrip()
     rows = [f"| {_cells(name, row)} |" for name, row in wire.rows.items()]
     rows += [f"| {_cells(name, row, beyond=True)} |" for name, row in wire.beyond.items()]
     lines = ["| on the wire | recorded as | not recorded | |", "| --- | --- | --- | --- |", *rows]
@@ -212,7 +230,7 @@ def _section(wire: WireFormat) -> str:
 
 def _cells(name: str, row: Recorded, *, beyond: bool = False) -> str:
     parts = ", ".join(f"`{part}`" for part in row.parts) or "nothing"
-    why = "; ".join(filter(None, (row.why, "other servers" if beyond else "")))
+    why = f"not in the package: {row.why}" if beyond else row.why
     return f"`{name}` | {parts} | {_names(row.left_out)} | {why}"
 
 

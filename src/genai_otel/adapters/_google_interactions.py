@@ -24,6 +24,7 @@ from genai_otel.record import (
 from genai_otel.record.usage import GEMINI_INTERACTIONS, read_usage
 
 from . import _openai_wire as wire
+from ._openai_parts import definitions
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _content(body: Json, op: Operation) -> None:
     else:
         op.input = _turns([fields(each) for each in given] if type(given) is list else [given])
     if type(body.get("tools")) is list:
-        op.tools = wire.definitions(body)
+        op.tools = definitions(body)
 
 
 def _turns(given: list[Any]) -> list[Message]:

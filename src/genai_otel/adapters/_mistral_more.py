@@ -14,6 +14,7 @@ from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._openai_parts import definitions, message_parts
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _content(given: Json, op: Operation) -> None:
     else:
         op.input = [_entry(entry) for entry in mappings(given, "inputs")]
     if type(given.get("tools")) is list:
-        op.tools = wire.definitions(given)
+        op.tools = definitions(given)
 
 
 def _entry(entry: Json) -> Message:
@@ -55,7 +56,7 @@ def _entry(entry: Json) -> Message:
         return {"role": "tool", "parts": [tool_result(call_id, entry.get("result"))]}
     if kind == "function.call":
         return {"role": "assistant", "parts": [_call(entry)]}
-    return {"role": string(entry, "role") or "user", "parts": wire.message_parts(entry)}
+    return {"role": string(entry, "role") or "user", "parts": message_parts(entry)}
 
 
 def _call(entry: Json) -> Part:
@@ -85,7 +86,7 @@ def _made(entry: Json) -> list[Part]:
     kind = string(entry, "type") or ""
     if kind.startswith("function.call"):
         return [_call(entry)]
-    return wire.message_parts(entry) if kind.startswith("message.output") else []
+    return message_parts(entry) if kind.startswith("message.output") else []
 
 
 class _Events(Accumulator):

@@ -101,19 +101,25 @@ def only_usage(chunk: Any) -> bool:
     return not found.get("choices") and found.get("usage") is not None
 
 
-_MORE = ("reasoning_content", "reasoning", "refusal", "tool_calls", "audio")
+_MORE = (
+    *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
+    "images",
+)
+_IMAGES = 16
+"""Pictures of one choice that are kept until its end."""
 
 
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_op", "_plain", "_texts", "finish_reason")
+    __slots__ = ("_calls", "_images", "_op", "_plain", "_texts", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._plain = True
         self._texts: dict[str, Pieces] = {}
         self._calls: dict[int, Json] = {}
+        self._images: list[Json] = []
         self.finish_reason: str | None = None
 
     def quick_append(self) -> Any:
@@ -142,13 +148,19 @@ class _ChoiceSoFar:
         thought = string(delta, "reasoning_content") or string(delta, "reasoning")
         refusal = string(delta, "refusal")
         calls = mappings(delta, "tool_calls")
+        replaced = mapping(delta, "function_call")  # by tools; without index and id
+        if replaced:
+            calls.append({"function": replaced})
+        images = mappings(delta, "images")
         spoken = mapping(delta, "audio")
         self._text("content").add(string(spoken, "transcript") or "")
         self._text("reasoning_content").add(thought or "")
         self._text("refusal").add(refusal or "")
-        for call in calls if self._op.capture else ():
-            self._add_call(call)
-        return bool(thought or refusal or calls or spoken)
+        if self._op.capture:
+            self._images += images[: _IMAGES - len(self._images)]
+            for call in calls:
+                self._add_call(call)
+        return bool(thought or refusal or calls or spoken or images)
 
     def _add_call(self, call: Json) -> None:
         index = integer(call, "index") or 0
@@ -158,21 +170,29 @@ class _ChoiceSoFar:
         so_far = self._calls.get(index)
         if so_far is None:
             so_far = self._calls[index] = {"pieces": Pieces(self._op)}
-        function = mapping(call, "function")
         so_far["id"] = string(call, "id") or so_far.get("id")
+        function = mapping(call, "function") or mapping(call, "custom")
+        if not function:  # of a kind that we do not know
+            so_far["other"] = {**so_far.get("other", {}), **call}
         so_far["name"] = string(function, "name") or so_far.get("name")
-        so_far["pieces"].add(string(function, "arguments") or "")
+        given = function.get("arguments", function.get("input"))
+        if type(given) is str:
+            so_far["pieces"].add(given)
+        elif given is not None:  # whole, as some servers send it
+            so_far["arguments"] = given
 
     def whole(self) -> Json:
         """The choice as a whole reply has it."""
-        calls = [
-            {
-                "id": call.get("id"),
-                "function": {"name": call.get("name"), "arguments": call["pieces"].whole()},
-            }
-            for _, call in sorted(self._calls.items())
-        ]
+        calls = [_whole_call(call) for _, call in sorted(self._calls.items())]
         said = {name: pieces.whole() for name, pieces in self._texts.items()}
         texts = {name: words for name, words in said.items() if words}
-        message = {"role": "assistant", **texts, "tool_calls": calls}
+        message = {"role": "assistant", **texts, "tool_calls": calls, "images": self._images}
         return {"message": message, "finish_reason": self.finish_reason}
+
+
+def _whole_call(call: Json) -> Json:
+    if call.get("name") is None and "other" in call:
+        return {**call["other"], "id": call["id"]}
+    given = call.get("arguments")
+    arguments = call["pieces"].whole() if given is None else given
+    return {"id": call["id"], "function": {"name": call["name"], "arguments": arguments}}

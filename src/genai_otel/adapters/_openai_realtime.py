@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.families.sessions import Session, sessions
-from genai_otel.engine.read import Json, address, fields, mapping, mappings, parsed, pick, string
-from genai_otel.record import Kind, Operation, cut, media, text, tool_call, tool_result
+from genai_otel.engine.read import Json, address, fields, mapping, mappings, pick, string
+from genai_otel.record import Kind, Operation, cut, generic_part, media, text
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._openai_items import awaited, calls, item_turns, returns
+from ._openai_parts import definitions
 from ._turns import LONGEST, Turns
 
 if TYPE_CHECKING:
@@ -48,6 +50,15 @@ class _Turns(Turns):
             self._heard = 0
         elif kind == "response.create" and "input" in event:
             self._asked(event)
+        elif kind == "conversation.item.create":
+            self._recalled(mapping(event, "item"))
+
+    def _recalled(self, item: Json) -> None:
+        """What the model said before this session; the server tells it as if it said it now."""
+        if string(item, "role") == "assistant" or string(item, "type") == "function_call":
+            self._turn("input", {"call_id": string(item, "call_id")})
+            if self._op.capture:
+                self._say(_message(item, 0))
 
     def _asked(self, body: Json) -> None:
         op, one = self._op, self._one()
@@ -68,6 +79,8 @@ class _Turns(Turns):
             self._answered(mapping(event, "response"))
         elif kind in _ITEMS:
             self._item(mapping(event, "item"))
+        elif kind == "conversation.item.done":
+            self._listed(mapping(event, "item"))
         elif kind in _CONFIGURED:
             self._configured(mapping(event, "session"))
         elif kind == "input_audio_buffer.committed":
@@ -89,11 +102,11 @@ class _Turns(Turns):
         if op.capture:
             told = string(session, "instructions")
             op.system = [text(cut(told, LONGEST))] if told else op.system
-            op.tools = wire.definitions(session) or op.tools
+            op.tools = definitions(session) or op.tools
 
     def _item(self, item: Json) -> None:
         """What was put into the conversation; the model's own items come with its response."""
-        result = string(item, "type") == "function_call_output"
+        result = returns(string(item, "type") or "")
         if not result and string(item, "role") not in {"user", "system"}:
             return
         committed, size = self._committed
@@ -102,6 +115,11 @@ class _Turns(Turns):
         self._turn(kind, {"call_id": string(item, "call_id"), "audio_size": size or None})
         if self._op.capture:
             self._say(_message(item, size))
+
+    def _listed(self, item: Json) -> None:
+        """The tools of an MCP server, which the provider asks for when a session begins."""
+        if string(item, "type") == "mcp_list_tools" and self._op.capture:
+            self._say(_message(item, 0))
 
     def _written_down(self, transcript: str | None) -> None:
         """What was heard, which comes later: it belongs to the oldest input without words."""
@@ -120,8 +138,7 @@ class _Turns(Turns):
         op.response_id = one.response_id or op.response_id
         op.response_model = one.response_model or op.response_model
         items = mappings(response, "output")
-        calls = [item for item in items if string(item, "type") == "function_call"]
-        reason = _reason(response, one, called=bool(calls))
+        reason = _reason(response, one, called=bool(awaited(items)))
         op.finish_reasons = [] if reason is None else [reason]
         told = mapping(mapping(response, "status_details"), "error") or mapping(response, "error")
         spoken, self._spoken = self._spoken, 0
@@ -137,10 +154,9 @@ class _Turns(Turns):
                 "code": string(told, "code"),
             },
         )
-        for item in calls:
-            self._turn(
-                "tool_call", {"tool": string(item, "name"), "call_id": string(item, "call_id")}
-            )
+        for item in calls(items):
+            call_id = string(item, "call_id") or string(item, "id")
+            self._turn("tool_call", {"tool": string(item, "name"), "call_id": call_id})
         if op.capture:
             self._replied(items, spoken, reason)
 
@@ -177,19 +193,15 @@ def _reason(response: Json, one: Operation, *, called: bool) -> str | None:
 
 def _message(item: Json, size: int) -> Message:
     """One item of the conversation: text as it is, audio by its size and what was heard in it."""
-    kind = string(item, "type")
-    if kind == "function_call_output":
-        given = string(item, "output") or ""
-        return {
-            "role": "tool",
-            "parts": [tool_result(string(item, "call_id"), cut(given, LONGEST))],
-        }
-    if kind == "function_call":
-        arguments = parsed(cut(string(item, "arguments") or "", LONGEST))
-        called = tool_call(string(item, "call_id"), string(item, "name") or "", arguments)
-        return {"role": "assistant", "parts": [called]}
+    if string(item, "type") not in {None, "message"}:
+        (turn,) = item_turns([{key: _shortened(value) for key, value in item.items()}])
+        return turn
     parts = [part for piece in mappings(item, "content") for part in _parts(piece, size)]
     return {"role": string(item, "role") or "user", "parts": parts}
+
+
+def _shortened(value: Any) -> Any:
+    return cut(value, LONGEST) if type(value) is str else value
 
 
 def _parts(piece: Json, size: int) -> list[Part]:
@@ -204,7 +216,7 @@ def _parts(piece: Json, size: int) -> list[Part]:
     words = string(piece, "text") or string(piece, "transcript")
     if words:
         parts.append(text(cut(words, LONGEST)))
-    return parts
+    return parts or [generic_part(kind, piece)]
 
 
 # ---------------------------------------------------------------------------------- the patches

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
-from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
-from genai_otel.record import Message, Pieces, media, reasoning, text, tool_call, tool_result
+from genai_otel.engine.read import Json, fields, mapping, mappings, string
+from genai_otel.record import Message, Pieces, reasoning, text
 
 from . import _charges as charges
+from ._openai_items import awaited, item_turns, items_parts
+from ._openai_parts import definitions
 from ._openai_usage import count
-from ._openai_wire import OUTPUT_TYPES, answer, ask, definitions, detail, message_parts, plain
+from ._openai_wire import OUTPUT_TYPES, answer, ask, detail
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
@@ -39,33 +41,8 @@ def response_content(body: Json, op: Operation) -> None:
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = [_item_turn(item) for item in mappings(body, "input")]
+        op.input = item_turns(mappings(body, "input"))
     op.tools = definitions(body)
-
-
-def _item_turn(item: Json) -> Message:
-    kind = string(item, "type") or "message"
-    if kind.endswith("_call_output"):
-        answered = tool_result(string(item, "call_id"), plain(item.get("output")))
-        return {"role": "tool", "parts": [answered]}
-    default = "user" if kind == "message" else "assistant"
-    return {"role": string(item, "role") or default, "parts": _item_parts(item)}
-
-
-def _item_parts(item: Json) -> list[Part]:
-    """The parts of one item of a response's input or output."""
-    kind = string(item, "type") or "message"
-    if kind == "message":
-        return message_parts(item)
-    if kind == "reasoning":
-        pieces = [*mappings(item, "summary"), *mappings(item, "content")]
-        return [reasoning(string(piece, "text") or "") for piece in pieces]
-    if kind in ("function_call", "custom_tool_call"):
-        arguments = parsed(item.get("arguments", item.get("input")))
-        return [tool_call(string(item, "call_id"), string(item, "name") or "", arguments)]
-    if kind == "image_generation_call":
-        return [media("image", string(item, "result") or "")]
-    return [{"type": "media", "modality": kind}]
 
 
 def answer_response(reply: Any, op: Operation) -> None:
@@ -76,11 +53,22 @@ def answer_response(reply: Any, op: Operation) -> None:
     count(mapping(reply, "usage"), op)
     charges.response(reply, items, op)
     if op.capture:
-        parts = [part for item in items for part in _item_parts(item)]
-        turn: Message = {"role": "assistant", "parts": parts}
+        turn: Message = {"role": "assistant", "parts": items_parts(items)}
         if op.finish_reasons:
             turn["finish_reason"] = op.finish_reasons[0]
         op.output = [turn]
+
+
+def answer_compaction(reply: Any, op: Operation) -> None:
+    """``responses.compact``: the messages that are kept, and the item that replaces the others."""
+    reply = fields(reply)
+    answer(reply, op)
+    count(mapping(reply, "usage"), op)
+    op.finish_reasons = ["compaction"] if "output" in reply else []
+    if op.capture:
+        op.output = item_turns(mappings(reply, "output"))
+        for turn in op.output:
+            turn["finish_reason"] = "compaction"
 
 
 def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
@@ -91,7 +79,7 @@ def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
         return ["length" if reason == "max_output_tokens" else reason]
     if status == "failed":
         return ["error"]
-    if any(string(item, "type") == "function_call" for item in items):
+    if awaited(items):
         return ["tool_calls"]
     return ["stop"] if status == "completed" else []
 
@@ -106,7 +94,7 @@ class ResponseEvents(Accumulator):
         super().__init__(op)
         self._reply: Json = {}
         self._pieces: dict[str, Pieces] = {}
-        self._calls: dict[Any, tuple[Json, Pieces]] = {}
+        self._items: dict[Any, tuple[Json, Pieces]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -126,7 +114,9 @@ class ResponseEvents(Accumulator):
                 pieces.add(piece)
             return bool(piece)
         if kind == "response.output_item.added":
-            return self._opens_call(event)
+            return self._keep_item(event)
+        if kind == "response.output_item.done":
+            self._keep_item(event)
         if kind == "error":
             self._reply = {**self._reply, "error": event}
         elif "response" in event:
@@ -134,19 +124,20 @@ class ResponseEvents(Accumulator):
         return False
 
     def _pieces_of(self, kind: str, event: Json) -> Pieces | None:
-        """Where a piece belongs: to a tool call, or to the text of its kind; audio is not kept."""
+        """Where a piece belongs: to an item, or to the text of its kind; audio is not kept."""
         if "_call" in kind:
-            return self._calls.get(event.get("output_index"), (None, None))[1]
+            return self._items.get(event.get("output_index"), (None, None))[1]
         if kind not in self._pieces and any(word in kind for word in _WORDS):
             self._pieces[kind] = Pieces(self._op)
         return self._pieces.get(kind)
 
-    def _opens_call(self, event: Json) -> bool:
+    def _keep_item(self, event: Json) -> bool:
+        """Keeps what is not said in pieces; whether it is a call."""
         item = mapping(event, "item")
-        if "call" not in (string(item, "type") or ""):
-            return False
-        self._calls[event.get("output_index")] = (item, Pieces(self._op))
-        return True
+        kind = string(item, "type") or ""
+        if kind not in _IN_PIECES and self._op.capture:
+            self._items[event.get("output_index")] = (item, Pieces(self._op))
+        return "call" in kind
 
     def close(self) -> None:
         answer_response(self._reply, self._op)
@@ -159,7 +150,21 @@ class ResponseEvents(Accumulator):
             words = pieces.whole()
             if words:
                 parts.append(reasoning(words) if "reasoning" in kind else text(words))
-        for item, pieces in self._calls.values():
-            given = pieces.whole()
-            parts.extend(_item_parts({**item, "arguments": given, "input": given}))
-        return parts
+        items = [_filled(item, pieces.whole()) for item, pieces in self._items.values()]
+        return [*parts, *items_parts(items)]
+
+
+_IN_PIECES = ("message", "reasoning")
+_GROWING = {"custom_tool_call": "input", "code_interpreter_call": "code"}
+
+
+def _filled(item: Json, given: str) -> Json:
+    """An item with what came of it in pieces before the stream broke off."""
+    if not given:
+        return item
+    kind = string(item, "type") or ""
+    if kind == "shell_call":
+        return {**item, "action": {**mapping(item, "action"), "commands": [given]}}
+    if kind == "apply_patch_call":
+        return {**item, "operation": {**mapping(item, "operation"), "diff": given}}
+    return {**item, _GROWING.get(kind, "arguments"): given}

@@ -14,22 +14,18 @@ from genai_otel.engine.read import (
     fields,
     mapping,
     mappings,
-    parsed,
     pick,
     string,
 )
 from genai_otel.record import (
     Message,
     Verdict,
-    media,
-    media_id,
-    reasoning,
     text,
-    tool_call,
     tool_result,
 )
 
 from . import _charges as charges
+from ._openai_parts import definitions, message_parts, tool_output
 from ._openai_usage import count
 from ._said import refused
 
@@ -105,91 +101,22 @@ def chat_content(body: Json, op: Operation) -> None:
     op.tools = definitions(body)
 
 
-def definitions(body: Json) -> list[Json] | None:
-    """The offered tools, a function's own fields lifted out of their wrapping."""
-    if "tools" not in body:
-        return None
-    return [
-        {"type": "function", "name": "", **(mapping(tool, "function") or tool)}
-        for tool in mappings(body, "tools")
-    ]
-
-
 def _turn(message: Json) -> Message:
     role = message.get("role", "user")
     content = message.get("content")
     if len(message) == 2 and type(content) is str and type(role) is str:  # noqa: PLR2004 - as most
         return {"role": role, "parts": [text(content)]}
     role = string(message, "role") or "user"
-    if role == "tool":
-        answered = tool_result(string(message, "tool_call_id"), plain(content))
-        return {"role": role, "parts": [answered]}
-    return {"role": role, "parts": message_parts(message)}
-
-
-def message_parts(message: Json) -> list[Part]:
-    """Reasoning, text or refusal, then tool calls: the order in which a model makes them."""
-    parts: list[Part] = []
-    thought = string(message, "reasoning_content") or string(message, "reasoning")
-    if thought:
-        parts.append(reasoning(thought))
-    content = message.get("content")
-    if type(content) is str:
-        parts.append(text(content))
-    elif content is not None:
-        parts.extend(_part(item) for item in mappings(message, "content"))
-    refusal = string(message, "refusal")
-    if refusal:
-        parts.append(text(refusal))
-    if message.get("tool_calls"):
-        parts.extend(_call(call) for call in mappings(message, "tool_calls"))
-    return parts
-
-
-def _call(call: Json) -> Part:
-    function = mapping(call, "function") or mapping(call, "custom")
-    if not function:  # of a kind that we do not know
-        kind = string(call, "type") or ""
-        return tool_call(string(call, "id"), kind, call.get(kind))
-    arguments = parsed(function.get("arguments", function.get("input")))
-    return tool_call(string(call, "id"), string(function, "name") or "", arguments)
-
-
-def _part(item: Json) -> Part:
-    """One piece of a message: of chat completions and of responses."""
-    kind = string(item, "type") or ""
-    words = string(item, "text") or string(item, "refusal")
-    if words is not None:
-        return text(words)
-    if "thinking" in item:  # Mistral, Cohere
-        thought = plain(item["thinking"])
-        return reasoning(thought if type(thought) is str else "")
-    if "image" in kind:
-        url = mapping(item, "image_url")
-        return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
-    if "audio" in kind:
-        audio = mapping(item, "input_audio")
-        form = string(audio, "format")
-        return media("audio", string(audio, "data") or "", f"audio/{form}" if form else None)
-    if "file" in kind:
-        file = mapping(item, "file") or item
-        address = string(file, "file_data") or string(file, "file_url")
-        return _by_id_or_address(file, "document", address)
-    return {"type": "media", "modality": kind}
-
-
-def _by_id_or_address(item: Json, modality: str, address: Any) -> Part:
-    file_id = string(item, "file_id")
-    if file_id is not None:
-        return media_id(modality, file_id)
-    return media(modality, address if type(address) is str else "")
-
-
-def plain(content: Any) -> Any:
-    """A tool's answer: text, or its pieces joined."""
-    if type(content) is list:
-        return "".join(string(fields(item), "text") or "" for item in content)
-    return content
+    turn: Message = {"role": role, "parts": []}
+    name = string(message, "name")
+    if name is not None:
+        turn["name"] = name
+    if role in ("tool", "function"):  # the latter in the form that tools replaced
+        turn["role"] = "tool"
+        turn["parts"] = [tool_result(string(message, "tool_call_id"), tool_output(content))]
+    else:
+        turn["parts"] = message_parts(message)
+    return turn
 
 
 def answer_chat(reply: Any, op: Operation) -> None:
@@ -208,10 +135,6 @@ def _choice(choice: Json) -> Message:
     parts: list[Part] = message_parts(message)
     if not message:  # a completion
         parts.append(text(string(choice, "text") or ""))
-    audio = mapping(message, "audio")
-    if audio:
-        parts.append(media("audio", string(audio, "data") or ""))
-        parts.append(text(string(audio, "transcript") or ""))
     turn: Message = {"role": string(message, "role") or "assistant", "parts": parts}
     reason = string(choice, "finish_reason")
     if reason is not None:

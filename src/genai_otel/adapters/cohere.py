@@ -26,6 +26,7 @@ from genai_otel.record import Kind, Pieces, reasoning, text, tool_call, tool_res
 from genai_otel.record.usage import COHERE, read_usage
 
 from . import _openai_wire as wire
+from ._openai_parts import message_parts
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _answer(reply: Any, op: Operation) -> None:
         message = mapping(reply, "message")
         plan = string(message, "tool_plan")
         planned: list[Part] = [reasoning(plan)] if plan else []
-        parts = [*planned, *wire.message_parts(message)]
+        parts = [*planned, *message_parts(message)]
         op.output = [spoken(parts, string(reply, "finish_reason"))]
 
 

@@ -22,7 +22,7 @@ from genai_otel.record import Kind, Operation, snapshot, text
 from genai_otel.record.usage import LANGCHAIN, OPENAI_CHAT, read_usage
 
 from . import _langchain_messages as told
-from ._openai_wire import definitions
+from ._openai_parts import definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

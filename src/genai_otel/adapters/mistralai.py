@@ -19,6 +19,7 @@ from genai_otel.record.usage import MISTRAL, read_usage
 from . import _openai_wire as wire
 from ._mistral_more import OCR, RESPONSE, conversation
 from ._openai_chunks import ChatChunks
+from ._openai_parts import message_parts
 
 if TYPE_CHECKING:
     from genai_otel.engine.adapter import Patch
@@ -62,7 +63,7 @@ def _joined(choice: Json) -> Json:
     delta = mapping(choice, "delta")
     if type(delta.get("content")) is not list:
         return choice
-    parts: list[Json] = [{**part} for part in wire.message_parts(delta)]
+    parts: list[Json] = [{**part} for part in message_parts(delta)]
     said: Json = {"text": "", "reasoning": ""}
     for part in parts:
         if part["type"] in said:

@@ -14,7 +14,8 @@ from genai_otel.engine.read import Json, address, fields, integer, mapping, mapp
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import OLLAMA, read_usage
 
-from ._openai_wire import definitions, model
+from ._openai_parts import definitions
+from ._openai_wire import model
 from ._said import Said, spoken
 
 if TYPE_CHECKING:

@@ -210,6 +210,12 @@ ROUTES = {
         responses.response_content,
         responses.ResponseEvents,
     ),
+    "/responses/compact": _reader(
+        Kind.CHAT,
+        responses.ask_response,
+        responses.answer_compaction,
+        responses.response_content,
+    ),
     "/completions": _reader(
         Kind.COMPLETION,
         wire.ask,

@@ -10,7 +10,7 @@ from genai_otel import _names as names
 from .text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from genai_otel.store.decoding import StoredSpan
 
@@ -66,18 +66,26 @@ def _message(message: Any) -> Iterator[Passage]:
 
 
 def _part(part: Any) -> str:
-    if not isinstance(part, dict):
-        return _as_text(part)
-    kind = part.get("type")
-    if kind == "text":
-        return _as_text(part.get("content"))
-    if kind == "reasoning":
-        return f"(thinking) {_as_text(part.get('content'))}"
-    if kind == "tool_call":
-        return f"calls {_as_text(part.get('name'))}({_as_text(part.get('arguments'))})"
-    if kind == "tool_call_response":
-        return f"tool answered {_as_text(part.get('response', part.get('result')))}"
-    return _as_text(part)
+    show = _SHOWN.get(part.get("type")) if isinstance(part, dict) else None
+    return _as_text(part) if show is None else show(part)
+
+
+_SHOWN: dict[Any, Callable[[dict[str, Any]], str]] = {
+    "text": lambda part: _as_text(part.get("content")),
+    "reasoning": lambda part: f"(thinking) {_as_text(part.get('content'))}",
+    "tool_call": lambda part: (
+        f"calls {_as_text(part.get('name'))}({_as_text(part.get('arguments'))})"
+    ),
+    "tool_call_response": lambda part: (
+        f"tool answered {_as_text(part.get('response', part.get('result')))}"
+    ),
+    "server_tool_call": lambda part: (
+        f"provider calls {_as_text(part.get('name'))}({_as_text(part.get('server_tool_call'))})"
+    ),
+    "server_tool_call_response": lambda part: (
+        f"provider's tool answered {_as_text(part.get('server_tool_call_response'))}"
+    ),
+}
 
 
 def _documents(value: Any) -> Iterator[Passage]:

@@ -1,8 +1,10 @@
 """What happened, in neutral words; the standard library only."""
 
+from .bounded import bounded
 from .by_hand import HandMade, take
 from .content import (
     KEEPER,
+    Compaction,
     Document,
     GenericPart,
     Media,
@@ -14,8 +16,8 @@ from .content import (
     Text,
     ToolCall,
     ToolResult,
-    bounded,
     cited_text,
+    compaction,
     generic_part,
     media,
     media_bytes,
@@ -46,6 +48,7 @@ from .usage import Usage
 __all__ = [
     "CATEGORIES",
     "KEEPER",
+    "Compaction",
     "Document",
     "Failure",
     "GenericPart",
@@ -71,6 +74,7 @@ __all__ = [
     "Verdict",
     "bounded",
     "cited_text",
+    "compaction",
     "cut",
     "generic_part",
     "media",

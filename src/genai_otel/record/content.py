@@ -7,10 +7,9 @@ The shapes are those of ``semconv/input_messages.schema.json``.
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
-from .snapshot import snapshot
+from .bounded import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +31,16 @@ class Reasoning(TypedDict):
 
 
 class ToolCall(TypedDict):
-    """A model asks for a tool; ``arguments`` as an object where they could be parsed."""
+    """A model asks for a tool; ``arguments`` as an object where they could be parsed.
+
+    ``namespace``: the MCP server or the group of tools that the name belongs to.
+    """
 
     type: Literal["tool_call"]
     id: NotRequired[str | None]
     name: str
     arguments: NotRequired[Any]
+    namespace: NotRequired[str]
 
 
 class ToolResult(TypedDict):
@@ -87,6 +90,14 @@ class GenericPart(TypedDict):
     value: NotRequired[Any]
 
 
+class Compaction(TypedDict):
+    """What replaces an earlier part of a conversation; no ``content`` where it is encrypted."""
+
+    type: Literal["compaction"]
+    id: NotRequired[str]
+    content: NotRequired[str]
+
+
 Part = (
     Text
     | Reasoning
@@ -95,6 +106,7 @@ Part = (
     | Media
     | ServerToolCall
     | ServerToolResult
+    | Compaction
     | GenericPart
 )
 
@@ -104,6 +116,7 @@ class Message(TypedDict):
 
     role: str
     parts: list[Part]
+    name: NotRequired[str]
     finish_reason: NotRequired[str]
 
 
@@ -158,6 +171,16 @@ def server_tool_result(call_id: str | None, kind: str, result: dict[str, Any]) -
     return {"type": "server_tool_call_response", "id": call_id, "server_tool_call_response": value}
 
 
+def compaction(content: str | None, part_id: str | None = None) -> Compaction:
+    """The summary of an earlier part of a conversation, if it can be read."""
+    part: Compaction = {"type": "compaction"}
+    if part_id is not None:
+        part["id"] = part_id
+    if content is not None:
+        part["content"] = content
+    return part
+
+
 _SCHEMA_TYPES = frozenset(
     (
         *("text", "reasoning", "tool_call", "tool_call_response", "blob", "file", "uri", "media"),
@@ -181,28 +204,6 @@ def generic_part(kind: str, value: Any = None, part_id: str | None = None) -> Ge
 
 
 _LONGEST_TYPE = 128
-
-
-def bounded(value: Any) -> Any:
-    """A copy of a provider's value, no larger than a part may be; bytes by their number only.
-
-    Media inside a value of an unknown shape are base64 text: of that the length is kept, too.
-    """
-    return _without_base64(snapshot(value, depth=12, nodes=1_000, chars=65_536))
-
-
-_BASE64 = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/_-]{256}")
-"""How a text begins that holds bytes and is too long to be an id or a word."""
-
-
-def _without_base64(value: Any) -> Any:
-    if type(value) is str:
-        return f"[{len(value)} characters of base64]" if _BASE64.match(value) else value
-    if type(value) is list:
-        return [_without_base64(each) for each in value]
-    if type(value) is dict:
-        return {key: _without_base64(each) for key, each in value.items()}
-    return value
 
 
 class _Keeper:

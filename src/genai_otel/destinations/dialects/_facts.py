@@ -101,7 +101,12 @@ def objects(value: Any) -> list[Json]:
 
 
 def parts(message: Json) -> list[Json]:
-    return objects(message.get("parts"))
+    """The parts of a message that say something: a model may not show what it thought."""
+    return [part for part in objects(message.get("parts")) if not _hidden(part)]
+
+
+def _hidden(part: Json) -> bool:
+    return part.get("type") == "reasoning" and part.get("content") == ""
 
 
 def words(message: Json) -> str:

@@ -1,0 +1,165 @@
+"""The pieces of OpenAI's messages, which many servers and clients speak: content, calls, tools.
+
+Read from platform.openai.com/docs/api-reference/chat/create and /responses/create. Types of other
+servers that stand in the same places are read as well: ``thinking`` (Mistral, Cohere), ``images``
+and ``video_url`` (OpenRouter), any other ``..._url``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
+from genai_otel.record import (
+    bounded,
+    generic_part,
+    media,
+    media_id,
+    reasoning,
+    text,
+    tool_call,
+)
+
+if TYPE_CHECKING:
+    from genai_otel.record import Part
+
+_THOUGHTS = frozenset({"reasoning_text", "summary_text"})
+_ASIDE = frozenset({"type", "id", "prompt_cache_breakpoint"})
+_SECRETS = frozenset({"authorization", "headers"})
+"""What a definition of an MCP server has to reach it."""
+
+
+def content_part(item: Json) -> Part:
+    """One piece of a message's content."""
+    kind = string(item, "type") or ""
+    words = string(item, "text")
+    words = string(item, "refusal") if words is None else words
+    if words is not None:
+        return reasoning(words) if kind in _THOUGHTS else text(words)
+    if "thinking" in item:
+        thought = tool_output(item["thinking"])
+        return reasoning(thought if type(thought) is str else "")
+    return _media(item, kind) or generic_part(kind, rest(item, _ASIDE), string(item, "id"))
+
+
+def _media(item: Json, kind: str) -> Part | None:
+    if kind.endswith("_url") and kind != "image_url":
+        return _media_at(item, kind)
+    if "image" in kind or "screenshot" in kind:
+        url = mapping(item, "image_url")
+        return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
+    if "audio" in kind:
+        return _audio(item)
+    if "file" in kind:
+        file = mapping(item, "file") or item
+        address = string(file, "file_data") or string(file, "file_url")
+        return _by_id_or_address(file, "document", address)
+    return None
+
+
+def _media_at(item: Json, kind: str) -> Part:
+    """``video_url``, ``document_url`` ...: the address alone, or in an object."""
+    address = string(item, kind) or string(mapping(item, kind), "url")
+    modality = kind.removesuffix("_url").removeprefix("input_")
+    return media("document" if modality == "file" else modality, address or "")
+
+
+def _audio(item: Json) -> Part:
+    audio = mapping(item, "input_audio") or item
+    form = string(audio, "format")
+    part = media("audio", string(audio, "data") or "", f"audio/{form}" if form else None)
+    transcript = string(audio, "transcript")
+    if transcript is not None:
+        part["transcript"] = transcript
+    return part
+
+
+def _by_id_or_address(item: Json, modality: str, address: Any) -> Part:
+    file_id = string(item, "file_id")
+    if file_id is not None:
+        return media_id(modality, file_id)
+    return media(modality, address if type(address) is str else "")
+
+
+def rest(item: Json, left_out: frozenset[str]) -> Json:
+    """The fields that hold something, without those that are recorded elsewhere or nowhere."""
+    return {key: value for key, value in item.items() if value is not None and key not in left_out}
+
+
+def tool_output(content: Any) -> Any:
+    """What a tool returned: text as one, a list of parts where it is more than text."""
+    if type(content) is not list:
+        return content
+    items = [fields(item) for item in content]
+    words = [string(item, "text") for item in items]
+    if all(each is not None for each in words):
+        return "".join(each or "" for each in words)
+    return [
+        content_part(item) if "type" in item else bounded(given)
+        for item, given in zip(items, content, strict=True)
+    ]
+
+
+def message_parts(message: Json) -> list[Part]:
+    """Reasoning, text or refusal, then what else there is: the order in which models make them."""
+    parts: list[Part] = []
+    thought = string(message, "reasoning_content") or string(message, "reasoning")
+    if thought:
+        parts.append(reasoning(thought))
+    content = message.get("content")
+    if type(content) is str:
+        parts.append(text(content))
+    elif content is not None:
+        parts.extend(content_part(item) for item in mappings(message, "content"))
+    refusal = string(message, "refusal")
+    if refusal:
+        parts.append(text(refusal))
+    if message.get("tool_calls"):
+        parts.extend(_call(call) for call in mappings(message, "tool_calls"))
+    if not _USUAL.issuperset(message):
+        parts.extend(_rarer(message))
+    return parts
+
+
+_USUAL = frozenset({"role", "content", "tool_calls", "refusal", "name", "type", "id", "status"})
+
+
+def _rarer(message: Json) -> list[Part]:
+    """A call in the form that tools replaced, pictures of OpenRouter's, and speech."""
+    parts: list[Part] = []
+    called = mapping(message, "function_call")
+    if called:
+        parts.append(tool_call(None, string(called, "name") or "", parsed(called.get("arguments"))))
+    parts.extend(content_part(image) for image in mappings(message, "images"))
+    audio = mapping(message, "audio")
+    if audio:
+        data, spoken = string(audio, "data"), string(audio, "id")
+        parts.append(
+            media_id("audio", spoken) if spoken and not data else media("audio", data or "")
+        )
+        parts.append(text(string(audio, "transcript") or ""))
+    return parts
+
+
+def _call(call: Json) -> Part:
+    function = mapping(call, "function") or mapping(call, "custom")
+    if not function:  # of a kind that we do not know
+        kind = string(call, "type") or ""
+        return tool_call(string(call, "id"), kind, bounded(call.get(kind)))
+    arguments = parsed(function.get("arguments", function.get("input")))
+    return tool_call(string(call, "id"), string(function, "name") or "", arguments)
+
+
+def definitions(body: Json) -> list[Json] | None:
+    """The offered tools, a function's own fields lifted out of their wrapping."""
+    if "tools" not in body and "functions" not in body:
+        return None
+    functions = mappings(body, "functions")  # the form that tools replaced
+    return [_definition(tool) for tool in (*mappings(body, "tools"), *functions)]
+
+
+def _definition(tool: Json) -> Json:
+    own = mapping(tool, "function") or mapping(tool, "custom") or tool
+    kind = string(tool, "type") or "function"
+    name = string(tool, "server_label") or ("" if kind == "function" else kind)
+    return {"type": kind, "name": name, **rest(own, _SECRETS)}
