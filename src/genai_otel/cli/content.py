@@ -66,11 +66,11 @@ def _message(message: Any) -> Iterator[Passage]:
 
 
 def _part(part: Any) -> str:
-    show = _SHOWN.get(part.get("type")) if isinstance(part, dict) else None
+    show = _SHOWN.get(str(part.get("type"))) if isinstance(part, dict) else None
     return _as_text(part) if show is None else show(part)
 
 
-_SHOWN: dict[Any, Callable[[dict[str, Any]], str]] = {
+_SHOWN: dict[str, Callable[[dict[str, Any]], str]] = {
     "text": lambda part: _as_text(part.get("content")),
     "reasoning": lambda part: f"(thinking) {_as_text(part.get('content'))}",
     "tool_call": lambda part: (
