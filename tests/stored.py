@@ -153,4 +153,4 @@ def run_python(
 def run_cli(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code: int | None = 0
 ) -> subprocess.CompletedProcess[str]:
-    return run_python("-m", "genai_otel.cli", *arguments, cwd=cwd, env=env, code=code)
+    return run_python("-m", "genai_otel", *arguments, cwd=cwd, env=env, code=code)

@@ -126,7 +126,7 @@ def test_a_missing_script_is_what_python_says_it_is(work: Path) -> None:
 @POSIX
 def test_it_is_the_same_process(work: Path) -> None:
     (work / "pid.py").write_text("import os; print(os.getpid())")
-    program = [sys.executable, "-m", "genai_otel.cli", "run", "pid.py"]
+    program = [sys.executable, "-m", "genai_otel", "run", "pid.py"]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES}
     with subprocess.Popen(program, cwd=work, env=env, stdout=subprocess.PIPE, text=True) as process:
         shown, _ = process.communicate()

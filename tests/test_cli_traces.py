@@ -407,7 +407,7 @@ def in_terminal(width: int, *arguments: str, cwd: Path, **env: str) -> str:
 
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    command = [sys.executable, "-m", "genai_otel.cli", *arguments]
+    command = [sys.executable, "-m", "genai_otel", *arguments]
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES, "TERM": "xterm-256color"} | env
     process = subprocess.Popen(
         command, stdin=follower, stdout=follower, stderr=follower, cwd=cwd, env=known
@@ -452,7 +452,7 @@ def test_a_terminal_gets_color(work: Path) -> None:
 def test_a_reader_that_has_seen_enough_may_leave(work: Path) -> None:
     code = (
         "import subprocess, sys\n"
-        "p = subprocess.Popen([sys.executable, '-m', 'genai_otel.cli', 'traces', 'show', '--json'],"
+        "p = subprocess.Popen([sys.executable, '-m', 'genai_otel', 'traces', 'show', '--json'],"
         " stdout=subprocess.PIPE, stderr=subprocess.PIPE)\n"
         "p.stdout.close()\n"
         "print(p.stderr.read().decode())\n"

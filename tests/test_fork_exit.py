@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import fresh
+from tests.stored import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -353,3 +354,43 @@ for _ in range(8):
     assert program(provider, tmp_path, code) == ("", "")
     ids = [facts["id"] for _, _, facts in spans(tmp_path)]
     assert len(ids) == len(set(ids)) == 9
+
+
+SPAWNING = """
+import multiprocessing
+
+import genai_otel
+
+def work(number):
+    return number
+
+def start():
+    genai_otel.instrument()
+
+{above}
+if __name__ == "__main__":
+    {below}
+    with multiprocessing.get_context({method!r}).Pool(1) as pool:
+        assert pool.map(work, range(2)) == [0, 1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "method", "hinted"),
+    [
+        ("", "start()", "spawn", True),
+        ("", "genai_otel.instrument()", "forkserver", True),
+        ("genai_otel.instrument()", "pass", "spawn", False),
+        ("", "start()", "fork", False),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_spawned_children_that_are_not_instrumented_are_hinted_at(
+    tmp_path: Path, above: str, below: str, method: str, hinted: bool
+) -> None:
+    program = tmp_path / "spawns.py"
+    program.write_text(SPAWNING.format(above=above, below=below, method=method))
+    done = run_python("spawns.py", cwd=tmp_path)
+    hints = [line for line in done.stderr.splitlines() if "spawned by multiprocessing" in line]
+    assert len(hints) == hinted
+    assert all("(spawns.py:14)" in hint for hint in hints)

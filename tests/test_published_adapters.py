@@ -175,10 +175,10 @@ def test_a_bad_one_is_skipped_with_its_reason(site: Path, at: int) -> None:
 
 
 def test_doctor_tells_of_them(site: Path) -> None:
-    text = run("-m", "genai_otel.cli", "doctor", cwd=site, env=paths(site)).stdout
+    text = run("-m", "genai_otel", "doctor", cwd=site, env=paths(site)).stdout
     assert "  lamp: adapter of lamp-otel for lamp 1.4, instrumented\n" in text
     (site / "lamp_otel.py").write_text("ADAPTER = {}")
-    text = run("-m", "genai_otel.cli", "doctor", cwd=site, env=paths(site), code=1).stdout
+    text = run("-m", "genai_otel", "doctor", cwd=site, env=paths(site), code=1).stdout
     assert "! lamp: adapter of lamp-otel, skipped (lamp_otel:ADAPTER of lamp-otel: it is a" in text
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import _runtime
+from . import _runtime, _spawn
 from ._process import Ends
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
 from .engine import imports, published
 from .engine.open_streams import OPEN
-from .engine.safety import BY_HAND, FAULTS
+from .engine.safety import BY_HAND, FAULTS, contained
 from .enrich import background
 from .recorder import ACTIVE
 from .recorder.failures import call_str
@@ -37,6 +37,7 @@ _LOCK = threading.RLock()
 _FOREIGN = "genai-otel-instrument"
 
 _RUNTIME: Runtime | None = None
+_CALLED: _spawn.Place | None = None
 
 
 # --------------------------------------------------------------------------- what users call
@@ -68,8 +69,10 @@ def instrument(
 
     Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
     """
+    global _CALLED  # noqa: PLW0603 - as the runtime
     if switched_off():
         return
+    _CALLED = _spawn.calling_line()
     _set_up(
         {
             "service_name": service_name,
@@ -177,6 +180,7 @@ def _end(timeout: float) -> bool:
     say, after which the host's finalisers are not called any more.
     """
     began = monotonic()
+    contained(_spawn.hint, _CALLED)
     done = shutdown(timeout)
     background.finish(max(0.0, began + timeout - monotonic()))
     return done

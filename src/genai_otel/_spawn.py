@@ -1,0 +1,78 @@
+"""A hint where child processes record nothing because they never call ``instrument()``.
+
+Children that ``multiprocessing`` spawns import the main module under another name, so what stands
+below ``if __name__ == "__main__"`` is not run in them.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+logger = logging.getLogger("genai_otel")
+
+_SPAWNING = ("popen_spawn_posix", "popen_spawn_win32", "popen_forkserver")
+_MOST_BYTES = 1_000_000
+
+
+class Place(NamedTuple):
+    """The line of the main module that was running when ``instrument()`` was called."""
+
+    file: str
+    line: int
+
+
+_HINTED: list[Place] = []
+
+
+def calling_line() -> Place | None:
+    """Where the main module is just now, if it is what runs."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect` would be an import
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
+            return Place(code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def hint(place: Place | None) -> None:
+    """Logs, once, that spawned children were not instrumented, if there were any."""
+    if place is None or place in _HINTED or not _has_spawned():
+        return
+    _HINTED.append(place)
+    if _is_guarded(place):
+        logger.warning(
+            "genai_otel: processes spawned by multiprocessing are recorded only if they call"
+            ' instrument() themselves; here (%s:%d) it stands under `if __name__ == "__main__"`,'
+            " which they do not run. Call it above that, or start the program with"
+            " `genai-otel run`",
+            Path(place.file).name,
+            place.line,
+        )
+
+
+def _has_spawned() -> bool:
+    """Each way of starting a process is imported when the first is started so."""
+    return any(f"multiprocessing.{name}" in sys.modules for name in _SPAWNING)
+
+
+def _is_guarded(place: Place) -> bool:
+    """Whether the line stands below a test of ``__name__``."""
+    try:
+        with Path(place.file).open("rb") as file:
+            tree = ast.parse(file.read(_MOST_BYTES))
+    except (OSError, SyntaxError, ValueError, RecursionError):  # a notebook's cell, or an archive
+        return False
+    return any(
+        isinstance(each, ast.If)
+        and any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(each.test))
+        and each.lineno <= place.line <= (each.end_lineno or each.lineno)
+        for each in tree.body
+    )
