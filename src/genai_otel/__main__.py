@@ -1,4 +1,4 @@
-"""``python -m genai_otel``: the command line, where the ``genai-otel`` script is not on the path."""
+"""``python -m genai_otel``: the command line, also where its script is not on the path."""
 
 import sys
 
