@@ -64,15 +64,41 @@ def _has_spawned() -> bool:
 
 
 def _is_guarded(place: Place) -> bool:
-    """Whether the line stands below a test of ``__name__``."""
+    """Whether the line stands below a test of ``__name__``, and the children do not set up."""
     try:
         with Path(place.file).open("rb") as file:
             tree = ast.parse(file.read(_MOST_BYTES))
     except (OSError, SyntaxError, ValueError, RecursionError):  # a notebook's cell, or an archive
         return False
-    return any(
+    guarded = any(
         isinstance(each, ast.If)
-        and any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(each.test))
+        and "__name__" in _names(each.test)
         and each.lineno <= place.line <= (each.end_lineno or each.lineno)
         for each in tree.body
     )
+    return guarded and not _is_handed_on(tree, _setting_up(tree))
+
+
+def _setting_up(tree: ast.Module) -> set[str]:
+    """``instrument``, and the functions of the module that call it, or one of these."""
+    functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    found, before = {"instrument"}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {each.name for each in functions if found & _names(each)}
+    return found
+
+
+def _is_handed_on(tree: ast.Module, functions: set[str]) -> bool:
+    """Whether one of them is mentioned without being called: as what a child shall run."""
+    called = {id(each.func) for each in ast.walk(tree) if isinstance(each, ast.Call)}
+    return any(
+        isinstance(each, ast.Name) and each.id in functions and id(each) not in called
+        for each in ast.walk(tree)
+    )
+
+
+def _names(tree: ast.AST) -> set[str]:
+    """Of the variables and attributes that are read there."""
+    found = (getattr(node, "id", getattr(node, "attr", None)) for node in ast.walk(tree))
+    return {name for name in found if name is not None}
