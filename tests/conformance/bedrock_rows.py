@@ -152,7 +152,8 @@ _ENDPOINTS = (
         modes=(Mode("stream", stream=True),),
         verb="invoke_agent",
         model="agentId",
-        facts={"asked": (PROMPT,), "model": None},
+        # An agent has an id, which is no name and so not in the span's.
+        facts={"asked": (PROMPT,), "model": None, "name": "invoke_agent"},
     ),
 )
 

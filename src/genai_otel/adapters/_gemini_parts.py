@@ -59,9 +59,8 @@ def part(given: Json) -> Part:
             return read(fields(value), given)
     if words is None:
         return _unread(given)
-    if given.get("thought") or given.get("thoughtSignature") or given.get("thought_signature"):
-        return reasoning("")  # the signature alone: the state of the model's reasoning, sealed
-    return text("")
+    # A signature alone is the state of the model's reasoning, sealed.
+    return text("") if _SIGNATURES.isdisjoint(given) else reasoning("")
 
 
 def _unread(given: Json) -> Part:

@@ -148,12 +148,19 @@ def _part(piece: Json) -> Part:
     if kind == "text":
         return text(string(piece, "text") or "")
     if kind not in _MEDIA:
-        return generic_part(kind, piece)
-    data = piece.get("data")
+        return _served(kind, piece)
+    data, mime_type = piece.get("data"), string(piece, "mime_type")
     if type(data) is bytes:
-        return media_bytes(kind, data, string(piece, "mime_type"))
-    source = string(piece, "data") or string(piece, "uri") or ""
-    return media(kind, source, string(piece, "mime_type"))
+        found = media_bytes(kind, data, mime_type)
+    else:
+        found = media(kind, string(piece, "data") or string(piece, "uri") or "", mime_type)
+    beside = {k: v for k, v in piece.items() if v is not None and k not in _OF_MEDIA}
+    if beside:
+        found["metadata"] = bounded(beside)
+    return found
+
+
+_OF_MEDIA = frozenset({"type", "data", "uri", "mime_type"})
 
 
 def _answer(reply: Any, op: Operation) -> None:

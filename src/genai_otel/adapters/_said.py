@@ -48,8 +48,9 @@ class Said:
     def take(self, part: Part) -> bool:
         """Takes a part as a message has it; a text or a thought joins the one before."""
         kind = part["type"]
-        if kind in _PARTS:
-            return self.words(cast("Text", part)["content"], kind)
+        words = cast("Text", part)["content"] if kind in _PARTS else None
+        if words or kind == "text":
+            return self.words(words, kind)
         return self.part(part)
 
     def parts(self) -> list[Part]:

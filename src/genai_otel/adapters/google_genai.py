@@ -168,7 +168,7 @@ class Chunks(Accumulator):
         if not self._op.capture:
             return given.get("text") != ""
         call = mapping(given, "functionCall")
-        if not call or not (index in self._open or in_pieces(call)):
+        if "functionCall" not in given or not (index in self._open or in_pieces(call)):
             return said.take(part(given))
         if index not in self._open:
             self._open[index] = CallSoFar(self._op)
