@@ -122,7 +122,10 @@ def test_an_endpoint_is_shown_without_its_secrets(tmp_path: Path) -> None:
     )
     assert "OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example:4318/v1\n" in text
     assert "OTEL_EXPORTER_OTLP_HEADERS is set (not shown)" in text
-    assert "we send http/protobuf" in text
+    assert (
+        "otlp: https://collector.example:4318/v1/v1/traces, traces, metrics, logs as http/json"
+        in text
+    )
     assert "local store /" not in text
     assert "hunter2" not in text
 

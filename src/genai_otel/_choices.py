@@ -23,10 +23,15 @@ logger = logging.getLogger("genai_otel")
 def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
     """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
     from .destinations.outlets import outlet
+    from .destinations.standard import parts
 
     content, directory = own_policy(settings), settings.directory
     chosen = _destinations(settings, given, joined=joined)
-    return [outlet(each, content=content, directory=directory) for each in chosen]
+    return [
+        outlet(part, content=content, directory=directory)
+        for each in chosen
+        for part in parts(each)
+    ]
 
 
 def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[Any]:
@@ -36,7 +41,9 @@ def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[A
         return list(given) if isinstance(given, list | tuple) else [given]
     if joined:  # only what was asked for is added to somebody else's provider
         return []
-    return ["otlp"] if settings.otlp_in_environment else ["local"]
+    from .destinations.standard import defaults
+
+    return defaults(otlp=settings.otlp_in_environment)
 
 
 def own_policy(settings: Settings) -> ContentPolicy:

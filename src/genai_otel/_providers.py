@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
+from ._notices import NOTICES
+from ._settings import variable
 from .privacy import told
 from .recorder import Source
 
@@ -25,8 +28,15 @@ def host_tracers() -> Any:
 
 
 def host_meters() -> Any:
-    """The MeterProvider that the host has set, or ``None``."""
-    provider = metrics.get_meter_provider()
+    """The MeterProvider that the host has set, or ``None``.
+
+    The API loads the one that ``OTEL_PYTHON_METER_PROVIDER`` names, and raises if there is none.
+    """
+    try:
+        provider = metrics.get_meter_provider()
+    except Exception as error:  # noqa: BLE001 - whatever is behind an entry point
+        NOTICES.add(f"OTEL_PYTHON_METER_PROVIDER is ignored: {type(error).__name__}")
+        return None
     return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
 
 
@@ -41,7 +51,58 @@ def own_tracers(resource: Any, ids: str) -> Any:
         from .destinations.xray import XRayIds
 
         generator = XRayIds()
-    return TracerProvider(resource=resource, id_generator=generator, shutdown_on_exit=False)
+    more: dict[str, Any] = {}
+    if "meter_provider" in (TracerProvider.__init__.__kwdefaults__ or ()):
+        more["meter_provider"] = metrics.NoOpMeterProvider()  # of what the SDK measures of itself
+    return TracerProvider(
+        resource=resource,
+        id_generator=generator,
+        span_limits=_span_limits(),
+        shutdown_on_exit=False,
+        **more,
+    )
+
+
+_LIMITS = {
+    "max_attributes": ("OTEL_ATTRIBUTE_COUNT_LIMIT", None),
+    "max_attribute_length": ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+    "max_span_attributes": ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_span_attribute_length": ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+    "max_event_attributes": ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_link_attributes": ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_events": ("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
+    "max_links": ("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
+}
+"""The specification's variables and defaults."""
+
+
+def _span_limits() -> Any:
+    """Those of the environment; the SDK raises on a variable that is no number."""
+    from opentelemetry.sdk.trace import SpanLimits
+
+    defaults = {
+        name: SpanLimits.UNSET if default is None else default
+        for name, (variable, default) in _LIMITS.items()
+        if not _is_limit(variable)
+    }
+    return SpanLimits(**defaults)
+
+
+def _is_limit(name: str) -> bool:
+    value = variable(name) or "0"
+    if not value.isdecimal():
+        NOTICES.add(f"{name}={value} is ignored: it is no number")
+    return value.isdecimal()
+
+
+def sdk_can_be_used() -> bool:
+    """Whether the SDK can be imported: it raises on a variable that it reads then."""
+    try:
+        import_module("opentelemetry.sdk.trace")
+    except ValueError as error:
+        NOTICES.add(f"nothing is recorded: the OpenTelemetry SDK cannot be imported: {error}")
+        return False
+    return True
 
 
 def source(provider: Any, *, joined: bool) -> Source:
@@ -67,7 +128,7 @@ def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
     if not isinstance(tracer, Tracer):  # the SDK is switched off
         return None
     scope = InstrumentationScope("genai_otel", __version__)
-    return OwnSpans(provider, scope, seat_on(provider).take_in)
+    return OwnSpans(provider, scope, seat_on(provider).take_in, _span_limits())
 
 
 def _looks_early(provider: Any) -> bool:

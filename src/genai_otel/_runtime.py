@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, _choices, _providers
 from ._libraries import Libraries
+from ._notices import NOTICES
 from .engine.open_streams import OPEN
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, preset
@@ -254,6 +255,7 @@ class Runtime:
             open_streams=len(OPEN),
             faults={**FAULTS.counts, **self._failed_privacy()},
             prices=self._accounts.prices,
+            notices=NOTICES.texts,
         )
 
     def _failed_privacy(self) -> dict[str, int]:

@@ -10,7 +10,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _runtime, _spawn
+from ._notices import NOTICES
 from ._process import Ends
+from ._providers import sdk_can_be_used
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
@@ -96,8 +98,11 @@ def _set_up(arguments: dict[str, Any]) -> None:
         if _RUNTIME is not None and _RUNTIME.arguments == arguments:
             _RUNTIME.install()
             return
+        NOTICES.clear()
         chosen = _settle(arguments)
         if chosen.disabled:
+            return
+        if not sdk_can_be_used():
             return
         runtime = Runtime(chosen, arguments)
         runtime.choose()  # raises while what was set up before still runs
@@ -167,6 +172,7 @@ def status() -> Status:
         open_streams=0,
         faults=dict(FAULTS.counts),
         prices="off",
+        notices=NOTICES.texts,
     )
 
 

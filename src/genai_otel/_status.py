@@ -51,7 +51,8 @@ class Status:
     """Everything that can be told about this process.
 
     ``prices`` is the version of those that calls are priced by, and why the bundled ones cannot be
-    used if so; ``not loaded`` until the first call; ``off``.
+    used if so; ``not loaded`` until the first call; ``off``. ``notices``: what was asked for, in
+    code or by the environment, and is ignored, and why.
     """
 
     active: bool
@@ -62,6 +63,7 @@ class Status:
     open_streams: int
     faults: dict[str, int]
     prices: str
+    notices: tuple[str, ...] = ()
 
 
 def library_status(entry: Any, installation: Installation | None) -> LibraryStatus:

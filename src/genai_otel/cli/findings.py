@@ -114,17 +114,28 @@ def _unknown(what: str, names: Iterable[str], accepted: Iterable[str]) -> Iterat
 
 
 def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
+    from genai_otel._notices import NOTICES
     from genai_otel.destinations.presets import PRESETS
+    from genai_otel.destinations.standard import defaults
 
+    NOTICES.clear()
+    NOTICES.logged = False  # they are printed here
     yield from _unknown("destination", settings.destinations, PRESETS)
-    default = ("otlp",) if settings.otlp_in_environment else ("local",)
+    default = [each.preset for each in defaults(otlp=settings.otlp_in_environment)]
+    if not settings.destinations and not default:
+        yield Line("note", "nowhere: the OTEL_*_EXPORTER variables say none")
     for name in settings.destinations or default:
         if name == "local":
             yield _store(Path(settings.directory).expanduser().absolute())
         elif name == "otlp":
-            yield from _otlp(environ)
+            yield from _parts()
         elif name in PRESETS:
             yield _backend(name)
+    if settings.otlp_in_environment or "otlp" in settings.destinations:
+        yield from _otlp(environ)
+    NOTICES.logged = True
+    for text in NOTICES.texts:
+        yield Line("note", text)
     yield Line("note", "a program with a TracerProvider of its own is joined: it decides instead")
 
 
@@ -156,19 +167,25 @@ def _store(directory: Path) -> Line:
     return Line("ok", f"{where} ({len(sizes):,} file(s), {sum(sizes) / 1e6:,.1f} MB)")
 
 
+def _parts() -> Iterator[Line]:
+    """Which signals the environment sends, where and how."""
+    from genai_otel.destinations.standard import parts
+    from genai_otel.destinations.target import target
+
+    for part in parts("otlp"):
+        to = target(part)
+        yield Line("ok", f"otlp: {to.where}, {', '.join(to.addresses)} as {to.protocol}")
+
+
 def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:
-    found = False
-    for variable in _ENDPOINTS:
-        if environ.get(variable):
-            found = True
-            yield _endpoint(variable, environ[variable])
-    if not found:
+    set_here = [variable for variable in _ENDPOINTS if environ.get(variable)]
+    for variable in set_here:
+        yield _endpoint(variable, environ[variable])
+    if not set_here:
         yield Line("note", "no OTLP endpoint is set: the SDK's default is http://localhost:4318")
     for variable in _HEADERS:
         if environ.get(variable):
             yield Line("ok", f"{variable} is set (not shown)")
-    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "http/json":
-        yield Line("note", "OTEL_EXPORTER_OTLP_PROTOCOL: we send http/protobuf instead of JSON")
 
 
 def _endpoint(variable: str, endpoint: str) -> Line:

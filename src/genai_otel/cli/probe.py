@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from genai_otel import Destination
     from genai_otel._settings import Settings
+    from genai_otel.destinations.outlets import Outlet
 
 _SECONDS = 15.0
 _PATIENCE = 1.0
@@ -23,15 +25,18 @@ SERVICE = "genai-otel doctor"
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     """A line for each; without ``names`` for those of the settings."""
     from genai_otel.destinations.export import Delivery
-    from genai_otel.destinations.outlets import outlet
-    from genai_otel.privacy import preset
+    from genai_otel.destinations.standard import defaults
 
-    default = ("otlp",) if settings.otlp_in_environment else ("local",)
-    for name in names or settings.destinations or default:
+    default = defaults(otlp=settings.otlp_in_environment)
+    for given in names or settings.destinations or default:
+        name = given if isinstance(given, str) else given.preset
         try:
-            to = outlet(name, content=preset("none"), directory=settings.directory)
+            to = _outlet(given, settings)
         except ValueError as error:
             yield Line("problem", str(error))
+            continue
+        if to is None:
+            yield Line("note", f"{name} takes no traces: the OTEL_*_EXPORTER variables say so")
             continue
         delivery = Delivery(to.name, to.channel, delay=0.0, patience=_PATIENCE, tells=False)
         delivery.accept(_span(), 0, ours=True)
@@ -45,6 +50,18 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
         else:
             problem = to.store.problem if to.store is not None else delivery.problem
             yield Line("problem", f"{head} has not: {problem or 'no answer in time'}")
+
+
+def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:
+    """The destination, or the part of it that traces go to, if there is one."""
+    from genai_otel.destinations.outlets import outlet
+    from genai_otel.destinations.standard import parts
+    from genai_otel.privacy import preset
+
+    for part in parts(given):
+        if isinstance(part, str) or "traces" in (part.signals or ("traces",)):
+            return outlet(part, content=preset("none"), directory=settings.directory)
+    return None
 
 
 def _span() -> ReadableSpan:

@@ -99,7 +99,7 @@ def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Out
     metrics = store.metric_exporter() if _takes(given, "metrics") else None
     channel = ExporterChannel(store.span_exporter(), metrics)
     temporality = "cumulative" if metrics else None
-    return Outlet("local", str(store.directory), channel, content, temporality, store)
+    return Outlet("local", str(store.directory), channel, content, temporality, store=store)
 
 
 def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
@@ -115,6 +115,7 @@ def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
         channel,
         content,
         temporality,
+        to.exponential_histograms,
         ids=to.ids,
         propagation=to.propagation,
     )

@@ -29,6 +29,14 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
         )
 
 
+def check_header(name: str, value: str) -> None:
+    """Raises ``ValueError`` unless it can be sent as a header."""
+    if not name or any(c in name for c in " :\r\n\0"):
+        raise ValueError(f"header {name!r} is no name of a header")
+    if any(c in value for c in "\r\n\0"):
+        raise ValueError(f"header {name!r} has a line break in its value")  # which is not shown
+
+
 def _has_sound_port(url: SplitResult) -> bool:
     try:
         return url.port is None or url.port > 0

@@ -6,18 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
-_DELTA = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
+_DELTA = {
+    "delta": (Counter, Histogram, ObservableCounter),
+    "lowmemory": (Counter, Histogram),
+}
+"""What is not cumulative, by the names of the standard's preferences."""
 
 
 class Gatherer(MetricReader):
     """A reader that keeps what was collected until it is asked for it."""
 
-    def __init__(self, temporality: str) -> None:
-        super().__init__(preferred_temporality=dict(_DELTA) if temporality == "delta" else None)  # type: ignore[arg-type]
+    def __init__(self, temporality: str, *, exponential_histograms: bool = False) -> None:
+        temporalities = dict.fromkeys(_DELTA.get(temporality, ()), AggregationTemporality.DELTA)
+        aggregations: Any = {}
+        if exponential_histograms:
+            aggregations = {Histogram: ExponentialBucketHistogramAggregation()}
+        super().__init__(
+            preferred_temporality=temporalities,  # type: ignore[arg-type]
+            preferred_aggregation=aggregations,
+        )
         self._data: MetricsData | None = None
 
     def gather(self) -> MetricsData | None:

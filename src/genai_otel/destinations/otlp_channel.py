@@ -70,6 +70,10 @@ class OtlpChannel:
             body = parcels[0].encoded
         else:
             body = otlp.request((*parcel.holders, parcel.encoded) for parcel in parcels)
+        if self._target.protocol == "http/json":
+            with unforked():
+                from .otlp_as_json import as_json
+            body = as_json(signal, body)
         return self._sender.send(signal, body, deadline)
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is held here

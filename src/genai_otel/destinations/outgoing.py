@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from . import standard
 from .judging import Judge
 from .seat import seat_on
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 _GRACE = 0.2
 """Seconds, of those given, for workers to see that they were cut off."""
+
+
+def _gatherer(outlet: Outlet) -> Any:
+    from .measuring import Gatherer
+
+    assert outlet.temporality is not None  # noqa: S101 - or it takes no metrics
+    return Gatherer(outlet.temporality, exponential_histograms=outlet.exponential_histograms)
 
 
 class Outgoing:
@@ -73,16 +81,17 @@ class Outgoing:
             return None
         from opentelemetry.sdk.metrics import MeterProvider
 
-        from .measuring import Gatherer
-
         measured = [
-            (delivery, judge, Gatherer(outlet.temporality))
+            (delivery, judge, _gatherer(outlet))
             for (outlet, delivery), judge in zip(self.pairs, self._judges, strict=True)
             if outlet.temporality is not None
         ]
         readers = [gatherer for *_, gatherer in measured]
         self._meters = MeterProvider(
-            metric_readers=readers, resource=resource(), shutdown_on_exit=False
+            metric_readers=readers,
+            resource=resource(),
+            exemplar_filter=standard.exemplar_filter(),
+            shutdown_on_exit=False,
         )
         for delivery, judge, gatherer in measured:
             delivery.measure_with(judge.gathered(gatherer.gather))

@@ -35,6 +35,7 @@ class Outlet(NamedTuple):
     channel: Channel
     content: ContentPolicy
     temporality: str | None = None
+    exponential_histograms: bool = False
     store: LocalStore | None = None
     keep: Callable[[ReadableSpan], bool] | None = None
     sample: Sample | None = None

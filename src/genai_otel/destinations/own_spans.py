@@ -67,9 +67,10 @@ class OwnSpans:
         provider: TracerProvider,
         scope: InstrumentationScope,
         ended: Callable[[ReadableSpan], None],
+        limits: SpanLimits | None = None,
     ) -> None:
         self.provider, self.scope, self.ended = provider, scope, ended
-        self.limits = SpanLimits()  # those of the environment, as the provider's
+        self.limits = limits or SpanLimits()  # those of the environment, as the provider's
 
     def start_span(
         self,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_PAUSE = 300.0
-"""Seconds; a receiver that asks for more is asked again after these."""
+MAX_PAUSE = 60.0
+"""Seconds; a receiver that asks for more is asked again after these. Far less than the time for
+which a request is tried, or what was asked for a longer pause would be lost at its first answer."""
 _RETRYABLE = frozenset((408, 429, 502, 503, 504))
 _TOO_LARGE = 413
 _BAD = frozenset((400, 422))

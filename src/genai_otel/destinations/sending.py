@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from genai_otel._notices import NOTICES
+
 from .forking import unforked
 from .replies import Answer, understood
 
@@ -32,6 +34,10 @@ _MAX_HEADERS = 64 * 1024
 _SMALL = 512  # not worth compressing
 _LEVEL = 4
 _TOLD = 200
+
+
+class _UnknownProxyError(OSError):
+    """Its scheme."""
 
 
 class _Place(NamedTuple):
@@ -95,7 +101,8 @@ class HttpSender:
 
     def _send(self, address: Address, signal: str, body: bytes, deadline: float) -> Answer:
         url = urlsplit(address.url)
-        headers = {"Content-Type": "application/x-protobuf", "User-Agent": _agent()}
+        kind = "json" if self._target.protocol == "http/json" else "x-protobuf"
+        headers = {"Content-Type": f"application/{kind}", "User-Agent": _agent()}
         if self._target.compression == "gzip" and len(body) > _SMALL:
             body = gzip.compress(body, _LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
@@ -166,6 +173,8 @@ class HttpSender:
     def _dialled(self, place: _Place, deadline: float) -> socket.socket:
         host, port = place.host, place.port
         if place.proxy is not None:
+            if place.proxy.scheme != "http":
+                raise _UnknownProxyError(place.proxy.scheme)
             host, port = place.proxy.hostname or "", place.proxy.port or 80
         with unforked():
             codecs.lookup("idna")  # which the first look-up of a host imports
@@ -234,6 +243,8 @@ def _agent() -> str:
 
 def _told(error: BaseException) -> str:
     """What went wrong, without what an error's text may quote."""
+    if isinstance(error, _UnknownProxyError):
+        return f"a proxy of {error}:// is not supported, only of http://"
     if isinstance(error, socket.gaierror):
         return "the host's name is not known"
     if isinstance(error, ConnectionRefusedError):
@@ -297,10 +308,14 @@ def _place(address: str) -> _Place:
 
 def _proxy(scheme: str, host: str) -> SplitResult | None:
     """The system's proxy, as every client finds it; none to this machine."""
-    given = getproxies().get(scheme)
+    proxies = getproxies()
+    given = proxies.get(scheme) or proxies.get("all")
     if not given or host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
         return None
-    return urlsplit(given if "://" in given else f"http://{given}")
+    proxy = urlsplit(given if "://" in given else f"http://{given}")
+    if proxy.scheme != "http":  # and the host must not be reached past it
+        NOTICES.add(f"nothing can be sent through a proxy of {proxy.scheme}://, only of http://")
+    return proxy
 
 
 def _tunnel(connection: socket.socket, place: _Place, deadline: float) -> None:

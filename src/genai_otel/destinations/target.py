@@ -9,13 +9,13 @@ import base64
 import string
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
 
 from genai_otel._settings import one_of, variable
 
+from . import standard
 from .dialects import load
-from .endpoints import check_endpoint, shown
-from .presets import PRESETS, SIGNALS
+from .endpoints import check_endpoint, check_header, shown
+from .presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
     """Method, URL, headers and body to all headers to send."""
 
-PROTOCOLS = ("http", "grpc")
+PROTOCOLS = ("http", "http/protobuf", "http/json", "grpc")
+"""``http`` is short for ``http/protobuf``."""
 TRACE_FORMS = ("w3c", "xray")
-_STANDARD_PROTOCOLS = {"http/protobuf": "http", "http/json": "http", "grpc": "grpc"}
 
 
 class Address(NamedTuple):
@@ -54,7 +54,7 @@ class Target(NamedTuple):
     name: str
     addresses: Mapping[str, Address]
     limits: Limits
-    protocol: str = "http"
+    protocol: str = "http/protobuf"
     compression: str = "gzip"
     certificate: str | None = None
     client_certificate: str | None = None
@@ -62,6 +62,7 @@ class Target(NamedTuple):
     project: Project | None = None
     log_records: LogRecords | None = None
     temporality: str = "cumulative"
+    exponential_histograms: bool = False
     ids: str = "w3c"
     propagation: str = "w3c"
     alone: bool = False
@@ -80,14 +81,15 @@ def target(given: Destination) -> Target:
     """Raises ``ValueError`` on what is missing, and where a dialect or signer cannot be loaded."""
     row = PRESETS[given.preset]
     values = _values(row, given)
-    standard = row.name == "otlp" and given.endpoint is None
     signals = [signal for signal in row.routes if not given.signals or signal in given.signals]
+    of_environment = standard.is_standard(given)
+    if of_environment:
+        values = _of_environment(signals[0], given, values)
     addresses = {
-        signal: _address(row, signal, given, values, standard=standard) for signal in signals
+        signal: _address(row, signal, given, values, of_environment=of_environment)
+        for signal in signals
     }
     protocol = values.get("protocol") or row.protocol
-    if standard:
-        protocol = _standard_protocol(given, protocol)
     one_of("protocol", protocol, PROTOCOLS)
     one_of("compression", values["compression"], ("gzip", "none"))
     for name in ("ids", "propagation"):
@@ -96,7 +98,7 @@ def target(given: Destination) -> Target:
     return Target(
         name=row.name,
         addresses=addresses,
-        protocol=protocol,
+        protocol="http/protobuf" if protocol == "http" else protocol,
         limits=_limits(row.limits, values),
         compression=values["compression"],
         certificate=values.get("certificate"),
@@ -104,7 +106,8 @@ def target(given: Destination) -> Target:
         client_key=values.get("client_key"),
         project=dialect.project if dialect is not None else None,
         log_records=dialect.log_records if dialect is not None and "logs" in signals else None,
-        temporality=row.temporality,
+        temporality=(of_environment and standard.temporality()) or row.temporality,
+        exponential_histograms=of_environment and standard.exponential_histograms(),
         ids=values.get("ids", "w3c"),
         propagation=values.get("propagation", "w3c"),
         alone=row.alone and given.filter is None,
@@ -131,6 +134,16 @@ def _values(row: Preset, given: Destination) -> dict[str, str]:
             values[name] = str(value)
     _complain_of_missing(row, given, values)
     return values
+
+
+def _of_environment(signal: str, given: Destination, values: Mapping[str, str]) -> dict[str, str]:
+    """With what the standard variables say of a signal, but for options given in code."""
+    said = standard.transport(signal)._asdict()
+    said = {name: value for name, value in said.items() if value is not None}
+    found = {**values, **said, **{k: str(v) for k, v in (given.options or {}).items()}}
+    if found["protocol"] == "grpc" and "endpoint" not in (given.options or {}):
+        found["endpoint"] = "http://localhost:4317"  # where nothing else is said
+    return found
 
 
 def _complain_of_missing(row: Preset, given: Destination, values: Mapping[str, str]) -> None:
@@ -182,18 +195,23 @@ def _limits(limits: Limits, values: Mapping[str, str]) -> Limits:
 
 
 def _address(
-    row: Preset, signal: str, given: Destination, values: Mapping[str, str], *, standard: bool
+    row: Preset,
+    signal: str,
+    given: Destination,
+    values: Mapping[str, str],
+    *,
+    of_environment: bool,
 ) -> Address:
     route = row.routes[signal]
-    url = _standard_url(signal, values) if standard else _url(route, given, values)
-    check_endpoint(url, insecure=given.insecure or standard)
+    url = (of_environment and standard.endpoint(signal)) or _url(route, given, values)
+    check_endpoint(url, insecure=given.insecure or of_environment)
     headers: dict[str, str] = {}
     for header in (*row.headers, *route.headers):
         value = _header(header, values)
         if value is not None:
             headers[header.name] = value
-    if standard:
-        headers |= _standard_headers(signal)
+    if of_environment:
+        headers |= standard.headers(signal)
     headers = _merged(headers, given.headers or {})
     _check_headers(headers)
     sign = _signer(row, route, values) if row.signer else None
@@ -222,10 +240,7 @@ def _merged(headers: Mapping[str, str], given: Mapping[str, str]) -> dict[str, s
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
-        if not name or any(c in name for c in " :\r\n\0"):
-            raise ValueError(f"header {name!r} is no name of a header")
-        if any(c in value for c in "\r\n\0"):
-            raise ValueError(f"header {name!r} has a line break in its value")  # which is not shown
+        check_header(name, value)
 
 
 def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
@@ -238,49 +253,3 @@ def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
             ' pip install "genai-otel[aws]"'
         ) from error
     return sign
-
-
-# ------------------------------------------------------------------------ the standard variables
-# https://opentelemetry.io/docs/specs/otel/protocol/exporter/; they hold for the plain OTLP
-# destination without an endpoint in code, and for no other: their headers are meant for one vendor.
-
-
-def _standard(name: str, signal: str) -> str | None:
-    return variable(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", f"OTEL_EXPORTER_OTLP_{name}")
-
-
-def _standard_protocol(given: Destination, default: str) -> str:
-    if "protocol" in (given.options or {}):
-        return default
-    spoken = {
-        _STANDARD_PROTOCOLS.get(_standard("PROTOCOL", each) or "", default) for each in SIGNALS
-    }
-    return "grpc" if spoken == {"grpc"} else "http" if "http" in spoken else default
-
-
-def _standard_url(signal: str, values: Mapping[str, str]) -> str:
-    """A signal's own variable is taken as it is; the common one is a base."""
-    own = variable(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    if own is not None:
-        return _with_scheme(own)
-    base = variable("OTEL_EXPORTER_OTLP_ENDPOINT") or values["endpoint"]
-    return _with_scheme(base).rstrip("/") + f"/v1/{signal}"
-
-
-def _with_scheme(endpoint: str) -> str:
-    """GRPC's form is host:port, which is encrypted unless the environment says otherwise."""
-    if "://" in endpoint:
-        return endpoint
-    insecure = variable("OTEL_EXPORTER_OTLP_INSECURE") or ""
-    return f"http{'' if insecure.lower() == 'true' else 's'}://{endpoint}"
-
-
-def _standard_headers(signal: str) -> dict[str, str]:
-    """``a=b,c=d`` with values URL-encoded, as in W3C Baggage."""
-    found: dict[str, str] = {}
-    for name in ("OTEL_EXPORTER_OTLP_HEADERS", f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS"):
-        for pair in (variable(name) or "").split(","):
-            key, separator, value = pair.partition("=")
-            if separator and key.strip():
-                found = _merged(found, {unquote(key.strip()): unquote(value.strip())})
-    return found

@@ -1,0 +1,424 @@
+"""OpenTelemetry's own variables: each is obeyed as the SDK does it, or known to mean nothing here.
+
+Nothing of them is ever raised at a program: what is malformed is reported and treated as not set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import environment_variables as of_the_api
+from opentelemetry.sdk import environment_variables as of_the_sdk
+
+import genai_otel
+from genai_otel import Destination, step
+from genai_otel._notices import NOTICES
+from genai_otel.destinations import standard
+from genai_otel.destinations.replies import MAX_PAUSE, understood
+from genai_otel.destinations.sending import HttpSender
+from genai_otel.destinations.target import target
+from tests import fresh
+from tests.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from genai_otel.destinations.target import Target
+
+E = "OTEL_EXPORTER_OTLP_"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith("OTEL_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    genai_otel.shutdown()
+    NOTICES.clear()
+    yield
+    genai_otel.shutdown()
+    NOTICES.clear()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def says(monkeypatch: pytest.MonkeyPatch, **environ: str) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+
+def one() -> Target:
+    """What ``destinations="otlp"`` is made to."""
+    (part,) = standard.parts("otlp")
+    return target(part)
+
+
+def chosen() -> list[tuple[str, list[str]]]:
+    """Of each destination of ``instrument()``, its name and where its signals go."""
+    genai_otel.instrument()
+    assert genai_otel.step(lambda: 1)() == 1
+    return [(each.name, each.where) for each in genai_otel.status().destinations]
+
+
+# ------------------------------------------------------------------------- where signals go
+
+OTLP = "https://c.example"
+SIGNALS: list[tuple[dict[str, str], dict[str, list[str]]]] = [
+    ({}, {"local": ["traces", "metrics"]}),
+    ({f"{E}ENDPOINT": OTLP}, {"otlp": ["traces", "metrics", "logs"]}),
+    ({f"{E}TRACES_ENDPOINT": OTLP}, {"otlp": ["traces"]}),
+    ({f"{E}METRICS_ENDPOINT": OTLP}, {"local": ["traces"], "otlp": ["metrics"]}),
+    (
+        {f"{E}TRACES_ENDPOINT": OTLP, f"{E}METRICS_ENDPOINT": OTLP},
+        {"otlp": ["traces", "metrics"]},
+    ),
+    ({f"{E}ENDPOINT": OTLP, "OTEL_METRICS_EXPORTER": "none"}, {"otlp": ["traces", "logs"]}),
+    ({f"{E}ENDPOINT": OTLP, "OTEL_TRACES_EXPORTER": "none"}, {"otlp": ["metrics", "logs"]}),
+    ({f"{E}ENDPOINT": OTLP, "OTEL_LOGS_EXPORTER": "none"}, {"otlp": ["traces", "metrics"]}),
+    ({"OTEL_METRICS_EXPORTER": "none"}, {"local": ["traces"]}),
+    ({"OTEL_TRACES_EXPORTER": "none"}, {}),
+    ({"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, {}),
+    ({"OTEL_TRACES_EXPORTER": "console"}, {"console": []}),
+    ({"OTEL_TRACES_EXPORTER": "otlp"}, {"otlp": ["traces"]}),
+    ({"OTEL_TRACES_EXPORTER": "OTLP, console"}, {"otlp": ["traces"], "console": []}),
+    ({"OTEL_TRACES_EXPORTER": "otlp_proto_grpc"}, {"otlp": ["traces"]}),
+    ({"OTEL_METRICS_EXPORTER": "otlp"}, {"local": ["traces"], "otlp": ["metrics"]}),
+    ({f"{E}ENDPOINT": OTLP, "OTEL_METRICS_EXPORTER": "prometheus"}, {"otlp": ["traces", "logs"]}),
+    ({f"{E}ENDPOINT": OTLP, "OTEL_TRACES_EXPORTER": "zipkin"},
+     {"otlp": ["traces", "metrics", "logs"]}),
+    ({f"{E}ENDPOINT": "ftp://c.example"}, {"local": ["traces", "metrics"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environ", "goes"), SIGNALS, ids=lambda v: " ".join(v) or "nothing")
+def test_where_signals_go(
+    environ: dict[str, str], goes: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, **environ)
+    otlp = any(name.endswith("ENDPOINT") for name in environ)
+    found = standard.defaults(otlp=otlp)
+    assert {each.preset: list(each.signals or ()) for each in found} == goes
+
+
+def test_traces_only_means_that_metrics_go_nowhere(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to localhost:4318, where nobody listens and the end of the process would wait."""
+    says(monkeypatch, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{receiver.url}/v1/traces")
+    assert chosen() == [("otlp", f"{receiver.url}/v1/traces")]
+    assert genai_otel.flush()
+    assert genai_otel.shutdown()
+    assert {got.signal for got in receiver.received} == {"traces"}
+
+
+def test_a_named_otlp_keeps_to_the_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(one().addresses) == ["traces", "metrics", "logs"], "all to the default"
+    says(monkeypatch, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=OTLP)
+    assert list(one().addresses) == ["traces"]
+    says(monkeypatch, OTEL_METRICS_EXPORTER="otlp")
+    assert list(one().addresses) == ["traces", "metrics"]
+    (in_code,) = standard.parts(Destination("otlp", signals=["logs"]))
+    assert list(target(in_code).addresses) == ["logs"], "what is said in code wins"
+    assert standard.parts(Destination("otlp", endpoint=OTLP)) == [
+        Destination("otlp", endpoint=OTLP)
+    ]
+
+
+def test_none_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    says(
+        monkeypatch,
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+    )
+    genai_otel.instrument(destinations="otlp")
+    assert genai_otel.status().destinations == ()
+    assert "gets nothing" in genai_otel.status().notices[0]
+
+
+def test_the_sdk_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, OTEL_SDK_DISABLED="true")
+    genai_otel.instrument()
+    assert not genai_otel.status().active
+
+
+# ----------------------------------------------------------------------------- how it is sent
+
+
+def test_signals_that_are_sent_in_different_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    says(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4317",
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:4318/v1/metrics",
+        OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/protobuf",
+    )
+    found = [target(part) for part in standard.parts("otlp")]
+    assert [(each.protocol, list(each.addresses)) for each in found] == [
+        ("grpc", ["traces", "logs"]),
+        ("http/protobuf", ["metrics"]),
+    ]
+    genai_otel.instrument()
+    assert [each.name for each in genai_otel.status().destinations] == ["otlp", "otlp"]
+
+
+@pytest.mark.parametrize("signal", ["TRACES_", ""])
+@pytest.mark.parametrize(
+    ("option", "value", "attribute", "found"),
+    [
+        ("PROTOCOL", "http/json", "protocol", "http/json"),
+        ("PROTOCOL", "grpc", "protocol", "grpc"),
+        ("COMPRESSION", "none", "compression", "none"),
+        ("COMPRESSION", "GZIP", "compression", "gzip"),
+        ("TIMEOUT", "2.5", "timeout", 2.5),
+        ("CERTIFICATE", "ca.pem", "certificate", "ca.pem"),
+        ("CLIENT_CERTIFICATE", "c.pem", "client_certificate", "c.pem"),
+        ("CLIENT_KEY", "k.pem", "client_key", "k.pem"),
+    ],
+)
+def test_options(
+    signal: str,
+    option: str,
+    value: str,
+    attribute: str,
+    found: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ca.pem", "c.pem", "k.pem"):
+        Path(name).touch()
+    says(monkeypatch, OTEL_TRACES_EXPORTER="otlp", **{f"{E}{signal}{option}": value})
+    (part,) = standard.defaults(otlp=True)
+    made = target(standard.parts(part)[0])
+    have = made.limits.timeout if attribute == "timeout" else getattr(made, attribute)
+    assert have == found
+    assert NOTICES.texts == ()
+
+
+def test_a_signals_headers_take_the_place_of_the_common_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the SDK: the common ones may be another vendor's keys."""
+    says(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_HEADERS="x-key=common%20one",
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-team=mine",
+    )
+    addresses = one().addresses
+    assert addresses["traces"].headers == {"x-team": "mine"}
+    assert addresses["metrics"].headers == {"x-key": "common one"}
+
+
+def test_a_user_in_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the SDK's client; and the address that is shown has none."""
+    says(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="https://me:p%40ss@c.example/x")
+    to = one()
+    assert to.addresses["traces"].url == "https://c.example/x/v1/traces"
+    assert to.addresses["traces"].headers == {"Authorization": "Basic bWU6cEBzcw=="}
+    says(monkeypatch, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer k")
+    assert one().addresses["traces"].headers == {"authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, "http://localhost:4318/v1/traces"),
+        ({f"{E}PROTOCOL": "grpc"}, "http://localhost:4317/v1/traces"),
+        ({f"{E}ENDPOINT": "http://c:4318/base/"}, "http://c:4318/base/v1/traces"),
+        ({f"{E}TRACES_ENDPOINT": "http://c:4318/as/it/is"}, "http://c:4318/as/it/is"),
+        ({f"{E}ENDPOINT": "c:4317", f"{E}PROTOCOL": "grpc"}, "https://c:4317/v1/traces"),
+        (
+            {f"{E}ENDPOINT": "c:4317", f"{E}PROTOCOL": "grpc", f"{E}INSECURE": "TRUE"},
+            "http://c:4317/v1/traces",
+        ),
+        (
+            {f"{E}TRACES_ENDPOINT": "c:4317", f"{E}TRACES_INSECURE": "true"},
+            "http://c:4317",
+        ),
+        (
+            {f"{E}ENDPOINT": "http://c:4317", f"{E}PROTOCOL": "grpc", f"{E}INSECURE": "false"},
+            "https://c:4317/v1/traces",
+        ),
+    ],
+)
+def test_endpoints(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, **environ)
+    assert one().addresses["traces"].url == url
+
+
+def test_an_assumed_scheme_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="c:4318")
+    assert one().addresses["traces"].url == "https://c:4318/v1/traces"
+    assert "has no scheme: https:// is assumed" in NOTICES.texts[0]
+
+
+@pytest.mark.parametrize("preference", ["cumulative", "delta", "lowmemory"])
+def test_temporality(preference: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=preference,
+        OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION="base2_exponential_bucket_histogram",
+    )
+    genai_otel.instrument()
+    with genai_otel.operation("chat"):
+        pass
+    assert genai_otel.flush()
+    metrics = [
+        metric
+        for got in receiver.taken
+        if got.signal == "metrics"
+        for resource in got.message.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ]
+    of_histograms = {
+        m.exponential_histogram.aggregation_temporality
+        for m in metrics
+        if m.HasField("exponential_histogram")
+    }
+    of_sums = {m.sum.aggregation_temporality for m in metrics if m.HasField("sum")}
+    assert not [m for m in metrics if m.HasField("histogram")]
+    delta, cumulative = 1, 2
+    assert of_histograms == {cumulative if preference == "cumulative" else delta}
+    expected = {"cumulative": {cumulative}, "delta": {delta}, "lowmemory": {delta, cumulative}}
+    assert of_sums == expected[preference]
+
+
+def test_json_is_sent_as_json(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/json",
+    )
+    genai_otel.instrument(content="full")
+    with genai_otel.operation("workflow", "turn"), genai_otel.operation("tool", "look") as op:
+        op.tool_call_id = "traceId"
+    assert genai_otel.flush()
+    assert {got.headers["content-type"] for got in receiver.received} == {"application/json"}
+    told = [json.loads(got.body) for got in receiver.taken if got.signal == "traces"]
+    spans = [
+        span
+        for request in told
+        for resource in request["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    tool, workflow = sorted(spans, key=lambda span: span["name"])
+    assert (len(tool["traceId"]), len(tool["spanId"])) == (32, 16)
+    assert tool["parentSpanId"] == workflow["spanId"]
+    assert int(tool["traceId"], 16) > 0
+    assert isinstance(tool["kind"], int)
+    assert isinstance(tool["startTimeUnixNano"], str)
+    assert [got for got in receiver.taken if got.signal == "metrics" and json.loads(got.body)]
+
+
+# ------------------------------------------------------------------------------------ proxies
+
+
+def test_all_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As requests has it, which the SDK sends with."""
+    says(monkeypatch, ALL_PROXY="http://proxy.example:8080")
+    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    assert place.proxy is not None
+    assert place.proxy.hostname == "proxy.example"
+    says(monkeypatch, HTTPS_PROXY="http://other.example:8080")
+    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    assert place.proxy is not None
+    assert place.proxy.hostname == "other.example"
+    says(monkeypatch, NO_PROXY="c.example")
+    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    assert place.proxy is None
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "https"])
+def test_a_proxy_that_is_not_supported_is_not_gone_past(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, ALL_PROXY=f"{scheme}://proxy.example:1080")
+    sender = HttpSender(target(Destination("otlp", endpoint=OTLP)))
+    answer = sender.send("traces", b"", float("inf"))
+    assert answer.problem == f"a proxy of {scheme}:// is not supported, only of http://"
+    assert f"a proxy of {scheme}://" in NOTICES.texts[0]
+
+
+@pytest.mark.parametrize("asked", ["3600", "1e9", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_a_far_retry_after_is_capped(asked: str) -> None:
+    answer = understood("traces", 503, {"retry-after": asked}, b"")
+    assert answer.pause == MAX_PAUSE == 60.0, "it is tried again while there is patience"
+
+
+# ---------------------------------------------------------------------------------- malformed
+
+
+VARIABLES = sorted(
+    value
+    for module in (of_the_api, of_the_sdk)
+    for name, value in vars(module).items()
+    if name.lstrip("_").startswith("OTEL_") and isinstance(value, str)
+)
+REPORTED = [
+    name
+    for name in VARIABLES
+    if name.startswith(E)
+    or name.endswith(("_LIMIT", "S_EXPORTER", "EXEMPLAR_FILTER", "PYTHON_METER_PROVIDER"))
+    if not name.endswith("_INSECURE")  # is of no matter where an endpoint has its scheme
+    if "LOGRECORD" not in name
+]
+
+
+def test_the_table_is_whole() -> None:
+    assert len(VARIABLES) > 80
+    assert len(REPORTED) > 45
+
+
+# Loaded by the API or the SDK when they are imported, or an entry point's name.
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_malformed_variable_is_reported_and_not_raised(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    says(monkeypatch, **{name: "\x01 nonsense: ="})
+    says(monkeypatch, OTEL_BSP_SCHEDULE_DELAY="1")
+    genai_otel.instrument()
+    assert step(lambda: 1)() == 1
+    genai_otel.flush()
+    assert list(tmp_path.glob(".genai_otel/traces-*.jsonl")), "recorded all the same"
+    standard.parts("otlp")  # and by one who asks for it by name
+    target(Destination("otlp"))
+    if name in REPORTED:
+        assert any(name in text for text in NOTICES.texts), NOTICES.texts
+
+
+_ALL_AT_ONCE = """
+import os, genai_otel
+genai_otel.instrument()
+assert genai_otel.step(lambda: 1)() == 1
+genai_otel.flush()
+print(len(genai_otel.status().notices), os.listdir())
+"""
+
+
+def test_all_malformed_in_a_new_process(tmp_path: Path) -> None:
+    """But for what OpenTelemetry itself cannot be imported with."""
+    fatal = ("OTEL_PROPAGATORS", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+    environ = {name: "nonsense: =" for name in VARIABLES if name not in fatal}
+    done = fresh.script(_ALL_AT_ONCE, cwd=tmp_path, env=environ)
+    count, _, files = done.stdout.partition(" ")
+    assert int(count) > 20
+    assert ".genai_otel" in files
+
+
+@pytest.mark.parametrize("name", ["OTEL_PROPAGATORS", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"])
+def test_what_the_sdk_cannot_be_imported_with(name: str, tmp_path: Path) -> None:
+    done = fresh.script(_ALL_AT_ONCE, cwd=tmp_path, env={name: "nonsense"})
+    assert "Traceback" not in done.stderr
+    if name == "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT":
+        assert "nothing is recorded: the OpenTelemetry SDK cannot be imported" in done.stderr
