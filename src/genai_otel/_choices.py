@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ._notices import NOTICES
 from .privacy import as_policy, loosest, preset
 from .privacy.policy import address_of
 from .recorder import Accounts
@@ -44,6 +45,27 @@ def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[A
     from .destinations.standard import defaults
 
     return defaults(otlp=settings.otlp_in_environment)
+
+
+_OF_A_RESOURCE = {"service_name": "service.name", "environment": "deployment.environment.name"}
+
+
+def say_what_is_ignored(settings: Settings, provider: Any, ways: Sequence[Outlet]) -> None:
+    """Of what was asked for, where spans are made by a provider of the program's."""
+    found = getattr(getattr(provider, "resource", None), "attributes", {})
+    for name, attribute in _OF_A_RESOURCE.items():
+        given = getattr(settings, name)
+        if given is not None and found.get(attribute) != given:
+            NOTICES.add(
+                f"{name}={given!r} is ignored: spans are made by the program's own tracer provider,"
+                f" whose resource has {attribute}={found.get(attribute)!r}"
+            )
+    if not ways:
+        NOTICES.add(
+            "spans go where the program's own tracer provider sends them, and not to the local"
+            ' store: say destinations="local" to have them there too',
+            logging.INFO,
+        )
 
 
 def own_policy(settings: Settings) -> ContentPolicy:

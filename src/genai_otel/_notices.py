@@ -17,12 +17,12 @@ class Notices:
         self.logged = True
         """Whether each is a warning too."""
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, level: int = logging.WARNING) -> None:
         if text in self._texts or len(self._texts) >= _MOST:
             return
         self._texts[text] = None
         if self.logged:
-            logger.warning("genai_otel: %s", text)
+            logger.log(level, "genai_otel: %s", text)
 
     def clear(self) -> None:
         self._texts.clear()

@@ -8,6 +8,7 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _choices, _providers
+from ._api_spans import ApiSpans
 from ._libraries import Libraries
 from ._notices import NOTICES
 from .engine.open_streams import OPEN
@@ -53,6 +54,7 @@ class Runtime:
         self._outgoing: Outgoing | None = None
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
+        self._api: ApiSpans | None = None
         self._source: Source | None = None
         self._resource: Any = None
         self._measures_anew = False
@@ -101,6 +103,8 @@ class Runtime:
         """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
         if self.recorder is not None:
             self.libraries.install(self.recorder)
+        if self._api is not None:
+            self._api.install()
 
     def _make_gate(self) -> Gate:
         texts = None
@@ -115,6 +119,8 @@ class Runtime:
         ids = "xray" if any(each.ids == "xray" for each in self.outlets) else "w3c"
         provider = _providers.own_tracers(self._told_of_itself(), ids)
         self._closers.append(provider.shutdown)
+        if self.settings.record_otel_spans:
+            self._api = ApiSpans(provider)
         return provider
 
     def _told_of_itself(self) -> Any:
@@ -140,7 +146,9 @@ class Runtime:
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
         elif self.outlets:
-            self._outgoing.sit(provider)
+            self._outgoing.sit(provider, own=not self._joined)
+        if self._joined:
+            _choices.say_what_is_ignored(self.settings, provider, self.outlets)
         self._source = _providers.source(provider, joined=self._joined)
 
     def _current_source(self) -> Source:
@@ -162,6 +170,9 @@ class Runtime:
         Others may listen there, so it is told no more than if it had been there from the start.
         """
         self._joined = True
+        if self._api is not None:
+            self._api.remove()
+            self._api = None
         before, self.content = self.content, self._recorded()
         if self.content != before and self.recorder is not None:
             self._gate = self._make_gate()
@@ -226,10 +237,12 @@ class Runtime:
     def remove(self, libraries: Sequence[str]) -> None:
         """Puts the originals back, of these or of all."""
         self.libraries.remove(libraries)
+        if self._api is not None and not libraries:
+            self._api.remove()
 
     def shutdown(self, timeout: float) -> bool:
         """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
-        self.libraries.remove()
+        self.remove(())
         OPEN.end_all()
         deadline = monotonic() + timeout
         done = self._outgoing is None or bool(contained(self._outgoing.close, timeout))

@@ -144,6 +144,12 @@ class Settings:
         sentence="Whether an exception's own __str__ is called to record its text, of which 4,096 "
         "characters are kept; off: only text that can be read without running its code.",
     )
+    record_otel_spans: bool = _setting(
+        default=True,
+        variable="GENAI_OTEL_RECORD_OTEL_SPANS",
+        sentence="Whether spans that the program and other libraries make with the OpenTelemetry "
+        "API are recorded while the process has no tracer provider of its own; off: they are not.",
+    )
     handle_sigterm: bool = _setting(
         default=True,
         variable="GENAI_OTEL_HANDLE_SIGTERM",

@@ -118,6 +118,7 @@ def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
         to.exponential_histograms,
         ids=to.ids,
         propagation=to.propagation,
+        takes_others=not to.alone,
     )
 
 

@@ -73,6 +73,7 @@ class Delivery:
 
     ``prepare`` is called with each span before the channel sees it; ``keep`` says which spans of
     other scopes go there. ``tells``: whether losses are logged here, or elsewhere.
+    ``takes_others``: those of other scopes that our own provider has recorded go there too.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class Delivery:
         delay: float = DELAY,
         patience: float = PATIENCE,
         tells: bool = True,
+        takes_others: bool = False,
     ) -> None:
-        self.name, self._tells = name, tells
+        self.name, self._tells, self.takes_others = name, tells, takes_others
         self._channel, self._prepare, self._keep = channel, prepare, keep
         self._sample = sample
         self._queue_bytes, self._delay, self._patience = queue_bytes, delay, patience

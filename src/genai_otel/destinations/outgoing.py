@@ -57,10 +57,13 @@ class Outgoing:
     def _all(self) -> list[Delivery]:
         return [delivery for _, delivery in self.pairs]
 
-    def sit(self, provider: Any) -> None:
-        """From now on, what ends there goes out."""
+    def sit(self, provider: Any, *, own: bool) -> None:
+        """From now on, what ends there goes out; ``own``: the provider is ours.
+
+        Then spans of other scopes are sent nowhere else, and go to all that take any.
+        """
         seat = seat_on(provider)
-        seat.take(self._all)
+        seat.take(self._all, others=own)
         seat.at_root = self._at_root
         self._seats.append(seat)
 

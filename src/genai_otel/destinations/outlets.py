@@ -27,7 +27,7 @@ class Outlet(NamedTuple):
 
     ``temporality`` is that of its metrics, ``None`` where it takes none. ``keep`` and ``sample``
     are what ``Delivery`` takes. ``ids`` and ``propagation`` say whose form of trace ids and headers
-    it asks for: ``w3c`` or ``xray``.
+    it asks for: ``w3c`` or ``xray``. ``takes_others``: spans of other scopes mean something there.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Outlet(NamedTuple):
     sample: Sample | None = None
     ids: str = "w3c"
     propagation: str = "w3c"
+    takes_others: bool = True
 
     def delivery(self, judge: Judge) -> Delivery:
         """The way there, past ``judge``."""
@@ -51,6 +52,7 @@ class Outlet(NamedTuple):
             keep=self.keep,
             sample=self.sample,
             tells=self.store is None,  # which does so itself
+            takes_others=self.takes_others,
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import SpanProcessor
 
 from .attached import Attached
-from .spans import is_ours, weight
+from .spans import attributes_of, is_ours, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,10 +41,13 @@ class Seat(SpanProcessor):
 
     def __init__(self) -> None:
         self._here: tuple[Delivery, ...] = ()
+        self._others = False
         self.at_root: Callable[[], None] | None = None
 
-    def take(self, deliveries: Sequence[Delivery]) -> None:
+    def take(self, deliveries: Sequence[Delivery], *, others: bool = False) -> None:
+        """``others``: spans of other scopes go to all that take any, without being asked for."""
         self._here += tuple(deliveries)
+        self._others = others
 
     def leave(self, deliveries: Sequence[Delivery]) -> None:
         self._here = tuple(each for each in self._here if each not in deliveries)
@@ -57,12 +60,14 @@ class Seat(SpanProcessor):
         """The same for a span of which is known whose it is."""
         if not self._here or not _is_sampled(span):
             return
+        others = False
         try:
             size = weight(span)
+            others = not ours and self._others and not _counts_tokens(span)
         except Exception:  # noqa: BLE001 - odd values of a host's; its span ends all the same
             size = _ODD
         for each in self._here:
-            each.accept(span, size, ours=ours)
+            each.accept(span, size, ours=ours or (others and each.takes_others))
         if self.at_root is not None and (span.parent is None or span.parent.is_remote):
             self.at_root()
 
@@ -78,6 +83,14 @@ class Seat(SpanProcessor):
         deadline = monotonic() + timeout_millis / 1000
         tickets = [each.ticket(deadline) for each in self._here]
         return all(ticket.wait() for ticket in tickets)
+
+
+_TOKENS = ("gen_ai.usage.", "llm.usage.", "llm.token_count.")
+
+
+def _counts_tokens(span: ReadableSpan) -> bool:
+    """Whether another instrumentation tells of a model call: one of them counts, and that is us."""
+    return any(key.startswith(_TOKENS) for key in attributes_of(span))
 
 
 def _is_sampled(span: ReadableSpan) -> bool:
