@@ -491,3 +491,11 @@ def test_speech_in_the_history(genai_otel_capture: Capture, client: Any) -> None
     chat(client, completion({}), messages=[{"role": "assistant", "audio": {"id": "audio_1"}}])
     (asked,) = given(genai_otel_capture)
     assert asked["parts"][0] == {"type": "media", "modality": "audio", "id": "audio_1"}
+
+
+def test_parameters_given_as_extra_body(genai_otel_capture: Capture, client: Any) -> None:
+    """As programs give what only their server knows: vLLM's ``top_k`` and the like."""
+    chat(client, completion({}), seed=1, extra_body={"top_k": 3, "seed": 2})
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_REQUEST_TOP_K] == 3
+    assert told[names.GEN_AI_REQUEST_SEED] == 2

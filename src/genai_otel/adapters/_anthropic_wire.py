@@ -9,23 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, pick, string
-from genai_otel.record import (
-    Message,
-    Pieces,
-    media,
-    media_id,
-    reasoning,
-    text,
-    tool_call,
-    tool_result,
-)
+from genai_otel.record import Message, Pieces, text
 from genai_otel.record.usage import ANTHROPIC, read_usage
 
 from . import _charges as charges
+from ._anthropic_blocks import block_parts
 from ._said import refused
 
 if TYPE_CHECKING:
-    from genai_otel.record import Operation, Part
+    from genai_otel.record import Operation
 
 _PARAMS = {
     "temperature": "temperature",
@@ -34,7 +26,6 @@ _PARAMS = {
     "max_tokens": "max_tokens",
     "stop_sequences": "stop",
 }
-_MODALITIES = {"image": "image", "document": "document", "container_upload": "document"}
 
 
 # ------------------------------------------------------------------------------- the request
@@ -61,7 +52,7 @@ def content(body: Json, op: Operation) -> None:
     if type(told) is str:
         op.system = [text(told)]
     elif type(told) is list:
-        op.system = _parts(body, "system")
+        op.system = block_parts(body, "system")
     op.input = [_turn(message) for message in mappings(body, "messages")]
     if type(body.get("tools")) is list:
         op.tools = [_definition(tool) for tool in mappings(body, "tools")]
@@ -73,63 +64,25 @@ def _turn(message: Json) -> Message:
     said = message.get("content")
     if type(said) is str:
         return {"role": role, "parts": [text(said)]}
-    parts = _parts(message, "content")
+    parts = block_parts(message, "content")
     answers = bool(parts) and all(part["type"] == "tool_call_response" for part in parts)
     return {"role": "tool" if answers else role, "parts": parts}
 
 
 def _definition(tool: Json) -> Json:
-    """A tool of the caller's, or one that the provider runs, which has a type and few words."""
-    told = {
-        "type": "function",
-        "name": string(tool, "name") or string(tool, "type") or "",
-        "description": string(tool, "description"),
-        "parameters": tool.get("input_schema"),
-    }
+    """A tool of the caller's, or one that the provider knows by its type and runs."""
+    kind = string(tool, "type") or "custom"
+    name = string(tool, "name") or string(tool, "mcp_server_name") or kind
+    if kind != "custom":
+        told = {"type": kind, "name": name, **tool, "cache_control": None}
+    else:
+        told = {
+            "type": "function",
+            "name": name,
+            "description": string(tool, "description"),
+            "parameters": tool.get("input_schema"),
+        }
     return {key: value for key, value in told.items() if value is not None}
-
-
-def _parts(source: Json, key: str) -> list[Part]:
-    return [_part(block) for block in mappings(source, key)]
-
-
-def _part(block: Json) -> Part:
-    kind = string(block, "type") or ""
-    if kind == "text":
-        return text(string(block, "text") or "")
-    if kind == "thinking":
-        return reasoning(string(block, "thinking") or "")
-    if kind.endswith("tool_use"):
-        called = block.get("input")
-        return tool_call(string(block, "id"), string(block, "name") or "", called)
-    if kind.endswith("tool_result"):
-        return tool_result(string(block, "tool_use_id"), _plain(block.get("content")))
-    return _media(block, kind)
-
-
-def _media(block: Json, kind: str) -> Part:
-    """An image or a document by its source; of redacted thinking and the unknown, their kind."""
-    source = mapping(block, "source")
-    modality = _MODALITIES.get(kind, kind)
-    file_id = string(source, "file_id") or string(block, "file_id")
-    if file_id is not None:
-        return media_id(modality, file_id)
-    given = string(source, "data") or string(source, "url")
-    if given is None:
-        return {"type": "media", "modality": modality}
-    if string(source, "type") == "text":
-        return text(given)
-    return media(modality, given, string(source, "media_type"))
-
-
-def _plain(answer: Any) -> Any:
-    """A tool's answer: text, or its blocks' texts, or what only the provider's tools have."""
-    if type(answer) is not list:
-        return fields(answer) or answer
-    blocks = [fields(block) for block in answer]
-    if all(string(block, "type") == "text" for block in blocks):
-        return "".join(string(block, "text") or "" for block in blocks)
-    return [_part(block) for block in blocks]
 
 
 # --------------------------------------------------------------------------------- the reply
@@ -144,12 +97,15 @@ def answer(reply: Any, op: Operation) -> None:
     usage = mapping(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
     charges.message(reply, op)
+    container = string(mapping(reply, "container"), "id")
+    if container is not None:
+        op.details = {**(op.details or {}), "container": container}
     if string(reply, "type") == "error":
         refused(mapping(reply, "error"), op)
     fast = string(usage, "speed") == "fast"  # which has a price of its own
     op.tier = "fast" if fast else string(usage, "service_tier")
     if op.capture:
-        turn: Message = {"role": "assistant", "parts": _parts(reply, "content")}
+        turn: Message = {"role": "assistant", "parts": block_parts(reply, "content")}
         if reason is not None:
             turn["finish_reason"] = reason
         op.output = [turn]
@@ -188,7 +144,8 @@ class Events(Accumulator):
             return self._piece(event)
         elif kind == "message_delta":
             told = mapping(event, "delta")
-            self._reply["stop_reason"] = told.get("stop_reason") or self._reply.get("stop_reason")
+            for key in ("stop_reason", "container"):
+                self._reply[key] = told.get(key) or self._reply.get(key)
             self._count(mapping(event, "usage"))
         return False
 
@@ -203,10 +160,13 @@ class Events(Accumulator):
 
     def _piece(self, event: Json) -> bool:
         delta = mapping(event, "delta")
-        words = string(delta, "text") or string(delta, "thinking") or string(delta, "partial_json")
-        _, pieces = self._blocks.get(integer(event, "index") or 0, ({}, None))
+        words = next(filter(None, (string(delta, key) for key in _PIECES)), None)
+        index = integer(event, "index") or 0
+        block, pieces = self._blocks.get(index, ({}, None))
         if words and pieces is not None:
             pieces.add(words)
+        elif "citation" in delta and pieces is not None and self._op.capture:
+            self._blocks[index] = (_citing(block, delta["citation"]), pieces)
         return bool(words)
 
     def close(self) -> None:
@@ -214,7 +174,16 @@ class Events(Accumulator):
         answer({**self._reply, "usage": self._usage, "content": blocks}, self._op)
 
 
-_GROWING = {"text": "text", "thinking": "thinking"}
+_PIECES = ("text", "thinking", "partial_json", "content")
+_GROWING = {"text": "text", "thinking": "thinking", "compaction": "content"}
+_CITATIONS = 100
+"""Sources of one text that are kept."""
+
+
+def _citing(block: Json, citation: Any) -> Json:
+    cited = block.get("citations")
+    known = cited if type(cited) is list else []
+    return {**block, "citations": [*known, citation][:_CITATIONS]}
 
 
 def _whole(block: Json, pieces: Pieces) -> Json:

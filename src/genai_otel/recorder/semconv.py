@@ -83,6 +83,7 @@ _FINISH_REASONS = {
     "error_toxic": "content_filter",
     "error": "error",
     "malformed_function_call": "error",
+    "model_context_window_exceeded": "length",
 }
 """How providers say it, in small letters -> the word of the message schema."""
 
@@ -405,6 +406,7 @@ _DETAILS = {
     "conversation": names.GEN_AI_CONVERSATION_ID,
     "agent_id": names.GEN_AI_AGENT_ID,
     "turns": names.GENAI_OTEL_SESSION_TURNS,
+    "container": names.GENAI_OTEL_RESPONSE_CONTAINER_ID,
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
     "policy_version": names.GEN_AI_GUARDRAIL_POLICY_VERSION,
 }

@@ -146,7 +146,7 @@ class _Begin:
         op = Operation(reader.kind, name=reader.name)
         op.stream = kwargs.get("stream") is True
         observer.guard.run(self._servers.describe, args[0], op)
-        call = observer.open(reader, op, fields(options.json_data))
+        call = observer.open(reader, op, _body(options))
         asks = observer.stream_usage and op.stream and reader.extra is not None
         if asks and call is not None and not isinstance(call, Unwatched):
             call.sent = observer.guard.run(self._asking_usage, op.host, options, args, kwargs)
@@ -160,6 +160,8 @@ class _Begin:
 
         Not where it will read the bytes: then it would see the chunk that answers this.
         """
+        if "stream_options" in fields(options.extra_json):  # which the client puts over ours
+            return None
         own = options.json_data.get("stream_options") or {}
         raw = fields(options.headers).get("X-Stainless-Raw-Response")
         if "include_usage" in own or raw == "stream" or not self._takes_usage(host or ""):
@@ -181,6 +183,12 @@ class _Begin:
             return None
         path = url.partition("?")[0]
         return next((r for end, r in self._routes.items() if path.endswith(end)), None)
+
+
+def _body(options: Any) -> Any:
+    """What is sent: the client's own arguments, and over them what came in ``extra_body``."""
+    body, extra = fields(options.json_data), options.extra_json
+    return {**body, **extra} if type(extra) is dict else body
 
 
 def _retrying(original: Any, observer: Observer) -> Any:
