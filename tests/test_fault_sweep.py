@@ -11,13 +11,15 @@ import functools
 import sys
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from starlette.responses import StreamingResponse
 
 import genai_otel
-from genai_otel import guardrail, operation, retriever, scope, step, suppress
+from genai_otel import guardrail, operation, retriever, scope, step, suppress, workflow
 from genai_otel.engine.safety import BY_HAND, FAULTS
 from genai_otel.testing import Capture
 
@@ -35,13 +37,18 @@ OURS = genai_otel.__path__[0]
 
 # What contains the others' errors, in as few words as possible, and the public names themselves.
 CONTAINING = {
-    "genai_otel.api._generators._Steps.__enter__",
-    "genai_otel.api._generators._Steps.__exit__",
-    "genai_otel.api._generators._Steps.__init__",
+    "genai_otel.api._stepping.Lazily.__call__",
+    "genai_otel.api._stepping._async_generator",
+    "genai_otel.api._stepping._awaitable",
+    "genai_otel.api._stepping._coroutine",
+    "genai_otel.api._stepping._generator",
+    "genai_otel.api._stepping._step",
+    "genai_otel.api.decorators._Begin.__call__",
     "genai_otel.api.decorators._decorate",
     "genai_otel.api.decorators.guardrail",
     "genai_otel.api.decorators.retriever",
     "genai_otel.api.decorators.step",
+    "genai_otel.api.decorators.workflow",
     "genai_otel.engine.families.stainless._Begin.__call__",
     "genai_otel.engine.observe.Call.enter",
     "genai_otel.engine.observe.Call.failed",
@@ -89,6 +96,15 @@ async def _async_calls(client: openai.AsyncOpenAI) -> list[Any]:
     return [reply, [c async for c in await create(model="ok", messages=ASK, stream=True)]]
 
 
+async def _soon(word: str) -> str:
+    await asyncio.sleep(0)
+    return word
+
+
+async def _read(response: StreamingResponse) -> list[Any]:
+    return [piece async for piece in response.body_iterator]
+
+
 def _by_hand(run: Any) -> list[Any]:
     @step
     def pieces(count: int) -> Iterator[int]:
@@ -110,6 +126,12 @@ def _by_hand(run: Any) -> list[Any]:
         op.usage.input = 3
     found: list[Any] = [step(str.upper)("a"), list(pieces(3)), run(later("b"))]
     found += [run(read()), guardrail(lambda _: 0.5)("x"), retriever(lambda _: ["d"])("q")]
+    response = workflow(lambda: StreamingResponse(iter("abc")))()
+    found += [
+        list(step(lambda: pieces(2))()),
+        run(_read(response)),
+        run(step(lambda: _soon("d"))()),
+    ]
     with pytest.raises(ZeroDivisionError):
         step(lambda: 1 / 0)()
     return found
@@ -123,6 +145,8 @@ def _around() -> list[Any]:
         thread.join()
     with suppress():
         found.append(step(lambda: 2)())
+    with scope(user_id="u"), ThreadPoolExecutor(1) as pool:
+        found.append(pool.submit(step(lambda: 3)).result())
     return found
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import _threads
+from ._fastapi import dependencies
 from ._pools import Pools
 from .adapters import catalogue
 from .engine import published
@@ -26,7 +27,7 @@ class Libraries:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._pools = Pools()
+        self._carriers = (Pools(), dependencies())
         self._own = [_waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
             Published(point, refused, named=name in settings.libraries)
@@ -50,8 +51,9 @@ class Libraries:
                 each.install(recorder, self._settings.request_stream_usage)
         if self._settings.thread_context != "off":
             _threads.install()
-        if self._settings.thread_context == "all" and not self._pools.guard.enabled:
-            self._pools.install(recorder)
+        for carrier in self._carriers if self._settings.thread_context == "all" else ():
+            if not carrier.guard.enabled:
+                carrier.install(recorder)
 
     def remove(self, names: Sequence[str] = ()) -> None:
         """Puts the originals back, of these or of all."""
@@ -60,7 +62,8 @@ class Libraries:
                 each.remove()
         if not names:
             _threads.remove()
-            self._pools.remove()
+            for carrier in self._carriers:
+                carrier.remove()
 
     def status(self) -> tuple[LibraryStatus, ...]:
         """Of all that there are, the unwanted too."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
 from genai_otel.engine.safety import BY_HAND, FAULTS, contained, logger
-from genai_otel.engine.wrap import wrap, wrap_async
+from genai_otel.engine.wrap import lazy_flag, wrap, wrap_lazy
 from genai_otel.record import HandMade, Kind, Operation, Verdict, snapshot, take
 from genai_otel.recorder import ACTIVE, current
 
-from ._generators import wrap_async_generator, wrap_generator
+from ._stepping import Items, Lazily, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class _Subject:
     """A decorated function: how its calls are named and its arguments told."""
 
     def __init__(self, function: Any, name: str | None) -> None:
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.first_line = (inspect.getdoc(function) or "").partition("\n")[0]
         code = getattr(inspect.unwrap(function), "__code__", None)
         self._parameters = code.co_varnames[: code.co_argcount] if code is not None else ()
@@ -72,20 +72,24 @@ class _Subject:
         return {**named, **kwargs}
 
 
-def _observed(function: Any, subject: _Subject, reader: Reader) -> Any:
-    """``function`` with each call recorded, whatever sort of function it is."""
+class _Begin:
+    """Opens the calls of one function; no closure, so that it can be pickled by value."""
 
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    def __init__(self, reader: Reader, name: str) -> None:
+        self._reader, self._name = reader, name
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         if ACTIVE.recorder is None or not BY_HAND.enabled:
             return None
-        return contained(_open, reader, subject.name, (args, kwargs))
+        return contained(_open, self._reader, self._name, (args, kwargs))
 
-    if inspect.isasyncgenfunction(function):
-        return wrap_async_generator(function, begin)
-    if inspect.isgeneratorfunction(function):
-        return wrap_generator(function, begin)
-    make = wrap_async if inspect.iscoroutinefunction(function) else wrap
-    made = make(function, begin, _settle)
+
+def _observed(function: Any, begin: _Begin) -> Any:
+    """``function`` with each call recorded, whatever sort of function it is."""
+    flag = lazy_flag(function)
+    if flag:
+        return wrap_lazy(function, Lazily(begin, flag))
+    made = wrap(function, begin, settle)
     for name in _OF_CACHES:
         if hasattr(function, name):
             setattr(made, name, getattr(function, name))
@@ -94,11 +98,6 @@ def _observed(function: Any, subject: _Subject, reader: Reader) -> Any:
 
 def _open(reader: Reader, name: str, given: Any) -> Call | None:
     return _OBSERVER.open(reader, HandMade(reader.kind, name), given)
-
-
-def _settle(call: Call, result: Any) -> None:
-    call.reply(result)
-    call.finish()
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
@@ -110,7 +109,10 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
     def make(function: Any) -> Any:
         subject = _Subject(function, name)
         reader = Reader(kind, _nothing, _result, content=partial(_arguments, subject))
-        return _observed(function, subject, reader if more is None else more(subject, reader))
+        if more is not None:
+            reader = more(subject, reader)
+        reader = reader._replace(stream=partial(Items, reader.response))
+        return _observed(function, _Begin(reader, subject.name))
 
     def decorate(function: Any) -> Any:
         if isinstance(function, staticmethod | classmethod):
@@ -182,10 +184,11 @@ def tool(function: Any = None, /, *, name: str | None = None) -> Any:
 
 
 def _tool_reader(subject: _Subject, reader: Reader) -> Reader:
-    def describe(_given: Any, op: Operation) -> None:
-        op.params = {"description": subject.first_line or None}
+    return reader._replace(request=partial(_describe, subject.first_line))
 
-    return Reader(reader.kind, describe, reader.response, content=reader.content)
+
+def _describe(description: str, _given: Any, op: Operation) -> None:
+    op.params = {"description": description or None}
 
 
 @overload
@@ -203,12 +206,13 @@ def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
 
 
 def _retrieval_reader(subject: _Subject, reader: Reader) -> Reader:
-    def query(given: Any, op: Operation) -> None:
-        given = subject.arguments(given).values()
-        texts = (value for value in given if issubclass(type(value), str))
-        op.query = next(texts, None)
+    return reader._replace(response=_documents, content=partial(_query, subject))
 
-    return Reader(reader.kind, _nothing, _documents, content=query)
+
+def _query(subject: _Subject, given: Any, op: Operation) -> None:
+    given = subject.arguments(given).values()
+    texts = (value for value in given if issubclass(type(value), str))
+    op.query = next(texts, None)
 
 
 def _documents(result: Any, op: Operation) -> None:
@@ -260,21 +264,23 @@ def guardrail(
     ``threshold`` on; without a threshold a score is recorded and nothing is concluded. ``layer``
     and ``phase`` (``pre`` or ``post``) say where it stands. The result is passed on unchanged.
     """
+    places = {"guardrail_layer": layer, "guardrail_phase": phase}
+    details = {key: value for key, value in places.items() if value is not None}
 
     def judge(_subject: _Subject, reader: Reader) -> Reader:
-        places = {"guardrail_layer": layer, "guardrail_phase": phase}
-        details = {key: value for key, value in places.items() if value is not None}
-
-        def place(_given: Any, op: Operation) -> None:
-            op.details = dict(details)
-
-        def decide(result: Any, op: Operation) -> None:
-            if op.verdict is None:
-                op.verdict = _verdict(result, threshold)
-
-        return Reader(reader.kind, place, decide, content=reader.content)
+        decide = partial(_decide, threshold)
+        return reader._replace(request=partial(_place, details), response=decide)
 
     return _decorate(Kind.GUARDRAIL, function, name, judge)
+
+
+def _place(details: dict[str, Any], _given: Any, op: Operation) -> None:
+    op.details = dict(details)
+
+
+def _decide(threshold: float | None, result: Any, op: Operation) -> None:
+    if op.verdict is None:
+        op.verdict = _verdict(result, threshold)
 
 
 def _verdict(result: Any, threshold: float | None) -> Verdict | None:

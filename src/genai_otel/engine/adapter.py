@@ -62,7 +62,7 @@ class Reader(NamedTuple):
     request: Callable[[Any, Operation], None]
     response: Callable[[Any, Operation], None]
     content: Callable[[Any, Operation], None] | None = None
-    stream: type[Accumulator] | None = None
+    stream: Callable[[Operation], Accumulator] | None = None
     model: Callable[[Any], str | None] | None = None
     name: str | None = None
     held: Callable[[BaseException], Any] | None = None

@@ -315,7 +315,7 @@ class Call:
         self._guard.run(self.op.timing.end, perf_counter() if at is None else at)
         if self._fold is not None:
             self._guard.run(self._fold.close)
-        if self.op.stream and error is None:
+        if error is None and (self.op.stream or completed is False):
             self.op.completed = completed
         contained(self.active.finish, error)
 

@@ -75,6 +75,11 @@ class OpenStreams:
         self._let_go(call)
         call.finish(error, completed=completed)
 
+    def release(self, call: Call) -> None:
+        """Watches it no more: whoever calls this ends it."""
+        if self._calls.pop(call.key, None) is not None:
+            self._let_go(call)
+
     def expire(self, now: float, most: float = inf) -> None:
         """Ends the streams that nobody has read from for long, ``most`` of them."""
         for key in list(self._calls):

@@ -5,7 +5,7 @@ The first step is the call itself: our context is there for it, as for a functio
 
 from __future__ import annotations
 
-from functools import wraps
+from contextvars import ContextVar, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,69 +13,121 @@ from .observe import Unwatched
 from .open_streams import OPEN
 from .safety import contained
 from .streams import watched, watched_async
+from .wrap import wrap_lazy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from contextvars import Context
 
     from .observe import Call
 
 
-def generating(original: Any, opening: Any) -> Any:
-    """A generator function in the original's place; ``opening`` is given its arguments."""
+_MAKING: ContextVar[AtCall | None] = ContextVar("genai_otel-making", default=None)
 
-    @wraps(original)
-    def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        inner = original(*args, **kwargs)  # first: it may not take these arguments
-        call = opening(args, kwargs)
-        if call is None:
-            return (yield from inner)
+
+class AtCall:
+    """A call that begins with a step: opened then, but in the context that it was made in.
+
+    Scope and parent are those of where a generator was made, not of where it happens to be read.
+    What is made between ``enter`` and ``leave``, and begins later, is inside this call.
+    """
+
+    __slots__ = ("_call", "_context", "_given", "_opening", "_token")
+
+    def __init__(self, opening: Callable[..., Call | None], *given: Any) -> None:
+        self._opening, self._given = opening, given
+        self._context: Context | None = copy_context()
+        self._call: Call | None = None
+
+    def enter(self) -> None:
+        """What is made in this frame is made by this call."""
+        self._token = _MAKING.set(self)
+
+    def leave(self) -> None:
+        """Undoes ``enter``, in the same frame."""
+        _MAKING.reset(self._token)
+        del self._token
+
+    def open(self) -> Call | None:
+        """Opens the call, once."""
+        context, self._context = self._context, None
+        opening, given, self._given = self._opening, self._given, ()
+        if context is not None:
+            self._call = context.run(_open_inside, opening, given)
+        return self._call
+
+
+def _open_inside(opening: Callable[..., Call | None], given: tuple[Any, ...]) -> Call | None:
+    around = _MAKING.get()
+    if around is not None and around._call is not None:  # noqa: SLF001 - of the same class
+        contained(around._call.active.stay)  # noqa: SLF001
+    return opening(*given)
+
+
+def generating(original: Any, opening: Any) -> Any:
+    """A generator function of either colour in the original's place."""
+
+    def make(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        start = AtCall(opening, args, kwargs)
+        start.enter()
+        try:
+            inner = original(*args, **kwargs)
+        finally:
+            start.leave()
+        return by_steps(inner, start.open)
+
+    return wrap_lazy(original, make)
+
+
+def by_steps(inner: Any, opening: Any) -> Any:
+    """A generator in the place of ``inner``, whose first step is the call."""
+    outer: Any = (_generated_async if hasattr(inner, "asend") else _generated)(inner, opening)
+    outer.__name__, outer.__qualname__ = inner.__name__, inner.__qualname__
+    return outer
+
+
+def _generated(inner: Any, opening: Any) -> Generator[Any, Any, Any]:
+    call = opening()
+    if call is None:
+        return (yield from inner)
+    call.enter()  # the first step is the call itself
+    try:
+        first = next(inner)
+    except StopIteration as end:
+        call.leave()
+        call.finish()
+        return end.value
+    except BaseException as error:
+        call.leave()
+        call.failed(error)
+        raise
+    call.leave()
+    rest = chain((first,), inner)
+    return (yield from contained(_watched_rest, call, inner, rest) or rest)
+
+
+async def _generated_async(inner: Any, opening: Any) -> AsyncGenerator[Any, Any]:
+    call, rest = opening(), inner
+    if call is not None:
         call.enter()  # the first step is the call itself
         try:
-            first = next(inner)
-        except StopIteration as end:
+            first = await anext(inner)
+        except StopAsyncIteration:
             call.leave()
             call.finish()
-            return end.value
+            return
         except BaseException as error:
             call.leave()
             call.failed(error)
             raise
         call.leave()
-        rest = chain((first,), inner)
-        return (yield from contained(_watched_rest, call, inner, rest) or rest)
-
-    return observed
-
-
-def generating_async(original: Any, opening: Any) -> Any:
-    """The same for an asynchronous one."""
-
-    @wraps(original)
-    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        inner = original(*args, **kwargs)  # first: it may not take these arguments
-        call, rest = opening(args, kwargs), inner
-        if call is not None:
-            call.enter()  # the first step is the call itself
-            try:
-                first = await anext(inner)
-            except StopAsyncIteration:
-                call.leave()
-                call.finish()
-                return
-            except BaseException as error:
-                call.leave()
-                call.failed(error)
-                raise
-            call.leave()
-            rest = _Chain(first, inner)
-            rest = contained(_watched_rest, call, inner, rest) or rest
-        try:
-            async for chunk in rest:
-                yield chunk
-        finally:
-            await rest.aclose()
-
-    return observed
+        rest = _Chain(first, inner)
+        rest = contained(_watched_rest, call, inner, rest) or rest
+    try:
+        async for chunk in rest:
+            yield chunk
+    finally:
+        await rest.aclose()
 
 
 def _watched_rest(call: Call, inner: Any, rest: Any) -> Any:

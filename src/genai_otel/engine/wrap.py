@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, update_wrapper, wraps
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], Call | None]
     Settle = Callable[[Call, Any], Any]
+    Make = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
@@ -63,6 +66,39 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
         return call.returned(settle, result)
 
     return observed
+
+
+_LAZY = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
+_CALL = "__call__"
+
+
+def lazy_flag(function: Any) -> int:
+    """The flag of a generator or coroutine function, whose body begins with a step; else 0.
+
+    Also of a partial one, and of an object with such a ``__call__``.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    code = code or getattr(getattr(type(function), _CALL, None), "__code__", None)
+    return int(getattr(code, "co_flags", 0)) & _LAZY
+
+
+def wrap_lazy(original: Callable[..., Any], make: Make) -> Callable[..., Any]:
+    """``original``, a generator or coroutine function, whose calls ``make`` is given.
+
+    A function that runs when it is called, and not at the first step, but still is what it was for
+    those who ask: frameworks treat generator and coroutine functions as such. The flag alone tells
+    them; ``types.coroutine`` sets one likewise.
+    """
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        return make(original, args, kwargs)
+
+    code = observed.__code__.replace(co_flags=observed.__code__.co_flags | lazy_flag(original))
+    marked = FunctionType(code, observed.__globals__, closure=observed.__closure__)
+    return update_wrapper(marked, original)
 
 
 async def awaited(coroutine: Any, call: Call, settle: Settle) -> Any:

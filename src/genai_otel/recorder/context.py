@@ -60,6 +60,39 @@ def detach(token: Token[Context]) -> None:
         return
 
 
+def exchange(context: Context) -> Context:
+    """Makes ``context`` the current one for good; returns the one before."""
+    before = otel_context.get_current()
+    attach(context)
+    return before
+
+
+def is_current(context: Context) -> bool:
+    """Whether it is the current one."""
+    return otel_context.get_current() is context
+
+
+class StepContext:
+    """The context of a body that runs in steps: current in each as the last step has left it."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, active: Any) -> None:
+        self._context: Context = active.context
+        self._token: Token[Context] | None = None
+
+    def enter(self) -> None:
+        """A step begins, in this frame."""
+        self._token = attach(self._context)
+
+    def leave(self) -> None:
+        """It ends, in the same frame."""
+        token, self._token = self._token, None
+        if token is not None:
+            self._context = otel_context.get_current()
+            detach(token)
+
+
 def inheritable() -> Context | None:
     """The current context, if there is anything of ours in it that a thread should inherit."""
     context = otel_context.get_current()

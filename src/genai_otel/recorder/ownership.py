@@ -97,9 +97,18 @@ class Frame:
         self._context = context
         self._token: Token[Context] | None = None
 
+    @property
+    def context(self) -> Context:
+        """Where what is inside begins."""
+        return self._context
+
     def enter(self) -> None:
         """Makes the operation in it the current one, and its span the current span."""
         self._token = attach(self._context)
+
+    def stay(self) -> None:
+        """Makes it current in a context that was copied for what is inside, and goes with it."""
+        attach(self._context)
 
     def leave(self) -> None:
         """Undoes ``enter``."""
@@ -139,11 +148,6 @@ class Layer(Frame):
         while layer is not None and now - layer.stirred >= _FRESH:
             layer.stirred = now
             layer = layer.parent
-
-    @property
-    def context(self) -> Context:
-        """Where children of this operation begin."""
-        return self._context
 
     def takes(self, op: Operation) -> bool:
         """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""

@@ -6,8 +6,8 @@ had its ``__next__`` replaced once (see ``followed``), because nothing in it can
 block to be entered, with one of these inside.
 
 A generator function does nothing before its first step, so its operation begins there: a generator
-that is never asked is no call, since nothing was sent, and its parent is what is current at that
-step, as for anything in its body. The same holds for the streams of a ``lazy`` function.
+that is never asked is no call, since nothing was sent. Its parent and scope are those of where it
+was made. The same holds for the streams of a ``lazy`` function.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genai_otel.engine.adapter import Patch
 from genai_otel.engine.followed import follow, followed, is_followed, register
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.steps import generating, generating_async, manage
+from genai_otel.engine.steps import AtCall, by_steps, generating, manage
 from genai_otel.engine.streams import watched, watched_async
 from genai_otel.engine.wrap import awaited, wrap, wrap_async
 from genai_otel.record import Operation
@@ -85,10 +85,8 @@ def _stand_in(form: _Form, original: Any, observer: Observer) -> Any:
     names = form.arguments or _positional(original)
     begin = _Begin(form, names, observer)
     settle = partial(_settle, form.inner)
-    if inspect.isgeneratorfunction(original):
+    if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
         return generating(original, begin.stepped)
-    if inspect.isasyncgenfunction(original):
-        return generating_async(original, begin.stepped)
     make = wrap_async if inspect.iscoroutinefunction(original) else wrap
     return make(original, begin, settle)
 
@@ -215,25 +213,23 @@ def _exchange_in(inner: str | None, call: Call, value: Any) -> None:
 # ------------------------------------------------------------------- begun by their first step
 
 
-_BEGUN = {GeneratorType: generating, AsyncGeneratorType: generating_async}
-
-
 class _Later(Unwatched):
     """A call of a lazy function: it returns what opens the call, by its first step."""
 
-    __slots__ = ("_inner", "_opening")
+    __slots__ = ("_inner", "_start")
 
     def __init__(self, opening: Callable[[], Call | None], inner: str | None) -> None:
-        self._opening, self._inner, self.sent = opening, inner, None
+        self._start, self._inner, self.sent = AtCall(opening), inner, None
 
-    def enter(self) -> None: ...
+    def enter(self) -> None:
+        self._start.enter()
 
-    def leave(self) -> None: ...
+    def leave(self) -> None:
+        self._start.leave()
 
     def returned(self, _settle: Any, result: Any) -> Any:
-        make = _BEGUN.get(type(result))
-        if make is not None:
-            return make(lambda: result, lambda *_: self._opening())()
+        if type(result) in (GeneratorType, AsyncGeneratorType):
+            return by_steps(result, self._start.open)
         if isinstance(result, AbstractContextManager | AbstractAsyncContextManager):
-            manage(result, self._opening, partial(_exchange_in, self._inner))
+            manage(result, self._start.open, partial(_exchange_in, self._inner))
         return result

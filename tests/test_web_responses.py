@@ -1,0 +1,358 @@
+"""Web frameworks: whose request it is, and responses that are still sent when the endpoint is done.
+
+The real frameworks, served as they serve themselves in tests: in threads and tasks of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+from typing import TYPE_CHECKING, Annotated, Any
+
+import fastapi
+import flask
+import pytest
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.testclient import TestClient
+from opentelemetry import context as otel_context
+
+import genai_otel
+from genai_otel import operation, scope, step, workflow
+from genai_otel.engine.open_streams import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from genai_otel.testing import Capture
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    gc.collect()
+    OPEN.settle()
+    assert not len(OPEN)
+    assert genai_otel.current() is None
+    assert not otel_context.get_current()
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING and r.name != "asyncio"]
+
+
+@step
+def leaf() -> None: ...
+
+
+def words() -> Iterator[str]:
+    for word in ("Good ", "day"):
+        leaf()
+        yield word
+
+
+async def words_later() -> AsyncIterator[str]:
+    for word in ("Good ", "day"):
+        leaf()
+        await asyncio.sleep(0)
+        yield word
+
+
+def encoded() -> Iterator[bytes]:
+    for word in words():
+        yield word.encode()
+
+
+WORDS: dict[str, Callable[[], Any]] = {
+    "sync": words, "async": words_later, "bytes": encoded, "iterator": lambda: map(str, words()),
+}  # fmt: skip
+each_body = pytest.mark.parametrize("body", WORDS)
+
+
+def parents(capture: Capture) -> dict[str, str | None]:
+    names = {span.context.span_id: span.name for span in capture.spans}
+    return {s.name: names.get(s.parent.span_id) if s.parent else None for s in capture.spans}
+
+
+def get(app: Any, path: str = "/") -> str:
+    with TestClient(app) as client:
+        return str(client.get(path).text)
+
+
+def check_whole(capture: Capture) -> None:
+    """The endpoint's span lasts as long as its response, with all that happens in it."""
+    span = capture.span("invoke_workflow serve")
+    told = dict(span.attributes or {})
+    assert json.loads(told["genai_otel.output"]) == "Good day"
+    leaves = [each for each in capture.spans if each.name == "task leaf"]
+    assert [s.parent and s.parent.span_id for s in leaves] == [span.context.span_id] * 2
+    assert all(s.end_time <= span.end_time for s in leaves if s.end_time and span.end_time)
+
+
+# ---------------------------------------------------------------------------------------- FastAPI
+
+
+@each_body
+@pytest.mark.parametrize("sort", ["sync", "async"])
+def test_a_streaming_response_is_followed(
+    genai_otel_capture: Capture, body: str, sort: str
+) -> None:
+    app = fastapi.FastAPI()
+    responses: list[Any] = []
+
+    def respond() -> StreamingResponse:
+        responses.append(StreamingResponse(WORDS[body](), media_type="text/plain"))
+        return responses[0]
+
+    if sort == "sync":
+
+        @app.get("/", response_model=None)
+        @workflow
+        def serve() -> Any:
+            return respond()
+    else:
+
+        @app.get("/", response_model=None)
+        @workflow
+        async def serve() -> Any:
+            return respond()
+
+    assert get(app) == "Good day"
+    assert type(responses.pop()) is StreamingResponse
+    check_whole(genai_otel_capture)
+
+
+@pytest.mark.parametrize("maker", [words, words_later])
+def test_a_decorated_generator_in_a_response(
+    genai_otel_capture: Capture, maker: Callable[[], Any]
+) -> None:
+    app = fastapi.FastAPI()
+    answer = workflow(maker)
+
+    @app.get("/")
+    async def serve() -> StreamingResponse:
+        with scope(session_id="s1", user_id="u1"), operation("workflow", "request"):
+            return StreamingResponse(answer())
+
+    assert get(app) == "Good day"
+    found = parents(genai_otel_capture)
+    assert found[f"invoke_workflow {maker.__name__}"] == "invoke_workflow request"
+    assert found["task leaf"] == f"invoke_workflow {maker.__name__}"
+    facts = [dict(span.attributes or {}) for span in genai_otel_capture.spans]
+    assert {(each["session.id"], each["user.id"]) for each in facts} == {("s1", "u1")}
+
+
+def test_a_response_that_is_whole(genai_otel_capture: Capture) -> None:
+    app = fastapi.FastAPI()
+
+    @app.get("/", response_model=None)
+    @workflow
+    def serve() -> Any:
+        leaf()
+        return JSONResponse({"word": "tree"})
+
+    assert get(app) == '{"word":"tree"}'
+    assert parents(genai_otel_capture)["task leaf"] == "invoke_workflow serve"
+
+
+def test_a_body_that_fails(genai_otel_capture: Capture) -> None:
+    app = fastapi.FastAPI()
+
+    def fails() -> Iterator[str]:
+        yield "Good "
+        raise LookupError("not here")
+
+    @app.get("/")
+    @workflow
+    def serve() -> StreamingResponse:
+        return StreamingResponse(fails())
+
+    with pytest.raises(LookupError, match="not here"):
+        get(app)
+    told = dict(genai_otel_capture.span().attributes or {})
+    assert told["error.type"] == "LookupError"
+    assert json.loads(told["genai_otel.output"]) == "Good "
+
+
+def test_a_response_that_is_never_sent(genai_otel_capture: Capture) -> None:
+    workflow(lambda: StreamingResponse(words()))()
+    gc.collect()
+    told = dict(genai_otel_capture.span().attributes or {})
+    assert told["genai_otel.response.completed"] is False
+    assert "genai_otel.output" not in told
+
+
+def test_an_endpoint_that_is_a_generator(genai_otel_capture: Capture) -> None:
+    """FastAPI asks what sort of function it is."""
+    app = fastapi.FastAPI()
+
+    @app.get("/")
+    @workflow
+    async def serve() -> AsyncIterator[dict[str, str]]:
+        async for word in words_later():
+            yield {"word": word}
+
+    assert [json.loads(line)["word"] for line in get(app).splitlines()] == ["Good ", "day"]
+    found = genai_otel_capture.spans
+    assert [span.name for span in found] == ["task leaf", "task leaf", "invoke_workflow serve"]
+
+
+def sync_dependency() -> Iterator[str]:
+    with scope(session_id="s1"), operation("workflow", "request"):
+        yield "given"
+
+
+async def async_dependency() -> AsyncIterator[str]:
+    with scope(session_id="s1"), operation("workflow", "request"):
+        yield "given"
+
+
+@step
+def decorated_dependency() -> Iterator[str]:
+    with scope(session_id="inside"):
+        leaf()
+        yield "given"
+
+
+@pytest.mark.parametrize("endpoint", ["sync", "async"])
+@pytest.mark.parametrize("dependency", [sync_dependency, async_dependency])
+def test_a_dependency_opens_a_scope(
+    genai_otel_capture: Capture, dependency: Any, endpoint: str
+) -> None:
+    app = fastapi.FastAPI()
+    given = Annotated[str, fastapi.Depends(dependency)]
+
+    def plain(value: given) -> str:  # type: ignore[valid-type]
+        leaf()
+        return value  # type: ignore[no-any-return]
+
+    async def later(value: given) -> str:  # type: ignore[valid-type]
+        return plain(value)
+
+    for function in (plain, later):
+        function.__annotations__["value"] = given
+    app.get("/")(plain if endpoint == "sync" else later)
+    app.get("/bare")(leaf)
+    with TestClient(app) as client:
+        for _ in range(2):
+            assert client.get("/").json() == "given"
+            client.get("/bare")
+    found = genai_otel_capture.spans
+    requests = [s for s in found if s.name == "invoke_workflow request"]
+    leaves = [s for s in found if s.name == "task leaf"]
+    inside = [s.parent.span_id for s in leaves if s.parent is not None]
+    assert inside == [s.context.span_id for s in requests]
+    sessions = [(s.attributes or {}).get("session.id") for s in leaves]
+    assert sessions == ["s1", None, "s1", None]
+
+
+def test_a_dependency_that_is_decorated(genai_otel_capture: Capture) -> None:
+    """It is the dependency's own body that is recorded: the endpoint is not inside it."""
+    app = fastapi.FastAPI()
+
+    def serve(value: Annotated[str, fastapi.Depends(decorated_dependency)]) -> str:
+        with operation("workflow", "request"):
+            return value
+
+    serve.__annotations__["value"] = Annotated[str, fastapi.Depends(decorated_dependency)]
+    app.get("/")(serve)
+    assert get(app) == '"given"'
+    assert parents(genai_otel_capture) == {
+        "task decorated_dependency": None,
+        "task leaf": "task decorated_dependency",
+        "invoke_workflow request": None,
+    }
+
+
+def test_errors_pass_through_a_dependency(genai_otel_capture: Capture) -> None:
+    app = fastapi.FastAPI()
+    seen: list[str] = []
+
+    def dependency() -> Iterator[None]:
+        with scope(session_id="s1"):
+            try:
+                yield
+            except LookupError as error:
+                seen.append(str(error))
+                raise
+
+    @app.get("/", dependencies=[fastapi.Depends(dependency)])
+    def serve() -> None:
+        leaf()
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        get(app)
+    assert seen == ["mine"]
+    assert dict(genai_otel_capture.span().attributes or {})["session.id"] == "s1"
+
+
+def test_fastapi_is_put_back() -> None:
+    from fastapi import concurrency
+    from fastapi.dependencies import utils
+
+    genai_otel.shutdown()
+    original = concurrency.contextmanager_in_threadpool
+    assert utils.contextmanager_in_threadpool is original
+    genai_otel.instrument(destinations="console")
+    assert utils.contextmanager_in_threadpool is not original
+    genai_otel.uninstrument()
+    assert concurrency.contextmanager_in_threadpool is original
+    assert utils.contextmanager_in_threadpool is original
+    genai_otel.shutdown()
+
+
+# -------------------------------------------------------------------------------- Flask and Django
+
+FLASK: dict[str, Callable[[], Any]] = {
+    "response": lambda: flask.Response(words(), mimetype="text/plain"),
+    "bytes": lambda: flask.Response(encoded()),
+    "with context": lambda: flask.Response(flask.stream_with_context(words())),
+    "generator": words,
+    "and a status": lambda: (flask.Response(words()), 200),
+}
+
+
+@pytest.mark.parametrize("sort", FLASK)
+def test_flask_streams(genai_otel_capture: Capture, sort: str) -> None:
+    app = flask.Flask("app")
+
+    @app.get("/")
+    @workflow(name="serve")
+    def serve() -> Any:
+        return FLASK[sort]()
+
+    with app.test_client() as client, client.get("/") as response:
+        assert response.text == "Good day"
+    check_whole(genai_otel_capture)
+
+
+def test_flask_answers(genai_otel_capture: Capture) -> None:
+    app = flask.Flask("app")
+
+    @app.get("/")
+    @workflow
+    def serve() -> flask.Response:
+        return flask.Response("Good day")
+
+    with app.test_client() as client, client.get("/") as response:
+        assert response.text == "Good day"
+    genai_otel_capture.span("invoke_workflow serve")
+
+
+@pytest.mark.parametrize("sort", ["sync", "async"])
+def test_django_streams(genai_otel_capture: Capture, sort: str) -> None:
+    django_conf: Any = pytest.importorskip("django.conf")
+    from django.http import StreamingHttpResponse  # type: ignore[import-untyped]
+
+    if not django_conf.settings.configured:
+        django_conf.settings.configure()
+    response = workflow(name="serve")(lambda: StreamingHttpResponse(WORDS[sort]()))()
+    if sort == "sync":
+        assert response.getvalue() == b"Good day"
+    else:
+        assert asyncio.run(_joined(response)) == b"Good day"
+    response.close()
+    check_whole(genai_otel_capture)
+
+
+async def _joined(response: Any) -> bytes:
+    return b"".join([part async for part in response])
