@@ -112,9 +112,10 @@ class _Steps:
     """What makes the steps, and the call that they belong to, once it is open."""
 
     __slots__ = ("_opening", "handed_out", "made", "watcher")
+    handed_out: bool
 
     def __init__(self, made: Any, opening: Callable[[], Call | None]) -> None:
-        self.made, self.handed_out = made, False
+        self.made = made
         self._opening: Callable[[], Call | None] | None = opening
         self.watcher: Any = None
 
@@ -128,7 +129,8 @@ class _Steps:
 
     def __del__(self) -> None:
         """Of a coroutine that is never awaited Python complains once: of the outer one."""
-        if self.handed_out and self._opening is not None and type(self.made) is CoroutineType:
+        waits = getattr(self, "handed_out", False) and self._opening is not None
+        if waits and type(self.made) is CoroutineType:
             self.made.close()
 
 
@@ -291,11 +293,15 @@ _STEPPING: dict[type, Callable[[Any], int]] = {
 
 def _continued(call: Call, made: Any, flag: int) -> Any:
     outer = _outer(_Steps(made, lambda: call), flag)
+    contained(_keep, call, outer, flag)
+    return outer
+
+
+def _keep(call: Call, outer: Any, flag: int) -> None:
     _watch(call, ref(outer))
     if flag & CO_COROUTINE:  # nobody knows how long it may wait
         call.pulse = perf_counter
     OPEN.hold(call, outer)
-    return outer
 
 
 def _future(call: Call, future: Any) -> None:
