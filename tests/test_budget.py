@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import stat
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +16,10 @@ from genai_otel.engine.safety import FAULTS
 from genai_otel.enrich.budget import Budgets, Spending
 from genai_otel.enrich.sqlite_store import SqliteBudgetStore
 from genai_otel.testing import Capture
+from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.provider import Provider
 
@@ -147,6 +148,48 @@ def test_windows_that_are_over_are_removed(tmp_path: Path) -> None:
     store.add("key", 2, 3.0)
 
     assert (store.spent("key", 1), store.spent("key", 2)) == (0.0, 3.0)
+
+
+FILE = """
+import gc, os, sys, threading, warnings
+warnings.simplefilter("error")
+unraised = []
+sys.unraisablehook = unraised.append
+def opened():
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return [link for link in links if "budget.db" in os.path.realpath(link)]
+inherited = []
+os.register_at_fork(before=lambda: inherited.extend(opened()))  # asked last: it is first here
+from genai_otel.enrich.sqlite_store import SqliteBudgetStore
+store = SqliteBudgetStore("budget.db", timeout=10)
+threads = [threading.Thread(target=store.add, args=("key", 0, 1.0)) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert opened()
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        store.add("key", 0, 1.0)
+        sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    store.add("key", 0, 1.0)
+assert store.spent("key", 0) == 10.0
+assert inherited == [], "a child must neither use nor close what its parent has opened"
+other = SqliteBudgetStore("budget.db")
+other.add("key", 0, 1.0)
+before = len(opened())
+del other
+gc.collect()
+assert len(opened()) < before
+assert not unraised, unraised
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_the_file_is_closed_before_a_fork_and_at_the_end(tmp_path: Path) -> None:
+    """Not left to the collector of garbage, of which Python 3.13 warns."""
+    done = fresh.script(FILE, cwd=tmp_path, env={"PYTHONDEVMODE": "1"})
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_file_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:

@@ -160,6 +160,111 @@ assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert ended(start(off, receiver.url, GENAI_OTEL_HANDLE_SIGTERM="off"))[0] == 0
 
 
+# ------------------------------------------------------------------------- SIGTERM in children
+
+_DEFAULT = "signal.getsignal(signal.SIGTERM) is signal.SIG_DFL"
+
+
+@forking
+def test_a_forked_child_has_no_handler_of_ours(receiver: Receiver) -> None:
+    """It dies of SIGTERM as it would have without us, wherever it is."""
+    code = f"""
+assert not {_DEFAULT}
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if {_DEFAULT} and not signal.pthread_sigmask(signal.SIG_BLOCK, ()) else 3)
+assert os.waitpid(pid, 0)[1] == 0
+assert not {_DEFAULT}, "its parent keeps it"
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+def forks():  # a pool makes new workers on a thread
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if {_DEFAULT} else 3)
+    statuses.append(os.waitpid(pid, 0)[1])
+statuses = []
+thread = threading.Thread(target=forks); thread.start(); thread.join()
+assert statuses == [0]
+signal.signal(signal.SIGTERM, mine := lambda *_: None)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if signal.getsignal(signal.SIGTERM) is mine else 3)
+assert os.waitpid(pid, 0)[1] == 0, "the host's own is inherited, as ever"
+"""
+    assert ended(start(code, receiver.url)) == (0, "", "")
+
+
+@forking
+def test_sigterm_that_comes_right_after_the_fork(receiver: Receiver) -> None:
+    """Before Python and we have put the child in order: it is not forgotten."""
+    before = """
+import os, signal
+hit = lambda: os.kill(os.getpid(), signal.SIGTERM)
+os.register_at_fork(after_in_child=lambda: hits and hit())  # before ours
+hits = []
+"""
+    code = """
+hits.append(1)
+for _ in range(5):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(20)
+        os._exit(3)
+    assert os.waitpid(pid, 0)[1] == signal.SIGTERM
+"""
+    process = begin([sys.executable, "-c", before + _BEGIN + code, receiver.url])
+    assert ended(process) == (0, "", "")
+
+
+@forking
+def test_sigterm_in_a_child_that_c_has_forked(receiver: Receiver) -> None:
+    """None of Python's hooks ran there: the handler is inherited, and knows that it is."""
+    code = """
+import ctypes
+one()
+pid = ctypes.PyDLL(None).fork()
+if pid == 0:
+    signal.alarm(20)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+    os._exit(3)
+assert os.waitpid(pid, 0)[1] == signal.SIGTERM
+"""
+    assert ended(start(code, receiver.url)) == (0, "", "")
+    assert receiver.names == ["task s"]
+
+
+_HANDLED = """
+import signal, sys
+import genai_otel
+genai_otel.instrument(destinations=genai_otel.Destination("otlp", endpoint=sys.argv[1]))
+def is_default(_):
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+if __name__ == "__main__":
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    assert not is_default(0)
+    context = multiprocessing.get_context(sys.argv[2])
+    if sys.argv[2] == "forkserver":
+        context.set_forkserver_preload(["__main__"])
+    with context.Pool(2, maxtasksperchild=1) as pool:
+        assert pool.map(is_default, range(4), 1) == [True] * 4
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        assert list(pool.map(is_default, range(4))) == [True] * 4
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_no_handler_of_ours_in_what_multiprocessing_makes(
+    receiver: Receiver, tmp_path: Path, method: str
+) -> None:
+    """Also where the child itself calls ``instrument()``, as its main module does."""
+    if method != "spawn" and sys.platform == "win32":
+        pytest.skip("not on this system")
+    (tmp_path / "work.py").write_text(_HANDLED, encoding="utf-8")
+    done = fresh.run("work.py", receiver.url, method, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 # ------------------------------------------------------------------------------------------ fork
 
 

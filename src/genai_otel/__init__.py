@@ -85,11 +85,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name's home when it is first asked for: importing us costs next to nothing."""
+    """Loads a public name's home when it is first asked for: importing us costs next to nothing.
+
+    A fork of another thread waits for it: its child could not load that module any more.
+    """
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home, __name__), name)
+    from .destinations.forking import unforked
+
+    with unforked():
+        value = getattr(import_module(home, __name__), name)
     globals()[name] = value
     return value
 

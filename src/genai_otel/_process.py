@@ -32,6 +32,9 @@ class Ends:
 
     def __init__(self, end: Callable[[float], Any], flush: Callable[[float], Any]) -> None:
         self._end, self._flush = end, flush
+        self._waits: set[int] = set()
+        """Threads that fork just now, and for which SIGTERM waits."""
+        self._pid = 0
 
     def register(self) -> None:
         """For this process, and for children that are made by ``multiprocessing``."""
@@ -56,7 +59,7 @@ class Ends:
             contained(util.register_after_fork, self, Ends._finalise)
 
     def _finalise(self) -> None:
-        if any(_is_child_of(name) for name in ("multiprocessing", "billiard")):
+        if is_child():
             sys.modules["multiprocessing.util"].Finalize(None, self._at_exit, exitpriority=0)
 
     def _at_exit(self) -> None:
@@ -68,11 +71,17 @@ class Ends:
     # ------------------------------------------------------------------------- SIGTERM
 
     def take_sigterm(self) -> None:
-        """Only where nobody else has a say in it: the default disposition, the main thread."""
-        if threading.current_thread() is not threading.main_thread():
+        """Only where nobody else has a say in it: the default disposition, the main thread.
+
+        Not in what ``multiprocessing`` makes. Its parent ends it by SIGTERM, and waits for that;
+        but Python acts on a signal between two instructions only, and one that comes just before
+        the main thread waits for a lock, of a queue say, is not acted on.
+        """
+        if threading.current_thread() is not threading.main_thread() or is_child():
             return
         try:
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                self._pid = os.getpid()
                 signal.signal(signal.SIGTERM, self._terminated)
         except ValueError:  # a subinterpreter
             return
@@ -82,14 +91,36 @@ class Ends:
         if threading.current_thread() is not threading.main_thread():
             return
         try:
-            if signal.getsignal(signal.SIGTERM) == self._terminated:
+            if self._handles_sigterm():
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
         except ValueError:
             return
 
+    def before_fork(self) -> None:
+        """From here to the end of the fork SIGTERM waits, for a child has no handler of ours.
+
+        Python forgets what a child has been sent by then, if a handler in Python has seen it.
+        """
+        if self._handles_sigterm() and signal.SIGTERM not in _blocked(signal.SIG_BLOCK):
+            self._waits.add(threading.get_ident())
+
+    def after_fork(self, *, child: bool) -> None:
+        """A child dies of SIGTERM as it would have without us; unless it sets a handler."""
+        if child and self._handles_sigterm():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if threading.get_ident() in self._waits:
+            self._waits.discard(threading.get_ident())
+            _blocked(signal.SIG_UNBLOCK)
+
+    def _handles_sigterm(self) -> bool:
+        return signal.getsignal(signal.SIGTERM) == self._terminated
+
     def _terminated(self, number: int, _frame: FrameType | None) -> None:
         """Delivers, then dies of the same signal. A second one does not wait."""
         signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != self._pid:  # a child that C code has forked: no thread of ours is here
+            os.kill(os.getpid(), number)
+            return
         # Init is not killed by it: there the program goes on, and so do we.
         last = self._flush if os.getpid() == 1 else self._end
         # Not here: whatever this thread was doing may hold what the end has to wait for.
@@ -133,8 +164,19 @@ def _connect(signal: Any, receiver: Callable[..., None]) -> None:
     signal.connect(receiver, weak=False, dispatch_uid="genai_otel")
 
 
+def _blocked(how: int) -> set[int | signal.Signals]:
+    """Changes whether SIGTERM waits for this thread; which signals did before."""
+    return signal.pthread_sigmask(how, {signal.SIGTERM})
+
+
+def is_child() -> bool:
+    """Whether this process was made by ``multiprocessing``, or by what is made like it."""
+    return any(_is_child_of(name) for name in ("multiprocessing", "billiard"))
+
+
 def _is_child_of(package: str) -> bool:
-    """Whether this process was made by the package."""
-    process = sys.modules.get(f"{package}.process")
-    current = getattr(process, "current_process", None)
-    return current is not None and getattr(current(), "_parent_pid", None) is not None
+    current = getattr(sys.modules.get(f"{package}.process"), "current_process", None)
+    process = current() if current is not None else None
+    # While a child that was spawned imports its main module it does not know its parent yet.
+    inheriting = getattr(process, "_inheriting", False)
+    return inheriting or getattr(process, "_parent_pid", None) is not None

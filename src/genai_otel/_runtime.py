@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _choices, _providers
 from ._api_spans import ApiSpans
 from ._libraries import Libraries
+from ._locks import reentrant
 from ._notices import NOTICES
 from .engine.open_streams import OPEN
 from .engine.safety import FAULTS, contained
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("genai_otel")
 
-_LOCK = threading.RLock()
-
-
-def renew_lock() -> None:
-    """In a forked child, where nobody is left who could release it."""
-    global _LOCK  # noqa: PLW0603 - a lock of the process
-    _LOCK = threading.RLock()
+_LOCK = reentrant()
 
 
 class Runtime:
@@ -191,6 +185,10 @@ class Runtime:
 
             watch(provider, meter, self._outgoing)
         return Instruments(meter)
+
+    def before_fork(self, until: float) -> None:
+        if self._uploads is not None:
+            self._uploads.before_fork(until)
 
     def after_fork(self) -> None:
         """In the child: what the parent has measured, and what it may hold locked, is left alone.

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import _runtime, _spawn
+from . import _locks, _spawn
 from ._notices import NOTICES
 from ._process import Ends
 from ._providers import sdk_can_be_used
 from ._runtime import Runtime
 from ._settings import Settings, one_of, switched_off
 from .adapters import catalogue
-from .engine import imports, published
+from .engine import published
 from .engine.open_streams import OPEN
 from .engine.safety import BY_HAND, FAULTS, contained
 from .enrich import background
+from .privacy import hooks
 from .recorder import ACTIVE
 from .recorder.failures import call_str
 
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("genai_otel")
 
-_LOCK = threading.RLock()
+_LOCK = _locks.reentrant()
 _FOREIGN = "genai-otel-instrument"
+_FORK_WAITS = 0.25
+"""Seconds for which a fork waits for a thread of ours that is busy."""
 
 _RUNTIME: Runtime | None = None
 _CALLED: _spawn.Place | None = None
@@ -231,15 +233,28 @@ def _once_per_process() -> None:
     _warn_of_foreign_files()
     ENDS.register()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=background.finish, after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+        )
+
+
+def _before_fork() -> None:
+    """Nothing of ours is under way in it, and no thread of ours is there that has nothing to do."""
+    background.finish()
+    hooks.rest(monotonic() + _FORK_WAITS)
+    if _RUNTIME is not None:
+        _RUNTIME.before_fork(monotonic() + _FORK_WAITS)
+    ENDS.before_fork()
 
 
 def _after_fork() -> None:
+    ENDS.after_fork(child=False)
+
+
+def _in_child() -> None:
     """A child begins with what was set up, but with nothing that the parent has under way."""
-    global _LOCK  # noqa: PLW0603 - a lock of the process, which the parent may hold
-    _LOCK = threading.RLock()
-    imports.renew_lock()
-    _runtime.renew_lock()
+    ENDS.after_fork(child=True)
+    _locks.reopen()
     OPEN.forget()
     ENDS.in_child()
     if _RUNTIME is not None:

@@ -45,6 +45,8 @@ class Courier:
     def __init__(self, channel: Channel, ledger: Ledger, patience: float, rest: Rest) -> None:
         self._channel, self._ledger, self.patience, self._rest = channel, ledger, patience, rest
         self.end_by = inf
+        self.busy_since: float | None = None
+        """When the request that is being tried was begun, a time of ``monotonic``."""
 
     def deliver(self, signal: str, parcels: list[Parcel]) -> None:
         """Sends them; takes a refused request apart until what is at fault is alone."""
@@ -86,6 +88,13 @@ class Courier:
 
     def tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
         """The last answer: the first that is not "again", or that of the last try."""
+        self.busy_since = monotonic()
+        try:
+            return self._tried(signal, parcels)
+        finally:
+            self.busy_since = None
+
+    def _tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
         give_up, pause = monotonic() + self.patience, _FIRST_PAUSE
         while True:
             if monotonic() >= self.end_by:

@@ -17,7 +17,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from . import quietly
+from genai_otel._locks import has_gone
+
+from . import forking, quietly  # noqa: F401 - forking is asked last before a fork: it registers first
 from .courier import PATIENCE, Courier
 from .ledger import Ledger
 from .packing import MIB, packed
@@ -40,6 +42,8 @@ DELAY = 1.0
 MEASURE_EVERY = 60.0
 _GRACE = 0.3
 """Seconds for a worker to see that its time is over."""
+_FORK_WAITS = 0.25
+"""Seconds for which a fork waits, for all workers, and for one request in all."""
 
 
 class Ticket:
@@ -113,7 +117,8 @@ class Delivery:
         self._starting, self._turning = threading.Lock(), threading.Lock()
         self._turner: int | None = None
         self._wake = _shut()
-        self._asleep = self._lingering = self._urgent = False
+        self._asleep = self._lingering = self._urgent = self._resting = False
+        self._measured = 0
         self._measure_at = monotonic() + MEASURE_EVERY
         self._tail = self._sample.tail(self._queue_bytes // 2) if self._sample else None
 
@@ -225,6 +230,30 @@ class Delivery:
         if thread is not None and thread.is_alive():
             self._channel.abort()
 
+    # --------------------------------------------------------------------- around a fork
+
+    def rest(self, until: float) -> None:
+        """Before a fork: the worker delivers what is queued, and ends, if it can until then.
+
+        One whose receiver does not answer is left at it, and where receivers are in trouble what is
+        queued stays so: a fork must not wait for them.
+        """
+        thread = self._thread
+        within = self._turner == threading.get_ident() or thread is threading.current_thread()
+        if thread is None or within or self._closed:
+            return
+        self._resting = True
+        self._asleep = self._lingering = False
+        _open(self._wake)
+        since = self._courier.busy_since
+        has_gone(thread, until if since is None else min(until, since + _FORK_WAITS))
+
+    def resume(self) -> None:
+        """After it: in the process that has forked, a worker begins where one is needed."""
+        self._resting = False
+        if self._queue or (self._tail is not None and self._tail.held):
+            self._start()
+
     # ------------------------------------------------------------------------ the worker
 
     def _run(self) -> None:
@@ -238,15 +267,19 @@ class Delivery:
     def _work(self) -> None:
         while True:
             self._wait()
+            if self._resting and self.problem is not None:
+                return
             try:
                 with self._turning:
                     self._turn()
-                    if self._closed or monotonic() >= self._measure_at:
+                    if self._must_measure():
                         self._measure()
                         if self.each_minute is not None and not self._closed:
                             self.each_minute()
             except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
                 self._ledger.problem = f"contained an error of its own: {type(error).__name__}"
+            if self._resting and not self._queue:
+                return
             if self._closed and not self._queue:
                 break
         self._channel.close()
@@ -267,18 +300,22 @@ class Delivery:
 
     def _wait(self) -> None:
         """Until there is something to do; a batch is given a moment to grow."""
-        if not self._queue and not self._closed:
+        if not self._queue and not self._hurried:
             self._asleep = True
-            if not self._queue and not self._closed:  # a span may have come in between
+            if not self._queue and not self._hurried:  # a span may have come in between
                 idle = self._collect is None and self.each_minute is None
                 due = inf if idle else self._measure_at
                 due = min(due, self._tail.due() if self._tail is not None else inf)
                 self._wake.acquire(timeout=-1 if due == inf else max(0.0, due - monotonic()))
             self._asleep = False
-        if not self._urgent and not self._closed and self._queue:
+        if not self._urgent and not self._hurried and self._queue:
             self._lingering = True
             self._wake.acquire(timeout=self._delay)
             self._lingering = False
+
+    @property
+    def _hurried(self) -> bool:
+        return self._closed or self._resting
 
     def _turn(self) -> None:
         """Everything that is queued now, and whatever comes while it is being sent."""
@@ -380,8 +417,12 @@ class Delivery:
 
     # --------------------------------------------------------------------------- metrics
 
+    def _must_measure(self) -> bool:
+        news = self._resting and self._measured != self.counts.queued
+        return self._closed or news or monotonic() >= self._measure_at
+
     def _measure(self) -> None:
-        self._measure_at = monotonic() + MEASURE_EVERY
+        self._measure_at, self._measured = monotonic() + MEASURE_EVERY, self.counts.queued
         data = None if self._collect is None else self._collect()
         if data is None or not data.resource_metrics:
             return
@@ -400,10 +441,21 @@ _NO_SUCH_ROUTE = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
 _ALL: WeakSet[Delivery] = WeakSet()
 
 
+def _before_fork() -> None:
+    until = monotonic() + _FORK_WAITS
+    for each in list(_ALL):
+        each.rest(until)
+
+
 def _after_fork() -> None:
+    for each in list(_ALL):
+        each.resume()
+
+
+def _in_child() -> None:
     for each in list(_ALL):
         each.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -6,11 +6,12 @@ Nothing is imported to be patched: a hook of wrapt's waits for each module, in e
 from __future__ import annotations
 
 import sys
-import threading
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
+
+from genai_otel._locks import reentrant
 
 from .observe import Observer
 from .runs import Runs
@@ -24,13 +25,7 @@ if TYPE_CHECKING:
 
 _NOTHING: dict[str, Any] = {}
 _HOOKED: set[str] = set()
-_LOCK = threading.RLock()
-
-
-def renew_lock() -> None:
-    """In a forked child, where nobody is left who could release it."""
-    global _LOCK  # noqa: PLW0603 - a lock of the process
-    _LOCK = threading.RLock()
+_LOCK = reentrant()
 
 
 class _Placed(NamedTuple):

@@ -7,13 +7,13 @@ and a run that does not end is ended here: the oldest of too many, and after too
 
 from __future__ import annotations
 
-import threading
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from genai_otel._locks import reentrant
 from genai_otel.record import Refusal
 
 from .open_streams import AT_ONCE, IDLE, LOOK_EVERY, OPEN
@@ -48,7 +48,7 @@ class Runs:
         self._observer = observer
         self._open: dict[Hashable, _Run] = {}
         self._looked = 0.0
-        self._lock = threading.RLock()  # a collected generator may report in the middle of it
+        self._lock = reentrant()  # a collected generator may report in the middle of it
 
     def open(
         self,
@@ -162,7 +162,7 @@ class Runs:
 
     def forget(self) -> None:
         """Drops all without ending it: in a forked child the runs belong to the parent."""
-        self._lock = threading.RLock()
+        self._lock = reentrant()
         self._open.clear()
 
     def __len__(self) -> int:

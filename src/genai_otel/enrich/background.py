@@ -7,7 +7,10 @@ whoever imports the same module there would wait for ever. So a fork waits for t
 from __future__ import annotations
 
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
+
+from genai_otel._locks import has_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,8 @@ def begin(name: str, work: Callable[..., object], *args: object) -> None:
 
 def finish(timeout: float = _BEFORE_A_FORK) -> None:
     """Waits for what is under way: before a fork, and at the end of the process."""
+    until = monotonic() + timeout
     for thread in list(_RUNNING):
         # One that is just being started has not begun to import anything.
         if thread is not threading.current_thread() and thread.ident is not None:
-            thread.join(timeout)
+            has_gone(thread, until)

@@ -8,12 +8,12 @@ store that several processes share.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from genai_otel._locks import reentrant
 from genai_otel.record import Refusal
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class MemoryStore:
     """Spending of this process; the least recently used keys give way beyond ten thousand."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._spent: OrderedDict[tuple[str, int], float] = OrderedDict()
 
     def add(self, key: str, window: int, amount: float) -> float:

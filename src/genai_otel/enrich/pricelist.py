@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from genai_otel._locks import reentrant
 
 from .books import Book
 from .cost import TOLD, Cost
@@ -39,7 +40,7 @@ class PriceList:
     def __init__(self, sources: Sequence[Any]) -> None:
         self._sources = [_source(source) for source in sources]
         self._resolver = Resolver(self._sources, None, ready=False)
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._known: dict[tuple[Any, ...], Resolved] = {}
         self._said: set[int] = set()
         self.version = self._version()

@@ -6,9 +6,10 @@ The table of genai-prices is read by ``PriceBook.load()``, on a thread of its ow
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from genai_otel._locks import reentrant
 
 from .cost import TOLD, Cost
 
@@ -40,7 +41,7 @@ class PriceBook:
     def __init__(self, overrides: Source | Sequence[Source] = (), *, bundled: bool = True) -> None:
         one = isinstance(overrides, str | Mapping) or not isinstance(overrides, Sequence)
         sources: Sequence[Any] = [overrides] if one else overrides  # type: ignore[assignment]
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._list: PriceList | None = None
         self.problem: str | None = None
         if sources or not bundled:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
+import weakref
+from contextlib import closing, suppress
 from pathlib import Path
+from weakref import WeakSet
+
+from genai_otel._locks import reentrant
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -22,6 +26,7 @@ ON CONFLICT (key, window) DO UPDATE SET amount = amount + excluded.amount RETURN
 _PURGE = "DELETE FROM spending WHERE key = ? AND window < ?"
 _SPENT = "SELECT amount FROM spending WHERE key = ? AND window = ?"
 _MODE = 0o600
+_FORK_WAITS = 5.0
 
 
 class SqliteBudgetStore:
@@ -32,29 +37,91 @@ class SqliteBudgetStore:
     """
 
     def __init__(self, path: str | Path, *, timeout: float = 0.25) -> None:
-        self._path, self._timeout = Path(path), timeout
-        self._local = threading.local()
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, _MODE))
-        self._connection().execute(_TABLE)
+        self._file = _File(Path(path), timeout)
+        weakref.finalize(self, self._file.close)  # at the end of the process, at the latest
+        with self._file.lock, closing(self._file):
+            self._file.connection().execute(_TABLE)
 
     def add(self, key: str, window: int, amount: float) -> float:
-        connection = self._connection()
-        with connection:
-            (total,) = connection.execute(_ADD, (key, window, amount)).fetchone()
-            if total == amount:  # the first of its window: those before it are over
-                connection.execute(_PURGE, (key, window))
+        with self._file.lock:
+            connection = self._file.connection()
+            with connection:
+                (total,) = connection.execute(_ADD, (key, window, amount)).fetchone()
+                if total == amount:  # the first of its window: those before it are over
+                    connection.execute(_PURGE, (key, window))
         return float(total)
 
     def spent(self, key: str, window: int) -> float:
-        row = self._connection().execute(_SPENT, (key, window)).fetchone()
+        with self._file.lock:
+            row = self._file.connection().execute(_SPENT, (key, window)).fetchone()
         return 0.0 if row is None else float(row[0])
 
-    def _connection(self) -> sqlite3.Connection:
-        """One a thread and process: a connection must not cross either."""
-        known = getattr(self._local, "connection", None)
-        if known is None or self._local.pid != os.getpid():
-            known = sqlite3.connect(self._path, timeout=self._timeout)
-            known.execute("PRAGMA journal_mode = WAL")
-            known.execute("PRAGMA synchronous = NORMAL")
-            self._local.connection, self._local.pid = known, os.getpid()
-        return known
+    def close(self) -> None:
+        """Closes the file; the next use opens it again."""
+        self._file.close()
+
+
+class _File:
+    """One connection of a process, used by one thread at a time.
+
+    It is closed before a fork: in a child it could be neither used nor closed without harm.
+    """
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path, self._timeout = path, timeout
+        self.lock = reentrant()
+        self._connection: sqlite3.Connection | None = None
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+        _ALL.add(self)
+
+    def connection(self) -> sqlite3.Connection:
+        """The one that is open, or a new one; ``lock`` is held."""
+        if self._connection is None:
+            new = sqlite3.connect(self._path, timeout=self._timeout, check_same_thread=False)
+            try:
+                new.execute("PRAGMA journal_mode = WAL")
+                new.execute("PRAGMA synchronous = NORMAL")
+            except BaseException:
+                new.close()
+                raise
+            self._connection = new
+        return self._connection
+
+    def forget(self) -> None:
+        """In a child: what its parent was in the middle of is kept as it is, for ever."""
+        if self._connection is not None:
+            _INHERITED.append(self._connection)
+            self._connection = None
+
+    def close(self) -> None:
+        with self.lock:
+            known, self._connection = self._connection, None
+            if known is not None:
+                known.close()
+
+
+_ALL: WeakSet[_File] = WeakSet()
+_INHERITED: list[sqlite3.Connection] = []
+
+
+def _before_fork() -> None:
+    """Each stays closed until the fork is done: its lock is held."""
+    for each in list(_ALL):
+        if each.lock.acquire(timeout=_FORK_WAITS):
+            each.close()
+
+
+def _after_fork() -> None:
+    for each in list(_ALL):
+        with suppress(RuntimeError):  # it was not to be had in time, or made meanwhile
+            each.lock.release()
+
+
+def _in_child() -> None:
+    for each in list(_ALL):
+        each.forget()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

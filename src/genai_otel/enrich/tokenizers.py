@@ -11,10 +11,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import tempfile
-import threading
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from genai_otel._locks import reentrant
 
 from .background import begin
 
@@ -43,7 +44,7 @@ class Tokenizers:
     def __init__(self, directory: str | None = None) -> None:
         place = Path(tempfile.gettempdir(), "data-gym-cache")
         self._directory = Path(directory) if directory else place
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._known: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
 

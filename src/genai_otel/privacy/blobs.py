@@ -12,12 +12,15 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from genai_otel._locks import has_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,8 @@ _ENDS = {
 class Uploads:
     """Writes content below ``base`` on a thread of its own; a queue that is full drops, and counts.
 
+    There is a thread only while there is something to write.
+
     ``base`` is a ``file:///`` address, or any other that fsspec knows, if that is installed. Raises
     ``ValueError`` where it is needed and is not.
     """
@@ -49,7 +54,7 @@ class Uploads:
         self._ready = threading.Condition()
         self._waiting: deque[tuple[str, str | bytes]] = deque()
         self._queued = 0
-        self._busy = self._closed = False
+        self._busy = self._closed = self._running = False
         self._known: dict[str, None] = {}
         self._thread: threading.Thread | None = None
         self._said = -_SAY_EVERY
@@ -72,7 +77,6 @@ class Uploads:
                 self._waiting.append((name, source))
                 self._queued += len(source)
                 self._begin()
-                self._ready.notify_all()
         return f"{self._told}/{name}"
 
     def flush(self, timeout: float) -> bool:
@@ -85,8 +89,13 @@ class Uploads:
         done = self.flush(timeout)
         with self._ready:
             self._closed = True
-            self._ready.notify_all()
         return done
+
+    def before_fork(self, until: float) -> None:
+        """Waits for what is being written until then, a time of ``monotonic``."""
+        thread = self._thread
+        if thread is not None and thread.ident and thread is not threading.current_thread():
+            has_gone(thread, until)
 
     def after_fork(self) -> None:
         """In a child: the parent writes what it has taken; its thread is not here, its lock may be.
@@ -94,14 +103,17 @@ class Uploads:
         What was dropped here was known, and is not any more.
         """
         self._ready = threading.Condition()
-        self._thread, self._busy, self._queued = None, False, 0
+        self._thread, self._busy, self._running, self._queued = None, False, False, 0
         self._waiting.clear()
         self._known.clear()
 
     def _begin(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="genai-otel-blobs", daemon=True)
+        if self._running:
+            return
+        self._thread = threading.Thread(target=self._run, name="genai-otel-blobs", daemon=True)
+        with suppress(RuntimeError):  # no more threads now: the next one writes this, too
             self._thread.start()
+            self._running = True
 
     def _remember(self, name: str) -> None:
         if len(self._known) >= _REMEMBERED:
@@ -111,8 +123,8 @@ class Uploads:
     def _run(self) -> None:
         while True:
             with self._ready:
-                self._ready.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
+                    self._running = False
                     return
                 name, source = self._waiting.popleft()
                 self._busy = True

@@ -8,6 +8,9 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from genai_otel._locks import has_gone, reentrant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,13 +41,14 @@ class Hooks:
         prepare: Callable[[], Any] | None = None,
     ) -> None:
         self._functions, self._deadline, self._prepare = tuple(functions), deadline, prepare
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._process = 0
         self._worker: _Worker | None = None
         self._stuck: list[_Worker] = []
         self._said: dict[str, float] = {}
         self.failures: dict[str, int] = {}
         """How often what went wrong, by the type of the error."""
+        _ALL.add(self)
 
     def __del__(self) -> None:
         """Its thread ends with it."""
@@ -95,6 +99,16 @@ class Hooks:
                 worker.start()
             return worker
 
+    def rest(self, until: float) -> None:
+        """Ends the thread that is free; the next text begins another."""
+        if not self._lock.acquire(timeout=max(0.0, until - time.monotonic())):
+            return
+        worker, self._worker = self._worker, None
+        self._lock.release()
+        if worker is not None:
+            worker.asked.put(None)
+            has_gone(worker, until)
+
     def _note(self, why: str) -> str:
         self.failures[why] = self.failures.get(why, 0) + 1
         now = time.monotonic()
@@ -105,6 +119,13 @@ class Hooks:
 
 
 _THREAD = "genai-otel-redaction"
+_ALL: WeakSet[Hooks] = WeakSet()
+
+
+def rest(until: float) -> None:
+    """Before a fork: ends threads that have nothing to do, by then, a time of ``monotonic``."""
+    for each in list(_ALL):
+        each.rest(until)
 
 
 class _Worker(threading.Thread):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
+from genai_otel._locks import reentrant
 from genai_otel.enrich.background import begin
 from genai_otel.record import Kind, Usage
 
@@ -138,7 +138,7 @@ class Totals:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._calls = self._input = self._output = 0
         self._cost: float | None = None
 
