@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.families.function import followed, function
-from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, pick, string
+from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, pick, string
 from genai_otel.record import (
     Kind,
     Pieces,
@@ -72,16 +72,11 @@ def _content(body: Json, op: Operation) -> None:
 
 def _turns(given: list[Any]) -> list[Message]:
     """Steps, each a turn; or the parts of one turn, as the client takes them, too."""
-    steps = [_known(fields(each)) for each in given]
+    steps = [known(fields(each)) for each in given]
     if any(string(step, "type") in _CONTENT for step in steps):
         loose = ([_part(s)] if string(s, "type") in _CONTENT else _parts(s) for s in steps)
         return [{"role": "user", "parts": [part for each in loose for part in each]}]
     return [_turn(step) for step in steps]
-
-
-def _known(step: Json) -> Json:
-    """A step or a piece; what the client has no class for lies whole in one that says so."""
-    return mapping(step, "raw") if step.get("is_unknown") is True else step
 
 
 def _turn(step: Json) -> Message:
@@ -102,7 +97,7 @@ def _parts(step: Json) -> list[Part]:
         content = step.get("content")
         if type(content) is str:
             return [text(content)]
-        return [_part(_known(each)) for each in mappings(step, "content")]
+        return [_part(known(each)) for each in mappings(step, "content")]
     if kind == "thought":
         return _thoughts(step)
     if kind == "function_call":
@@ -115,7 +110,7 @@ def _parts(step: Json) -> list[Part]:
 
 def _thoughts(step: Json) -> list[Part]:
     """Their summary; of a thought that is sealed in a signature, that there was one."""
-    summary = [_known(each) for each in mappings(step, "summary")]
+    summary = [known(each) for each in mappings(step, "summary")]
     return [
         _part(each) if "text" not in each else reasoning(string(each, "text") or "")
         for each in summary
@@ -137,7 +132,7 @@ def _result(result: Any) -> Any:
     """What a function returned: an object, a text, or pieces of content."""
     if type(result) is not list:
         return fields(result) or result
-    pieces = [_known(fields(each)) for each in result]
+    pieces = [known(fields(each)) for each in result]
     if all(string(piece, "type") == "text" for piece in pieces):
         return "".join(string(piece, "text") or "" for piece in pieces)
     return [_part(piece) for piece in pieces]
@@ -165,7 +160,7 @@ _OF_MEDIA = frozenset({"type", "data", "uri", "mime_type"})
 
 def _answer(reply: Any, op: Operation) -> None:
     reply = fields(reply)
-    steps = [_known(step) for step in mappings(reply, "steps")]
+    steps = [known(step) for step in mappings(reply, "steps")]
     steps = [step for step in steps if step.get("type") != "user_input"]
     calls = any(step.get("type") == "function_call" for step in steps)
     _told(reply, op, calls=calls)
@@ -202,9 +197,9 @@ class _Events(Accumulator):
             told = fields(event["interaction"])
             self._reply.update((key, value) for key, value in told.items() if value is not None)
         elif kind == "step.start":
-            return self._start(_known(mapping(event, "step")), event.get("index"))
+            return self._start(known(mapping(event, "step")), event.get("index"))
         elif kind == "step.delta":
-            return self._delta(_known(mapping(event, "delta")), event.get("index"))
+            return self._delta(known(mapping(event, "delta")), event.get("index"))
         elif kind == "step.stop":
             self._stop(event.get("index"))
         return False
@@ -232,7 +227,7 @@ class _Events(Accumulator):
             summary = mapping(delta, "content")
             if "text" in summary:
                 return self._said.words(string(summary, "text"), "reasoning")
-            return self._said.part(_part(_known(summary)))
+            return self._said.part(_part(known(summary)))
         if kind == "arguments_delta":
             step["pieces"].add(string(delta, "arguments") or "")
             return True

@@ -11,8 +11,8 @@ from genai_otel.engine.read import Json, integer, mapping, mappings, string
 from genai_otel.record import text
 from genai_otel.record.usage import BEDROCK_BODIES, read_usage
 
+from ._cohere_v1 import old_parts
 from ._said import spoken
-from .cohere import old_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

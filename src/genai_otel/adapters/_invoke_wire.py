@@ -15,10 +15,10 @@ from genai_otel.record import Kind, Pieces, text
 from genai_otel.record.usage import BEDROCK_BODIES, BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
+from . import _cohere_v1 as cohere
 from . import _converse_wire as converse
 from . import _invoke_texts as texts
 from . import _openai_wire as openai
-from . import cohere
 from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:

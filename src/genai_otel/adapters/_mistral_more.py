@@ -8,13 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Reader
-from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
-from genai_otel.record import Kind, Pieces, media, text, tool_call, tool_result
+from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, string
+from genai_otel.record import (
+    Kind,
+    Pieces,
+    bounded,
+    generic_part,
+    media,
+    server_tool_call,
+    text,
+    tool_call,
+    tool_result,
+)
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
-from ._openai_parts import definitions, message_parts
+from ._openai_parts import content_part, definitions, message_parts, rest
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
@@ -56,7 +66,9 @@ def _entry(entry: Json) -> Message:
         return {"role": "tool", "parts": [tool_result(call_id, entry.get("result"))]}
     if kind == "function.call":
         return {"role": "assistant", "parts": [_call(entry)]}
-    return {"role": string(entry, "role") or "user", "parts": message_parts(entry)}
+    if kind.startswith("message"):
+        return {"role": string(entry, "role") or "user", "parts": message_parts(entry)}
+    return {"role": "assistant", "parts": _made(entry)}
 
 
 def _call(entry: Json) -> Part:
@@ -82,11 +94,28 @@ def _told(reply: Json, models: Iterable[str | None], op: Operation) -> None:
 
 
 def _made(entry: Json) -> list[Part]:
-    """What an entry of the model's holds; what a tool of Mistral's did is no part of the answer."""
+    """What an entry holds: words, a call, what a tool of Mistral's did, to whom it handed over."""
+    entry = known(entry)
     kind = string(entry, "type") or ""
     if kind.startswith("function.call"):
         return [_call(entry)]
-    return message_parts(entry) if kind.startswith("message.output") else []
+    if kind.startswith("message.output"):
+        return message_parts(entry)
+    if kind.startswith("tool.execution"):
+        return [_executed(entry)]
+    return [generic_part(kind, rest(entry, _NO_CONTENT), string(entry, "id"))]
+
+
+def _executed(entry: Json) -> Part:
+    """A tool that Mistral has run: what it was given, and what it tells of it."""
+    name, asked = string(entry, "name") or "", parsed(entry.get("arguments"))
+    told = {"type": "tool.execution", "arguments": asked, "info": entry.get("info")}
+    return server_tool_call(string(entry, "id"), name, rest(told, _NO_CONTENT))
+
+
+_NO_CONTENT = frozenset(
+    {"id", "object", "created_at", "completed_at", "output_index", "agent_id", "model"}
+)
 
 
 class _Events(Accumulator):
@@ -96,11 +125,12 @@ class _Events(Accumulator):
         super().__init__(op)
         self._said = Said(op)
         self._calls: dict[str, Json] = {}
+        self._executed: dict[str, Json] = {}
         self._ended = False
         self._model: str | None = None
 
     def add(self, event: Any) -> bool:
-        data = mapping(fields(event), "data")
+        data = known(mapping(fields(event), "data"))
         kind = string(data, "type") or ""
         self._model = string(data, "model") or self._model
         if kind.startswith("conversation.response"):
@@ -109,12 +139,36 @@ class _Events(Accumulator):
             return False
         if kind.startswith("function.call"):
             return self._add_call(data)
+        if kind.startswith("tool.execution"):
+            return self._add_execution(data, done=kind.endswith("done"))
+        if not kind.startswith("message.output"):
+            return self._op.capture is False or self._said.part(_made(data)[0])
         content = data.get("content")
         if type(content) is str:
             return self._said.words(content)
         made = _made({**data, "content": [fields(content)]}) if content is not None else []
         added = [self._said.take(part) for part in made]
         return any(added)
+
+    def _add_execution(self, data: Json, *, done: bool) -> bool:
+        """A tool of Mistral's: its input in pieces, and at its end what came of it."""
+        called = string(data, "id") or ""
+        if called not in self._executed:
+            self._executed[called] = {"arguments": Pieces(self._op)}
+        so_far = self._executed[called]
+        so_far["arguments"].add(string(data, "arguments") or "")
+        if self._op.capture:
+            so_far["name"] = string(data, "name") or so_far.get("name")
+            so_far["info"] = bounded(data.get("info"))
+        if done:
+            self._take_execution(called)
+        return True
+
+    def _take_execution(self, called: str) -> None:
+        entry = self._executed.pop(called)
+        if self._op.capture:
+            whole = {**entry, "id": called, "arguments": entry["arguments"].whole()}
+            self._said.part(_executed(whole))
 
     def _add_call(self, data: Json) -> bool:
         called = string(data, "tool_call_id") or ""
@@ -129,6 +183,8 @@ class _Events(Accumulator):
         op.response_model = op.response_model or self._model
         reason = "tool_calls" if self._calls else "stop"
         op.finish_reasons = [reason] if self._ended else []
+        for called in list(self._executed):
+            self._take_execution(called)
         if op.capture:
             for call in self._calls.values():
                 self._said.part(_call({**call, "arguments": call["pieces"].whole()}))
@@ -178,10 +234,9 @@ def _ask_pages(_given: Json, op: Operation) -> None:
 
 def _document(given: Json, op: Operation) -> None:
     document = mapping(given, "document")
-    address = document.get("document_url") or document.get("image_url")
-    address = address if type(address) is str else string(fields(address), "url")
-    modality = "image" if "image_url" in document else "document"
-    op.input = [{"role": "user", "parts": [media(modality, address or "")]}]
+    kinds = ("document_url", "image_url", "file")
+    kind = string(document, "type") or next((k for k in kinds if k in document), "file")
+    op.input = [{"role": "user", "parts": [content_part({**document, "type": kind})]}]
 
 
 def _pages(reply: Any, op: Operation) -> None:
@@ -189,8 +244,15 @@ def _pages(reply: Any, op: Operation) -> None:
     op.response_model = string(reply, "model")
     read_usage(mapping(reply, "usage_info"), op.usage, MISTRAL)
     if op.capture:
-        words = [string(page, "markdown") or "" for page in mappings(reply, "pages")]
-        op.output = [{"role": "assistant", "parts": [text(each) for each in words]}]
+        parts = [part for page in mappings(reply, "pages") for part in _page(page)]
+        op.output = [{"role": "assistant", "parts": parts}]
+
+
+def _page(page: Json) -> list[Part]:
+    """Its text, and the images that were cut out of it, if they were asked for."""
+    images = (string(image, "image_base64") for image in mappings(page, "images"))
+    cut_out = [media("image", image) for image in images if image]
+    return [text(string(page, "markdown") or ""), *cut_out]
 
 
 OCR = Reader(Kind.GENERATION, _ask_pages, _pages, _document, model=wire.model)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.read import Json, fields, mapping, mappings, parsed, string
+from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, string
 from genai_otel.record import (
     bounded,
     generic_part,
     media,
     media_id,
     reasoning,
+    server_tool_call,
+    server_tool_result,
     text,
     tool_call,
 )
@@ -31,14 +33,17 @@ _SECRETS = frozenset({"authorization", "headers"})
 
 def content_part(item: Json) -> Part:
     """One piece of a message's content."""
+    item = known(item)
     kind = string(item, "type") or ""
     words = string(item, "text")
     words = string(item, "refusal") if words is None else words
     if words is not None:
         return reasoning(words) if kind in _THOUGHTS else text(words)
     if "thinking" in item:
-        thought = tool_output(item["thinking"])
-        return reasoning(thought if type(thought) is str else "")
+        thought = item["thinking"]
+        pieces = mappings(item, "thinking")  # text, and references to what it is about
+        words = "".join(string(piece, "text") or "" for piece in pieces)
+        return reasoning(thought if type(thought) is str else words)
     return _media(item, kind) or generic_part(kind, rest(item, _ASIDE), string(item, "id"))
 
 
@@ -67,7 +72,8 @@ def _media_at(item: Json, kind: str) -> Part:
 def _audio(item: Json) -> Part:
     audio = mapping(item, "input_audio") or item
     form = string(audio, "format")
-    part = media("audio", string(audio, "data") or "", f"audio/{form}" if form else None)
+    data = string(audio, "data") or string(item, "input_audio") or ""
+    part = media("audio", data, f"audio/{form}" if form else None)
     transcript = string(audio, "transcript")
     if transcript is not None:
         part["transcript"] = transcript
@@ -125,8 +131,13 @@ _USUAL = frozenset({"role", "content", "tool_calls", "refusal", "name", "type", 
 
 
 def _rarer(message: Json) -> list[Part]:
-    """A call in the form that tools replaced, pictures of OpenRouter's, and speech."""
-    parts: list[Part] = []
+    """A call in the form that tools replaced, pictures of OpenRouter's, and speech.
+
+    Also what tools did that the provider has run, as Groq tells it.
+    """
+    parts: list[Part] = [
+        part for tool in mappings(message, "executed_tools") for part in _executed(tool)
+    ]
     called = mapping(message, "function_call")
     if called:
         parts.append(tool_call(None, string(called, "name") or "", parsed(called.get("arguments"))))
@@ -139,6 +150,19 @@ def _rarer(message: Json) -> list[Part]:
         )
         parts.append(text(string(audio, "transcript") or ""))
     return parts
+
+
+def _executed(tool: Json) -> list[Part]:
+    kind = string(tool, "type") or ""
+    name = string(tool, "name") or kind
+    asked = {"type": kind, "arguments": parsed(tool.get("arguments"))}
+    return [
+        server_tool_call(None, name, asked),
+        server_tool_result(None, kind, rest(tool, _ASKED)),
+    ]
+
+
+_ASKED = frozenset({"type", "name", "index", "arguments"})
 
 
 def _call(call: Json) -> Part:

@@ -7,7 +7,7 @@ day they were made. Shapes: docs.cohere.com/reference.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
@@ -22,15 +22,22 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
-from genai_otel.record import Kind, Pieces, reasoning, text, tool_call, tool_result
-from genai_otel.record.usage import COHERE, read_usage
+from genai_otel.record import (
+    Kind,
+    Pieces,
+    cited_text,
+    media,
+    reasoning,
+    tool_call,
+)
 
 from . import _openai_wire as wire
+from ._cohere_v1 import MOST, OldEvents, decoded, old_answer, old_content, read_head, with_documents
 from ._openai_parts import message_parts
 from ._said import Said, spoken
 
 if TYPE_CHECKING:
-    from genai_otel.record import Document, Message, Operation, Part
+    from genai_otel.record import Document, Operation, Part, Text
 
 _PARAMS = {
     "temperature": "temperature",
@@ -44,7 +51,6 @@ _PARAMS = {
     "embedding_types": "encoding_formats",
     "top_n": "retrieved",
 }
-_ROLES = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}
 
 
 def _origin(given: Json, op: Operation) -> None:
@@ -73,31 +79,33 @@ def _ask(given: Json, op: Operation) -> None:
         op.output_type = "json"
 
 
-def _data(reply: Any) -> Json:
-    """What the client decoded, without the HTTP response around it."""
-    found = fields(reply)
-    return fields(found["_data"]) if "_data" in found else found
-
-
-def _told(reply: Json, usage: Json, op: Operation) -> None:
-    op.response_id = string(reply, "id") or string(reply, "generation_id")
-    reason = string(reply, "finish_reason")
-    op.finish_reasons = [] if reason is None else [reason]
-    read_usage(usage, op.usage, COHERE)
-
-
 # ----------------------------------------------------------------------------- version 2
 
 
 def _answer(reply: Any, op: Operation) -> None:
-    reply = _data(reply)
-    _told(reply, mapping(reply, "usage"), op)
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "usage"), op)
     if op.capture:
         message = mapping(reply, "message")
         plan = string(message, "tool_plan")
         planned: list[Part] = [reasoning(plan)] if plan else []
-        parts = [*planned, *message_parts(message)]
+        parts = [*planned, *_cited(message_parts(message), mappings(message, "citations"))]
         op.output = [spoken(parts, string(reply, "finish_reason"))]
+
+
+def _cited(parts: list[Part], citations: list[Json]) -> list[Part]:
+    """The parts, with what they cite at the last text; which words cite it, is in its offsets."""
+    last = max((i for i, part in enumerate(parts) if part["type"] == "text"), default=None)
+    if not citations or last is None:
+        return parts
+    said = cast("Text", parts[last])
+    cited = cited_text(said["content"], citations[:MOST])
+    return [*parts[:last], cited, *parts[last + 1 :]]
+
+
+def _content(given: Json, op: Operation) -> None:
+    wire.chat_content(given, op)
+    with_documents(given, op)
 
 
 class _Events(Accumulator):
@@ -108,6 +116,7 @@ class _Events(Accumulator):
         self._said = Said(op)
         self._head: Json = {}
         self._calls: dict[int, Json] = {}
+        self._citations: list[Json] = []
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -120,7 +129,9 @@ class _Events(Accumulator):
         if kind.startswith("tool-call"):
             called = mapping(message, "tool_calls")
             return self._call(integer(event, "index") or 0, called) if called else False
-        if kind == "message-end":
+        if kind == "citation-start" and len(self._citations) < MOST and self._op.capture:
+            self._citations.append(mapping(message, "citations"))
+        elif kind == "message-end":
             self._head |= {key: delta.get(key) for key in ("finish_reason", "usage")}
         elif kind == "message-start":
             self._head["id"] = event.get("id")
@@ -140,94 +151,31 @@ class _Events(Accumulator):
         return True
 
     def close(self) -> None:
-        _told(self._head, mapping(self._head, "usage"), self._op)
+        read_head(self._head, mapping(self._head, "usage"), self._op)
         if self._op.capture:
             for _, call in sorted(self._calls.items()):
                 given = parsed(call["pieces"].whole())
                 self._said.part(tool_call(call["id"], call["name"], given))
             reason = string(self._head, "finish_reason")
-            self._op.output = [spoken(self._said.parts(), reason)]
-
-
-# ----------------------------------------------------------------------------- version 1
-
-
-def old_content(given: Json, op: Operation) -> None:
-    told = string(given, "preamble")
-    op.system = [text(told)] if told else None
-    turns = [_old_turn(turn) for turn in mappings(given, "chat_history")]
-    answers = [tool_result(None, each.get("outputs")) for each in mappings(given, "tool_results")]
-    if answers:
-        turns.append({"role": "tool", "parts": [*answers]})
-    message = string(given, "message")
-    op.input = [*turns, {"role": "user", "parts": [text(message)]}] if message else turns
-    op.tools = [
-        {"type": "function", "name": string(tool, "name") or "",
-         "description": string(tool, "description") or "",
-         "parameters": tool.get("parameter_definitions")}
-        for tool in mappings(given, "tools")
-    ]  # fmt: skip
-
-
-def _old_turn(turn: Json) -> Message:
-    role = string(turn, "role") or "USER"
-    return {"role": _ROLES.get(role, role), "parts": old_parts(turn, "message")}
-
-
-def old_parts(reply: Json, words: str) -> list[Part]:
-    said = string(reply, words)
-    told: list[Part] = [text(said)] if said else []
-    calls = mappings(reply, "tool_calls")
-    called = (tool_call(None, string(c, "name") or "", c.get("parameters")) for c in calls)
-    return [*told, *called]
-
-
-def _old_answer(reply: Any, op: Operation) -> None:
-    reply = _data(reply)
-    _told(reply, mapping(reply, "meta"), op)
-    if op.capture:
-        op.output = [spoken(old_parts(reply, "text"), string(reply, "finish_reason"))]
-
-
-class OldEvents(Accumulator):
-    """Text in pieces; the last event holds the whole reply."""
-
-    def __init__(self, op: Operation) -> None:
-        super().__init__(op)
-        self._said = Said(op)
-        self._reply: Json = {}
-
-    def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "event_type")
-        if kind == "stream-end":
-            self._reply = {
-                **mapping(event, "response"),
-                "finish_reason": event.get("finish_reason"),
-            }
-        elif kind == "stream-start":
-            self._reply = {"generation_id": event.get("generation_id")}
-        if kind == "text-generation":
-            return self._said.words(string(event, "text"))
-        return kind in {"tool-calls-chunk", "tool-calls-generation"}
-
-    def close(self) -> None:
-        _old_answer(self._reply, self._op)
-        if self._op.output and not self._op.output[0]["parts"]:
-            self._op.output[0]["parts"] = self._said.parts()
+            self._op.output = [spoken(_cited(self._said.parts(), self._citations), reason)]
 
 
 # ---------------------------------------------------------------- embeddings and reranking
 
 
 def _texts(given: Json, op: Operation) -> None:
-    texts = given.get("texts")
-    op.arguments = texts if type(texts) is list else None
+    texts, images = given.get("texts"), given.get("images")
+    if type(texts) is list:
+        op.arguments = texts
+    elif type(images) is list:
+        op.arguments = [media("image", each) for each in images if type(each) is str]
+    else:
+        op.arguments = [message_parts(each) for each in mappings(given, "inputs")] or None
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    reply = _data(reply)
-    _told(reply, mapping(reply, "meta"), op)
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "meta"), op)
     found = reply.get("embeddings")
     by_type = next((v for v in fields(found).values() if type(v) is list and v), None)
     vectors = found if type(found) is list else by_type
@@ -240,8 +188,8 @@ def question(given: Json, op: Operation) -> None:
 
 
 def ranks(reply: Any, op: Operation) -> None:
-    reply = _data(reply)
-    _told(reply, mapping(reply, "meta"), op)
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "meta"), op)
     op.documents = [_rank(result) for result in mappings(reply, "results")]
 
 
@@ -252,8 +200,8 @@ def _rank(result: Json) -> Document:
 
 
 _reader = partial(Reader, model=wire.model)
-_CHAT = _reader(Kind.CHAT, _ask, _answer, wire.chat_content, _Events)
-_OLD_CHAT = _reader(Kind.CHAT, _ask, _old_answer, old_content, OldEvents)
+_CHAT = _reader(Kind.CHAT, _ask, _answer, _content, _Events)
+_OLD_CHAT = _reader(Kind.CHAT, _ask, old_answer, old_content, OldEvents)
 _EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
 _RERANK = _reader(Kind.RERANK, _ask, ranks, question)
 

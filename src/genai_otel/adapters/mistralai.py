@@ -37,7 +37,7 @@ def _origin(given: Json, op: Operation) -> None:
     url = string(given, "server_url") or client.sdk_configuration.get_server_details()[0]
     op.host, op.port = address(url)
     if op.kind is Kind.AGENT:
-        op.name = string(given, "agent_id")
+        op.details = {**(op.details or {}), "agent_id": string(given, "agent_id") or ""}
 
 
 def _answer(reply: Any, op: Operation) -> None:

@@ -54,7 +54,7 @@ def _chat_content(body: Json, op: Operation) -> None:
 def _turn(message: Json) -> Message:
     role = string(message, "role") or "user"
     if role == "tool":
-        return {"role": role, "parts": [tool_result(None, message.get("content"))]}
+        return {"role": role, "parts": [_answered(message), *_images(message)]}
     return {"role": role, "parts": _parts(message)}
 
 
@@ -63,11 +63,23 @@ def _parts(message: Json) -> list[Part]:
     parts: list[Part] = [reasoning(thought)] if thought else []
     if words:
         parts.append(text(words))
-    images = message.get("images")
-    if type(images) is list:
-        parts.extend(media("image", image) for image in images if type(image) is str)
+    parts.extend(_images(message))
     parts.extend(_call(mapping(call, "function")) for call in mappings(message, "tool_calls"))
     return parts
+
+
+def _images(message: Json) -> list[Part]:
+    images = message.get("images")
+    given = images if type(images) is list else []
+    return [media("image", image) for image in given if type(image) is str]
+
+
+def _answered(message: Json) -> Part:
+    """Ollama knows a call by its tool's name only."""
+    answer, name = tool_result(None, message.get("content")), string(message, "tool_name")
+    if name is not None:
+        answer["name"] = name
+    return answer
 
 
 def _call(called: Json) -> Part:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "Json", "address", "fields", "first", "integer", "mapping", "mappings", "parsed", "pick",
-    "proto", "snake", "string",
+    "Json", "address", "fields", "first", "integer", "known", "mapping", "mappings", "parsed",
+    "pick", "proto", "snake", "string",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -63,6 +63,11 @@ def first(source: Json, key: str) -> Json:
     """The fields of a list's first object, the others untouched."""
     value = source.get(key)
     return fields(value[0]) if type(value) is list and value else _NOTHING
+
+
+def known(item: Json) -> Json:
+    """An item; one that a generated client has no class for lies whole inside of one it has."""
+    return mapping(item, "raw") if item.get("is_unknown") is True else item
 
 
 def pick(source: Json, names: Mapping[str, str]) -> Json:

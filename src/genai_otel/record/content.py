@@ -48,6 +48,7 @@ class ToolResult(TypedDict):
 
     type: Literal["tool_call_response"]
     id: NotRequired[str | None]
+    name: NotRequired[str]
     response: Any
 
 
