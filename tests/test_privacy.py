@@ -135,6 +135,35 @@ def test_parts_of_messages_belong_to_their_class() -> None:
     assert found[3]["parts"][0]["response"] == "[withheld]"
 
 
+@pytest.mark.parametrize("kind", ["tools", "system"])
+def test_one_class_alone_that_is_not_wanted(kind: str) -> None:
+    """Whatever the others are: also where they are all as by default."""
+    said = to_json(
+        [
+            {"role": "system", "parts": [{"type": "text", "content": "of system"}]},
+            {
+                "role": "assistant",
+                "parts": [
+                    {"type": "tool_call", "id": "c1", "name": "look", "arguments": "of tools"},
+                    {
+                        "type": "server_tool_call",
+                        "id": "s1",
+                        "name": "search",
+                        "server_tool_call": {"type": "mcp", "arguments": "of tools"},
+                    },
+                ],
+            },
+        ]
+    )
+    for others in ("redacted", "full"):
+        modes = {"messages": others, "system": others, "tools": others, "retrieved": others}
+        policy = ContentPolicy(**{**modes, kind: "none"})
+        found = judged(policy, GEN_AI_INPUT_MESSAGES=said)["GEN_AI_INPUT_MESSAGES"]
+        assert f"of {kind}" not in found
+        assert ("of tools" in found, "of system" in found) == (kind != "tools", kind != "system")
+        assert '"server_tool_call":{"type":"mcp"' in found
+
+
 def test_numbers_and_names_of_fields_are_looked_at_too() -> None:
     found = judged(
         "redacted",

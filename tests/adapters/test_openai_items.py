@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import genai_otel
 from genai_otel import _names as names
 from tests.answers import events, serving
 from tests.wire_types import example, mismatch
@@ -499,3 +501,48 @@ def test_parameters_given_as_extra_body(genai_otel_capture: Capture, client: Any
     told = facts(genai_otel_capture)
     assert told[names.GEN_AI_REQUEST_TOP_K] == 3
     assert told[names.GEN_AI_REQUEST_SEED] == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_cached_tokens_as_mistral_counts_them(
+    genai_otel_capture: Capture, client: Any, *, stream: bool
+) -> None:
+    usage = {"prompt_tokens": 400, "completion_tokens": 60, "total_tokens": 460,
+             "num_cached_tokens": 128}  # fmt: skip
+    whole = {**completion({"content": "Hi."}), "usage": usage}
+    last = {"id": "c_1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [], "usage": usage}  # fmt: skip
+    pieces = chunks({"content": "Hi."}).replace(b"data: [DONE]", events(last) + b"data: [DONE]")
+    chat(client, pieces if stream else whole, stream=stream)
+    told = facts(genai_otel_capture)
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 400
+    assert told[names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS] == 128
+
+
+def recorded_under(policy: genai_otel.ContentPolicy, client: Any, *items: Any) -> Any:
+    genai_otel.shutdown()
+    exporter = InMemorySpanExporter()
+    genai_otel.instrument(destinations=exporter, content=policy)
+    ask(client, response(*items), input=[*items])
+    genai_otel.flush()
+    (span,) = exporter.get_finished_spans()
+    (message,) = json.loads((span.attributes or {})[names.GEN_AI_INPUT_MESSAGES])
+    return message["parts"]
+
+
+def test_what_policies_say_of_tools_of_the_provider(client: Any) -> None:
+    call = {"type": "mcp_call", "id": "mcp_1", "name": "search", "server_label": "docs",
+            "arguments": "{}", "output": "found"}  # fmt: skip
+    use, outcome = recorded_under(genai_otel.ContentPolicy(tools="none"), client, call)
+    assert (use["id"], use["name"]) == ("mcp_1", "search")
+    assert set(use["server_tool_call"]) == {"type", "value"}
+    assert use["server_tool_call"]["type"] == "mcp"
+    assert "docs" not in str(use)
+    assert "found" not in str(outcome)
+
+
+def test_what_policies_say_of_pictures_in_results(client: Any) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
+    result = {"type": "function_call_output", "call_id": "call_1", "output": [image]}
+    (part,) = recorded_under(genai_otel.ContentPolicy(blobs="drop"), client, result)
+    assert part["response"] == [{"type": "media", "modality": "image", "mime_type": "image/png"}]

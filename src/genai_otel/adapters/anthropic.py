@@ -13,6 +13,7 @@ from genai_otel.engine.families.stainless import stainless
 from genai_otel.record import Kind
 
 from . import _anthropic_wire as wire
+from ._hosts import provider_at
 
 _CLIENTS = {
     "BaseBedrockClient": "aws.bedrock",
@@ -24,10 +25,11 @@ _CLIENTS = {
 """Base classes of the clients of clouds -> who serves there."""
 
 
-def provider(client: Any, _host: str, _port: int | None) -> str:
-    """Who serves ``client``'s calls."""
+def provider(client: Any, host: str, port: int | None) -> str:
+    """Who serves ``client``'s calls: its cloud's, or one of those that speak this API, too."""
     names = (base.__name__ for base in type(client).__mro__)
-    return next((_CLIENTS[name] for name in names if name in _CLIENTS), "anthropic")
+    cloud = next((_CLIENTS[name] for name in names if name in _CLIENTS), None)
+    return cloud or provider_at(host, port, "anthropic")
 
 
 MESSAGES = Reader(Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, model=wire.model)

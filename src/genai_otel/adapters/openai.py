@@ -16,44 +16,13 @@ from genai_otel.record import Kind, Pieces, media, text
 from . import _openai_realtime
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._hosts import provider_at
 from ._openai_chunks import ChatChunks, only_usage
 from ._openai_usage import count
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
 
-_HOSTS = {
-    "openai.com": "openai",
-    "openai.azure.com": "azure.ai.openai",
-    "cognitiveservices.azure.com": "azure.ai.openai",
-    "services.ai.azure.com": "azure.ai.inference",
-    "models.ai.azure.com": "azure.ai.inference",
-    "amazonaws.com": "aws.bedrock",
-    "anthropic.com": "anthropic",
-    "generativelanguage.googleapis.com": "gcp.gemini",
-    "aiplatform.googleapis.com": "gcp.vertex_ai",
-    "deepseek.com": "deepseek",
-    "openrouter.ai": "openrouter",
-    "x.ai": "x_ai",
-    "perplexity.ai": "perplexity",
-    "mistral.ai": "mistral_ai",
-    "together.xyz": "together",
-    "together.ai": "together",
-    "groq.com": "groq",
-    "fireworks.ai": "fireworks",
-    "cerebras.ai": "cerebras",
-    "cohere.ai": "cohere",
-    "cohere.com": "cohere",
-    "moonshot.ai": "moonshot_ai",
-    "moonshot.cn": "moonshot_ai",
-    "huggingface.co": "huggingface",
-    "nvidia.com": "nvidia",
-    "sambanova.ai": "sambanova",
-    "nebius.com": "nebius",
-    "deepinfra.com": "deepinfra",
-    "aliyuncs.com": "alibaba_cloud",
-}
-"""Ends of host names -> who serves there, in the convention's words where it has any."""
 _USAGE_HOSTS = (
     "api.openai.com",
     "openai.azure.com",
@@ -63,20 +32,13 @@ _USAGE_HOSTS = (
     "api.moonshot.ai",
 )
 """Known to take ``stream_options.include_usage``; Groq and Together refuse it."""
-_LOCAL_PORTS = {11434: "ollama", 8000: "vllm", 1234: "lm_studio"}
-"""Well-known ports of local model servers."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def provider(client: Any, host: str, port: int | None) -> str:
     """Who serves ``client``'s calls; ``openai`` where the host tells nothing."""
     if any(base.__name__ == "BaseAzureClient" for base in type(client).__mro__):
         return "azure.ai.openai"
-    if host in _LOOPBACK:
-        return _LOCAL_PORTS.get(port or 0, "openai")
-    labels = host.split(".")
-    ends = (".".join(labels[start:]) for start in range(len(labels)))
-    return next((_HOSTS[end] for end in ends if end in _HOSTS), "openai")
+    return provider_at(host, port, "openai")
 
 
 def _headers(headers: Any, op: Operation) -> None:

@@ -54,7 +54,9 @@ class Gate:
         self.policy, self._note, self.texts = policy, note, texts
         self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
         modes = set(self._modes.values())
-        self._uniform = len(modes - {NONE}) == 1
+        talk = {self._modes[kind] for kind in (classes.MESSAGES, classes.SYSTEM, classes.TOOLS)}
+        self._mixed = len(talk) > 1  # then a message's parts are judged one by one
+        self._uniform = len(modes - {NONE}) == 1 and not self._mixed
         key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
         rules = policy.redact
         self._masker: Masker | Unmasked = Unmasked()
@@ -251,7 +253,7 @@ class Gate:
     def _json(self, name: str, value: str, mode: str, until: float) -> str:
         """Judged text by text, unless it is clean and short enough as a whole."""
         long = len(value) > self.policy.max_chars
-        mixed = name in TALK and not self._uniform
+        mixed = name in TALK and self._mixed
         asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
         masks = mode == REDACTED and (
             not self._masker.plain

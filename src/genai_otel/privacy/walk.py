@@ -20,6 +20,8 @@ _PLAIN = ("type", "content")
 _MOST_DEEP = 100
 _SYSTEM_ROLES = ("system", "developer")
 _TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
+_SERVER_PARTS = _TOOL_PARTS[2:]
+"""Also the fields of these parts; they are objects with a ``type``, the tool's."""
 TALK = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
 _ENTRIES = (
     names.GEN_AI_SYSTEM_INSTRUCTIONS,
@@ -95,10 +97,12 @@ class Walk:
         """A part, a tool, a document: some fields are structure, the others hold anything."""
         if type(entry) is not dict:
             return self._any(entry, mode)
-        judged = {}
+        judged: dict[str, Any] = {}
         for key, value in entry.items():
             structural = key in KEPT_WHOLE
-            if mode == NONE and not structural:
+            if mode == NONE and key in _SERVER_PARTS and type(value) is dict:
+                judged[key] = {"type": value.get("type"), "value": _withheld(value)}
+            elif mode == NONE and not structural:
                 judged[key] = _withheld(value)
             elif structural and type(value) is str:
                 judged[key] = self._text(value, mode, structural=True)
@@ -111,6 +115,8 @@ class Walk:
         if depth > _MOST_DEEP:
             return "[deeper values left out]"
         if kind is dict:
+            if value.get("type") == "media":  # in what a tool returned
+                value = self._gate.media(value)
             return {
                 self._key(key, mode): self._any(child, mode, key, depth + 1)
                 for key, child in value.items()

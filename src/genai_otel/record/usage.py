@@ -367,6 +367,7 @@ _CHAT_SHAPE: Shape = (
     ("completion_tokens", "output"),
     ("cached_tokens", "cache_read"),  # Moonshot
     ("prompt_cache_hit_tokens", "cache_read"),  # DeepSeek
+    ("num_cached_tokens", "cache_read"),  # Mistral
     *_SERVER_TOOLS,
     ("num_search_queries", "web_searches"),  # Perplexity
     (
