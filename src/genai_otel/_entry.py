@@ -14,9 +14,9 @@ logger = logging.getLogger("genai_otel")
 def start(**arguments: Any) -> bool:
     """``instrument()`` for programs that did not ask for it: failures are told, not raised."""
     try:
-        from ._setup import instrument
+        from ._setup import instrument_implicitly
 
-        instrument(**arguments)
+        instrument_implicitly(**arguments)
     except ValueError as error:  # a setting that is not accepted
         logger.error("genai_otel: the program runs without telemetry: %s", error)  # noqa: TRY400
     except Exception:

@@ -13,7 +13,7 @@ from ._locks import reentrant
 from ._notices import NOTICES
 from .engine.open_streams import OPEN
 from .engine.safety import FAULTS, contained
-from .privacy import Gate, preset
+from .privacy import Gate, preset, strictest
 from .record import KEEPER
 from .recorder import Accounts, Instruments, Ledgers, Recorder, Source
 from .recorder.context import enter_suppression
@@ -38,10 +38,14 @@ class Runtime:
 
     def __init__(self, settings: Settings, arguments: dict[str, Any]) -> None:
         self.settings, self.arguments = settings, arguments
+        self.implicit = False
+        """Whether no code asked for it, so that the first that does sets up anew."""
         self.libraries = Libraries(settings)
         self.outlets: list[Outlet] = []
         self.content = preset("redacted")
         """The policy that this process records by."""
+        self._at_most: ContentPolicy | None = None
+        """What later calls of ``instrument()`` have asked for, where that is less."""
         self._gate: Gate | None = None
         self._uploads: Uploads | None = None
         self._joined = False
@@ -70,7 +74,8 @@ class Runtime:
         self._accounts = _choices.accounts(self.settings, given["prices"], given["budgets"])
 
     def _recorded(self) -> ContentPolicy:
-        return _choices.recorded(self.settings, self.outlets, joined=self._joined)
+        recorded = _choices.recorded(self.settings, self.outlets, joined=self._joined)
+        return recorded if self._at_most is None else strictest(recorded, self._at_most)
 
     def start(self) -> None:
         """Providers first, then libraries: nothing is recorded halfway."""
@@ -86,12 +91,34 @@ class Runtime:
 
             self._closers.append(propagate_header())
         ledgers = Ledgers(self._instruments(), self._accounts)
-        media = self.content.blobs == "upload" and self.content.messages != "none"
-        KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
+        self._keep_media()
         self.recorder = Recorder(self._current_source, ledgers, self._gate)
         self.install()
         if self._outgoing is not None:
             self._outgoing.each_minute(self._tidy)
+
+    def _keep_media(self) -> None:
+        media = self.content.blobs == "upload" and self.content.messages != "none"
+        KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
+
+    def restrict(self, asked: ContentPolicy) -> bool:
+        """From now on no more is let out than ``asked``; whether that is all that was asked.
+
+        It is not where less is let out already: nothing is loosened.
+        """
+        with _LOCK:
+            self._at_most = asked if self._at_most is None else strictest(self._at_most, asked)
+            self.outlets = [
+                each._replace(content=strictest(each.content, asked)) for each in self.outlets
+            ]
+            before, self.content = self.content, strictest(self.content, asked)
+            if self.content != before and self.recorder is not None:
+                self._gate = self._make_gate()
+                self.recorder.judge_by(self._gate)
+                self._keep_media()
+            if self._outgoing is not None:
+                self._outgoing.restrict(self.outlets, self.content)
+        return self.content == asked
 
     def install(self) -> None:
         """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import _locks, _spawn
+from . import _again, _locks, _spawn
 from ._notices import NOTICES
 from ._process import Ends
 from ._providers import sdk_can_be_used
@@ -60,6 +60,7 @@ def instrument(
     prices: Any = None,
     budgets: Sequence[Budget] = (),
     settings: Settings | None = None,
+    force: bool = False,
 ) -> None:
     """Records every call of every supported library, imported already or later.
 
@@ -69,7 +70,11 @@ def instrument(
     ``content`` is ``"redacted"`` (the default), ``"none"``, ``"full"`` or a ``ContentPolicy``: what
     text is recorded, see docs/privacy.md. ``prices`` go before the bundled ones: a dict, a file,
     a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
-    Called again with the same arguments it does nothing, with others it sets up anew.
+
+    The first call decides. A later one, by whatever library, changes nothing but what it makes
+    stricter: ``content`` of which less is recorded holds from then on. Everything else that it
+    asks for is ignored, with one warning. ``force=True`` sets up anew, with what is given then. A
+    program under ``genai-otel run`` or ``opentelemetry-instrument`` still has the first call.
 
     Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
     """
@@ -90,24 +95,39 @@ def instrument(
             "prices": prices,
             "budgets": budgets,
             "settings": settings,
-        }
+        },
+        force=force,
     )
 
 
-def _set_up(arguments: dict[str, Any]) -> None:
-    """Anew, unless all is as it was; what is refused leaves what was set up before."""
+def instrument_implicitly(**given: Any) -> None:
+    """``instrument()`` for a program that did not ask for it, and still may."""
+    if not switched_off():
+        defaults: dict[str, Any] = instrument.__kwdefaults__ or {}
+        arguments = {name: value for name, value in defaults.items() if name != "force"}
+        _set_up({**arguments, **given}, implicit=True)
+
+
+def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = False) -> None:
+    """What is refused leaves what was set up before."""
     with _LOCK:
-        if _RUNTIME is not None and _RUNTIME.arguments == arguments:
-            _RUNTIME.install()
+        running = _RUNTIME
+        if running is not None and (implicit or running.arguments == arguments):
+            running.implicit = running.implicit and implicit
+            running.install()
             return
-        NOTICES.clear()
         chosen = _settle(arguments)
         if chosen.disabled:
             return
+        if running is not None and not (force or running.implicit):
+            _again.restrict(running, chosen, arguments)
+            return
+        NOTICES.clear()
         if not sdk_can_be_used():
             return
         runtime = Runtime(chosen, arguments)
         runtime.choose()  # raises while what was set up before still runs
+        runtime.implicit = implicit
         shutdown()
         FAULTS.strict = chosen.strict
         call_str(chosen.exception_str)

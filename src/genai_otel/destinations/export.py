@@ -153,6 +153,10 @@ class Delivery:
             self._asleep = self._lingering = False
             _open(self._wake)
 
+    def judge_by(self, prepare: Callable[[ReadableSpan], ReadableSpan]) -> None:
+        """In place of what prepared spans until now."""
+        self._prepare = prepare
+
     def measure_with(self, collect: Callable[[], Any] | None) -> None:
         """``collect`` is called on the worker: each minute, at a flush, at the end."""
         self._collect = collect

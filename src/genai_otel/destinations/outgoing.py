@@ -44,7 +44,9 @@ class Outgoing:
         said: Collection[str] = (),
         more: Sequence[str] = (),
     ) -> None:
-        self._judges = [Judge(o.content, recorded, said=said, more=more) for o in outlets]
+        self._said, self._more = said, more
+        self._judges = [self._judge(outlet, recorded) for outlet in outlets]
+        self._gatherers: list[tuple[int, Any]] = []
         self.pairs = [
             (outlet, outlet.delivery(judge))
             for outlet, judge in zip(outlets, self._judges, strict=True)
@@ -52,6 +54,22 @@ class Outgoing:
         self._seats: list[Seat] = []
         self._at_root: Callable[[], None] | None = None
         self._meters: Any = None
+
+    def _judge(self, outlet: Outlet, recorded: ContentPolicy) -> Judge:
+        return Judge(outlet.content, recorded, said=self._said, more=self._more)
+
+    def restrict(self, outlets: Sequence[Outlet], recorded: ContentPolicy) -> None:
+        """The same destinations, under policies that let out less; queued spans included."""
+        self._judges = [self._judge(outlet, recorded) for outlet in outlets]
+        self.pairs = [(outlet, old[1]) for outlet, old in zip(outlets, self.pairs, strict=True)]
+        for delivery, judge in zip(self._all, self._judges, strict=True):
+            delivery.judge_by(judge.span)
+        self._measure_all()
+
+    def _measure_all(self) -> None:
+        for index, gatherer in self._gatherers:
+            gather = self._judges[index].gathered(gatherer.gather)
+            self._all[index].measure_with(gather)
 
     @property
     def _all(self) -> list[Delivery]:
@@ -84,25 +102,24 @@ class Outgoing:
             return None
         from opentelemetry.sdk.metrics import MeterProvider
 
-        measured = [
-            (delivery, judge, _gatherer(outlet))
-            for (outlet, delivery), judge in zip(self.pairs, self._judges, strict=True)
+        self._gatherers = [
+            (index, _gatherer(outlet))
+            for index, (outlet, _) in enumerate(self.pairs)
             if outlet.temporality is not None
         ]
-        readers = [gatherer for *_, gatherer in measured]
         self._meters = MeterProvider(
-            metric_readers=readers,
+            metric_readers=[gatherer for _, gatherer in self._gatherers],
             resource=resource(),
             exemplar_filter=standard.exemplar_filter(),
             shutdown_on_exit=False,
         )
-        for delivery, judge, gatherer in measured:
-            delivery.measure_with(judge.gathered(gatherer.gather))
+        self._measure_all()
         return self._meters
 
     def after_fork(self) -> bool:
         """Leaves the parent's meters alone; whether there were any."""
         had, self._meters = self._meters is not None, None
+        self._gatherers = []
         return had
 
     def flush(self, timeout: float) -> bool:

@@ -6,7 +6,7 @@ resource may leave.
 """
 
 from .gate import Gate
-from .policy import ContentPolicy, as_policy, loosest, preset
+from .policy import ContentPolicy, as_policy, loosest, preset, strictest
 from .resources import told
 from .truncation import fit, fit_all, shorten
 
@@ -19,5 +19,6 @@ __all__ = [
     "loosest",
     "preset",
     "shorten",
+    "strictest",
     "told",
 ]

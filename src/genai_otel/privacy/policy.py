@@ -158,6 +158,30 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
     )
 
 
+def strictest(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
+    """What both let out, masked by both; ``one`` says where it is uploaded to, if it is."""
+    modes = {name: min(getattr(one, name), getattr(two, name), key=MODES.index) for name in CLASSES}
+    masking = [policy for policy in (one, two) if _masks(policy)]
+    rules = tuple(dict.fromkeys(rule for policy in masking for rule in policy.redact))
+    return replace(
+        one,
+        **modes,
+        redact=rules if set(rules) != set(one.redact) and masking else one.redact,
+        custom=_both(one.custom, two.custom),
+        max_chars=min(one.max_chars, two.max_chars),
+        blobs=min(one.blobs, two.blobs, key=BLOBS.index),
+        hash_users=one.hash_users or two.hash_users,
+        hash_key=one.hash_key or two.hash_key,
+    )
+
+
+def _both(one: Mask | None, two: Mask | None) -> Mask | None:
+    if one is None or two is None or one is two:
+        return one or two
+    first, second = one, two
+    return lambda text: second(first(text))
+
+
 def elsewhere(base: str) -> ContentPolicy:
     """What was said, masked, below ``base`` (a path or an address), and nothing of it on spans.
 
