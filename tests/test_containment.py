@@ -154,7 +154,7 @@ def test_what_keeps_failing_is_switched_off(
     monkeypatch.undo()
     client.chat.completions.create(model="ok", messages=ASK)
     assert not capture.spans, "it stays off until it is set up anew"
-    genai_otel.instrument(destinations=capture.exporter, content="none")
+    genai_otel.instrument(destinations=capture.exporter, content="none", force=True)
     client.chat.completions.create(model="ok", messages=ASK)
     assert genai_otel.status().libraries[0].state == "active"
     genai_otel.flush()

@@ -79,11 +79,11 @@ def test_twice_is_once(client: openai.OpenAI) -> None:
     assert names(exporter) == ["chat ok"]
 
 
-def test_other_arguments_set_up_anew(client: openai.OpenAI) -> None:
+def test_other_arguments_set_up_anew_by_force(client: openai.OpenAI) -> None:
     first, second = InMemorySpanExporter(), InMemorySpanExporter()
     genai_otel.instrument(destinations=first)
     ask(client, "ok-1")
-    genai_otel.instrument(destinations=second)
+    genai_otel.instrument(destinations=second, force=True)
     ask(client, "ok-2")
     assert names(first) == ["chat ok-1"], "what was queued has been delivered"
     assert names(second) == ["chat ok-2"]
@@ -390,5 +390,5 @@ def test_excluded_libraries(client: openai.OpenAI) -> None:
     ask(client)
     assert not names(exporter)
     assert genai_otel.status().libraries[0].state == "excluded"
-    genai_otel.instrument(destinations=exporter, libraries=["openai"])
+    genai_otel.instrument(destinations=exporter, libraries=["openai"], force=True)
     assert genai_otel.status().libraries[0].state == "active"

@@ -38,6 +38,8 @@ class Runtime:
 
     def __init__(self, settings: Settings, arguments: dict[str, Any]) -> None:
         self.settings, self.arguments = settings, arguments
+        self.installed = False
+        """Whether anything is recorded: not after everything was uninstrumented."""
         self.implicit = False
         """Whether no code asked for it, so that the first that does sets up anew."""
         self.libraries = Libraries(settings)
@@ -122,6 +124,7 @@ class Runtime:
 
     def install(self) -> None:
         """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
+        self.installed = True
         if self.recorder is not None:
             self.libraries.install(self.recorder)
         if self._api is not None:
@@ -262,6 +265,7 @@ class Runtime:
     def remove(self, libraries: Sequence[str]) -> None:
         """Puts the originals back, of these or of all."""
         self.libraries.remove(libraries)
+        self.installed = self.installed and bool(libraries)
         if self._api is not None and not libraries:
             self._api.remove()
 

@@ -73,8 +73,9 @@ def instrument(
 
     The first call decides. A later one, by whatever library, changes nothing but what it makes
     stricter: ``content`` of which less is recorded holds from then on. Everything else that it
-    asks for is ignored, with one warning. ``force=True`` sets up anew, with what is given then. A
-    program under ``genai-otel run`` or ``opentelemetry-instrument`` still has the first call.
+    asks for is ignored, with one warning. ``force=True`` sets up anew, with what is given then, as
+    does a call after ``shutdown()`` or after ``uninstrument()`` of everything. A program under
+    ``genai-otel run`` or ``opentelemetry-instrument`` still has the first call.
 
     Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
     """
@@ -119,7 +120,7 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
         chosen = _settle(arguments)
         if chosen.disabled:
             return
-        if running is not None and not (force or running.implicit):
+        if running is not None and running.installed and not (force or running.implicit):
             _again.restrict(running, chosen, arguments)
             return
         NOTICES.clear()
