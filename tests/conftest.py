@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import suppress
 from importlib import import_module
 
 from hypothesis import settings
@@ -22,6 +23,10 @@ os.environ["GENAI_OTEL_STRICT"] = "1"
 # threads at once: what a thread of ours would import is imported before there are any.
 for _name in ("bundled", "pricelist", "tokenizers"):
     import_module(f"genai_otel.enrich.{_name}")
+
+# A process's first call may be over before its prices are loaded; no test here is about that.
+with suppress(ImportError):  # without the table's package
+    import_module("genai_otel.enrich.bundled").Bundled()
 
 # How long an example takes on a busy machine decides nothing.
 settings.register_profile("suite", deadline=None)

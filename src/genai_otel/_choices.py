@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._notices import NOTICES
+from .engine.safety import contained
 from .privacy import as_policy, loosest, preset
 from .privacy.policy import address_of
 from .recorder import Accounts
@@ -105,6 +106,7 @@ def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Account
         from .enrich.pricing import PriceBook
 
         book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+        book.load_if_read()
     if budgets:
         from .enrich.budget import Budgets
 
@@ -113,7 +115,7 @@ def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Account
         from .enrich.tokenizers import Tokenizers
 
         tokenizers = Tokenizers(settings.tokenizers)
-    made = Accounts(book, ledger, tokenizers)
-    if prices:
-        made.prepare()
+    made = Accounts(book, ledger, tokenizers, contained)
+    if prices or settings.serverless or any(budget.unit == "usd" for budget in budgets):
+        made.prepare()  # what is asked for is there in time: a frozen process loads nothing
     return made

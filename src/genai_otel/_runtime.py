@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genai_otel")
 
 _LOCK = reentrant()
+_FOR_PRICES = 0.6
+"""The share of a flush's or an end's time that what waits for prices may take."""
 
 
 class Runtime:
@@ -228,6 +230,7 @@ class Runtime:
         for library in self.libraries:
             library.forget()
         self._resource = None
+        self._accounts.after_fork()
         if self._uploads is not None:
             self._uploads.after_fork()
         if self._outgoing is not None and self._outgoing.after_fork():
@@ -244,7 +247,9 @@ class Runtime:
     def flush(self, timeout: float) -> bool:
         OPEN.settle()
         deadline = monotonic() + timeout
-        done = self._outgoing is None or bool(contained(self._outgoing.flush, timeout))
+        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+        left = max(0.0, deadline - monotonic())
+        done = self._outgoing is None or bool(contained(self._outgoing.flush, left))
         if self._uploads is not None:
             left = max(0.0, deadline - monotonic())
             done = bool(contained(self._uploads.flush, left)) and done
@@ -274,7 +279,9 @@ class Runtime:
         self.remove(())
         OPEN.end_all()
         deadline = monotonic() + timeout
-        done = self._outgoing is None or bool(contained(self._outgoing.close, timeout))
+        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+        left = max(0.0, deadline - monotonic())
+        done = self._outgoing is None or bool(contained(self._outgoing.close, left))
         if self._uploads is not None:
             if KEEPER.keep == self._uploads.keep:
                 KEEPER.keep = None

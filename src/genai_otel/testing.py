@@ -45,6 +45,9 @@ class Capture:
 
     def metrics(self) -> dict[str, list[Any]]:
         """The data points of each metric by its name."""
+        import genai_otel
+
+        genai_otel.flush()
         data = self.reader.get_metrics_data()
         return {
             metric.name: list(metric.data.data_points)

@@ -113,8 +113,10 @@ class AgentEvents(Accumulator):
 
     def close(self) -> None:
         for name in ("inputTokens", "outputTokens") if self._used else ():
-            total = sum(integer(used, name) or 0 for used in self._used)
-            read_usage({name: total}, self._op.usage, BEDROCK_CONVERSE)
+            counts = [integer(used, name) for used in self._used]
+            known = [count for count in counts if count is not None]
+            if known:
+                read_usage({name: sum(known)}, self._op.usage, BEDROCK_CONVERSE)
         self._op.documents = self._documents or None
         if self._calls:
             self._op.finish_reasons = ["tool_calls"]

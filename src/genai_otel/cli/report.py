@@ -78,6 +78,7 @@ def _draw(report: Report, top: int | None) -> None:
         Column("cost", right=True),
         Column("share", right=True),
         Column("unpriced", right=True),
+        Column("uncounted", right=True),
     )
     rows = [Row(_cells(name, each, report.total)) for name, each in report.ranked(top)]
     rows.append(Row(_cells("total", report.total, report.total, style="bold")))
@@ -101,7 +102,7 @@ def _reasons(report: Report, width: int | None) -> list[Any]:
             [
                 Text(one_line(status)[:60], "yellow"),
                 Text(one_line(model)[:100], "cyan"),
-                *(Text(f"{n:,}") for n in (each.calls, each.input_tokens, each.output_tokens)),
+                *map(_count, (each.calls, each.input_tokens, each.output_tokens)),
                 Text(_WHY.get(status, "")),
             ]
         )
@@ -117,13 +118,19 @@ def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
     return (
         Text(one_line(name)[:100], style or "cyan"),
         Text(f"{row.calls:,}"),
-        Text(f"{row.input_tokens:,}"),
+        _count(row.input_tokens),
         Text(f"{row.cached_tokens:,}" if row.cached_tokens else ""),
-        Text(f"{row.output_tokens:,}"),
+        _count(row.output_tokens),
         Text(sums(row.cost) or "-", "bold"),
         Text("" if share is None else f"{share:.1%}"),
         Text(f"{row.unpriced:,}" if row.unpriced else "", "yellow"),
+        Text(f"{row.uncounted:,}" if row.uncounted else "", "yellow"),
     )
+
+
+def _count(tokens: int | None) -> Text:
+    """Nothing for what is not known, which is not 0."""
+    return Text("" if tokens is None else f"{tokens:,}")
 
 
 def _as_json(report: Report, top: int | None) -> dict[str, Any]:

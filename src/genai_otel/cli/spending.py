@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
-from genai_otel.store.traces import number
+from genai_otel.store.traces import MODEL_CALLS, is_uncounted, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genai_otel.store.decoding import StoredSpan
 
-MODEL_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "rerank"))
 _NONE = "(none)"
 _MOST_GROUPS = 20_000
 _BEYOND = "(beyond the first groups)"
@@ -26,21 +25,26 @@ _SECOND = 1_000_000_000
 
 @dataclass
 class Sum:
-    """Some calls: their tokens, and what those that have a price cost, by currency."""
+    """Some calls: their tokens, and what those that have a price cost, by currency.
+
+    What none of them tells is ``None``; the sums lack the tokens of those that are ``uncounted``.
+    """
 
     calls: int = 0
     unpriced: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
+    uncounted: int = 0
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
     cost: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: Sum) -> None:
         self.calls += other.calls
         self.unpriced += other.unpriced
-        self.input_tokens += other.input_tokens
-        self.cached_tokens += other.cached_tokens
-        self.output_tokens += other.output_tokens
+        self.uncounted += other.uncounted
+        self.input_tokens = _plus(self.input_tokens, other.input_tokens)
+        self.cached_tokens = _plus(self.cached_tokens, other.cached_tokens)
+        self.output_tokens = _plus(self.output_tokens, other.output_tokens)
         for currency, amount in other.cost.items():
             self.cost[currency] = self.cost.get(currency, 0.0) + amount
 
@@ -99,7 +103,8 @@ class Report:
 def _dearest(item: tuple[str, Sum]) -> tuple[float, float, int, str]:
     name, row = item
     dollars = row.cost.get("USD", 0.0)
-    return -dollars, -sum(row.cost.values()), -row.input_tokens - row.output_tokens, name
+    tokens = (row.input_tokens or 0) + (row.output_tokens or 0)
+    return -dollars, -sum(row.cost.values()), -tokens, name
 
 
 def _row(rows: dict[Any, Sum], key: Any, beyond: Any) -> Sum:
@@ -116,6 +121,7 @@ def _sum(facts: dict[str, Any]) -> Sum:
     return Sum(
         calls=1,
         unpriced=0 if known else 1,
+        uncounted=int(is_uncounted(facts)),
         input_tokens=_tokens(facts.get(names.GEN_AI_USAGE_INPUT_TOKENS)),
         cached_tokens=_tokens(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS)),
         output_tokens=_tokens(facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS)),
@@ -123,9 +129,14 @@ def _sum(facts: dict[str, Any]) -> Sum:
     )
 
 
-def _tokens(value: Any) -> int:
+def _tokens(value: Any) -> int | None:
     known = number(value)
-    return 0 if known is None else max(0, int(known))
+    return None if known is None else max(0, int(known))
+
+
+def _plus(known: int | None, more: int | None) -> int | None:
+    """Unknown stays unknown, and is not 0."""
+    return known if more is None else (known or 0) + more
 
 
 def _fact(*keys: str) -> Callable[[StoredSpan], Sequence[str]]:

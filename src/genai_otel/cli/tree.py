@@ -30,6 +30,7 @@ _HEADS = (
 )
 _SCOPE = {"session": names.SESSION_ID, "user": names.USER_ID, "tags": names.GENAI_OTEL_TAGS}
 _SUM = "\u03a3"
+_PARTIAL = " (partial)"
 _MADE, _MADE_INSIDE = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
 _PARTS = {
     names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "written",
@@ -39,6 +40,11 @@ _PARTS = {
     names.GENAI_OTEL_USAGE_AUDIO_OUTPUT_TOKENS: "audio out",
     names.GENAI_OTEL_USAGE_IMAGE_OUTPUT_TOKENS: "image out",
     names.GENAI_OTEL_USAGE_WEB_SEARCHES: "searches",
+    names.GENAI_OTEL_USAGE_FILE_SEARCHES: "file searches",
+    names.GENAI_OTEL_USAGE_MAP_SEARCHES: "map searches",
+    names.GENAI_OTEL_USAGE_CONTAINERS: "containers",
+    names.GENAI_OTEL_USAGE_TOOL_IMAGES: "images made",
+    names.GENAI_OTEL_USAGE_OTHER_CHARGES: "other charges",
 }
 _NAME_LENGTH = 100
 _FACTS_SHOWN = 3
@@ -73,7 +79,7 @@ def _headline(trace: Trace) -> Text:
         f"{figures.spans:,} span{'' if figures.spans == 1 else 's'}",
         duration(trace.duration_ns),
     ]
-    tokens = tokens_text(figures.input_tokens, figures.output_tokens)
+    tokens = tokens_text(figures.input_tokens, figures.output_tokens, figures.uncounted)
     if tokens:
         parts.append(f"{tokens} tokens")
     return Text("  ".join(part for part in parts if part), style="bold")
@@ -157,7 +163,10 @@ def _models(facts: dict[str, Any]) -> str:
 def _tokens(facts: dict[str, Any]) -> str:
     """Of a call, or in all of the calls inside: such a sum has a mark."""
     text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE))
-    inside = tokens_text(*_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE))
+    inside = tokens_text(
+        *_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE),
+        facts.get(names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
+    )
     cached = number(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS))
     if not text and inside:
         return f"{_SUM} {inside}"
@@ -181,11 +190,13 @@ def _parts(facts: dict[str, Any]) -> str:
     return ", ".join(found)
 
 
-def tokens_text(given: float | None, made: float | None) -> str:
-    """In → out; what is not known is left out, for it is not 0."""
+def tokens_text(given: float | None, made: float | None, lacking: Any = None) -> str:
+    """In → out; what is not known is left out, for it is not 0. ``lacking``: some calls are."""
+    partial = _PARTIAL if lacking else ""
     if made is None:
-        return "" if given is None else f"{given:,.0f}"
-    return f"→ {made:,.0f}" if given is None else f"{given:,.0f} → {made:,.0f}"
+        return "" if given is None else f"{given:,.0f}{partial}"
+    out = f"→ {made:,.0f}{partial}"
+    return out if given is None else f"{given:,.0f} {out}"
 
 
 def _seconds(value: Any) -> str:
@@ -196,7 +207,8 @@ def _seconds(value: Any) -> str:
 def _cost(facts: dict[str, Any]) -> str:
     cost, inside = _both(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
     if cost is None and inside is not None:
-        return f"{_SUM} {money(inside, 'USD')}"
+        partial = _PARTIAL if facts.get(names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
+        return f"{_SUM} {money(inside, 'USD')}{partial}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")
 

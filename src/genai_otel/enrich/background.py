@@ -19,8 +19,8 @@ _RUNNING: set[threading.Thread] = set()
 _BEFORE_A_FORK = 10.0
 
 
-def begin(name: str, work: Callable[..., object], *args: object) -> None:
-    """Runs ``work``, which does not raise; not at all where threads can no longer be started."""
+def begin(name: str, work: Callable[..., object], *args: object) -> bool:
+    """Runs ``work``, which does not raise; ``False`` where threads can no longer be started."""
 
     def run() -> None:
         try:
@@ -34,6 +34,8 @@ def begin(name: str, work: Callable[..., object], *args: object) -> None:
         thread.start()
     except RuntimeError:  # the interpreter is ending, or the process has too many
         _RUNNING.discard(thread)
+        return False
+    return True
 
 
 def finish(timeout: float = _BEFORE_A_FORK) -> None:

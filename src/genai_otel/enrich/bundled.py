@@ -56,6 +56,11 @@ _table = cache(read)
 """For all books of a process: what is set up anew has its prices at once."""
 
 
+def is_read() -> bool:
+    """Whether this process has the table already."""
+    return _table.cache_info().currsize > 0
+
+
 class Bundled:
     """What genai-prices knows, read from the installed package: not on the way of a call."""
 

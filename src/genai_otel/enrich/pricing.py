@@ -6,6 +6,7 @@ The table of genai-prices is read by ``PriceBook.load()``, on a thread of its ow
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,6 +68,12 @@ class PriceBook:
                 logger.warning("genai_otel: %s", self.problem)
             prices.complete(bundled)
             self._list = prices
+
+    def load_if_read(self) -> None:
+        """Takes the bundled table if this process has read it before; that takes no time."""
+        module: Any = sys.modules.get(f"{__package__}.bundled")
+        if module is not None and module.is_read():
+            self.load()
 
     @property
     def ready(self) -> bool:

@@ -294,6 +294,8 @@ class Operation:
     category: str | None = None  # one of CATEGORIES; told from the failure where nobody sets it
     cost: Any = None  # enrich.pricing.Cost: record knows no prices
     completed: bool | None = None
+    sent: bool = True
+    """Whether the request went out: a hard budget may refuse it."""
     expired: bool = False
     """Ended by us, since nobody has seen anything of it for long."""
     pieces: list[Pieces] | None = None

@@ -14,8 +14,11 @@ from genai_otel.record import Kind, Usage
 
 from .context import ambient
 from .ownership import MODEL_KINDS
+from .waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from opentelemetry.context import Context
 
     from genai_otel.enrich.budget import Budgets, Spending
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
+_NOT_READY = "not_ready"
 _WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
@@ -33,16 +37,20 @@ class Accounts:
     With ``tokenizers``, tokens that nobody counted are estimated, and marked so.
     """
 
-    __slots__ = ("_budgets", "_estimates", "_loading", "_prices", "_tokenizers", "counts", "hard")
+    __slots__ = (
+        *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers"),
+        *("counts", "hard", "waiting"),
+    )
 
     def __init__(
         self,
         prices: PriceBook | None = None,
         budgets: Budgets | None = None,
         tokenizers: Tokenizers | None = None,
+        run: Callable[[Callable[[], None]], object] = lambda conclude: conclude(),
     ) -> None:
         self._prices, self._budgets, self._tokenizers = prices, budgets, tokenizers
-        self._loading = prices is None or prices.ready
+        self._run = run
         self.counts = budgets is not None
         """Whether calls matter that are not recorded."""
         self.hard = budgets is not None and budgets.hard
@@ -51,6 +59,12 @@ class Accounts:
             from . import estimates  # whose patterns take milliseconds to compile
 
             self._estimates = estimates
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Nothing is being loaded here, and what waits for that is another process's."""
+        self._loading = self._prices is None or self._prices.ready
+        self.waiting = Waiting(self._run)
 
     @property
     def prices(self) -> str:
@@ -65,8 +79,16 @@ class Accounts:
     def prepare(self) -> None:
         """Has the price table loaded, once, on a thread of its own: it is read from disk."""
         if not self._loading and self._prices is not None:
-            self._loading = True
-            begin("prices", self._prices.load)
+            waiting = self.waiting
+            self._loading = waiting.open = True
+            if not begin("prices", self._load, waiting):
+                self._loading = False
+                waiting.release()
+
+    def _load(self, waiting: Waiting) -> None:
+        assert self._prices is not None  # noqa: S101 - see prepare
+        self._prices.load()
+        waiting.release()
 
     def admit(self, op: Operation, context: Context) -> None:
         """Raises ``BudgetExceeded`` if a hard budget does not bear the call, by an estimate."""
@@ -80,24 +102,44 @@ class Accounts:
         tokens = usage.input + usage.output
         self._budgets.admit(_who(context), tokens=tokens, usd=_dollars(cost))
 
-    def settle(self, op: Operation, context: Context, started: float) -> list[Spending]:
-        """Prices the finished call; returns how the budgets that count it stand now.
+    def count(self, op: Operation, context: Context) -> Sequence[Spending]:
+        """Counts the tokens of a finished call; returns how the budgets of tokens stand now."""
+        if op.kind not in MODEL_KINDS:
+            return ()
+        usage = op.usage
+        if self._tokenizers is not None and op.capture and op.failure is None and _unknown(usage):
+            self._estimates.fill(usage, op, self._tokenizers)
+        if self._budgets is None:
+            return ()
+        tokens = (usage.input or 0) + (usage.output or 0)
+        return self._budgets.settle(_who(context), tokens=tokens, usd=None)
+
+    def holds(self, op: Operation, started: float, conclude: Callable[[], None]) -> bool:
+        """Whether ``conclude`` is called later, since prices are still being loaded."""
+        needs = op.kind in MODEL_KINDS and self._priced(op, started) == _NOT_READY
+        return self.waiting.hold(conclude, needs=needs)
+
+    def _priced(self, op: Operation, started: float) -> str | None:
+        cost = self._price(op, started)
+        return None if cost is None else cost.status
+
+    def settle(self, op: Operation, context: Context, started: float) -> Sequence[Spending]:
+        """Prices a finished call; returns how the budgets of money stand now.
 
         ``started``, in seconds since 1970: prices change, and that of the request's time holds.
         """
         if op.kind not in MODEL_KINDS:
-            return []
-        usage, failed = op.usage, op.failure is not None
-        if self._tokenizers is not None and op.capture and not failed and _unknown(usage):
-            self._estimates.fill(usage, op, self._tokenizers)
-        if failed and not _is_counted(usage):
-            op.cost = None if self._prices is None else self._prices.nothing("failed")
-        else:
-            op.cost = self._cost(op, _billed(op), started)
-        if self._budgets is None:
-            return []
-        tokens = (usage.input or 0) + (usage.output or 0)
-        return self._budgets.settle(_who(context), tokens=tokens, usd=_dollars(op.cost))
+            return ()
+        op.cost = self._price(op, started)
+        dollars = _dollars(op.cost)
+        if self._budgets is None or dollars is None:
+            return ()
+        return self._budgets.settle(_who(context), tokens=None, usd=dollars)
+
+    def _price(self, op: Operation, started: float) -> Cost | None:
+        if op.failure is not None and not _is_counted(op.usage):
+            return None if self._prices is None else self._prices.nothing("failed")
+        return self._cost(op, _billed(op), started)
 
     def _cost(self, op: Operation, usage: Usage, at: float) -> Cost | None:
         if self._prices is None:
@@ -131,33 +173,68 @@ def _is_counted(usage: Usage) -> bool:
     )
 
 
+_UNITS = ("images", "seconds", "characters", "pages", "search_units")
+_REFUSALS = range(400, 500)
+_TIMED_OUT = 408
+
+
+def _lacks_tokens(op: Operation) -> bool:
+    """Whether tokens were used of which nobody knows how many.
+
+    A request that was refused has used none, and some calls are billed by other units.
+    """
+    usage, failure = op.usage, op.failure
+    status = None if failure is None else failure.status
+    if not op.sent or (status in _REFUSALS and status != _TIMED_OUT):
+        return False
+    if _unknown(usage):
+        return all(getattr(usage, unit) is None for unit in _UNITS)
+    return usage.input is None or (usage.output is None and op.kind not in _WITHOUT_OUTPUT)
+
+
 class Totals:
     """What the model calls inside a workflow or an agent's turn came to.
 
-    Told under names of its own: the same numbers under the additive names would count twice.
+    Told under names of its own: the same numbers under the additive names would count twice. What
+    no call has told is absent, and sums that lack calls say how many.
     """
 
     def __init__(self) -> None:
         self._lock = reentrant()
-        self._calls = self._input = self._output = 0
+        self._calls = self._uncounted = self._unpriced = 0
+        self._input: int | None = None
+        self._output: int | None = None
         self._cost: float | None = None
 
     def add(self, op: Operation) -> None:
         with self._lock:
             self._calls += 1
-            self._input += op.usage.input or 0
-            self._output += op.usage.output or 0
+            self._input = _plus(self._input, op.usage.input)
+            self._output = _plus(self._output, op.usage.output)
             amount = _dollars(op.cost)
-            if amount is not None:
-                self._cost = (self._cost or 0.0) + amount
+            self._cost = _plus(self._cost, amount)
+            lacks = _lacks_tokens(op)
+            self._uncounted += lacks
+            if op.cost is not None and amount is None:
+                self._unpriced += lacks or op.cost.status != "failed"
 
     def tell(self, found: dict[str, Any]) -> None:
-        if self._calls:
-            found[names.GENAI_OTEL_TOTAL_MODEL_CALLS] = self._calls
-            found[names.GENAI_OTEL_TOTAL_INPUT_TOKENS] = self._input
-            found[names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS] = self._output
-        if self._cost is not None:
-            found[names.GENAI_OTEL_TOTAL_COST] = self._cost
+        if not self._calls:
+            return
+        told = {
+            names.GENAI_OTEL_TOTAL_MODEL_CALLS: self._calls,
+            names.GENAI_OTEL_TOTAL_INPUT_TOKENS: self._input,
+            names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS: self._output,
+            names.GENAI_OTEL_TOTAL_COST: self._cost,
+            names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS: self._uncounted or None,
+            names.GENAI_OTEL_TOTAL_UNPRICED_CALLS: self._unpriced or None,
+        }
+        found.update((name, value) for name, value in told.items() if value is not None)
+
+
+def _plus(known: Any, more: Any) -> Any:
+    """Unknown stays unknown, and is not 0."""
+    return known if more is None else (known or 0) + more
 
 
 ROLLED_UP = frozenset({Kind.WORKFLOW, Kind.AGENT})

@@ -36,7 +36,17 @@ from .ownership import (
     taker,
     within,
 )
-from .semconv import budget_facts, opening, outcome, request, span_kind, span_name, turn_facts, utf8
+from .semconv import (
+    budget_facts,
+    cost_facts,
+    opening,
+    outcome,
+    request,
+    span_kind,
+    span_name,
+    turn_facts,
+    utf8,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -213,7 +223,10 @@ class Unrecorded(Layer):
 class Recording(Layer):
     """A started operation with a span of its own, or one that a meter or a budget counts."""
 
-    __slots__ = ("_encoded", "_gate", "_ledgers", "_span", "_started", "found", "recorded")
+    __slots__ = (
+        *("_encoded", "_gate", "_ledgers", "_span", "_standing", "_started"),
+        *("found", "recorded"),
+    )
 
     def __init__(
         self,
@@ -239,6 +252,7 @@ class Recording(Layer):
             self.totals = Totals()
         self.found: dict[str, Any] = {}
         self._encoded = False
+        self._standing: Sequence[Spending] = ()
 
     def opened(self) -> None:
         """Encodes the request as it was sent, unless more of it may yet become known.
@@ -256,6 +270,7 @@ class Recording(Layer):
         try:
             self._ledgers.accounts.admit(self.op, self._context)
         except Refusal as refusal:
+            self.op.sent = False
             self.finish(refusal)
             raise
 
@@ -276,10 +291,22 @@ class Recording(Layer):
             told = category_of_word(op.failure.type)
             op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
         self._judge_words()
-        instruments, accounts = self._ledgers
-        standing: Sequence[Spending] = ()
+        accounts = self._ledgers.accounts
         try:
-            standing = accounts.settle(op, self._context, self._started / 1e9)
+            self._standing = accounts.count(op, self._context)
+            if self.recorded:
+                self._encode(op)
+        finally:
+            held = accounts.waiting.open and accounts.holds(op, self._started / 1e9, self._conclude)
+            if not held:
+                self._conclude()
+
+    def _conclude(self) -> None:
+        """Prices the operation, ends its span and measures it: later, where prices are late."""
+        op, (instruments, accounts) = self.op, self._ledgers
+        standing = self._standing
+        try:
+            standing = (*standing, *accounts.settle(op, self._context, self._started / 1e9))
             roll_up(self.parent, op)
         finally:
             if self.recorded:
@@ -304,15 +331,20 @@ class Recording(Layer):
         if op.failure is not None:
             op.failure.type = word(op.failure.type)
 
+    def _encode(self, op: Operation) -> None:
+        """All but what it cost, while what it says can still be relied on."""
+        more = self.joined is not None or self.tried is not None
+        if more or not self._encoded:  # facts were added on the way
+            self.found.update(_opening(op, self._context))
+            request(op, self.found)
+            self._span.update_name(span_name(op))
+        outcome(op, self.found)
+
     def _write(self, op: Operation, standing: Sequence[Spending]) -> None:
         """The span ends whatever an odd value does to its attributes."""
         try:
-            more = self.joined is not None or self.tried is not None
-            if more or not self._encoded:  # facts were added on the way
-                self.found.update(_opening(op, self._context))
-                request(op, self.found)
-                self._span.update_name(span_name(op))
-            outcome(op, self.found)
+            if op.cost is not None:
+                cost_facts(op.cost, self.found)
             if self.totals is not None:
                 self.totals.tell(self.found)
         finally:

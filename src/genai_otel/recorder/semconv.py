@@ -276,8 +276,6 @@ def _response(op: Operation, found: Attributes) -> None:
         found[names.GENAI_OTEL_RESPONSE_TIER] = utf8(op.tier)
     if op.details:
         _details(op.details, found)
-    if op.cost is not None:
-        _cost(op.cost, found)
 
 
 _USAGE = {
@@ -318,7 +316,7 @@ def _usage(usage: Usage, found: Attributes) -> None:
         found[names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS] = usage.cache_written
 
 
-def _cost(cost: Cost, found: Attributes) -> None:
+def cost_facts(cost: Cost, found: Attributes) -> None:
     """The amount where there is one; else why there is none, which is never a 0."""
     if cost.amount is not None:
         found[names.GEN_AI_USAGE_COST] = cost.amount

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from genai_otel import _names as names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .decoding import StoredSpan
 
 # Some frameworks repeat the tokens of their model calls on the layer above them.
 _STRUCTURE = frozenset(("invoke_agent", "invoke_workflow", "create_agent", "task"))
+MODEL_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "rerank"))
+_REFUSALS = range(400, 500)
+_TIMED_OUT = 408
 _MAX_MODELS = 8
 _MAX_VALUES = 32
 _MAX_DEPTH = 32
@@ -104,6 +107,8 @@ class TraceSummary:
     sessions: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
+    uncounted: int = 0
+    """Model calls whose tokens nobody counted: the sums lack them."""
     _has_root: bool = field(default=False, repr=False)
 
     @property
@@ -143,6 +148,7 @@ class TraceSummary:
             self.models.append(model)
         self.input_tokens = _sum(self.input_tokens, facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
         self.output_tokens = _sum(self.output_tokens, facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
+        self.uncounted += is_uncounted(facts)
         cost = number(facts.get(names.GEN_AI_USAGE_COST))
         if cost is not None:
             currency = str(facts.get(names.GENAI_OTEL_COST_CURRENCY) or "USD")
@@ -153,6 +159,24 @@ def _collect(known: set[str], value: Any) -> None:
     for each in value if isinstance(value, list) else (value,):
         if isinstance(each, str) and len(known) < _MAX_VALUES:
             known.add(each)
+
+
+def is_uncounted(facts: Mapping[str, Any]) -> bool:
+    """Whether it is a model call that used tokens of which it is not known how many.
+
+    A request that the provider refused has used none, and media may be billed by other units.
+    """
+    operation = facts.get(names.GEN_AI_OPERATION_NAME)
+    if operation not in MODEL_CALLS or operation == "generate_content":
+        return False
+    status = number(facts.get(names.HTTP_RESPONSE_STATUS_CODE)) or 0
+    if status in _REFUSALS and status != _TIMED_OUT:
+        return False
+    given = number(facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
+    made = number(facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
+    if operation == "rerank":
+        return False  # by searches
+    return given is None or (made is None and operation != "embeddings")
 
 
 def total(spans: Iterable[StoredSpan]) -> TraceSummary:

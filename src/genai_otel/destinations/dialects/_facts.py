@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 
+_WITHOUT_OUTPUT = ("embeddings", "rerank")
+
+
 class Facts:
     """The attributes of one span, by what they mean."""
 
@@ -53,6 +56,14 @@ class Facts:
         if names.GENAI_OTEL_COST_CURRENCY in self.attributes:
             return None
         return self.number(names.GEN_AI_USAGE_COST)
+
+    def total_tokens(self) -> int | None:
+        """Input and output, where both are known, or there is no output: no part of a sum."""
+        given = self.count(names.GEN_AI_USAGE_INPUT_TOKENS)
+        made = self.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
+        if made is None and self.operation in _WITHOUT_OUTPUT:
+            made = 0
+        return None if given is None or made is None else given + made
 
     def parsed(self, name: str) -> Any:
         """The value of a JSON string; the text itself where it is no JSON."""

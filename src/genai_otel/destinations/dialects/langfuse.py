@@ -113,14 +113,16 @@ def _numbers(facts: Facts, found: Json) -> None:
         "output": facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS),
     }
     usage = {key: count for key, count in buckets.items() if count is not None}
-    total = sum(usage.values())
+    total = facts.total_tokens()
     for bucket, (name, whole) in BUCKETS.items():
         count = facts.count(name)
         if count is not None and 0 < count <= usage.get(whole, 0):
             usage[bucket] = count
             usage[whole] -= count
     if usage:
-        found[f"{_OBSERVATION}.usage_details"] = to_json({**usage, "total": total})
+        found[f"{_OBSERVATION}.usage_details"] = to_json(
+            usage if total is None else {**usage, "total": total}
+        )
     cost = facts.dollars()
     if cost is not None:
         found[f"{_OBSERVATION}.cost_details"] = to_json({"total": cost})

@@ -109,8 +109,8 @@ def _usage(facts: Facts, found: Json) -> None:
     made = facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
     if given is None and made is None:
         return
-    usage: Json = {"input_tokens": given or 0, "output_tokens": made or 0}
-    usage["total_tokens"] = usage["input_tokens"] + usage["output_tokens"]
+    known = {"input_tokens": given, "output_tokens": made, "total_tokens": facts.total_tokens()}
+    usage: Json = {key: count for key, count in known.items() if count is not None}
     for name, (group, key) in USAGE.items():
         count = facts.count(name)
         if count:

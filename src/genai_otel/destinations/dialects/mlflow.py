@@ -102,8 +102,8 @@ def _said(facts: Facts, found: Json) -> None:
 def _usage(facts: Facts, found: Json) -> None:
     usage = {key: count for name, key in COUNTS.items() if (count := facts.count(name)) is not None}
     if usage:
-        total = usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
-        found[USAGE] = to_json({**usage, "total_tokens": total})
+        total = facts.total_tokens()
+        found[USAGE] = to_json(usage if total is None else {**usage, "total_tokens": total})
 
 
 def _choice(index: int, message: Json) -> Json:

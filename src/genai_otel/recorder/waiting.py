@@ -1,0 +1,77 @@
+"""What ended before the price table was there: its spans and points come when it is.
+
+The table is read on a thread of its own, which takes a few hundred milliseconds; a first call may
+be over before. What ends meanwhile is held in the order of the ends, so that parents come after
+their children with the sums of them; that thread concludes it, or a flush, or the process as it
+ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST = 256
+
+
+class Waiting:
+    """Conclusions that wait for something that is being loaded; ``run`` contains their errors."""
+
+    def __init__(self, run: Callable[[Callable[[], None]], object]) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._turn = threading.RLock()  # one thread at a time concludes, in order
+        self._held: deque[Callable[[], None]] = deque()
+        self._loaded = threading.Event()
+        self._loader: int | None = None
+        self.open = False
+        """Whether anything is awaited."""
+
+    def hold(self, conclude: Callable[[], None], *, needs: bool) -> bool:
+        """Whether ``conclude`` is called later: it ``needs`` to, or others before it wait.
+
+        Not where too many wait already.
+        """
+        with self._lock:
+            if not self.open or len(self._held) >= _MOST or not (needs or self._held):
+                return False
+            self._held.append(conclude)
+            return True
+
+    def release(self) -> None:
+        """It is loaded, or never will be: what waits is concluded, and nothing waits any more."""
+        self._loader = threading.get_ident()
+        self._loaded.set()
+        with self._turn:
+            while self._conclude_next():
+                pass
+
+    def settle(self, timeout: float) -> None:
+        """Waits for at most ``timeout`` seconds, then concludes what still waits as it is."""
+        if not self._held or self._loader == threading.get_ident():
+            return
+        deadline = monotonic() + timeout
+        self._loaded.wait(timeout)
+        if self._turn.acquire(timeout=max(0.0, deadline - monotonic()) + _GRACE):
+            try:
+                while self._conclude_next():
+                    pass
+            finally:
+                self._turn.release()
+
+    def _conclude_next(self) -> bool:
+        with self._lock:
+            if not self._held:
+                self.open = self.open and not self._loaded.is_set()
+                return False
+            conclude = self._held.popleft()
+        self._run(conclude)
+        return True
+
+
+_GRACE = 0.05
