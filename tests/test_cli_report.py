@@ -224,3 +224,22 @@ def test_a_file_is_checked(work: Path) -> None:
     assert "cannot be read" in run_cli(
         "prices", "show", "x", "--prices", "none.toml", cwd=work, code=2
     ).stderr  # fmt: skip
+
+
+def test_what_nobody_counted_is_not_0(tmp_path: Path) -> None:
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    refused = {**call, "http.response.status_code": 429, "error.type": "RateLimitError"}
+    with tracing(tmp_path / ".genai_otel") as tracer:
+        for facts in (call, refused):
+            tracer.start_span("chat m", attributes=facts).end()
+    shown = run_cli("report", "cost", cwd=tmp_path).stdout
+    total = next(line for line in shown.splitlines() if line.startswith("total"))
+    assert total.split() == ["total", "2", "-", "2", "1"]
+    told = json.loads(run_cli("report", "cost", "--json", cwd=tmp_path).stdout)["total"]
+    assert told["input_tokens"] is told["output_tokens"] is told["cached_tokens"] is None
+    assert (told["calls"], told["uncounted"]) == (2, 1)
+
+    with tracing(tmp_path / ".genai_otel") as tracer:
+        tracer.start_span("chat m", attributes=chat()).end()
+    told = json.loads(run_cli("report", "cost", "--json", cwd=tmp_path).stdout)["total"]
+    assert (told["input_tokens"], told["output_tokens"], told["uncounted"]) == (1200, 95, 1)

@@ -289,6 +289,46 @@ def test_whose_it_was_and_how_it_ended(work: Path) -> None:
     assert re.split(r"\s{2,}", call)[-3:] == ["unknown_model", "length", "ok, 3 attempts"]
 
 
+UNCOUNTED = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "gpt-5",
+    "genai_otel.response.completed": False,
+}
+
+
+def test_sums_that_lack_calls_are_marked(work: Path) -> None:
+    totals = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "genai_otel.total.model_calls": 2,
+        "genai_otel.total.input_tokens": 1200,
+        "genai_otel.total.output_tokens": 95,
+        "genai_otel.total.cost": 0.5,
+        "genai_otel.total.uncounted_calls": 1,
+        "genai_otel.total.unpriced_calls": 1,
+    }
+    with tracing(work) as tracer, tracer.start_as_current_span("job", attributes=totals):
+        tracer.start_span("chat gpt-5", attributes=chat()).end()
+        tracer.start_span("chat gpt-5", attributes=UNCOUNTED).end()
+    shown = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
+    assert "Σ 1,200 → 95 (partial)" in shown
+    assert "Σ $0.5000 (partial)" in shown
+    assert "1,200 → 95 (partial) tokens" in shown
+    listed = run_cli("traces", "--dir", ".", cwd=work).stdout
+    assert "1,200 → 95 (partial)" in listed
+    (row,) = json.loads(run_cli("traces", "--dir", ".", "--json", cwd=work).stdout)
+    assert row["uncounted_calls"] == 1
+
+
+def test_where_nobody_counted_no_sum_is_shown(work: Path) -> None:
+    totals = {"gen_ai.operation.name": "invoke_workflow", "genai_otel.total.model_calls": 1,
+              "genai_otel.total.uncounted_calls": 1}  # fmt: skip
+    with tracing(work) as tracer, tracer.start_as_current_span("job", attributes=totals):
+        tracer.start_span("chat gpt-5", attributes=UNCOUNTED).end()
+    shown = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
+    assert "Σ" not in shown
+    assert "0 →" not in shown
+
+
 def test_content_stands_below_its_span_and_is_shortened(work: Path, trace_id: str) -> None:
     with tracing(work / ".genai_otel") as tracer:
         long = "word " * 1000

@@ -167,6 +167,77 @@ def test_parents_tell_sums_and_never_repeat(capture: Capture, tree: Any) -> None
                 assert total not in outer.attributes
 
 
+def inside(capture: Capture, *calls: Any) -> Any:
+    """What a workflow tells of these calls."""
+    with genai_otel.operation("workflow", "job"):
+        for call in calls:
+            with contextlib.suppress(openai.OpenAIError, GeneratorExit):
+                call()
+    told = capture.span("invoke_workflow job").attributes
+    return {name: told[name] for name in told if name.startswith("genai_otel.total.")}
+
+
+def left(client: Any) -> None:
+    """A stream that is left after a chunk: nobody has told its usage."""
+    stream = chat(client, stream=True)
+    next(iter(stream))
+    stream.close()
+
+
+def timed_out() -> None:
+    with genai_otel.operation("chat") as op:
+        op.provider, op.model = "house", "ok"
+        raise openai.APITimeoutError(request=None)
+
+
+def test_what_nobody_counted_is_no_0_in_a_sum(capture: Capture, client: Any) -> None:
+    told = inside(capture, lambda: left(client), lambda: chat(client, model="nousage"), timed_out)
+    assert told == {
+        "genai_otel.total.model_calls": 3,
+        "genai_otel.total.uncounted_calls": 3,
+        "genai_otel.total.unpriced_calls": 3,
+    }
+
+
+def test_a_part_of_a_sum_is_marked(capture: Capture, client: Any) -> None:
+    told = inside(capture, lambda: chat(client), lambda: chat(client, model="nousage"))
+    assert told == {
+        "genai_otel.total.model_calls": 2,
+        "genai_otel.total.input_tokens": 12,
+        "genai_otel.total.output_tokens": 8,
+        "genai_otel.total.cost": pytest.approx(OK_CALL),
+        "genai_otel.total.uncounted_calls": 1,
+        "genai_otel.total.unpriced_calls": 1,
+    }
+
+
+def test_a_refused_request_used_nothing(capture: Capture, client: Any) -> None:
+    once = client.with_options(max_retries=0)
+    told = inside(capture, lambda: chat(client), lambda: chat(once, model="err429"))
+    assert told == {
+        "genai_otel.total.model_calls": 2,
+        "genai_otel.total.input_tokens": 12,
+        "genai_otel.total.output_tokens": 8,
+        "genai_otel.total.cost": pytest.approx(OK_CALL),
+    }
+
+
+def test_only_a_refused_request(capture: Capture, client: Any) -> None:
+    once = client.with_options(max_retries=0)
+    told = inside(capture, lambda: chat(once, model="err429"))
+    assert told == {"genai_otel.total.model_calls": 1}
+
+
+def test_what_has_no_tokens_lacks_none(capture: Capture, client: Any) -> None:
+    told = inside(
+        capture,
+        lambda: client.embeddings.create(model="e", input="text"),
+        lambda: client.images.generate(model="ok", prompt="a tower"),
+    )
+    assert "genai_otel.total.uncounted_calls" not in told
+    assert told["genai_otel.total.input_tokens"] >= 12
+
+
 def test_a_sum_is_of_one_currency(client: Any) -> None:
     prices = {"ok": {"input": 1.0, "output": 2.0}, "cached": {"input": 1, "output": 1,
                                                             "currency": "EUR"}}  # fmt: skip
