@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -25,10 +26,13 @@ ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 @pytest.fixture(autouse=True)
 def contained(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production: nothing is raised again, nothing was said yet."""
+    # Imported before anything is patched: what one of them takes then it would keep.
+    homes = [
+        import_module(f"genai_otel.{home}") for home in ("_setup", "_runtime", "api.decorators")
+    ]
     monkeypatch.setattr(safety, "FAULTS", faults := safety.Faults())
-    homes = ("_setup", "_runtime", "api.decorators")
-    for name in (f"genai_otel.{home}.FAULTS" for home in homes):
-        monkeypatch.setattr(name, faults)
+    for home in homes:
+        monkeypatch.setattr(home, "FAULTS", faults)
     monkeypatch.setenv("GENAI_OTEL_STRICT", "0")
 
 

@@ -232,6 +232,22 @@ def test_the_order_is_that_of_the_ends() -> None:
     assert not waiting.hold(lambda: done.append(4), needs=True)
 
 
+def test_it_closes_though_others_never_stop_ending() -> None:
+    waiting, _ = _opened()
+    done = [0]
+
+    def conclude() -> None:
+        done[0] += 1
+        if not waiting.hold(conclude, needs=False):
+            return
+
+    waiting.hold(conclude, needs=True)
+    waiting.hold(conclude, needs=True)
+    waiting.release()
+    assert not waiting.open
+    assert done[0] > 2
+
+
 def test_an_error_costs_only_its_own() -> None:
     waiting, errors = _opened()
     done: list[int] = []

@@ -128,6 +128,18 @@ GOLDEN: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str]] = {
         {"input": 1000, "audio_input": 300, "cache_read": 200, "cached_audio": 50, "output": 10},
         "550*0.3 + 250*1 + 150*0.03 + 50*0.1 + 10*2.5",
     ),
+    "gemini, video in": (
+        "gcp.gemini", "gemini-embedding-2", {}, {"input": 100, "video_input": 90},
+        "10*0.2 + 90*12",
+    ),
+    "gemini, video out": (
+        "gcp.gemini", "gemini-omni-flash-preview", {},
+        {"input": 100, "output": 50, "video_output": 40}, "100*1.5 + 10*9 + 40*17.5",
+    ),
+    "gemini, video that costs what text does": (
+        "gcp.gemini", "gemini-2.5-pro", {}, {"input": 100, "video_input": 90, "output": 1},
+        "100*1.25 + 10",
+    ),
     "gemini, audio that costs what text does": (
         "gcp.gemini", "gemini-2.5-pro", {}, {"input": 100, "audio_input": 90, "output": 1},
         "100*1.25 + 10",

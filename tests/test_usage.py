@@ -161,6 +161,14 @@ GOLDEN: dict[str, tuple[Rule, dict[str, Any], dict[str, Any], dict[str, int]]] =
         {"cache_read": 400, "audio_input": 150, "image_input": 100, "fresh_input": 400,
          "reasoning": 300, "text_output": 80},
     ),
+    "gemini: video": (
+        rules.GEMINI,
+        {"promptTokenCount": 1000, "candidatesTokenCount": 80,
+         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 100},
+                                 {"modality": "VIDEO", "tokenCount": 900}]},
+        {"input": 1000, "video_input": 900, "output": 80},
+        {"video_input": 900, "fresh_input": 100, "text_output": 80},
+    ),
     "gemini, as the python client spells it, nothing but thoughts": (
         rules.GEMINI,
         {"prompt_token_count": 10, "candidates_token_count": None, "thoughts_token_count": 25},
@@ -346,7 +354,7 @@ def test_pieces_always_add_up_to_the_totals(counts: dict[str, Any]) -> None:
     pieces = usage.buckets()
     usage.settle()
 
-    ends = ("text_output", "reasoning", "audio_output", "image_output")
+    ends = ("text_output", "reasoning", "audio_output", "image_output", "video_output")
     made = sum(size for name, size in pieces.items() if name in ends)
     assert made == (usage.output or 0)
     assert sum(pieces.values()) - made == (usage.input or 0)

@@ -28,7 +28,7 @@ _WHY = {
     "override_failed": "the function for prices failed",
     "unknown_biller": "nobody known bills calls to that host",
     "unknown_model": "no price for this name",
-    "unknown_price": "no price for this tier, time or kind of token",
+    "unknown_price": "no price for this tier, time, kind of token or charge",
 }
 
 

@@ -216,7 +216,16 @@ def _cost(facts: dict[str, Any]) -> str:
 def _cost_or_why(facts: dict[str, Any]) -> Text:
     """The cost, or the status that says why there is none."""
     cost = _cost(facts)
-    return Text(cost) if cost else Text(_short(facts.get(names.GENAI_OTEL_COST_STATUS)), "yellow")
+    if cost:
+        return Text(cost)
+    status, lacking = facts.get(names.GENAI_OTEL_COST_STATUS), _unpriced(facts)
+    return Text(f"{_short(status)}: {lacking}" if lacking else _short(status), "yellow")
+
+
+def _unpriced(facts: dict[str, Any]) -> str:
+    """What was used that has no price."""
+    found = facts.get(names.GENAI_OTEL_COST_UNPRICED)
+    return _short(", ".join(map(str, found))) if isinstance(found, list) else ""
 
 
 def _with_attempts(status: Text, facts: dict[str, Any]) -> Text:

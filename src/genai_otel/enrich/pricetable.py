@@ -35,11 +35,13 @@ TOKEN_PRICES = {
     "cache_write_1h": "cache_write_1h_mtok",
     "audio_input": "input_audio_mtok",
     "image_input": "input_image_mtok",
+    "video_input": "input_video_mtok",
     "cached_audio": "cache_audio_read_mtok",
     "cached_image": "cache_image_read_mtok",
     "reasoning": "output_reasoning_mtok",
     "audio_output": "output_audio_mtok",
     "image_output": "output_image_mtok",
+    "video_output": "output_video_mtok",
 }
 """The table's name for the price of each of our buckets."""
 UNIT_PRICES = {

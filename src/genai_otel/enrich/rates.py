@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 _CACHE_PARTS = ("cache_read", "cache_write", "cache_write_1h")
-_MEDIA_PARTS = (("audio_input", "cached_audio"), ("image_input", "cached_image"))
+_MEDIA_PARTS = (
+    ("audio_input", "cached_audio"),
+    ("image_input", "cached_image"),
+    ("video_input", "cached_video"),
+)
 INPUT_PARTS = (*_CACHE_PARTS, *(name for pair in _MEDIA_PARTS for name in pair))
-OUTPUT_PARTS = ("reasoning", "audio_output", "image_output")
+OUTPUT_PARTS = ("reasoning", "audio_output", "image_output", "video_output")
 TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)
 """The buckets that have a price per million tokens."""
 UNITS = (
@@ -97,11 +101,15 @@ class Rates:
 
 
 _PARENTS = {
-    **dict.fromkeys((*_CACHE_PARTS, "image_input"), "input"),
-    **dict.fromkeys(("reasoning", "image_output"), "output"),
-    "cached_image": "cache_read",
+    **dict.fromkeys((*_CACHE_PARTS, "image_input", "video_input"), "input"),
+    **dict.fromkeys(("reasoning", "image_output", "video_output"), "output"),
+    **dict.fromkeys(("cached_image", "cached_video"), "cache_read"),
 }
-_DOUBTS = {"cache_write_1h": "cache_write", "cached_image": "image_input"}
+_DOUBTS = {
+    "cache_write_1h": "cache_write",
+    "cached_image": "image_input",
+    "cached_video": "video_input",
+}
 
 
 class Charge(NamedTuple):

@@ -43,6 +43,7 @@ class Usage:
     cache_write_1h: int | None = None
     audio_input: int | None = None
     image_input: int | None = None
+    video_input: int | None = None
     cached_audio: int | None = None
     cached_image: int | None = None
     tool_use_input: int | None = None
@@ -52,6 +53,7 @@ class Usage:
     reasoning: int | None = None
     audio_output: int | None = None
     image_output: int | None = None
+    video_output: int | None = None
     accepted_predictions: int | None = None
     rejected_predictions: int | None = None
     processed_output: int | None = None
@@ -136,9 +138,9 @@ class Usage:
         """The known totals in pieces that do not overlap and always add up to them.
 
         Of input: ``fresh_input``, ``cache_read``, ``cache_write``, ``cache_write_1h``,
-        ``audio_input``, ``image_input``; of output: ``text_output``, ``reasoning``,
-        ``audio_output``, ``image_output``. Empty pieces are left out. Cached audio is in
-        ``cache_read``.
+        ``audio_input``, ``image_input``, ``video_input``; of output: ``text_output``,
+        ``reasoning``, ``audio_output``, ``image_output``, ``video_output``. Empty
+        pieces are left out. Cached audio is in ``cache_read``.
         """
         sane = Usage()
         vars(sane).update(vars(self))
@@ -162,12 +164,12 @@ COUNTS = tuple(name for name in Usage.__annotations__ if name not in _NO_COUNTS)
 # Parts of one row do not overlap; where they are too much together, the later one is disbelieved.
 _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("cache_read", "cache_write", "cache_write_1h")),
-    ("input", ("audio_input", "image_input")),
+    ("input", ("audio_input", "image_input", "video_input")),
     ("input", ("tool_use_input",)),
     ("cache_read", ("cached_audio", "cached_image")),
     ("audio_input", ("cached_audio",)),
     ("image_input", ("cached_image",)),
-    ("output", ("reasoning", "audio_output", "image_output")),
+    ("output", ("reasoning", "audio_output", "image_output", "video_output")),
     ("output", ("accepted_predictions", "rejected_predictions")),
 )
 
@@ -187,6 +189,7 @@ def _input_parts(usage: Usage) -> Mapping[str, int | None]:
         "cache_write_1h": usage.cache_write_1h,
         "audio_input": max(0, (usage.audio_input or 0) - (usage.cached_audio or 0)),
         "image_input": max(0, (usage.image_input or 0) - (usage.cached_image or 0)),
+        "video_input": usage.video_input,
     }
 
 
@@ -195,6 +198,7 @@ def _output_parts(usage: Usage) -> Mapping[str, int | None]:
         "reasoning": usage.reasoning,
         "audio_output": usage.audio_output,
         "image_output": usage.image_output,
+        "video_output": usage.video_output,
     }
 
 
@@ -455,8 +459,13 @@ OPENAI_RESPONSES = Rule(
 )
 """Responses, images, transcriptions, realtime: platform.openai.com/docs/api-reference/responses."""
 
-_INTERACTION_IN = {"audio": "audio_input", "image": "image_input", "document": "image_input"}
-_INTERACTION_OUT = {"audio": "audio_output", "image": "image_output"}
+_INTERACTION_IN = {
+    "audio": "audio_input",
+    "image": "image_input",
+    "document": "image_input",
+    "video": "video_input",
+}
+_INTERACTION_OUT = {"audio": "audio_output", "image": "image_output", "video": "video_output"}
 _GROUNDING = {
     "google_search": "web_searches",
     "google_maps": "map_searches",
@@ -537,9 +546,14 @@ BEDROCK_BODIES = Rule(
 docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
-_MODALITY_IN = {"AUDIO": "audio_input", "IMAGE": "image_input", "DOCUMENT": "image_input"}
+_MODALITY_IN = {
+    "AUDIO": "audio_input",
+    "IMAGE": "image_input",
+    "DOCUMENT": "image_input",
+    "VIDEO": "video_input",
+}
 _MODALITY_CACHED = {"AUDIO": "cached_audio", "IMAGE": "cached_image", "DOCUMENT": "cached_image"}
-_MODALITY_OUT = {"AUDIO": "audio_output", "IMAGE": "image_output"}
+_MODALITY_OUT = {"AUDIO": "audio_output", "IMAGE": "image_output", "VIDEO": "video_output"}
 
 GEMINI = Rule(
     _two_spellings(

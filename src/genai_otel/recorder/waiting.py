@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST = 256
+_ROUNDS = 4
 
 
 class Waiting:
@@ -24,7 +25,7 @@ class Waiting:
 
     def __init__(self, run: Callable[[Callable[[], None]], object]) -> None:
         self._run = run
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collection of garbage may end something anywhere
         self._turn = threading.RLock()  # one thread at a time concludes, in order
         self._held: deque[Callable[[], None]] = deque()
         self._loaded = threading.Event()
@@ -48,6 +49,11 @@ class Waiting:
         self._loader = threading.get_ident()
         self._loaded.set()
         with self._turn:
+            for _ in range(_ROUNDS * _MOST):
+                if not self._conclude_next():
+                    return
+            with self._lock:  # they end faster than this thread can follow
+                self.open = False
             while self._conclude_next():
                 pass
 
