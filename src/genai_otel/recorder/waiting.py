@@ -13,6 +13,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from genai_otel._locks import reentrant
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,8 +27,8 @@ class Waiting:
 
     def __init__(self, run: Callable[[Callable[[], None]], object]) -> None:
         self._run = run
-        self._lock = threading.RLock()  # a collection of garbage may end something anywhere
-        self._turn = threading.RLock()  # one thread at a time concludes, in order
+        self._lock = reentrant()  # a collection of garbage may end something anywhere
+        self._turn = reentrant()  # one thread at a time concludes, in order
         self._held: deque[Callable[[], None]] = deque()
         self._loaded = threading.Event()
         self._loader: int | None = None
