@@ -38,6 +38,7 @@ OURS = genai_otel.__path__[0]
 # What contains the others' errors, in as few words as possible, and the public names themselves.
 CONTAINING = {
     "genai_otel.api._stepping.Lazily.__call__",
+    "genai_otel.api._stepping._Steps.__del__",
     "genai_otel.api._stepping._async_generator",
     "genai_otel.api._stepping._awaitable",
     "genai_otel.api._stepping._coroutine",

@@ -25,6 +25,7 @@ from tests.trees import complaints, tokens, tree
 
 pytest.importorskip("langchain_openai")
 pytest.importorskip("langgraph")
+pytest.importorskip("qdrant_client")
 
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel, FakeListLLM, GenericFakeChatModel
@@ -39,6 +40,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
+from qdrant_client import QdrantClient, models
 
 try:
     from langchain.agents import create_agent
@@ -480,7 +482,164 @@ def test_retrievers(provider: Provider, genai_otel_capture: Capture) -> None:
     assert tokens(spans)[0] == spent(provider)[0]
 
 
+class Hits(BaseRetriever):
+    """A store's search, of which a part may be left out."""
+
+    client: Any
+    keep: int = 3
+
+    def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
+        assert query
+        found = self.client.query_points("notes", query=[1.0, 0.0], limit=3, with_payload=True)
+        return [Document(point.payload["document"], id=str(point.id)) for point in found.points][
+            : self.keep
+        ]
+
+
+class Both(BaseRetriever):
+    parts: list[Any]
+
+    def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
+        return [document for part in self.parts for document in part.invoke(query)]
+
+
+@pytest.fixture
+def notes() -> Iterator[Any]:
+    client = QdrantClient(":memory:")
+    vectors = models.VectorParams(size=2, distance=models.Distance.COSINE)
+    client.create_collection("notes", vectors_config=vectors)
+    points = [
+        models.PointStruct(id=n, vector=[1.0, n / 10], payload={"document": f"note {n}"})
+        for n in range(4)
+    ]
+    client.upsert("notes", points)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("sort", ["sync", "async"])
+def test_a_retriever_over_a_store_is_one_search(
+    notes: Any, genai_otel_capture: Capture, sort: str
+) -> None:
+    genai_otel_capture.clear()
+    retriever = Hits(client=notes)
+    found = (
+        retriever.invoke("Notes?") if sort == "sync" else asyncio.run(retriever.ainvoke("Notes?"))
+    )
+    assert len(found) == 3
+    span = genai_otel_capture.span()
+    told = attributes(span)
+    assert span.name == "retrieval notes"
+    assert told["gen_ai.data_source.id"] == told["db.collection.name"] == "notes"
+    assert told["db.system.name"] == "qdrant"
+    assert told["gen_ai.retrieval.query.text"] == "Notes?"
+    assert told["gen_ai.retrieval.top_k"] == 3
+    documents = json.loads(told["gen_ai.retrieval.documents"])
+    assert [each["content"] for each in documents] == ["note 0", "note 1", "note 2"]
+    assert all("score" in each for each in documents), "which LangChain does not tell"
+    points = genai_otel_capture.metrics()
+    durations = [
+        point.count for each in points.values() for point in each
+        if dict(point.attributes).get("gen_ai.operation.name") == "retrieval"
+        and hasattr(point, "count")
+    ]  # fmt: skip
+    assert set(durations) <= {1}
+
+
+def test_what_a_retriever_leaves_out_it_has_not_found(
+    notes: Any, genai_otel_capture: Capture
+) -> None:
+    genai_otel_capture.clear()
+    Hits(client=notes, keep=1).invoke("Notes?")
+    documents = json.loads(attributes(genai_otel_capture.span())["gen_ai.retrieval.documents"])
+    assert documents == [{"id": "0", "content": "note 0", "score": 1.0, "measure": "similarity"}]
+
+
+def test_retrievers_of_retrievers_are_several(notes: Any, genai_otel_capture: Capture) -> None:
+    genai_otel_capture.clear()
+    Both(parts=[Hits(client=notes), Hits(client=notes)]).invoke("Notes?")
+    assert tree(genai_otel_capture.spans) == [
+        ("retrieval Both", ["retrieval notes", "retrieval notes"])
+    ]
+
+
+def test_a_search_that_fails_is_one_search(notes: Any, genai_otel_capture: Capture) -> None:
+    genai_otel_capture.clear()
+    notes.delete_collection("notes")
+    genai_otel_capture.clear()
+    with pytest.raises(ValueError, match="not found"):
+        Hits(client=notes).invoke("Notes?")
+    assert attributes(genai_otel_capture.span())["error.type"] == "ValueError"
+
+
 # ------------------------------------------------------------------------------- tools and agents
+
+
+@tool
+@genai_otel.tool
+def count_words(text: str) -> int:
+    """Counts words."""
+    with operation("step", "count"):
+        found = genai_otel.current()
+        assert found is not None
+        return len(text.split())
+
+
+@tool("other_name")
+@genai_otel.tool
+async def count_letters(text: str) -> int:
+    """Counts letters.
+
+    Spaces too.
+    """
+    return len(text)
+
+
+@tool
+def uses_another(text: str) -> int:
+    """Asks two others."""
+    return int(_helper(text)) + int(_helper(text))
+
+
+@genai_otel.tool
+def _helper(text: str) -> int:
+    """Helps."""
+    return len(text)
+
+
+@tool
+@genai_otel.tool
+def refuses(text: str) -> int:
+    """Never works."""
+    raise LookupError(text)
+
+
+def test_a_tool_that_is_decorated_is_one_tool(genai_otel_capture: Capture) -> None:
+    call = {"args": {"text": "a bc"}, "id": "c-1", "type": "tool_call"}
+    assert count_words.invoke({"name": "count_words", **call}).content == "2"
+    assert asyncio.run(count_letters.ainvoke({"name": "other_name", **call})).content == "4"
+    spans = genai_otel_capture.spans
+    assert tree(spans) == [("execute_tool count_words", ["task count"]), "execute_tool other_name"]
+    for name, description in (("count_words", "Counts words."), ("other_name", "Counts letters.")):
+        found = attributes(genai_otel_capture.span(f"execute_tool {name}"))
+        assert found["gen_ai.tool.call.id"] == "c-1"
+        assert found["gen_ai.tool.description"].startswith(description)
+        assert json.loads(found["gen_ai.tool.call.arguments"]) == {"text": "a bc"}
+        result = json.loads(found["gen_ai.tool.call.result"])
+        assert str(result["result"]) == ("2" if name == "count_words" else "4")
+
+
+def test_what_a_tool_calls_is_another_tool(genai_otel_capture: Capture) -> None:
+    assert uses_another.invoke({"text": "abc"}) == 6
+    assert tree(genai_otel_capture.spans) == [
+        ("execute_tool uses_another", ["execute_tool _helper", "execute_tool _helper"])
+    ]
+
+
+def test_a_decorated_tool_that_fails(genai_otel_capture: Capture) -> None:
+    with pytest.raises(LookupError, match="why"):
+        refuses.invoke({"text": "why"})
+    assert attributes(genai_otel_capture.span())["error.type"] == "LookupError"
 
 
 @tool

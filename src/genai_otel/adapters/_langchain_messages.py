@@ -22,6 +22,8 @@ from genai_otel.record import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genai_otel.record import Part
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "function": "tool"}
@@ -139,5 +141,14 @@ def document(given: Any) -> Document:
     return told
 
 
-def documents(given: Any) -> list[Document]:
-    return [document(each) for each in given[:_DOCUMENTS]] if type(given) is list else []
+def documents(given: Any, hits: Sequence[Document] = ()) -> list[Document]:
+    """What a retriever gave, with the scores that the store's own ``hits`` tell of it."""
+    found = [document(each) for each in given[:_DOCUMENTS]] if type(given) is list else []
+    known = {hit["id"]: hit for hit in hits}
+    in_order = len(hits) == len(found)
+    for at, each in enumerate(found):
+        hit = known.get(each["id"]) or (hits[at] if in_order and not each["id"] else None)
+        if hit is not None:
+            facts: Any = {key: hit[key] for key in ("id", "score", "measure") if key in hit}
+            each.update(facts)
+    return found

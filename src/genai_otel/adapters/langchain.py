@@ -152,7 +152,8 @@ _CHAINS = {
 # ------------------------------------------------------------------------- tools and retrievers
 
 
-def _tool(run: Json, op: Operation) -> None:
+def _describe_tool(run: Json, op: Operation) -> None:
+    """Before the run begins: the function in it is known by its description."""
     description = string(mapping(run, "serialized"), "description")
     op.params = {"description": description, "call_id": string(run, "tool_call_id")}
 
@@ -177,10 +178,10 @@ def _query(run: Json, op: Operation) -> None:
 
 def _found(documents: Any, op: Operation) -> None:
     if op.capture:
-        op.documents = told.documents(documents)
+        op.documents = told.documents(documents, op.documents or ())
 
 
-_TOOL = Reader(Kind.TOOL, _tool, _tool_result, _tool_arguments)
+_TOOL = Reader(Kind.TOOL, _nothing, _tool_result, _tool_arguments)
 _RETRIEVER = Reader(Kind.RETRIEVAL, _nothing, _found, _query)
 
 # ---------------------------------------------------------------------------------------- models
@@ -261,6 +262,8 @@ def _begin(runs: Runs, reader: Reader, run: Json, name: str | None = None, **how
     op = Operation(reader.kind, name)
     op.secondhand = True
     op.provider = _provider(run)
+    if reader is _TOOL:
+        _describe_tool(run, op)
     _scope(run, op)
     runs.open(run["run_id"], run.get("parent_run_id"), reader, op, run, **how)
 

@@ -97,7 +97,10 @@ def _observed(function: Any, begin: _Begin) -> Any:
 
 
 def _open(reader: Reader, name: str, given: Any) -> Call | None:
-    return _OBSERVER.open(reader, HandMade(reader.kind, name), given)
+    op = HandMade(reader.kind, name)
+    if op.kind is Kind.TOOL:
+        reader.request(given, op)  # before it starts: by its description a framework's is known
+    return _OBSERVER.open(reader, op, given)
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:

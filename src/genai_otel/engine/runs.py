@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._locks import reentrant
-from genai_otel.record import Refusal
+from genai_otel.record import Kind, Refusal
 
 from .open_streams import AT_ONCE, IDLE, LOOK_EVERY, OPEN
 from .safety import contained
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .observe import Call, Observer
 
 MAX_OPEN = 10_000
+_COMPOSED = (Kind.TOOL, Kind.RETRIEVAL)
 
 
 class _Run(NamedTuple):
@@ -204,7 +205,9 @@ class Runs:
     def _end(call: Call, reply: Any, error: BaseException | None, completed: bool | None) -> None:  # noqa: FBT001
         active = call.active
         contained(active.step_aside)
-        if reply is not None and active.joined is None:
+        # Of a model call the client below knows more than the framework; what a tool or a search
+        # came to is the framework's to say.
+        if reply is not None and (active.joined is None or call.op.kind in _COMPOSED):
             call.reply(reply)
         if completed is not True:
             call.op.completed = completed

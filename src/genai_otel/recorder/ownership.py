@@ -39,10 +39,31 @@ MODEL_KINDS = _JOINING
 
 
 def same_call(owner: Operation, op: Operation) -> bool:
-    """Whether ``op``, begun inside ``owner``, is the same model call seen by a lower layer."""
+    """Whether ``op``, begun inside ``owner``, is the same call seen by a lower layer."""
     if owner.kind in GENERATING:
         return op.kind in GENERATING
-    return owner.kind is op.kind and op.kind in _JOINING
+    if owner.kind is not op.kind:
+        return False
+    return op.kind in _JOINING or (
+        # A framework's search or tool is carried out by something that is recorded itself. Two of
+        # one framework, or two of the application, are two: it composes them of each other.
+        owner.secondhand
+        and not op.secondhand
+        and (op.kind is Kind.RETRIEVAL or (op.kind is Kind.TOOL and _same_tool(owner, op)))
+    )
+
+
+def _same_tool(owner: Operation, op: Operation) -> bool:
+    """By name, or by the docstring that both describe it with: a tool's body may use others."""
+    if owner.name == op.name:
+        return True
+    described = _description(owner)
+    return described is not None and described == _description(op)
+
+
+def _description(op: Operation) -> str | None:
+    told = None if op.params is None else op.params.get("description")
+    return (told.partition("\n")[0].strip() or None) if type(told) is str else None
 
 
 _FACTS = (
@@ -63,11 +84,26 @@ _FACTS = (
     "dimensions",
     "details",
     "completed",
+    "action",
+    "query",
+    "records",
+    "rows",
+    "documents",
+    "arguments",
+    "result",
 )
 
 
 def absorb(owner: Operation, op: Operation) -> None:
     """Adds to ``owner`` what only the lower layer knew; of hearsay, what it knows better."""
+    if op.kind not in MODEL_KINDS and owner.params:  # each knows some of them
+        op.params = {
+            **owner.params,
+            **{k: v for k, v in (op.params or {}).items() if v is not None},
+        }
+    if op.action is not None:  # the collection: a framework has told the name of a class
+        owner.name = op.name
+    owner.by_hand = owner.by_hand or op.by_hand  # some of its values are the application's
     for fact in _FACTS:
         told = getattr(op, fact)
         if told is not None and (owner.secondhand or getattr(owner, fact) is None):

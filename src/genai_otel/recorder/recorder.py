@@ -401,6 +401,7 @@ class Joined(Layer):
             return
         self.ended, self.stands = True, False
         owner = self._owner
+        self.op.settle()
         if error is not None and self.tried is not None:
             absorb(self.op, self.tried)
         if owner.ended:
