@@ -47,6 +47,14 @@ OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.
 SHARE = $(if $(GENAI_OTEL_WHOLE),,-m "not slow")
 
+# Further interpreters, each with an environment of its own; scripts/interpreters.py finds them. What
+# differs between them is the interpreter, not a client: a share of the conformance table will do.
+PYTHONS := 3.12 3.13 3.14
+INTERPRETERS := scripts/interpreters.py
+# Slow tests that are about the interpreter: processes, forks, threads, signals, the end.
+PROCESSES := tests/test_process_ends.py tests/test_process_life.py tests/test_fork_exit.py \
+	tests/test_differential.py tests/test_mixed_run.py
+
 # Workers, kernels and cloud services that programs run in, or by.
 HOSTS := hosts
 
@@ -54,7 +62,7 @@ HOSTS := hosts
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite conformance privacy hosts backends demo bench build clean help python
+	suite pythons conformance privacy hosts backends demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +97,9 @@ client-$(1): .venvs/$(1)/.has-$(1)
 endef
 $(foreach name,$(CLIENTS),$(eval $(call client,$(name))))
 
+.venvs/python-%/.has-dev: pyproject.toml $(ENVIRONMENT) | python
+	@$$($(PYTHON) $(INTERPRETERS) $*) $(ENVIRONMENT) .venvs/python-$* dev
+
 install: $(VENV)/.has-dev ## the development environment
 
 # ---------------------------------------------------------------------------- checks
@@ -122,13 +133,25 @@ test: suite client-$(OLDER) ## the whole suite; real calls also on one older cli
 
 test-all conformance: export GENAI_OTEL_WHOLE := 1
 test-all: export GENAI_OTEL_SOAK_SECONDS := 120
-test-all: suite $(CLIENTS:%=client-%) hosts backends ## all of it; every client major, real hosts and backends
+test-all: suite $(CLIENTS:%=client-%) pythons hosts backends ## all of it; every client major and Python, real hosts and backends
 
 test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"
 
 suite: $(VENV)/.has-dev $(VENV)/.has-model
 	$(PY) -m pytest -n $(WORKERS)
+
+pythons: $(PYTHONS:%=python-%) ## the suite on each further Python that is to be had here
+	@$(PYTHON) $(INTERPRETERS) --skipped $(PYTHONS)
+
+# make python-3.13; the whole suite, or where time is short what depends on the interpreter.
+python-%: | python
+	@! $(PYTHON) $(INTERPRETERS) $* >/dev/null || $(MAKE) --no-print-directory on-$*
+
+on-%: .venvs/python-%/.has-dev
+	@echo "==> the suite with Python $*"
+	.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m "not model$(if $(GENAI_OTEL_WHOLE),, and not slow)"
+	$(if $(GENAI_OTEL_WHOLE),,.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m slow $(PROCESSES))
 
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends

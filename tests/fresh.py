@@ -69,11 +69,15 @@ def running(
 
 
 def run(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code: int = 0
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    code: int = 0,
+    seconds: float = _SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with ``arguments``; it must end with exit code ``code``."""
     with running(*arguments, cwd=cwd, env=env) as process:
-        out, err = process.communicate(timeout=_SECONDS)
+        out, err = process.communicate(timeout=seconds)
         assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, code, out, err)
 

@@ -110,6 +110,45 @@ def test_a_library_that_is_not_installed_or_not_wanted(tmp_path: Path) -> None:
     assert "! unknown library 'opnai': did you mean 'openai'?" in unknown
 
 
+TRIED = ("openai", "ollama")
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_library_is_imported_to_see_whether_it_is_patched(tmp_path: Path, name: str) -> None:
+    pytest.importorskip(name)
+    text = doctor(tmp_path, 0, "--try", GENAI_OTEL_LIBRARIES=name)
+    assert f"Imported to try\n  {name}: imported and patched\n" in text
+    assert "Imported to try" not in doctor(tmp_path, GENAI_OTEL_LIBRARIES=name)
+
+
+IN_FRONT = """
+import sys
+class Finders(list):
+    def insert(self, index, finder):  # whoever wants to be the first is the last
+        self.append(finder)
+sys.meta_path = Finders(sys.meta_path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "said"),
+    [
+        ("sitecustomize", IN_FRONT, "! ollama: imported but not patched (ollama is imported but"),
+        ("ollama", "raise OSError(7, 'no')", "- ollama: cannot be imported: OSError: [Errno 7] no"),
+        ("ollama", "import os; os._exit(3)", "- ollama: its import ends the process, with exit"),
+        ("ollama", "print('hello')", "! ollama: imported but not patched (waiting)"),
+    ],
+)
+def test_a_library_that_is_imported_but_not_patched(
+    tmp_path: Path, file: str, code: str, said: str
+) -> None:
+    pytest.importorskip("ollama")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / f"{file}.py").write_text(code)
+    env = {"PYTHONPATH": paths(str(tmp_path / "site")), "GENAI_OTEL_LIBRARIES": "ollama"}
+    assert said in doctor(tmp_path, said.startswith("!"), "--try", **env)
+
+
 # -------------------------------------------------------------------------------- where it goes
 
 

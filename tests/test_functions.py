@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel.engine import imports
+from genai_otel.engine import patching
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.imports import Installation
@@ -410,7 +410,7 @@ def test_what_nobody_has_imported_is_not_looked_for(
 ) -> None:
     sought: list[str] = []
     monkeypatch.setattr(
-        imports, "_sweep", lambda original, _: sought.append(original.__qualname__) or ()
+        patching, "_sweep", lambda original, _: sought.append(original.__qualname__) or ()
     )
     held = lumen.ask
     installation = Installation(ADAPTER)

@@ -28,7 +28,7 @@ class Libraries:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._carriers = (Pools(), dependencies())
-        self._own = [_waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
+        self._own = [waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
             Published(point, refused, named=name in settings.libraries)
             for name, (point, refused) in published.points(catalogue.NAMES).items()
@@ -47,7 +47,9 @@ class Libraries:
     def install(self, recorder: Recorder) -> None:
         """Puts the stand-ins in place that are not; after ``remove`` they come back."""
         for each in self:
-            if not each.guard.enabled and not each.guard.broken:
+            if each.guard.enabled:
+                each.catch_up()
+            elif not each.guard.broken:
                 each.install(recorder, self._settings.request_stream_usage)
         if self._settings.thread_context != "off":
             _threads.install()
@@ -76,7 +78,7 @@ class Libraries:
         )
 
 
-def _waiting(entry: catalogue.Entry) -> Installation:
+def waiting(entry: catalogue.Entry) -> Installation:
     """Its adapter, which is loaded once the library is there."""
     later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
     return Installation(Adapter.unloaded(entry.name, entry.distribution), later)

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """One library: ``state`` is active, waiting (not imported yet), skipped, broken or excluded.
+    """One library: ``state`` is active, waiting, unpatched, skipped, broken or excluded.
 
+    ``waiting`` means that it is not imported yet, ``unpatched`` that it is, but that its import was
+    not seen; ``note`` says why, and what helps.
     ``calls`` were seen since ``instrument()``, recorded or not; frameworks' runs count, too.
     """
 
@@ -74,7 +76,7 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
         entry.distribution,
         installation.version,
         installation.state,
-        installation.note,
+        installation.note or installation.why_unpatched(),
         installation.calls,
     )
 
@@ -82,7 +84,9 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
 def published_status(installation: Published) -> LibraryStatus:
     """An adapter of another distribution; until it is loaded, its library's is not known."""
     adapter = installation.adapter
-    note = installation.note or f"adapter of {installation.publisher}"
+    note = (
+        installation.note or installation.why_unpatched() or f"adapter of {installation.publisher}"
+    )
     return LibraryStatus(
         installation.name,
         adapter.distribution,

@@ -37,8 +37,10 @@ def _overview(sections: dict[str, str]) -> Iterator[str]:
     rows = []
     for name, text in sections.items():
         counts = _COUNTS.search(text)
-        rows.append((f"[{name}](#{name})", *(counts.groups() if counts else ("", "", "", ""))))
-    yield from _rows(("library", "calls", "endpoints", "doors", "gaps"), rows)
+        known = counts.groups() if counts else ("", "", "", "")
+        rows.append((f"[{name}](#{name})", *known, "✓"))
+    rows += [(name, "", "", "", "", "patched") for name in sorted(WITHOUT_ROWS)]
+    yield from _rows(("library", "calls", "endpoints", "doors", "gaps", "in both orders"), rows)
 
 
 _COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) doors?, (\d+) gaps?")

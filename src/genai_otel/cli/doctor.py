@@ -27,12 +27,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="send one test span to these destinations, or to those of the settings",
     )
+    parser.add_argument(
+        "--try",
+        dest="trial",
+        action="store_true",
+        help="import each installed library in a process of its own, and see whether it is patched",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     problems = 0
-    for title, lines in _sections(options.send):
+    for title, lines in _sections(options.send, trial=options.trial):
         shown = list(lines)
         problems += sum(line.mark == "problem" for line in shown)
         if shown:
@@ -41,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _sections(send: Sequence[str] | None) -> Iterable[tuple[str, Iterable[Line]]]:
+def _sections(send: Sequence[str] | None, *, trial: bool) -> Iterable[tuple[str, Iterable[Line]]]:
     from genai_otel._settings import Settings
 
     from . import findings
@@ -55,6 +61,10 @@ def _sections(send: Sequence[str] | None) -> Iterable[tuple[str, Iterable[Line]]
         settings = Settings()
     yield "Switched off", findings.switches(settings, os.environ)
     yield "Libraries", findings.libraries(settings)
+    if trial:
+        from . import trial as trials
+
+        yield "Imported to try", trials.tried(settings)
     yield "Telemetry goes to", findings.destinations(settings, os.environ)
     yield "Content", findings.content(settings, os.environ)
     yield "Prices", findings.prices(settings)

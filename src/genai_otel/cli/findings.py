@@ -71,17 +71,17 @@ def libraries(settings: Settings) -> Iterator[Line]:
             yield Line("note", f"{head} is not installed (supported: {entry.versions})")
             continue
         head += f" {installation.version} (supported: {entry.versions})"
-        if not _wanted(entry.name, settings):
+        if not wanted(entry.name, settings):
             yield Line("note", f"{head}, excluded by the settings")
         elif suits:
             yield Line("ok", f"{head}, instrumented{_in_brackets(installation.note)}")
         else:
             yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
     for name, (point, refused) in others.items():
-        yield _published(Published(point, refused), _wanted(name, settings))
+        yield _published(Published(point, refused), wanted(name, settings))
 
 
-def _wanted(name: str, settings: Settings) -> bool:
+def wanted(name: str, settings: Settings) -> bool:
     return name not in settings.exclude and bool({"auto", name} & {*settings.libraries})
 
 

@@ -1,50 +1,29 @@
 """Puts stand-ins in place when a library arrives, and the very originals back.
 
-Nothing is imported to be patched: a hook of wrapt's waits for each module, in either order.
+Nothing is imported to be patched: an import hook waits for each module, in either order.
 """
 
 from __future__ import annotations
 
 import sys
-from types import MethodType
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import wrapt
 
 from genai_otel._locks import reentrant
 
+from .import_hook import ImportHook
 from .observe import Observer
+from .patching import Placed, owner_of, replace
 from .runs import Runs
 from .safety import FAULTS, Guard, contained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from .adapter import Adapter, Patch
+    from .adapter import Adapter, Bridge, Patch
     from .observe import Recorder
 
-_NOTHING: dict[str, Any] = {}
-_HOOKED: set[str] = set()
 _LOCK = reentrant()
-
-
-class _Placed(NamedTuple):
-    """One replaced attribute. ``inherited``: it was not the owner's own before."""
-
-    owner: Any
-    name: str
-    original: Any
-    stand_in: Any
-    inherited: bool
-
-    def undo(self) -> None:
-        """Restores the original, unless somebody has wrapped ours: then it stays, inert."""
-        if vars(self.owner).get(self.name) is not self.stand_in:
-            return
-        if self.inherited:
-            delattr(self.owner, self.name)
-        else:
-            setattr(self.owner, self.name, self.original)
 
 
 class Later(NamedTuple):
@@ -67,8 +46,9 @@ class Installation:
         self.guard.enabled = False
         self.version: str | None = None
         self.note = ""
-        self._placed: list[_Placed] = []
-        self._done: set[str] = set()
+        self._placed: dict[int, list[Placed]] = {}  # by the patch's index
+        # The modules that were looked at; held weakly, since a program may import them anew.
+        self._done: dict[str, Any] = {}
         self._failed = False
         self._observer: Observer | None = None
         self._detach: Callable[[], None] | None = None
@@ -80,12 +60,35 @@ class Installation:
 
     @property
     def state(self) -> str:
-        """``active``, ``waiting`` for its library to be imported, ``skipped`` or ``broken``."""
+        """``active``, ``waiting`` for its library, ``unpatched``, ``skipped`` or ``broken``."""
         if self.guard.broken:
             return "broken"
         if self._placed or self._detach is not None:
             return "active"
-        return "skipped" if self.note else "waiting"
+        if self.note:
+            return "skipped"
+        return "unpatched" if self.passed_by() else "waiting"
+
+    def passed_by(self) -> list[str]:
+        """The modules that are imported, but of which the import hook has not heard."""
+        if not self.guard.enabled or self._failed:
+            return []
+        names = sorted(self._modules())
+        return [name for name in names if HOOK.loaded(name) and not self._is_done(name)]
+
+    def _is_done(self, module: str) -> bool:
+        done = self._done.get(module)
+        return done is not None and done() is sys.modules.get(module)
+
+    def why_unpatched(self) -> str:
+        """What has passed by, why, and what helps; empty where nothing has."""
+        modules = self.passed_by()
+        if not modules:
+            return ""
+        why = "its import passed no import hook" if HOOK.placed() else "sys.meta_path was replaced"
+        return (
+            f"{modules[0]} is imported but not patched, {why}: call instrument() after the import"
+        )
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
         """Patches what is imported already and waits for the rest."""
@@ -95,9 +98,13 @@ class Installation:
             self._observer = Observer(recorder, self.guard, frozenset(stream_usage))
             self._observer.runs = Runs(self._observer)
             self._wait()
-        for module in () if self._later is None else self._later.modules:
-            if module in sys.modules:
-                self.come(module)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Patches what is imported, but is not patched."""
+        HOOK.place()
+        for module in self.passed_by():
+            self.come(module)
 
     def _wait(self) -> None:
         """For the modules to be patched, or for the one at which the adapter is loaded."""
@@ -106,11 +113,9 @@ class Installation:
             waiting = _WAITING.setdefault(module, [])
             if self not in waiting:
                 waiting.append(self)
-            if module in sys.modules:
+            HOOK.watch(module)
+            if HOOK.loaded(module):
                 self.arrived(module)
-            elif module not in _HOOKED:
-                _HOOKED.add(module)
-                wrapt.register_post_import_hook(_arrived, module)
 
     def _modules(self) -> set[str]:
         if self._later is not None:
@@ -127,10 +132,15 @@ class Installation:
             for waiting in _WAITING.values():
                 if self in waiting:
                     waiting.remove(self)
-            while self._placed:
-                self._placed.pop().undo()
+            self._undo()
             self._done.clear()
             self.note = "uninstrumented"
+
+    def _undo(self) -> None:
+        while self._placed:
+            _, placed = self._placed.popitem()
+            for each in reversed(placed):
+                each.undo()
 
     def _part(self) -> None:
         """Listens no more; what was open is ended."""
@@ -162,25 +172,37 @@ class Installation:
         with _LOCK:
             self.arrived(module)
 
+    def come_anew(self, module: str) -> None:
+        """The module has been executed, for the first time or once more."""
+        with _LOCK:
+            self._done.pop(module, None)
+        self.come(module)
+
     def arrived(self, module: str) -> None:
         """The module is loaded: puts the stand-ins in place, all of them or none."""
         if self._later is not None:  # first the adapter, which must not be loaded under the lock
             return
         if not self._begun:  # only now is it known what to wait for
             self._wait()
+        if self._failed or self._observer is None or module not in self._modules():
             return
-        if module in self._done or self._failed or self._observer is None or not self.suits():
+        if self._is_done(module) or not self.suits():
             return
-        self._done.add(module)
-        for patch in self.adapter.patches:
+        self._done[module] = _reference(module)
+        for index, patch in enumerate(self.adapter.patches):
             if patch.module == module and not self._failed:
-                self._place(patch, self._observer)
+                self._place(index, patch, self._observer)
         bridge = self.adapter.bridge
         if bridge is not None and bridge.module == module and not self._failed:
-            try:
-                self._detach = bridge.attach(sys.modules[module], self._observer.runs)
-            except Exception as error:  # noqa: BLE001 - a framework we do not know must still load
-                self._give_up(f"{module} cannot be listened to: {type(error).__name__}")
+            self._listen(bridge, self._observer)
+
+    def _listen(self, bridge: Bridge, observer: Observer) -> None:
+        if self._detach is not None:  # from the module as it was before
+            self._part()
+        try:
+            self._detach = bridge.attach(sys.modules[bridge.module], observer.runs)
+        except Exception as error:  # noqa: BLE001 - a framework we do not know must still load
+            self._give_up(f"{bridge.module} cannot be listened to: {type(error).__name__}")
 
     def suits(self) -> bool:
         """Whether the library's installed version will do; sets ``version`` and ``note``."""
@@ -198,96 +220,50 @@ class Installation:
             self.note = f"version {self.version} is newer than what was tested"
         return True
 
-    def _place(self, patch: Patch, observer: Observer) -> None:
+    def _place(self, index: int, patch: Patch, observer: Observer) -> None:
         try:
-            *path, name = patch.path
-            owner: Any = sys.modules[patch.module]
-            for step in path:
-                owner = getattr(owner, step)
-            shared = (patch.captured or not path) and _held(owner, name) != _ALONE
-            original = getattr(owner, name)
-            inherited = name not in vars(owner)
-            before = original if inherited else vars(owner)[name]
-            stand_in = patch.stand_in(original, observer)
-            setattr(owner, name, stand_in)
-        except Exception as error:  # noqa: BLE001 - a client we do not know must still load
-            if patch.optional:
+            owner, name = owner_of(patch)
+            before = self._placed.get(index)
+            if before and before[0].keeps(owner):
                 return
-            self._give_up(f"{patch.target} is not there: {type(error).__name__}")
-            return
-        self._placed.append(_Placed(owner, name, before, stand_in, inherited))
-        for below in _wrapped_below(owner, name, original):
-            contained(self._place_below, below, name, patch, observer)
-        if shared:
-            self._placed.extend(_sweep(original, stand_in))
-
-    def _place_below(self, owner: Any, name: str, patch: Patch, observer: Observer) -> None:
-        """Over what somebody has put on a subclass, which calls the original and not ours."""
-        before = vars(owner)[name]
-        stand_in = patch.stand_in(getattr(owner, name), observer)
-        setattr(owner, name, stand_in)
-        self._placed.append(_Placed(owner, name, before, stand_in, inherited=False))
+            # What a module had before it was imported anew keeps its stand-in, and is let go.
+            placed: list[Placed] = []
+            for each in replace(owner, name, patch, observer):
+                placed.append(each)
+                self._placed[index] = placed
+        except Exception as error:  # noqa: BLE001 - a client we do not know must still load
+            if not patch.optional:
+                self._give_up(f"{patch.target} is not there: {type(error).__name__}")
 
     def _give_up(self, note: str) -> None:
         self.note, self._failed = note, True
         self.guard.enabled = False
         self._part()
-        while self._placed:
-            self._placed.pop().undo()
-
-
-def _held(owner: Any, name: str) -> Any:
-    """How many hold what is there: its owner, and modules that have imported it, if any have."""
-    return _COUNT(getattr(owner, name))
-
-
-_COUNT = getattr(sys, "getrefcount", id)  # where nothing is counted, no two are alike
-_ALONE = _held(type("Owner", (), {"function": lambda: None}), "function")
-"""What is held by its owner alone needs not be looked for, which takes tens of milliseconds."""
-
-
-_MOST_WRAPPED = 20
-
-
-def _wrapped_below(owner: Any, name: str, original: Any) -> Iterator[type]:
-    """The subclasses on which somebody has wrapped the inherited ``original``."""
-    waiting: list[type] = type.__subclasses__(owner) if isinstance(owner, type) else []
-    while waiting:
-        cls = waiting.pop()
-        waiting += type.__subclasses__(cls)
-        found = vars(cls).get(name)
-        for _ in range(_MOST_WRAPPED):
-            if found is None or found is original:
-                break
-            found = getattr(found, "__wrapped__", None)
-        if found is original:
-            yield cls
-
-
-def _sweep(original: Any, stand_in: Any) -> Iterator[_Placed]:
-    """Replaces ``original``, and methods bound from it, wherever modules have imported it to."""
-    for module in list(sys.modules.values()):
-        for name, value in list(getattr(module, "__dict__", _NOTHING).items()):
-            if value is original:
-                new = stand_in
-            elif type(value) is MethodType and value.__func__ is original:
-                new = MethodType(stand_in, value.__self__)
-            else:
-                continue
-            setattr(module, name, new)
-            yield _Placed(module, name, value, new, inherited=False)
+        self._undo()
 
 
 _WAITING: dict[str, list[Installation]] = {}
 
 
-def _arrived(module: Any) -> None:
+def _arrived(module: str) -> None:
     """Called by the import system; nothing may escape into the host's import."""
-    for installation in list(_WAITING.get(module.__name__, ())):
+    for installation in list(_WAITING.get(module, ())):
         try:
-            installation.come(module.__name__)
+            installation.come_anew(module)
         except Exception as error:  # noqa: BLE001 - see safety
             FAULTS.note(f"{installation.adapter.name}.arrived", error)
+
+
+HOOK = ImportHook(_arrived)
+"""One for the process; it stays on ``sys.meta_path``, since another thread may be going through."""
+
+
+def _reference(module: str) -> Any:
+    """Leads to the module that is imported by this name, as long as there is one."""
+    try:
+        return weakref.ref(sys.modules[module])
+    except TypeError:  # any object, which a program has put there
+        return lambda: sys.modules.get(module)
 
 
 def _version(name: str) -> str:
