@@ -1,6 +1,6 @@
 """Find the interpreters that the suite is run on beside the newest clients' own.
 
-python scripts/interpreters.py 3.13           prints where it is, or says on stderr that it is skipped
+python scripts/interpreters.py 3.13           prints where it is, or on stderr that it is skipped
 python scripts/interpreters.py --skipped 3.12 3.13 ...    lists those that are not to be had here
 
 Looked for, in this order: in GENAI_OTEL_PYTHONS (executables, separated as on PATH), on PATH, and
