@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.engine import patching
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.imports import Installation
 from genai_otel.engine.open_streams import OPEN
@@ -45,7 +45,7 @@ def _answer(reply: Any, op: Operation) -> None:
     op.response_model, op.usage.output = reply["model"], reply["usage"]
 
 
-class _Words:
+class _Words(Accumulator):
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._said: list[str] = []
