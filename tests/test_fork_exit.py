@@ -32,6 +32,37 @@ def ask(model, **more):
 """
 
 
+_BARE = """
+import openai, sys
+client = openai.OpenAI(api_key="sk", base_url=sys.argv[1], max_retries=0)
+messages = [{"role": "user", "content": "Hello"}]
+kept = client.chat.completions.create(model="ok", messages=messages, stream=True)
+next(kept)
+"""
+
+
+@pytest.fixture(scope="module")
+def said_without_us(provider_server: Provider, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What Python says at its exit of a stream that is open, where nothing of ours is loaded.
+
+    CPython 3.13.0 crashes as it collects the stream; 3.14 prints what the client raises then.
+    """
+    cwd = tmp_path_factory.mktemp("bare")
+    with fresh.running("-c", _BARE, provider_server.base_url, cwd=cwd) as process:
+        _, err = process.communicate(timeout=60)
+    if process.returncode:
+        pytest.skip(f"this Python exits with {process.returncode} without us, too")
+    return _ADDRESS.sub("", err)
+
+
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")
+
+
+def quiet(said: str, without_us: str) -> bool:
+    """Whether a program has said nothing, or what it would have said without us."""
+    return _ADDRESS.sub("", said) in {"", without_us}
+
+
 def program(provider: Provider, directory: Path, code: str, **env: str) -> tuple[str, str]:
     """Standard output and standard error of a program that begins as above."""
     done = fresh.script(_BEGIN + code, provider.base_url, cwd=directory, env=env)
@@ -81,13 +112,17 @@ threading.Thread(target=list, args=(stream2,)).start()
 
 
 @pytest.mark.parametrize("how", EXITS)
-def test_exit_is_quiet_and_complete(provider: Provider, tmp_path: Path, how: str) -> None:
+def test_exit_is_quiet_and_complete(
+    provider: Provider, tmp_path: Path, how: str, said_without_us: str
+) -> None:
     code = f"""
 kept = ask("ok-open", stream=True); next(kept)
 ask("ok-whole")
 {EXITS[how]}
 """
-    assert program(provider, tmp_path, code) == ("", "")
+    out, err = program(provider, tmp_path, code)
+    assert out == ""
+    assert quiet(err, said_without_us)
     expected = ["chat ok-open", "chat ok-whole"]
     if how == "thread still reading":
         expected.append("chat slow")
@@ -133,7 +168,9 @@ def test_exit_code_is_the_hosts(provider: Provider, tmp_path: Path) -> None:
 
 
 @forking
-def test_a_child_does_not_speak_for_its_parent(provider: Provider, tmp_path: Path) -> None:
+def test_a_child_does_not_speak_for_its_parent(
+    provider: Provider, tmp_path: Path, said_without_us: str
+) -> None:
     """It inherits a queue and an open stream, and delivers neither."""
     code = """
 ask("ok-queued")
@@ -149,7 +186,7 @@ list(stream)
 print(pid)
 """
     out, err = program(provider, tmp_path, code)
-    assert err == ""
+    assert quiet(err, said_without_us)
     child = int(out)
     found = {name: (pid == child, facts) for pid, name, facts in spans(tmp_path)}
     assert names(tmp_path) == ["chat ok-child", "chat ok-open", "chat ok-queued"]
@@ -205,7 +242,7 @@ assert os.waitpid(pid, 0)[1] == 0
 
 
 @forking
-def test_a_child_that_just_goes(provider: Provider, tmp_path: Path) -> None:
+def test_a_child_that_just_goes(provider: Provider, tmp_path: Path, said_without_us: str) -> None:
     code = """
 stream = ask("ok", stream=True)
 next(stream)
@@ -215,7 +252,9 @@ with genai_otel.operation("workflow", "all"):
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 """
-    assert program(provider, tmp_path, code) == ("", "")
+    out, err = program(provider, tmp_path, code)
+    assert out == ""
+    assert quiet(err, said_without_us)
     assert names(tmp_path) == ["chat ok", "invoke_workflow all"]
 
 
