@@ -31,8 +31,9 @@ CLIENTS := openai-2 openai-1 anthropic-1 anthropic-0 kin-older langchain-0 chrom
 TESTS_anthropic-1 := -k anthropic tests/conformance tests/test_mutations.py tests/adapters/test_anthropic.py
 TESTS_anthropic-0 := $(TESTS_anthropic-1)
 TESTS_kin-older := -k "groq or together" tests/conformance tests/test_mutations.py tests/adapters/test_openai_kin.py
-TESTS_langchain-0 := tests/test_langchain.py
-TESTS_chroma-1 := -k "test_stores or chroma" tests/test_stores.py tests/test_canaries.py
+TESTS_langchain-0 := -k langchain tests/test_langchain.py tests/conformance/test_orders.py
+TESTS_chroma-1 := -k "test_stores or chroma" tests/test_stores.py tests/test_canaries.py \
+	tests/conformance/test_orders.py
 TESTS_prices-older := tests/test_price_table.py
 TESTS_s3 := tests/test_uploads.py
 # These clients warn of their own doings, which would be errors here.
@@ -41,7 +42,7 @@ TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conf
 # Heavy ones, which the newest clients need not live with.
 TESTS_others := -W ignore -k "adapters or xai or voyage or vertexai or watsonx" tests/test_canaries.py \
 	tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
-	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py
+	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py tests/conformance/test_orders.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.
@@ -62,7 +63,7 @@ HOSTS := hosts
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite pythons conformance privacy hosts backends demo bench build clean help python
+	suite clients pythons conformance privacy hosts backends demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +135,8 @@ test: suite client-$(OLDER) ## the whole suite; real calls also on one older cli
 test-all conformance: export GENAI_OTEL_WHOLE := 1
 test-all: export GENAI_OTEL_SOAK_SECONDS := 120
 test-all: suite $(CLIENTS:%=client-%) pythons hosts backends ## all of it; every client major and Python, real hosts and backends
+
+clients: $(patsubst %,client-%,$(filter-out $(OLDER),$(CLIENTS))) ## the other environments of clients
 
 test-quick: $(VENV)/.has-dev
 	$(PY) -m pytest -q -m "not slow and not model"

@@ -27,6 +27,9 @@ _COMMANDS = {
 _NO_OTLP = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 
+pytestmark = pytest.mark.slow  # all libraries are imported four times
+
+
 @pytest.fixture(scope="module")
 def before(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
     return _told("before", request, tmp_path_factory)
