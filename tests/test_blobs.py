@@ -75,6 +75,17 @@ def test_dropped(capture: Capture, client: openai.OpenAI) -> None:
     assert part_of(capture) == {"type": "media", "modality": "image", "mime_type": "image/png"}
 
 
+def test_a_picture_in_a_tools_answer_is_dropped_too(
+    capture: Capture, client: openai.OpenAI
+) -> None:
+    genai_otel.instrument(destinations=capture.exporter, content=ContentPolicy(blobs="drop"))
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}}
+    asked: Any = [{"role": "tool", "tool_call_id": "t1", "content": [image]}]
+    client.chat.completions.create(model="ok", messages=asked)
+    (picture,) = part_of(capture)["response"]
+    assert picture == {"type": "media", "modality": "image", "mime_type": "image/png"}
+
+
 def test_uploaded(capture: Capture, client: openai.OpenAI, tmp_path: Path) -> None:
     """The bytes are there when a flush says so, for their owner only; a second time they are not
     written again. A destination that may not have them does not even learn where they are."""

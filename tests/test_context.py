@@ -73,6 +73,39 @@ def test_scopes_nest(genai_otel_capture: Capture) -> None:
     assert not [key for key in facts["task outside"] if key.startswith(("user", "session"))]
 
 
+def test_a_scope_inside_reaches_the_root(genai_otel_capture: Capture) -> None:
+    """Backends show sessions by the roots of traces: the caller may learn whose it is only then."""
+
+    @workflow
+    def handle() -> None:
+        leaf("before")
+        with scope(session_id="s1", user_id="u1", tags=["a"], metadata={"tenant": "north"}):
+            leaf("inside")
+        with scope(user_id="u2"):
+            leaf("another")
+
+    handle()
+    told = {span.name: dict(span.attributes or {}) for span in genai_otel_capture.spans}
+    root = told["invoke_workflow handle"]
+    assert root["session.id"] == root["gen_ai.conversation.id"] == "s1"
+    assert "user.id" not in root, "two users: it is neither's"
+    assert "genai_otel.tags" not in root
+    assert "session.id" not in told["task before"]
+    assert told["task inside"]["user.id"] == "u1"
+
+
+def test_a_roots_own_scope_is_kept(genai_otel_capture: Capture) -> None:
+    @workflow
+    def handle() -> None:
+        with scope(session_id="inner", user_id="ada"):
+            leaf("inside")
+
+    with scope(session_id="outer"):
+        handle()
+    root = genai_otel_capture.span("invoke_workflow handle").attributes or {}
+    assert (root["session.id"], root["user.id"]) == ("outer", "ada")
+
+
 def test_scope_is_left_by_an_exception(genai_otel_capture: Capture) -> None:
     with pytest.raises(LookupError), scope(user_id="u1"):
         raise LookupError

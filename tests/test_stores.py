@@ -85,6 +85,8 @@ def test_chroma(chroma: Any, genai_otel_capture: Capture) -> None:
     assert not failed.status.is_ok
     written = [facts(genai_otel_capture, f"{name} docs") for name in ("add", "upsert", "delete")]
     assert [each["genai_otel.store.records"] for each in written] == [3, 1, 1]
+    assert json.loads(written[0]["genai_otel.input"])["documents"] == ["Rain.", "Snow.", "Sun."]
+    assert json.loads(written[1]["genai_otel.input"]) == {"ids": "c"}
     assert [each.get("db.operation.batch.size") for each in written] == [3, None, None]
     assert facts(genai_otel_capture, "get docs")["db.response.returned_rows"] == 1
     assert genai_otel_capture.spans[0].kind.name == "INTERNAL", "it is in this process"

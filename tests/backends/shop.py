@@ -58,24 +58,24 @@ def prepare(provider: Provider) -> None:
 def run(base_url: str, session: str) -> None:
     """Answer one customer, from one session, and fail where it was arranged to fail."""
     with openai.OpenAI(base_url=base_url, api_key="test", max_retries=0) as client:
-        shop = Shop(client)
-        with genai_otel.scope(
-            session_id=session, user_id="ada", tags=["beta"], metadata={"tenant": "north"}
-        ):
+        shop = Shop(client, session)
+        with genai_otel.scope(tags=["beta"], metadata={"tenant": "north"}):
             shop.help(QUESTION)
 
 
 class Shop:
-    def __init__(self, client: openai.OpenAI) -> None:
-        self.client = client
+    def __init__(self, client: openai.OpenAI, session: str) -> None:
+        self.client, self.session = client, session
 
     @genai_otel.workflow(name="answer a customer")
     def help(self, question: str) -> str:
-        self.harmless(question)
-        self.find(question)
-        answer = self.talk(question)
-        self.tone(answer)
-        return answer
+        """Learns inside of it whose session it is, as a web handler does."""
+        with genai_otel.scope(session_id=self.session, user_id="ada"):
+            self.harmless(question)
+            self.find(question)
+            answer = self.talk(question)
+            self.tone(answer)
+            return answer
 
     @genai_otel.guardrail(name="injection", phase="input")
     def harmless(self, text: str) -> Verdict:

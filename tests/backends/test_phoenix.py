@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import genai_otel
+from genai_otel import Destination
 from tests.backends import servers
 from tests.backends.conftest import PROJECT, SESSION
 from tests.stored import run_cli
@@ -121,6 +123,9 @@ def test_messages_tools_documents_and_metadata(spans: dict[str, Any]) -> None:
     assert chat["provider"] == "openai"
     found = json.loads(spans["retrieval handbook"]["attributes"])["retrieval"]["documents"]
     assert [each["document"]["id"] for each in found] == ["returns.md", "hours.md"]
+    embedded = json.loads(spans["embeddings text-embedding-3-small"]["attributes"])["embedding"]
+    (only,) = embedded["embeddings"]
+    assert only["embedding"]["text"] == "Where is my parcel JD014?"
     root = json.loads(spans["invoke_workflow answer a customer"]["attributes"])
     assert root["metadata"]["tenant"] == "north"
     assert (root["user"]["id"], root["tag"]["tags"]) == ("ada", ["beta"])
@@ -145,3 +150,40 @@ def test_a_store_can_be_sent_later_and_twice(url: str, backends: Backends, tmp_p
     assert found["traceCount"] == 1
     kinds = {row["spanKind"] for row in rows(query(url, "later"))}
     assert {"chain", "agent", "llm", "tool", "guardrail"} <= kinds
+
+
+def test_what_is_written_to_a_store(url: str) -> None:
+    """With its kind, and with what was written; of a session that the workflow learns inside."""
+    qdrant = pytest.importorskip("qdrant_client")
+
+    @genai_otel.workflow
+    def ingest() -> None:
+        client = qdrant.QdrantClient(":memory:")
+        size = qdrant.models.VectorParams(size=2, distance=qdrant.models.Distance.COSINE)
+        client.create_collection("handbook", vectors_config=size)
+        point = qdrant.models.PointStruct(id=1, vector=[1.0, 0.0], payload={"text": "Rain."})
+        with genai_otel.scope(session_id="ingestion", user_id="eve"):
+            client.upsert("handbook", [point])
+
+    to = Destination("phoenix", endpoint=url, options={"project": "ingest"})
+    genai_otel.instrument(destinations=to, content="full")
+    try:
+        ingest()
+        assert genai_otel.flush(60)
+    finally:
+        genai_otel.shutdown()
+
+    def complete() -> Any:
+        found = query(url, "ingest")
+        return found if found and len(rows(found)) == 2 else None
+
+    project = servers.eventually(complete)
+    told = {row["name"]: row for row in rows(project)}
+    written = told["upsert handbook"]
+    assert written["spanKind"] == "chain"
+    assert json.loads(written["input"]["value"]) == [{"id": 1, "payload": {"text": "Rain."}}]
+    assert json.loads(written["output"]["value"])["records"] == 1
+    root = json.loads(told["invoke_workflow ingest"]["attributes"])
+    assert (root["session"]["id"], root["user"]["id"]) == ("ingestion", "eve")
+    (session,) = [edge["node"] for edge in project["sessions"]["edges"]]
+    assert (session["sessionId"], session["numTraces"]) == ("ingestion", 1)

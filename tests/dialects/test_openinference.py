@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from genai_otel.destinations.dialects import openinference
 from tests.dialects.spans import (
@@ -239,6 +240,43 @@ def test_embeddings_agents_and_guardrails() -> None:
     assert told(AGENT)["agent.name"] == told(AGENT)["graph.node.id"] == "helper"
     assert json.loads(told(GUARDRAIL)["metadata"])["guardrail_verdict"] == "deny"
     assert told(TOOL)["tool.parameters"] == '{"number": "JD014"}'
+
+
+@pytest.mark.parametrize("given", ["parcel", ["parcel", "post"]])
+def test_the_texts_of_embeddings(given: Any) -> None:
+    """As clients of models are recorded: the argument, not messages."""
+    asked = {key: value for key, value in EMBEDDINGS.items() if "messages" not in key}
+    found = told({**asked, "genai_otel.input": json.dumps(given)})
+    texts = [given] if isinstance(given, str) else given
+    places = [f"embedding.embeddings.{i}.embedding.text" for i in range(len(texts))]
+    assert [found[place] for place in places] == texts
+    shown = found["input.value"]
+    assert (shown if isinstance(given, str) else json.loads(shown)) == given
+    assert not [key for key in told(asked) if key.startswith("embedding.embeddings")]
+
+
+UPSERT: dict[str, Any] = {
+    "db.system.name": "chroma",
+    "db.operation.name": "upsert",
+    "db.collection.name": "docs",
+    "genai_otel.store.records": 2,
+}
+
+
+def test_a_store_that_is_written() -> None:
+    found = told(UPSERT)
+    assert found["openinference.span.kind"] == "CHAIN"
+    asked = {"operation": "upsert", "collection": "docs", "records": 2}
+    assert json.loads(found["input.value"]) == asked
+    assert json.loads(found["output.value"]) == {"records": 2}
+    written = {"ids": ["a"], "documents": ["Rain."]}
+    found = told({**UPSERT, "genai_otel.input": json.dumps(written)})
+    assert json.loads(found["input.value"]) == written
+
+
+def test_databases_of_other_libraries_stay_as_they_are() -> None:
+    other = span(UPSERT, instrumentation_scope=InstrumentationScope("their.psycopg", "1"))
+    assert openinference.project(other) is other
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -41,13 +41,15 @@ class Access(NamedTuple):
     """A method that writes, deletes or reads.
 
     ``records``: how many it was asked to write or delete; ``rows``: how many it gave back;
-    ``deleted``: how many there were, where only its answer tells.
+    ``deleted``: how many there were, where only its answer tells; ``content``: what it was asked to
+    write, without vectors.
     """
 
     method: str
     records: Callable[[Json], int | None] = nothing
     rows: Callable[[Any], int | None] = nothing
     deleted: Callable[[Any], int | None] = nothing
+    content: Callable[[Json], Any] = nothing
 
 
 class Store(NamedTuple):
@@ -122,7 +124,10 @@ def _accessing(row: Access) -> Reader:
         if op.records is None:
             op.records = row.deleted(reply)
 
-    return Reader(Kind.STORE, ask, done)
+    def written(given: Json, op: Operation) -> None:
+        op.arguments = snapshot(row.content(given), nodes=_NODES, chars=_CHARS)
+
+    return Reader(Kind.STORE, ask, done, written)
 
 
 def size(value: Any) -> int | None:

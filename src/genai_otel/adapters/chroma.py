@@ -55,6 +55,12 @@ def _ids(given: Json) -> int | None:
     return size(given.get("ids"))
 
 
+def _written(given: Json) -> Json | None:
+    """Ids, texts and metadata of what is written."""
+    told = {key: given.get(key) for key in ("ids", "documents", "metadatas", "uris")}
+    return {key: value for key, value in told.items() if value is not None}
+
+
 def _rows(reply: Any) -> int | None:
     return size(reply["ids"])
 
@@ -83,11 +89,11 @@ ADAPTER = Adapter(
         (
             Search("query", _hits, _texts, ("n_results", 10)),
             Search("search", _hits),
-            Access("add", _ids),
-            Access("upsert", _ids),
-            Access("update", _ids),
-            Access("delete", _ids, deleted=_deleted),
-            Access("get", rows=_rows),
+            Access("add", _ids, content=_written),
+            Access("upsert", _ids, content=_written),
+            Access("update", _ids, content=_written),
+            Access("delete", _ids, deleted=_deleted, content=_written),
+            Access("get", rows=_rows, content=_written),
             Access("peek", rows=_rows),
         )
     ),

@@ -74,6 +74,20 @@ def _point_count(given: Json) -> int | None:
     return size(points) if type(points) in (list, tuple) else size(fields(points).get("ids"))
 
 
+def _written(given: Json) -> Any:
+    """Ids and payloads of the points in a list, or of a ``Batch``."""
+    points: Any = given.get("points")
+    if type(points) not in (list, tuple):
+        batch = fields(points)
+        columns = {key: batch[key] for key in ("ids", "payloads") if batch.get(key) is not None}
+        return columns or None
+    rows = (fields(point) for point in points[:_POINTS])
+    return [{key: row[key] for key in ("id", "payload") if key in row} for row in rows]
+
+
+_POINTS = 100
+
+
 def _selected(given: Json) -> int | None:
     """Points chosen by their ids; how many a filter chooses is not told."""
     chosen = given.get("points_selector", given.get("points"))
@@ -104,8 +118,8 @@ ADAPTER = Adapter(
             Search("query_points", _hits, _text, ("limit", 10)),
             Search("query_batch_points", _batch_hits),
             Search("query_points_groups", _group_hits, _text, ("limit", 10)),
-            Access("upsert", _point_count),
-            Access("upload_points", _point_count),
+            Access("upsert", _point_count, content=_written),
+            Access("upload_points", _point_count, content=_written),
             Access("update_vectors", _point_count),
             Access("delete", _selected),
             Access("delete_vectors", _selected),

@@ -164,9 +164,23 @@ def scoped(context: Context, scope: Mapping[str, Any]) -> Context:
         **_of_prompt(scope.get("prompt")),
     }
     attributes = {key: plain for key, value in given.items() if (plain := _plain(value))}
+    _tell_root(context, attributes)
     outer: Any = context.get(AMBIENT_KEY, _NONE)
     inner = outer.within(_listed(scope.get("tags")), attributes)
     return otel_context.set_value(AMBIENT_KEY, inner, context)
+
+
+_WHOSE = (names.SESSION_ID, names.GEN_AI_CONVERSATION_ID, names.USER_ID)
+
+
+def _tell_root(context: Context, attributes: Mapping[str, Any]) -> None:
+    """A scope inside of an operation: its root learns whose it is, as backends group by roots."""
+    layer: Any = context.get(OPERATION_KEY)
+    facts = {name: attributes[name] for name in _WHOSE if name in attributes}
+    if layer is not None and facts:
+        while layer.parent is not None:
+            layer = layer.parent
+        layer.learn(facts)
 
 
 def _listed(tags: Any) -> list[object]:

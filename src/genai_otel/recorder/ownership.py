@@ -24,7 +24,7 @@ from .context import OPERATION_KEY, SPAN_KEY, attach, detach
 from .failures import fail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -157,8 +157,8 @@ class Layer(Frame):
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_due", "base", "ended", "errors", "joined", "op", "parent", "stands", "stirred", "totals",
-        "tried", "wanted", "weighs",
+        "_due", "base", "ended", "errors", "inside", "joined", "op", "parent", "stands", "stirred",
+        "totals", "tried", "wanted", "weighs",
     )  # fmt: skip
 
     wanted: bool
@@ -174,6 +174,8 @@ class Layer(Frame):
         """What it saw of an attempt that failed."""
         self.ended = self.stands = self._due = self.errors = False
         self.base: Context | None = None
+        self.inside: dict[str, Any] | None = None
+        """Whose it is, as scopes inside of it say; `None` for a fact on which they disagree."""
         self.stirred = op.timing.started
         if parent is not None:
             parent.stir(self.stirred)
@@ -184,6 +186,12 @@ class Layer(Frame):
         while layer is not None and now - layer.stirred >= _FRESH:
             layer.stirred = now
             layer = layer.parent
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """Takes facts of a scope inside of it."""
+        known = self.inside = self.inside or {}
+        for name, value in facts.items():
+            known[name] = value if known.get(name, value) == value else None
 
     def takes(self, op: Operation) -> bool:
         """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""

@@ -338,6 +338,10 @@ class Recording(Layer):
             self.found.update(_opening(op, self._context))
             request(op, self.found)
             self._span.update_name(span_name(op))
+        if self.inside is not None:
+            own = ambient(self._context)
+            inner = self.inside.items()
+            self.found.update((n, v) for n, v in inner if v is not None and n not in own)
         outcome(op, self.found)
 
     def _write(self, op: Operation, standing: Sequence[Spending]) -> None:

@@ -27,11 +27,13 @@ _WITHOUT_OUTPUT = ("embeddings", "rerank")
 class Facts:
     """The attributes of one span, by what they mean."""
 
-    __slots__ = ("attributes", "operation")
+    __slots__ = ("attributes", "operation", "scope")
 
     def __init__(self, span: ReadableSpan) -> None:
         self.attributes: Mapping[str, Any] = span.attributes or {}
         self.operation = self.text(names.GEN_AI_OPERATION_NAME)
+        scope = span.instrumentation_scope
+        self.scope = None if scope is None else scope.name
 
     def text(self, name: str) -> str | None:
         value = self.attributes.get(name)

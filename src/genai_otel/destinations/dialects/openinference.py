@@ -164,7 +164,15 @@ def project(span: ReadableSpan) -> ReadableSpan:
 def _kind(facts: Facts) -> str | None:
     if facts.operation is None and facts.text(names.MCP_METHOD_NAME) == "tools/call":
         return "TOOL"
+    if facts.operation is None and _is_store(facts):
+        return "CHAIN"
     return None if facts.operation is None else KINDS.get(facts.operation, "CHAIN")
+
+
+def _is_store(facts: Facts) -> bool:
+    """Work of a vector store that we have recorded; other libraries' databases stay as they are."""
+    ours = facts.scope == "genai_otel"
+    return ours and facts.text(names.DB_OPERATION_NAME) is not None
 
 
 def _copies(facts: Facts, kind: str, found: Json) -> None:
@@ -239,10 +247,33 @@ def _values(facts: Facts, kind: str, found: Json) -> None:
     spoken = [text for m in messages if m.get("role") == "user" and (text := words(m))]
     answered = words(replies[0]) if replies else ""
     given = spoken[-1] if spoken else asked(facts)
+    if given is None and facts.operation is None:
+        given = _collection(facts) or None
     _value(found, "input", given if kind == "TOOL" else _alone(given))
-    _value(found, "output", answered or replied(facts))
+    _value(found, "output", answered or replied(facts) or _counted(facts))
     if kind == "RERANKER" and (query := facts.text(names.GEN_AI_RETRIEVAL_QUERY_TEXT)):
         found["reranker.query"] = query
+
+
+def _collection(facts: Facts) -> Json:
+    """Where a store was asked for what, which is no content."""
+    told = {
+        "operation": facts.text(names.DB_OPERATION_NAME),
+        "collection": facts.text(names.DB_COLLECTION_NAME),
+        "records": facts.count(names.GENAI_OTEL_STORE_RECORDS),
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _counted(facts: Facts) -> Json | None:
+    """What a store says of its work: how many it wrote, or gave back."""
+    if facts.operation is not None:
+        return None
+    told = {
+        "records": facts.count(names.GENAI_OTEL_STORE_RECORDS),
+        "rows": facts.count(names.DB_RESPONSE_RETURNED_ROWS),
+    }
+    return {key: value for key, value in told.items() if value is not None} or None
 
 
 def _alone(given: Any) -> Any:
@@ -265,14 +296,21 @@ def _value(found: Json, side: str, value: Any) -> None:
 def _messages(facts: Facts, kind: str, found: Json) -> None:
     """Replies first: they are short, and what a reader looks for."""
     if kind == "EMBEDDING":
-        texts = [text for message in facts.said() if (text := words(message))]
+        texts = [text for message in facts.said() if (text := words(message))] or _embedded(facts)
         flat = {f"embedding.embeddings.{i}.embedding.text": text for i, text in enumerate(texts)}
-        _instead(found, flat, names.GEN_AI_INPUT_MESSAGES)
+        _instead(found, flat, names.GEN_AI_INPUT_MESSAGES, names.GENAI_OTEL_INPUT)
         return
     replies = _flat("llm.output_messages", apart(facts.answered()), _message)
     _instead(found, replies, names.GEN_AI_OUTPUT_MESSAGES)
     said = _flat("llm.input_messages", apart(facts.said()), _message)
     _instead(found, said, names.GEN_AI_SYSTEM_INSTRUCTIONS, names.GEN_AI_INPUT_MESSAGES)
+
+
+def _embedded(facts: Facts) -> list[str]:
+    """The texts that were embedded: one, or each of a list."""
+    given = facts.parsed(names.GENAI_OTEL_INPUT)
+    texts = given if isinstance(given, list) else [given]
+    return [text for text in texts if isinstance(text, str) and text]
 
 
 def _documents(facts: Facts, kind: str, found: Json) -> None:
