@@ -247,6 +247,41 @@ def test_what_was_made_of_an_item_before_the_stream_broke_off(
     assert recorded_as in json.dumps(part)
 
 
+SAID = [
+    kind
+    for kind, row in {**tables.EVENTS.rows, **tables.EVENTS.beyond}.items()
+    if row.parts in {("text",), ("reasoning",)}
+]
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_was_said_before_the_stream_broke_off(
+    genai_otel_capture: Capture, client: Any, kind: str
+) -> None:
+    where = {"type": kind, "output_index": 0, "item_id": "i"}
+    ask(client, events({**where, "delta": "Hel"}, {**where, "delta": "lo"}), stream=True)
+    (message,) = said(genai_otel_capture)
+    (kept,) = tables.EVENTS.rows[kind].parts
+    assert message["parts"] == [{"type": kept, "content": "Hello"}]
+
+
+def test_pieces_of_calls_are_all_tried() -> None:
+    declared = {**tables.EVENTS.rows, **tables.EVENTS.beyond}
+    calls = {kind for kind, row in declared.items() if row.parts and kind not in SAID}
+    assert calls == {f"response.{event}.delta" for event, _, _ in PIECES.values()}
+
+
+def test_sources_of_a_text(genai_otel_capture: Capture, client: Any) -> None:
+    source = {"type": "url_citation", "url": "https://example.org/", "title": "E",
+              "start_index": 0, "end_index": 2}  # fmt: skip
+    part = {"type": "output_text", "text": "So.", "annotations": [source]}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed",
+               "content": [part]}  # fmt: skip
+    ask(client, response(message))
+    (told,) = said(genai_otel_capture)[0]["parts"]
+    assert told == {"type": "text", "content": "So.", "citations": [source]}
+
+
 @pytest.mark.parametrize("kind", CONTENT)
 def test_content_of_messages_and_of_results(
     genai_otel_capture: Capture, client: Any, kind: str
@@ -487,6 +522,13 @@ def test_pictures_beside_the_text(
     text, picture = said(genai_otel_capture)[0]["parts"]
     assert text["content"] == "Here."
     assert (picture["type"], picture["mime_type"], picture["size"]) == ("media", "image/png", 2)
+
+
+def test_sources_of_a_chat_message(genai_otel_capture: Capture, client: Any) -> None:
+    source = {"type": "url_citation", "url_citation": {"url": "https://example.org/"}}
+    chat(client, completion({"content": "So.", "annotations": [source]}))
+    (told,) = said(genai_otel_capture)[0]["parts"]
+    assert told == {"type": "text", "content": "So.", "citations": [source]}
 
 
 def test_speech_in_the_history(genai_otel_capture: Capture, client: Any) -> None:

@@ -20,7 +20,7 @@ import genai_otel
 from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
-from tests.wire_types import example, installed, mismatch
+from tests.wire_types import at_least, example, mismatch
 from tests.wire_types import openai as tables
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def test_responses_over_one_connection(genai_otel_capture: Capture, server: Serv
     assert reply["parts"][0]["content"] == "Hello."
 
 
-CURRENT = installed("openai") == tables.CHECKED
+CURRENT = at_least("openai", tables.CHECKED)
 """Whether the client has the types of the tables."""
 ITEMS: Found = tables.REALTIME.found() if CURRENT else {}
 SPOKEN: Found = tables.SPOKEN.found() if CURRENT else {}
@@ -313,6 +313,20 @@ def test_content_of_a_session(genai_otel_capture: Capture, server: Server, kind:
     (span,) = genai_otel_capture.spans
     (message,) = json.loads(span.attributes[names.GEN_AI_INPUT_MESSAGES])
     assert tuple(part["type"] for part in message["parts"]) == tables.SPOKEN.rows[kind].parts
+
+
+def test_what_is_given_for_one_response_or_while_it_is_made(
+    genai_otel_capture: Capture, server: Server
+) -> None:
+    with client(server).realtime.connect(model=MODEL) as connection:
+        until(connection, "session.created")
+        connection.response.create(response={"conversation": "none", "input": [ASKED]})
+        until(connection, "response.done")
+        connection.send({"type": "response.steer", "input": [{**ASKED, "content": "Slower."}]})
+    (span,) = genai_otel_capture.spans
+    messages = json.loads(span.attributes[names.GEN_AI_INPUT_MESSAGES])
+    asked = [message["parts"] for message in messages if message["role"] == "user"]
+    assert asked == [[{"type": "text", "content": words}] for words in ("Hi.", "Slower.")]
 
 
 @pytest.mark.parametrize("kind", REPLIED)

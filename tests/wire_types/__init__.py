@@ -19,6 +19,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from packaging.version import Version
+
 Found = Mapping[str, Any]
 """A type's name on the wire -> the client's class for it, or whatever `example` shall take."""
 
@@ -75,8 +77,14 @@ def installed(package: str) -> str | None:
         return None
 
 
+def at_least(package: str, checked: str) -> bool:
+    """Whether the package is here, no older than the version that a table was made with."""
+    here = installed(package)
+    return here is not None and Version(here) >= Version(checked)
+
+
 def differences(wire: WireFormat) -> list[str]:
-    """How the table differs from the installed package; a missing type of an older one is none."""
+    """How the table differs from the installed package, which is no older than the table."""
     found = set(wire.found())
     unknown = sorted(found - set(wire.rows))
     told = [f"{wire.title}: {name} is new: declare what is recorded of it" for name in unknown]

@@ -107,13 +107,13 @@ CONTENT = WireFormat(
     package="openai",
     checked=CHECKED,
     found=_contents,
-    left_out=frozenset(("annotations", "detail", "logprobs", "prompt_cache_breakpoint")),
+    left_out=frozenset(("detail", "logprobs", "prompt_cache_breakpoint")),
     rows={
         "computer_screenshot": recorded("media"),
         "input_file": recorded("media"),
         "input_image": recorded("media"),
         "input_text": recorded("text"),
-        "output_text": recorded("text"),
+        "output_text": recorded("text", why="its `annotations` as `citations`"),
         "reasoning_text": recorded("reasoning"),
         "refusal": recorded("text"),
         "summary_text": recorded("reasoning"),
@@ -180,7 +180,7 @@ MESSAGE = WireFormat(
     checked=CHECKED,
     found=_message_fields,
     rows={
-        "annotations": recorded(why="of web searches; the text has the links, too"),
+        "annotations": recorded("text", why="its `citations`"),
         "audio": recorded("media", "text"),
         "content": recorded("text"),
         "function_call": recorded(_CALL),
@@ -247,4 +247,85 @@ SPOKEN = WireFormat(
     },
 )
 
-FORMATS = (ITEMS, CONTENT, CHAT, CALLS, MESSAGE, REALTIME, SPOKEN)
+_STATES = recorded(why="a state of the item")
+_WITH_ITEM = recorded(why="its item or its response has the same")
+
+
+def _response_events() -> Found:
+    from openai.types import responses
+
+    return by_tag(responses.ResponseStreamEvent, responses.ResponsesServerEvent)
+
+
+def _names(prefix: str, *names: str) -> list[str]:
+    return [f"{prefix}{name}" for name in names]
+
+
+EVENTS = WireFormat(
+    title="OpenAI Responses: events of a stream",
+    package="openai",
+    checked=CHECKED,
+    found=_response_events,
+    rows={
+        **dict.fromkeys(
+            [
+                *_names("response.code_interpreter_call.", "completed", "in_progress"),
+                "response.code_interpreter_call.interpreting",
+                "response.compaction.compacting",
+                *_names("response.file_search_call.", "completed", "in_progress", "searching"),
+                *_names("response.image_generation_call.", "completed", "generating"),
+                "response.image_generation_call.in_progress",
+                *_names("response.mcp_call.", "completed", "failed", "in_progress"),
+                *_names("response.mcp_list_tools.", "completed", "failed", "in_progress"),
+                *_names("response.web_search_call.", "completed", "in_progress", "searching"),
+                *_names("response.steer.", "accepted", "failed", "pending"),
+            ],
+            _STATES,
+        ),
+        **dict.fromkeys(
+            [
+                *_names("response.", "code_interpreter_call_code.done", "output_text.done"),
+                *_names("response.", "custom_tool_call_input.done", "refusal.done"),
+                *_names("response.", "function_call_arguments.done", "reasoning_text.done"),
+                *_names("response.", "mcp_call_arguments.done", "output_text.annotation.added"),
+                *_names("response.content_part.", "added", "done"),
+                *_names("response.reasoning_summary_part.", "added", "done"),
+                "response.reasoning_summary_text.done",
+                *_names("response.shell_call_command.", "added", "done"),
+                *_names("response.shell_call_output_content.", "delta", "done"),
+                *_names("response.audio.", "done", "transcript.done"),
+                "response.image_generation_call.partial_image",
+            ],
+            _WITH_ITEM,
+        ),
+        **dict.fromkeys(
+            _names("response.", "created", "in_progress", "queued"),
+            recorded(why="the response so far"),
+        ),
+        **dict.fromkeys(
+            _names("response.", "completed", "incomplete", "failed"),
+            recorded(why="the whole response: all its items"),
+        ),
+        "error": recorded(why="the span's error"),
+        "response.audio.delta": recorded(why="bytes; over a WebSocket their number"),
+        "response.audio.transcript.delta": recorded("text"),
+        "response.output_item.added": recorded(why="its item, should the stream break off"),
+        "response.output_item.done": recorded(why="its item, should the stream break off"),
+        "response.output_text.delta": recorded("text"),
+        "response.refusal.delta": recorded("text"),
+        "response.reasoning_text.delta": recorded("reasoning"),
+        "response.reasoning_summary_text.delta": recorded("reasoning"),
+        "response.function_call_arguments.delta": recorded(_CALL),
+        "response.custom_tool_call_input.delta": recorded(_CALL),
+        "response.shell_call_command.delta": recorded(_CALL),
+        "response.mcp_call_arguments.delta": recorded(_SERVER_CALL),
+        "response.code_interpreter_call_code.delta": recorded(_SERVER_CALL),
+    },
+    beyond={
+        "response.apply_patch_call_operation_diff.delta": recorded(
+            _CALL, why="in the API's reference"
+        ),
+    },
+)
+
+FORMATS = (ITEMS, EVENTS, CONTENT, CHAT, CALLS, MESSAGE, REALTIME, SPOKEN)

@@ -18,6 +18,7 @@ from genai_otel.record import (
     reasoning,
     server_tool_call,
     server_tool_result,
+    text,
     tool_call,
     tool_result,
 )
@@ -25,7 +26,7 @@ from genai_otel.record import (
 from ._openai_parts import content_part, message_parts, rest, tool_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from genai_otel.record import Message, Part
 
@@ -46,7 +47,10 @@ def items_parts(items: list[Json]) -> list[Part]:
     return [part for item in items for part in _parts(item, hosted)]
 
 
-def _turn(item: Json, hosted: set[str | None]) -> Message:
+def _turn(item: Json, hosted: Collection[str | None]) -> Message:
+    content, said_by = item.get("content"), item.get("role")
+    if len(item) == 2 and type(content) is str and type(said_by) is str:  # noqa: PLR2004 - as most
+        return {"role": said_by, "parts": [text(content)]}
     kind = _kind(item)
     role = string(item, "role")
     if role is None:
@@ -72,12 +76,13 @@ def _kind(item: Json) -> str:
     return "message" if "content" in item or "role" in item else "item_reference"
 
 
-def _hosted(items: list[Json]) -> set[str | None]:
+def _hosted(items: list[Json]) -> Collection[str | None]:
     """The calls of a shell in a container of the provider's, whose outputs do not say so."""
-    return {_call_id(item) for item in items if _kind(item) == "shell_call" and not _asks(item)}
+    calls = [item for item in items if item.get("type") == "shell_call"]
+    return {_call_id(call) for call in calls if not _asks(call)} if calls else ()
 
 
-def _parts(item: Json, hosted: set[str | None]) -> list[Part]:
+def _parts(item: Json, hosted: Collection[str | None]) -> list[Part]:
     kind = _kind(item)
     if kind == "shell_call_output" and _call_id(item) in hosted:
         return _outcome("shell")(item)
@@ -95,8 +100,11 @@ def _call_id(item: Json) -> str | None:
 
 def awaited(items: list[Json]) -> list[Json]:
     """The calls that the caller must answer: those of its own tools that nothing has answered."""
+    asking = [item for item in items if _asks(item)]
+    if not asking:
+        return asking
     answered = {string(item, "call_id") for item in items if returns(_kind(item))}
-    return [item for item in items if _asks(item) and _call_id(item) not in answered]
+    return [item for item in asking if _call_id(item) not in answered]
 
 
 def calls(items: list[Json]) -> list[Json]:
@@ -113,7 +121,7 @@ _ASKING = frozenset(
 
 
 def _asks(item: Json) -> bool:
-    kind = _kind(item)
+    kind = string(item, "type")
     return kind in _ASKING and not (kind in _EITHER and _EITHER[kind](item))
 
 

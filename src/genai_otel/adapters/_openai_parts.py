@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, string
 from genai_otel.record import (
     bounded,
+    cited_text,
     generic_part,
     media,
     media_id,
@@ -38,13 +39,19 @@ def content_part(item: Json) -> Part:
     words = string(item, "text")
     words = string(item, "refusal") if words is None else words
     if words is not None:
-        return reasoning(words) if kind in _THOUGHTS else text(words)
+        return reasoning(words) if kind in _THOUGHTS else _cited(words, item)
     if "thinking" in item:
         thought = item["thinking"]
         pieces = mappings(item, "thinking")  # text, and references to what it is about
         words = "".join(string(piece, "text") or "" for piece in pieces)
         return reasoning(thought if type(thought) is str else words)
     return _media(item, kind) or generic_part(kind, rest(item, _ASIDE), string(item, "id"))
+
+
+def _cited(words: str, item: Json) -> Part:
+    """Text, with the sources that it names."""
+    cited = item.get("annotations")
+    return cited_text(words, cited) if cited and type(cited) is list else text(words)
 
 
 def _media(item: Json, kind: str) -> Part | None:
@@ -114,7 +121,7 @@ def message_parts(message: Json) -> list[Part]:
         parts.append(reasoning(thought))
     content = message.get("content")
     if type(content) is str:
-        parts.append(text(content))
+        parts.append(_cited(content, message))
     elif content is not None:
         parts.extend(content_part(item) for item in mappings(message, "content"))
     refusal = string(message, "refusal")
@@ -122,12 +129,12 @@ def message_parts(message: Json) -> list[Part]:
         parts.append(text(refusal))
     if message.get("tool_calls"):
         parts.extend(_call(call) for call in mappings(message, "tool_calls"))
-    if not _USUAL.issuperset(message):
+    if any(map(message.get, _RARER)):
         parts.extend(_rarer(message))
     return parts
 
 
-_USUAL = frozenset({"role", "content", "tool_calls", "refusal", "name", "type", "id", "status"})
+_RARER = ("function_call", "images", "audio")
 
 
 def _rarer(message: Json) -> list[Part]:
@@ -183,7 +190,10 @@ def definitions(body: Json) -> list[Json] | None:
 
 
 def _definition(tool: Json) -> Json:
-    own = mapping(tool, "function") or mapping(tool, "custom") or tool
+    function = mapping(tool, "function")
+    if function:
+        return {"type": "function", "name": "", **function}
+    own = mapping(tool, "custom") or tool
     kind = string(tool, "type") or "function"
     name = string(tool, "server_label") or ("" if kind == "function" else kind)
     return {"type": kind, "name": name, **rest(own, _SECRETS)}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PARAMS = {"temperature": "temperature", "max_output_tokens": "max_tokens",
            "max_response_output_tokens": "max_tokens"}  # fmt: skip
 _ENDS = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
+_ASKS = frozenset({"response.create", "response.steer"})
 _ITEMS = frozenset({"conversation.item.created", "conversation.item.added"})
 _AUDIO = frozenset({"response.audio.delta", "response.output_audio.delta"})
 _CONFIGURED = frozenset({"session.created", "session.updated"})
@@ -48,8 +49,10 @@ class _Turns(Turns):
             self._heard += _size(event.get("audio"))
         elif kind == "input_audio_buffer.clear":
             self._heard = 0
-        elif kind == "response.create" and "input" in event:
-            self._asked(event)
+        elif kind in _ASKS:
+            body = event if "input" in event else mapping(event, "response")
+            if "input" in body:
+                self._asked(body)
         elif kind == "conversation.item.create":
             self._recalled(mapping(event, "item"))
 
