@@ -37,7 +37,7 @@ def chat_request(body: Json, op: Operation) -> None:
     tools = body.get("tools")
     for tool in tools if type(tools) is list else ():
         kind = tool.get("type") if type(tool) is dict else None
-        if type(kind) is str and not kind.startswith(_FREE_TOOLS):
+        if kind != "function" and type(kind) is str and not kind.startswith(_FREE_TOOLS):
             op.usage.doubt("web_searches" if kind.startswith("web_search") else "other_charges")
 
 
@@ -111,12 +111,11 @@ def messages_request(body: Json, op: Operation) -> None:
     platform.claude.com/docs/en/about-claude/pricing, "code execution tool".
     """
     tools = body.get("tools")
-    kinds = (
-        [tool.get("type") for tool in tools if type(tool) is dict] if type(tools) is list else []
-    )
-    found = [_SEARCH_TOOL.fullmatch(kind) for kind in kinds if type(kind) is str]
-    if any(each is not None and each[1] >= _CODE_IS_FREE_SINCE for each in found):
-        op.usage.containers = 0
+    for tool in tools if type(tools) is list else ():
+        kind = tool.get("type") if type(tool) is dict else None
+        found = _SEARCH_TOOL.fullmatch(kind) if type(kind) is str else None
+        if found is not None and found[1] >= _CODE_IS_FREE_SINCE:
+            op.usage.containers = 0
 
 
 def message(reply: Json, op: Operation) -> None:
@@ -128,7 +127,8 @@ def message(reply: Json, op: Operation) -> None:
         for block in mappings(reply, "content")
         if string(block, "type") == "server_tool_use"
     )
-    _note(op.usage, containers=int(ran))
+    if ran:
+        op.usage.containers = 1
 
 
 # ------------------------------------------------------------------------------------- Google
