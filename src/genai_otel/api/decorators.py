@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import BY_HAND, FAULTS, contained, logger
+from genai_otel.engine.safety import BY_HAND, contained
 from genai_otel.engine.wrap import lazy_flag, wrap, wrap_lazy
-from genai_otel.record import HandMade, Kind, Operation, Verdict, snapshot, take
+from genai_otel.record import (
+    HandMade,
+    Kind,
+    Operation,
+    Verdict,
+    misused,
+    snapshot,
+    sort_of,
+    take,
+    unknown,
+)
 from genai_otel.recorder import ACTIVE, current
 
 from ._stepping import Items, Lazily, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import _GeneratorContextManager
 
     from genai_otel.engine.observe import Active, Call, Frame
     from genai_otel.record import Document
@@ -58,6 +69,7 @@ class _Subject:
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.first_line = (inspect.getdoc(function) or "").partition("\n")[0]
         code = getattr(inspect.unwrap(function), "__code__", None)
+        self.place = None if code is None else (code.co_filename, code.co_firstlineno)
         self._parameters = code.co_varnames[: code.co_argcount] if code is not None else ()
 
     def arguments(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
@@ -104,10 +116,12 @@ def _open(reader: Reader, name: str, given: Any) -> Call | None:
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
-    """Bare or with arguments; ``more`` changes how calls are read.
+    """Bare or with arguments, the name first if it likes; ``more`` changes how calls are read.
 
     What is no function, or cannot be decorated, stays as it is.
     """
+    if type(function) is str:
+        function, name = None, name or function
 
     def make(function: Any) -> Any:
         subject = _Subject(function, name)
@@ -122,9 +136,7 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
             return type(function)(decorate(function.__func__))
         if isinstance(function, type) or not callable(function):
             sort = "class" if isinstance(function, type) else type(function).__name__
-            logger.warning(
-                "genai_otel: decorators are for functions; a %s stays as it is, unrecorded", sort
-            )
+            misused(f"decorators are for functions; a {sort} stays as it is, unrecorded")
             return function
         made = contained(make, function)
         return function if made is None else made
@@ -153,6 +165,8 @@ def _result(result: Any, op: Operation) -> None:
 @overload
 def workflow(function: Function, /) -> Function: ...
 @overload
+def workflow(name: str | None = None, /) -> Callable[[Function], Function]: ...
+@overload
 def workflow(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def workflow(function: Any = None, /, *, name: str | None = None) -> Any:
     """Records each call as a workflow: what a user asked for, from beginning to end."""
@@ -161,6 +175,8 @@ def workflow(function: Any = None, /, *, name: str | None = None) -> Any:
 
 @overload
 def agent(function: Function, /) -> Function: ...
+@overload
+def agent(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def agent(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def agent(function: Any = None, /, *, name: str | None = None) -> Any:
@@ -171,6 +187,8 @@ def agent(function: Any = None, /, *, name: str | None = None) -> Any:
 @overload
 def step(function: Function, /) -> Function: ...
 @overload
+def step(name: str | None = None, /) -> Callable[[Function], Function]: ...
+@overload
 def step(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def step(function: Any = None, /, *, name: str | None = None) -> Any:
     """Records each call as a step of a workflow."""
@@ -179,6 +197,8 @@ def step(function: Any = None, /, *, name: str | None = None) -> Any:
 
 @overload
 def tool(function: Function, /) -> Function: ...
+@overload
+def tool(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def tool(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def tool(function: Any = None, /, *, name: str | None = None) -> Any:
@@ -196,6 +216,8 @@ def _describe(description: str, _given: Any, op: Operation) -> None:
 
 @overload
 def retriever(function: Function, /) -> Function: ...
+@overload
+def retriever(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def retriever(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
@@ -246,6 +268,8 @@ def _document(item: Any, rank: int) -> Document:
 def guardrail(function: Function, /) -> Function: ...
 @overload
 def guardrail(
+    positional_name: str | None = None,
+    /,
     *,
     name: str | None = None,
     layer: str | None = None,
@@ -270,8 +294,14 @@ def guardrail(
     places = {"guardrail_layer": layer, "guardrail_phase": phase}
     details = {key: value for key, value in places.items() if value is not None}
 
-    def judge(_subject: _Subject, reader: Reader) -> Reader:
-        decide = partial(_decide, threshold)
+    if threshold is not None and type(snapshot(threshold)) not in (int, float):
+        misused(f"threshold is {sort_of(threshold)} and not used: accepted is a number")
+        threshold = None
+    if phase is not None and (type(phase) is not str or phase not in _PHASES):
+        misused(unknown("phase", phase, _PHASES))
+
+    def judge(subject: _Subject, reader: Reader) -> Reader:
+        decide = partial(_decide, threshold, subject)
         return reader._replace(request=partial(_place, details), response=decide)
 
     return _decorate(Kind.GUARDRAIL, function, name, judge)
@@ -281,17 +311,27 @@ def _place(details: dict[str, Any], _given: Any, op: Operation) -> None:
     op.details = dict(details)
 
 
-def _decide(threshold: float | None, result: Any, op: Operation) -> None:
-    if op.verdict is None:
-        op.verdict = _verdict(result, threshold)
+_PHASES = ("pre", "post")
+
+
+def _decide(threshold: float | None, subject: _Subject, result: Any, op: Operation) -> None:
+    if op.verdict is not None:
+        return
+    op.verdict = _verdict(result, threshold)
+    if op.verdict is None and result is not None and not issubclass(type(result), float):
+        misused(
+            f"the guardrail {subject.name!r} returned {sort_of(result)}, which is no decision: "
+            "accepted are True (allow), False (deny), a number (a score), a Verdict and None",
+            subject.place,
+        )
 
 
 def _verdict(result: Any, threshold: float | None) -> Verdict | None:
     if type(result) is Verdict:
         return result
-    if type(result) is bool:
-        return Verdict("allow" if result else "deny")
     score = snapshot(result)
+    if type(score) is bool:  # numpy's too
+        return Verdict("allow" if score else "deny")
     if type(score) not in (int, float):  # nor are "nan" and the like, from which nothing follows
         return None
     if threshold is None:
@@ -302,15 +342,19 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
 # ------------------------------------------------------------------------- context manager
 
 
-@contextmanager
-def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
+def operation(kind: Kind | str, name: str | None = None) -> _GeneratorContextManager[Operation]:
     """Records what happens inside; yields the Operation to be filled with what is known.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
     ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``,
     ``store``.
     """
-    op = contained(_by_hand, kind, name)
+    return _operation(contained(_kind, kind) or Kind.STEP, name)
+
+
+@contextmanager
+def _operation(kind: Kind, name: str | None) -> Iterator[Operation]:
+    op = contained(HandMade, kind, name)
     if op is None:  # something of ours failed: there is an Operation to fill all the same
         yield Operation(Kind.STEP)
         return
@@ -329,14 +373,10 @@ def operation(kind: Kind | str, name: str | None = None) -> Iterator[Operation]:
     contained(run.finish)
 
 
-def _by_hand(kind: Kind | str, name: str | None) -> HandMade:
-    return HandMade(_kind(kind), name)
-
-
 def _kind(kind: Kind | str) -> Kind:
     """An unknown word is a step: a misspelling must not stop a program that runs."""
     try:
         return Kind(kind)
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        FAULTS.note("operation", error)
+    except Exception:  # noqa: BLE001 - whatever it is
+        misused(f"{unknown('kind', kind, Kind)}; it is recorded as a step")
         return Kind.STEP

@@ -29,6 +29,7 @@ from .content import (
     tool_call,
     tool_result,
 )
+from .misuse import misused, sort_of, unknown
 from .operation import (
     CATEGORIES,
     Failure,
@@ -80,12 +81,15 @@ __all__ = [
     "media",
     "media_bytes",
     "media_id",
+    "misused",
     "reasoning",
     "server_tool_call",
     "server_tool_result",
     "snapshot",
+    "sort_of",
     "take",
     "text",
     "tool_call",
     "tool_result",
+    "unknown",
 ]

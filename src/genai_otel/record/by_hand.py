@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .content import text
+from .misuse import misused, sort_of, unknown
 from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, Verdict
 from .snapshot import snapshot
 from .usage import COUNTS, Usage
@@ -29,35 +30,64 @@ _WORDS = (
     "response_id",
     "tier",
 )
-_OUTPUT_TYPES = ("text", "json", "image", "speech", None)
+_OUTPUT_TYPES = ("text", "json", "image", "speech")
 _CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
 
 
+class _HandMadeUsage(Usage):
+    """A Usage in the application's hands."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _USAGE_FIELDS:
+            misused(unknown("field of an Operation's usage", name, _USAGE_FIELDS))
+        object.__setattr__(self, name, value)
+
+
+_USAGE_FIELDS = tuple(Usage.__annotations__)
+
+
+def _is_one(value: Any, choices: tuple[str, ...]) -> bool:
+    """No code of the value's own is run, not even to compare it."""
+    return type(value) in (str, Kind) and value in choices
+
+
 class HandMade(Operation):
-    """An Operation in the application's hands."""
+    """An Operation in the application's hands: it is told of what cannot be recorded."""
 
     by_hand = True
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         super().__init__(kind, _words(name))
+        self.usage = _HandMadeUsage()
         self.taken: dict[str, Any] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _KNOWN:
+            misused(unknown("field of an Operation", name, _FIELDS))
+        elif value is not None and name in _TYPES and not issubclass(type(value), _TYPES[name]):
+            accepted = " or ".join(each.__name__ for each in _TYPES[name])
+            misused(f"{name} is {sort_of(value)} and not recorded: accepted is {accepted}")
+        elif value is not None and name in _CHOICES and not _is_one(value, _CHOICES[name]):
+            misused(unknown(name, value, _CHOICES[name]))
+        object.__setattr__(self, name, value)
 
     def settle(self) -> None:
         if type(self.kind) is not Kind:
             self.kind = _kind(self.kind)
+        own = vars(self)  # what is wrong was told as it was set
         for name in (*_WORDS, "response_model"):
-            setattr(self, name, _words(getattr(self, name)))
+            own[name] = _words(getattr(self, name))
         for name in _CONTENT:
             value = getattr(self, name)
             if value is not None and value is not self.taken.get(name):
-                setattr(self, name, snapshot(value))
+                own[name] = snapshot(value)
         self.port, self.dimensions = _count(self.port), _count(self.dimensions)
         self.records, self.rows = _count(self.records), _count(self.rows)
         self.finish_reasons = _reasons(self.finish_reasons)
         self.input, self.output = _said(self.input, "user"), _said(self.output, "assistant")
         self.system, self.tools = _parts(self.system), _tools(self.tools)
         self.documents = _documents(self.documents)
-        if self.output_type not in _OUTPUT_TYPES:
+        if self.output_type is not None and self.output_type not in _OUTPUT_TYPES:
             self.output_type = None
         self.params, self.details = _fields(self.params), _fields(self.details)
         self.stream, self.completed = self.stream is True, _truth(self.completed)
@@ -66,7 +96,7 @@ class HandMade(Operation):
 
     def _settle_values(self) -> None:
         """The fields that are objects of ours."""
-        if type(self.usage) is not Usage:
+        if type(self.usage) not in (Usage, _HandMadeUsage):
             self.usage = Usage()
         if type(self.timing) is not Timing:
             self.timing = Timing()
@@ -83,6 +113,25 @@ class HandMade(Operation):
         if type(self.prompt) is not PromptTag:
             self.prompt = None
         self.verdict = _verdict(self.verdict)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "usage": (Usage,),
+    "timing": (Timing,),
+    "failure": (Failure,),
+    "prompt": (PromptTag,),
+    "verdict": (Verdict,),
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "kind": tuple(Kind),
+    "category": CATEGORIES,
+    "output_type": _OUTPUT_TYPES,
+}
+_FIELDS = (
+    *("kind", "name", "usage", "timing"),
+    *(name for name in Operation.__annotations__ if name not in ("capture", "pieces", "turns")),
+)
+_KNOWN = frozenset({*_FIELDS, *Operation.__annotations__, *vars(Operation), "taken"})
 
 
 def take(op: Operation, name: str, value: Any) -> None:

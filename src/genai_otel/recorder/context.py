@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from genai_otel import _names as names
-from genai_otel.record import PromptTag, snapshot
+from genai_otel.record import PromptTag, misused, snapshot, sort_of
 
 from .semconv import to_json, utf8
 
@@ -197,6 +197,8 @@ def _pair(experiment: Any) -> tuple[Any, Any]:
     """An experiment's key and the variant in force; of anything else, nothing."""
     if type(experiment) in (tuple, list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
         return experiment[0], experiment[1]
+    if experiment is not None:
+        misused(f"experiment is {sort_of(experiment)}: accepted is a pair, its key and the variant")
     return None, None
 
 
@@ -248,9 +250,12 @@ def take_prompt() -> PromptTag | None:
 
 def _fields(metadata: Any) -> list[tuple[object, object]]:
     """The entries of a mapping; of anything else none."""
+    if metadata is None:
+        return []
     try:
         return list(metadata.items())
-    except Exception:  # noqa: BLE001 - None, most of all
+    except Exception:  # noqa: BLE001 - it is no mapping, or a broken one
+        misused(f"metadata is {sort_of(metadata)} and not recorded: accepted is a mapping")
         return []
 
 

@@ -1,0 +1,68 @@
+"""Mistakes in how an application uses us: reported as its own, at its own line, never raised."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+logger = logging.getLogger("genai_otel")
+
+_PACKAGE = __name__.partition(".")[0]
+_BETWEEN = frozenset({"contextlib", "functools", _PACKAGE})
+_MOST = 200
+_REPORTED: set[tuple[str, int, str]] = set()
+
+
+def misused(message: str, place: tuple[str, int] | None = None) -> None:
+    """Warns of a mistake, once for each place: the caller's line, or where ``place`` says.
+
+    Where warnings are errors it is logged instead: a program that runs must not be stopped.
+    """
+    file, line = place or _caller()
+    if (file, line, message) in _REPORTED or len(_REPORTED) >= _MOST:
+        return
+    _REPORTED.add((file, line, message))
+    try:
+        warnings.warn_explicit(f"genai_otel: {message}", UserWarning, file, line)
+    except Warning as warning:
+        logger.warning("%s (%s:%d)", warning, file, line)
+
+
+def _caller() -> tuple[str, int]:
+    """The nearest line that is not ours."""
+    frame = sys._getframe(2)  # noqa: SLF001 - as warnings and logging do
+    while frame.f_back is not None and _is_between(frame.f_globals.get("__name__")):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _is_between(module: object) -> bool:
+    return type(module) is str and (module in _BETWEEN or module.startswith(f"{_PACKAGE}."))
+
+
+def sort_of(value: object) -> str:
+    """What a wrong value is, in a message: never the value, which may be content."""
+    return f"a {type(value).__name__}"
+
+
+_LONGEST = 40
+
+
+def unknown(what: str, given: object, accepted: Iterable[str]) -> str:
+    """Says that a word is none of those that are accepted; the nearest match comes first."""
+    word = repr(given) if type(given) is str and len(given) <= _LONGEST else sort_of(given)
+    return f"unknown {what} {word}: {_choices(given, accepted)}"
+
+
+def _choices(given: object, accepted: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only where somebody has made a mistake
+
+    names = [str(each) for each in accepted]
+    near = get_close_matches(given, names, n=1) if type(given) is str else []
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}accepted are {', '.join(names)}"
