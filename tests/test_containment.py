@@ -27,9 +27,7 @@ ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 def contained(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production: nothing is raised again, nothing was said yet."""
     # Imported before anything is patched: what one of them takes then it would keep.
-    homes = [
-        import_module(f"genai_otel.{home}") for home in ("_setup", "_runtime")
-    ]
+    homes = [import_module(f"genai_otel.{home}") for home in ("_setup", "_runtime")]
     monkeypatch.setattr(safety, "FAULTS", faults := safety.Faults())
     for home in homes:
         monkeypatch.setattr(home, "FAULTS", faults)
