@@ -63,7 +63,7 @@ HOSTS := hosts
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite clients pythons conformance privacy hosts backends demo bench build clean help python
+	suite clients pythons conformance privacy hosts backends torture demo bench build clean help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -161,6 +161,9 @@ backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name
 
 hosts: .venvs/hosts/.has-hosts ## Celery, Jupyter, gevent, Lambda's runtime, AWS's credentials by moto
 	.venvs/hosts/bin/python -m pytest -q tests/hosts tests/aws/test_xray.py
+
+torture: $(VENV)/.has-dev ## 500 pools on a busy machine: none hangs, nothing is lost
+	GENAI_OTEL_POOL_RUNS=500 $(PY) -m pytest -q tests/test_pools.py
 
 # What docs/privacy.md promises, shown.
 PRIVACY := tests/test_canaries.py tests/test_what_leaves.py tests/test_uploads.py tests/test_blobs.py \

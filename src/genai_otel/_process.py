@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import suppress
 from functools import wraps
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .engine.safety import contained
@@ -25,13 +26,23 @@ SECONDS = 2.0
 HANDLER_SECONDS = 0.3
 """What the end of a Lambda handler may take."""
 _GRACE = 0.3
+_LAST = -1_000
+"""Among the finalizers of ``multiprocessing``: when all children have ended."""
 
 
 class Ends:
-    """``end`` shuts down, ``flush`` only delivers; both take seconds."""
+    """``end`` shuts down, ``flush`` only delivers; both take seconds.
 
-    def __init__(self, end: Callable[[float], Any], flush: Callable[[float], Any]) -> None:
-        self._end, self._flush = end, flush
+    ``awaited``: whether there are child processes that may leave something to be delivered.
+    """
+
+    def __init__(
+        self,
+        end: Callable[[float], Any],
+        flush: Callable[[float], Any],
+        awaited: Callable[[], bool],
+    ) -> None:
+        self._end, self._flush, self._awaited = end, flush, awaited
         self._waits: set[int] = set()
         """Threads that fork just now, and for which SIGTERM waits."""
         self._pid = 0
@@ -60,10 +71,27 @@ class Ends:
 
     def _finalise(self) -> None:
         if is_child():
-            sys.modules["multiprocessing.util"].Finalize(None, self._at_exit, exitpriority=0)
+            sys.modules["multiprocessing.util"].Finalize(None, self._at_end, exitpriority=0)
+
+    def _at_end(self) -> None:
+        """SIGTERM waits for it: what is being delivered would be left behind, and come twice."""
+        before = unterminated()
+        try:
+            self._end(SECONDS)
+        finally:
+            if before is not None and signal.SIGTERM not in before:
+                _blocked(signal.SIG_UNBLOCK)
 
     def _at_exit(self) -> None:
-        self._end(SECONDS)
+        util = sys.modules.get("multiprocessing.util")
+        if util is None or getattr(util, "_exiting", True) or not contained(self._awaited):
+            self._end(SECONDS)
+            return
+        # Pools that were left open are ended after this, by callbacks that are older than ours.
+        began = monotonic()
+        self._flush(SECONDS / 2)
+        left = SECONDS - (monotonic() - began)
+        util.Finalize(None, self._end, args=(max(left, _GRACE),), exitpriority=_LAST)
 
     def _at_end_of_worker(self, *_: Any, **__: Any) -> None:
         contained(self._end, SECONDS)
@@ -162,6 +190,11 @@ class Ends:
 
 def _connect(signal: Any, receiver: Callable[..., None]) -> None:
     signal.connect(receiver, weak=False, dispatch_uid="genai_otel")
+
+
+def unterminated() -> set[int | signal.Signals] | None:
+    """SIGTERM waits for this thread, or takes another; which signals did before."""
+    return _blocked(signal.SIG_BLOCK) if hasattr(signal, "pthread_sigmask") else None
 
 
 def _blocked(how: int) -> set[int | signal.Signals]:

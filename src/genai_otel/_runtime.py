@@ -264,6 +264,8 @@ class Runtime:
         """Ends what was collected since, and what nobody has seen anything of for an hour."""
         OPEN.settle()
         OPEN.expire(perf_counter())
+        if self._outgoing is not None:
+            contained(self._outgoing.take_over)
         for library in self.libraries:
             library.expire(perf_counter())
 

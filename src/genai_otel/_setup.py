@@ -215,7 +215,13 @@ def _end(timeout: float) -> bool:
     return done
 
 
-ENDS = Ends(_end, flush)
+def _awaited() -> bool:
+    from .destinations.handover import are_alive
+
+    return _RUNTIME is not None and are_alive()
+
+
+ENDS = Ends(_end, flush, _awaited)
 
 
 def _settle(arguments: dict[str, Any]) -> Settings:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from genai_otel._locks import has_gone
+from genai_otel._process import unterminated
 
 from . import forking, quietly  # noqa: F401 - forking is asked last before a fork: it registers first
 from .courier import PATIENCE, Courier
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 QUEUE_BYTES = 32 * MIB
 DELAY = 1.0
 """Seconds between the first span of a batch and its sending."""
+_KEPT_DELAY = 5.0
+"""In processes that may be ended at any time: one that is, while it sends, is sent again."""
 MEASURE_EVERY = 60.0
 _GRACE = 0.3
 """Seconds for a worker to see that its time is over."""
@@ -101,6 +104,7 @@ class Delivery:
         self._collect: Callable[[], Any] | None = None
         self.each_minute: Callable[[], Any] | None = None
         """Called on the worker, while there is one."""
+        self._settled: Callable[[], Any] | None = None
         self._closed = False
         self._end_by = inf
         self._begin()
@@ -125,6 +129,22 @@ class Delivery:
     @property
     def problem(self) -> str | None:
         return self._ledger.problem
+
+    def kept_by(self, settled: Callable[[], Any]) -> None:
+        """What is queued is also kept elsewhere, and so can wait longer.
+
+        ``settled`` is called on the worker when nothing is queued any more.
+        """
+        self._settled, self._delay = settled, max(self._delay, _KEPT_DELAY)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued, or on its way."""
+        return bool(self._queue or self._held)
+
+    def lose(self, count: int, reason: str, why: str) -> None:
+        """Counts spans as lost that never came here."""
+        self._ledger.lose(reason, count, why)
 
     def renew(self) -> None:
         """In a forked child: nothing of the parent's, neither spans nor locks nor connections."""
@@ -262,6 +282,8 @@ class Delivery:
 
     def _run(self) -> None:
         quietly.attach()
+        if self._settled is not None:
+            unterminated()  # it is for the main thread, which may hold it off for a moment
         try:
             self._work()
         finally:
@@ -357,6 +379,8 @@ class Delivery:
         if not self._queue:
             self._held = 0 if self._tail is None else self._tail.held
             self._ledger.regain(before)
+            if self._settled is not None:
+                self._settled()
 
     def _sampled(self, item: Item | None) -> list[Item]:
         """What a new span lets go out; without one, all that is still waited for."""

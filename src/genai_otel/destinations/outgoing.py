@@ -5,9 +5,13 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from genai_otel._process import is_child
+
 from . import standard
+from .handover import Keeper, left_behind
 from .judging import Judge
 from .seat import seat_on
+from .spans import is_ours, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -54,6 +58,9 @@ class Outgoing:
         self._seats: list[Seat] = []
         self._at_root: Callable[[], None] | None = None
         self._meters: Any = None
+        self._keeper: Keeper | None = None
+        if is_child():
+            self._keep()
 
     def _judge(self, outlet: Outlet, recorded: ContentPolicy) -> Judge:
         return Judge(outlet.content, recorded, said=self._said, more=self._more)
@@ -82,7 +89,7 @@ class Outgoing:
         """
         seat = seat_on(provider)
         seat.take(self._all, others=own)
-        seat.at_root = self._at_root
+        seat.at_root, seat.keeper = self._at_root, self._keeper
         self._seats.append(seat)
 
     def at_root(self, then: Callable[[], None] | None) -> None:
@@ -118,13 +125,45 @@ class Outgoing:
 
     def after_fork(self) -> bool:
         """Leaves the parent's meters alone; whether there were any."""
+        if self._keeper is not None:
+            self._keeper.forget()
+        self._keep()
         had, self._meters = self._meters is not None, None
         self._gatherers = []
         return had
 
+    # ------------------------------------------------------------------- child processes
+
+    def _keep(self) -> None:
+        """From now on: what is recorded here outlives this process, if it is ended at once."""
+        self._keeper = Keeper()
+        for each in self._all:
+            each.kept_by(self._settled)
+        for seat in self._seats:
+            seat.keeper = self._keeper
+
+    def _settled(self) -> None:
+        if self._keeper is not None:
+            with self._keeper.lock:
+                if not any(each.busy for each in self._all):
+                    self._keeper.sent()
+
+    def take_over(self) -> None:
+        """Queues what child processes have left that are gone; not in one of their kind."""
+        if self._keeper is not None:  # or it might be ended with all of it
+            return
+        spans, lost = left_behind()
+        for each in self._all:
+            for span in spans:
+                each.accept(span, weight(span), ours=is_ours(span) or each.takes_others)
+            each.lose(lost, "terminated", "child processes were ended before it was sent")
+
+    # --------------------------------------------------------------------- flush and end
+
     def flush(self, timeout: float) -> bool:
         """Whether everything queued now was acknowledged everywhere, within ``timeout``."""
         deadline = monotonic() + timeout
+        self.take_over()
         tickets = [each.ticket(deadline) for each in self._all]
         return all(ticket.wait() for ticket in tickets)
 
@@ -132,6 +171,7 @@ class Outgoing:
         """Delivers what is queued and ends; whether all of it arrived, within ``timeout``."""
         deadline = monotonic() + timeout - _GRACE
         before = [each.counts.lost.total() for each in self._all]
+        self.take_over()
         for each in self._all:
             each.close(deadline)
         for each in self._all:
@@ -141,7 +181,9 @@ class Outgoing:
         ended = [each.join(deadline + _GRACE) for each in self._all]
         for seat in self._seats:
             seat.leave(self._all)
-            seat.at_root = None
+            seat.at_root = seat.keeper = None
+        if self._keeper is not None:
+            self._keeper.close()
         if self._meters is not None:
             self._meters.shutdown()
         return all(ended) and before == [each.counts.lost.total() for each in self._all]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .export import Delivery
+    from .handover import Keeper
 
 _SEATS: Attached[Seat] = Attached()
 _END = 2.0
@@ -43,6 +44,8 @@ class Seat(SpanProcessor):
         self._here: tuple[Delivery, ...] = ()
         self._others = False
         self.at_root: Callable[[], None] | None = None
+        self.keeper: Keeper | None = None
+        """In a child process: what its spans outlive it by."""
 
     def take(self, deliveries: Sequence[Delivery], *, others: bool = False) -> None:
         """``others``: spans of other scopes go to all that take any, without being asked for."""
@@ -66,10 +69,18 @@ class Seat(SpanProcessor):
             others = not ours and self._others and not _counts_tokens(span)
         except Exception:  # noqa: BLE001 - odd values of a host's; its span ends all the same
             size = _ODD
-        for each in self._here:
-            each.accept(span, size, ours=ours or (others and each.takes_others))
+        if self.keeper is not None and (ours or others):
+            with self.keeper.lock:
+                self.keeper.keep(span)
+                self._hand_on(span, size, ours, others)
+        else:
+            self._hand_on(span, size, ours, others)
         if self.at_root is not None and (span.parent is None or span.parent.is_remote):
             self.at_root()
+
+    def _hand_on(self, span: ReadableSpan, size: int, ours: bool, others: bool) -> None:  # noqa: FBT001
+        for each in self._here:
+            each.accept(span, size, ours=ours or (others and each.takes_others))
 
     def shutdown(self) -> None:
         deadline = monotonic() + _END

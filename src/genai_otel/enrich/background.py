@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from genai_otel._locks import has_gone
+from genai_otel._process import is_child, unterminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ def begin(name: str, work: Callable[..., object], *args: object) -> bool:
     """Runs ``work``, which does not raise; ``False`` where threads can no longer be started."""
 
     def run() -> None:
+        if is_child():
+            unterminated()  # as every thread of ours there: it is for the main thread
         try:
             work(*args)
         finally:

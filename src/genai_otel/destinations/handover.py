@@ -1,0 +1,223 @@
+"""What a child process has recorded outlives it, where it is ended before it could be sent.
+
+A pool ends its workers by SIGTERM as soon as their results are there, a second before a batch of
+spans would go out. So a child that may end like that also writes each span into a file of its own,
+in memory where the system has such a folder; the file is emptied when everything has been sent,
+and removed at an orderly end. A file whose process is gone is taken by whoever flushes or ends next
+in the same tree of processes: its parent, as a rule.
+
+The folder's name is derived from a secret that only that tree has; it and its files are private.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._locks import reentrant
+from genai_otel._process import is_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+with suppress(ImportError):
+    import fcntl
+
+_WORKS = "fcntl" in sys.modules
+"""Not on Windows, where nothing tells whether a file's process is gone."""
+MOST_BYTES = 8 * 1024 * 1024
+"""What a child keeps; of what is beyond it only the number."""
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in there
+_MISSED = b'{"missed":1}\n'
+_ENDING = ".jsonl"
+_ATTEMPTS = 3
+_OLD = 86_400.0
+_FORKED = os.urandom(16)
+"""A secret that forked children share with their parent."""
+
+
+class Keeper:
+    """Writes the spans of this process, until they have been sent."""
+
+    def __init__(self) -> None:
+        self.lock = reentrant()
+        """Held while a span is kept and queued, so that what is not sent yet is not forgotten."""
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._size = 0
+        self._failed = not _WORKS
+
+    def keep(self, span: ReadableSpan) -> None:
+        """Only where SIGTERM would end the process at once; ``lock`` is held."""
+        if self._failed or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return
+        try:
+            self._write(span)
+        except Exception:  # noqa: BLE001 - no room, say: it is sent as it would be without this
+            self._failed = True
+
+    def _write(self, span: ReadableSpan) -> None:
+        from genai_otel.store.otlp_json import spans_request
+        from genai_otel.store.sink import to_line
+
+        if self._descriptor < 0:
+            self._path, self._descriptor = _created(_folder())
+            _remove_old()
+        line = to_line(spans_request([span]))
+        if self._size + len(line) > MOST_BYTES:
+            line = _MISSED
+        self._size += os.write(self._descriptor, line)
+
+    def sent(self) -> None:
+        """Nothing of this process is unsent; ``lock`` is held."""
+        if self._size:
+            os.ftruncate(self._descriptor, 0)
+            self._size = 0
+
+    def close(self) -> None:
+        """At an orderly end, at which what was not sent has been counted."""
+        with self.lock:
+            self._failed = True
+            path, descriptor, self._descriptor = self._path, self._descriptor, -1
+            if path is not None and descriptor >= 0:
+                with suppress(OSError):
+                    path.unlink()
+                    os.close(descriptor)
+                    path.parent.rmdir()  # if nobody else's is in there
+
+    def forget(self) -> None:
+        """In a child of this process, which must not seem to be it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def left_behind() -> tuple[list[ReadableSpan], int]:
+    """The spans of processes that are gone, and how many of theirs are lost."""
+    spans: list[ReadableSpan] = []
+    lost = 0
+    for path, descriptor in _files():
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # its process is alive, or another one was faster
+            os.close(descriptor)
+            continue
+        with suppress(OSError), os.fdopen(descriptor, "rb") as file:
+            if not os.fstat(descriptor).st_nlink:  # another one has taken it meanwhile
+                continue
+            path.unlink()
+            for line in file:
+                found, bad = _read(line)
+                spans += found
+                lost += bad
+            path.parent.rmdir()
+    return spans, lost
+
+
+def _read(line: bytes) -> tuple[list[ReadableSpan], int]:
+    from genai_otel.store.replay import revive
+
+    try:
+        said = json.loads(line)
+        return ([], said["missed"]) if "missed" in said else revive(said)
+    except (TypeError, AttributeError, ValueError):  # torn: its process was ended in a write
+        return [], 1
+
+
+def are_alive() -> bool:
+    """Whether there are children that may yet leave something."""
+    alive = False
+    for _, descriptor in _files():
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            alive = True
+        os.close(descriptor)
+    return alive
+
+
+def _remove_old() -> None:
+    """Files that nobody has taken for a day, as all of their tree of processes was killed."""
+    folders = _base().glob(f"genai-otel-{os.geteuid()}-*")
+    for path, descriptor in _opened(folders):
+        with suppress(OSError):
+            if time.time() - os.fstat(descriptor).st_mtime > _OLD:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+                path.parent.rmdir()
+        os.close(descriptor)
+
+
+def _files() -> Iterator[tuple[Path, int]]:
+    """What processes of this tree keep, or have left."""
+    return _opened({_place(secret) for secret in _secrets()} if _WORKS else ())
+
+
+def _opened(folders: Iterable[Path]) -> Iterator[tuple[Path, int]]:
+    """Files that are whole and are ours to read."""
+    for folder in folders:
+        try:
+            if not _is_private(folder.lstat()):
+                continue
+            paths = [*folder.glob(f"*{_ENDING}")]
+        except OSError:  # there is none
+            continue
+        for path in paths:
+            with suppress(OSError):
+                yield path, os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+
+
+def _created(folder: Path) -> tuple[Path, int]:
+    """A new file. It has its name only when it is locked: it must not seem to be left behind."""
+    for _ in range(_ATTEMPTS):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if not _is_private(folder.lstat()):
+            raise PermissionError(f"{folder} is not private")
+        name = f"{os.getpid()}-{os.urandom(4).hex()}"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(folder / name, flags, 0o600)
+        except FileNotFoundError:  # somebody has just removed the folder, as it was empty
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        path = folder / f"{name}{_ENDING}"
+        (folder / name).rename(path)
+        return path, descriptor
+    raise FileNotFoundError(folder)
+
+
+def _is_private(known: os.stat_result) -> bool:
+    mine = known.st_uid == os.geteuid()
+    return mine and stat.S_ISDIR(known.st_mode) and not known.st_mode & 0o077
+
+
+def _secrets() -> list[bytes]:
+    process: Any = sys.modules.get("multiprocessing.process")
+    shared = [bytes(process.current_process().authkey)] if process is not None else []
+    return [_FORKED, *shared]
+
+
+def _folder() -> Path:
+    """Where this process keeps its own: what ``multiprocessing`` makes shares a key with others."""
+    return _place(_secrets()[-1] if is_child() else _FORKED)
+
+
+def _place(secret: bytes) -> Path:
+    digest = hashlib.sha256(b"genai-otel" + secret).hexdigest()[:24]
+    return _base() / f"genai-otel-{os.geteuid()}-{digest}"
+
+
+def _base() -> Path:
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())

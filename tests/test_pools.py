@@ -1,0 +1,259 @@
+"""Pools, and children that are ended as soon as their work is done: nothing hangs or is lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from genai_otel.destinations import handover
+from tests import fresh
+from tests.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs flock"),
+]
+
+_BEGIN = """
+import os, signal, sys, threading, time
+import genai_otel
+def setup():
+    genai_otel.instrument(destinations=genai_otel.Destination(
+        "otlp", endpoint=sys.argv[1], signals=["traces"]))
+def call(number):
+    with genai_otel.operation("step", f"s{number}"):
+        pass
+    return number
+"""
+_MAIN = """
+setup()
+import multiprocessing
+context = multiprocessing.get_context(sys.argv[2])
+if __name__ == "__main__":
+"""
+
+_RUNS = int(os.environ.get("GENAI_OTEL_POOL_RUNS", "0")) or (
+    500 if os.environ.get("GENAI_OTEL_WHOLE") else 25
+)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as it:
+        yield it
+
+
+def kept() -> set[Path]:
+    """What is left in memory by children of any test's."""
+    base = handover._place(b"").parent
+    return {file for folder in base.glob("genai-otel-*") for file in folder.glob("*")}
+
+
+def program(directory: Path, code: str, *arguments: str) -> str:
+    """Its output; it must end well, say nothing else, and leave nothing in memory."""
+    (directory / "work.py").write_text(_BEGIN + code, encoding="utf-8")
+    before = kept()
+    done = fresh.run("work.py", *arguments, cwd=directory)
+    assert done.stderr == ""
+    pids = {file.name.partition("-")[0] for file in kept() - before}
+    assert not [pid for pid in pids if not Path(f"/proc/{pid}").exists()]
+    return done.stdout
+
+
+METHODS = ["fork", "spawn", "forkserver"]
+ENDS = {
+    "a pool that is left": """
+    with context.Pool(3) as pool:
+        assert pool.map(call, range(12)) == list(range(12))
+""",
+    "a pool whose workers are replaced": """
+    with context.Pool(3, maxtasksperchild=2) as pool:
+        assert pool.map(call, range(12), 1) == list(range(12))
+""",
+    "a pool that is left open": """
+    pool = context.Pool(3)
+    assert pool.map(call, range(12)) == list(range(12))
+""",
+    "workers that are killed": """
+    from concurrent.futures import ProcessPoolExecutor
+    pool = ProcessPoolExecutor(3, mp_context=context)
+    assert list(pool.map(call, range(12))) == list(range(12))
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
+""",
+}
+LOOP = """
+def loop(asked, answered):  # as a loader of data works, for a trainer that goes
+    while True:
+        answered.put(call(asked.get()))
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", ENDS)
+def test_what_was_done_is_recorded(
+    receiver: Receiver, tmp_path: Path, how: str, method: str
+) -> None:
+    program(tmp_path, _MAIN + ENDS[how], receiver.url, method)
+    assert receiver.names == sorted(f"task s{number}" for number in range(12))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loader_that_is_terminated(receiver: Receiver, tmp_path: Path, method: str) -> None:
+    code = """
+    asked, answered = context.Queue(), context.Queue()
+    loader = context.Process(target=loop, args=(asked, answered), daemon=True)
+    loader.start()
+    for number in range(5):
+        asked.put(number)
+    assert [answered.get() for _ in range(5)] == list(range(5))
+    loader.terminate()
+    loader.join()
+    assert loader.exitcode == -signal.SIGTERM
+    assert genai_otel.flush(30)
+    assert genai_otel.status().destinations[0].written == 5
+"""
+    program(tmp_path, LOOP + _MAIN + code, receiver.url, method)
+    assert receiver.names == [f"task s{number}" for number in range(5)]
+
+
+def test_a_worker_of_a_server_of_ones_own(receiver: Receiver, tmp_path: Path) -> None:
+    """Forked without ``multiprocessing``, and ended by SIGTERM, or by ``os._exit``."""
+    code = """
+setup()
+for number in range(2):
+    pid = os.fork()
+    if pid == 0:
+        call(number)
+        os.kill(os.getpid(), signal.SIGTERM) if number else os._exit(0)
+    assert os.waitpid(pid, 0)[1] == (signal.SIGTERM if number else 0)
+assert genai_otel.flush(30)
+"""
+    program(tmp_path, code, receiver.url)
+    assert receiver.names == ["task s0", "task s1"]
+
+
+def test_joblib(receiver: Receiver, tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    assert joblib
+    code = """
+def there(number):
+    setup()
+    return call(number)
+setup()
+if __name__ == "__main__":
+    from joblib import Parallel, delayed
+    assert Parallel(2)(delayed(there)(number) for number in range(6)) == list(range(6))
+    from joblib.externals.loky import get_reusable_executor
+    get_reusable_executor().shutdown(kill_workers=True)
+"""
+    program(tmp_path, code, receiver.url)
+    assert receiver.names == [f"task s{number}" for number in range(6)]
+
+
+def test_what_was_sent_is_not_sent_again(receiver: Receiver, tmp_path: Path) -> None:
+    code = """
+setup()
+pid = os.fork()
+if pid == 0:
+    call(1)
+    assert genai_otel.flush(30)
+    call(2)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(pid, 0)
+"""
+    program(tmp_path, code, receiver.url)
+    assert receiver.names == ["task s1", "task s2"]
+
+
+def test_what_a_child_cannot_keep_is_counted(receiver: Receiver, tmp_path: Path) -> None:
+    code = """
+from genai_otel.destinations import handover
+handover.MOST_BYTES = 3_000
+setup()
+pid = os.fork()
+if pid == 0:
+    for number in range(20):
+        call(number)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(pid, 0)
+genai_otel.flush(30)
+told = genai_otel.status().destinations[0]
+assert told.written + told.dropped["terminated"] == 20, told
+assert told.dropped["terminated"] > 5
+"""
+    (tmp_path / "work.py").write_text(_BEGIN + code, encoding="utf-8")
+    done = fresh.run("work.py", receiver.url, cwd=tmp_path)
+    assert "telemetry for otlp is being lost: terminated" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "and once more, when telemetry arrives again"
+
+
+def test_what_is_kept_is_private(receiver: Receiver, tmp_path: Path) -> None:
+    """A server that handles SIGTERM itself keeps nothing: it ends in an orderly way."""
+    code = """
+import stat
+from genai_otel.destinations import handover
+setup()
+def modes():
+    folder = handover._place(handover._FORKED)
+    files = list(folder.iterdir()) if folder.exists() else []
+    return [stat.S_IMODE(each.stat().st_mode) for each in (*files, folder) if each.exists()]
+os.umask(0)
+assert modes() == []
+pid = os.fork()
+if pid == 0:
+    call(1)
+    ok = modes() == [0o600, 0o700]
+    genai_otel.shutdown()
+    ok = ok and modes() == []
+    os._exit(not ok)
+assert os.waitpid(pid, 0)[1] == 0
+pid = os.fork()
+if pid == 0:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    call(2)
+    ok = modes() == []
+    genai_otel.shutdown()
+    os._exit(not ok)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    program(tmp_path, code, receiver.url)
+    assert receiver.names == ["task s1", "task s2"]
+
+
+TORTURE = """
+import multiprocessing
+setup()
+context = multiprocessing.get_context("fork")
+stop = time.monotonic() + 3_000
+def burn():
+    while time.monotonic() < stop:
+        pass
+load = [context.Process(target=burn, daemon=True) for _ in range(2)]
+for each in load: each.start()
+for run in range(int(sys.argv[2])):
+    numbers = range(run * 12, run * 12 + 12)
+    with context.Pool(3) as pool:
+        assert pool.map(call, numbers) == list(numbers)
+for each in load: each.kill()
+assert genai_otel.flush(60)
+print("done")
+"""
+
+
+def test_torture(receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pool after pool on a busy machine: none hangs, and each call is there once."""
+    monkeypatch.setattr(fresh, "_SECONDS", 120 + 5 * _RUNS)
+    assert program(tmp_path, TORTURE, receiver.url, str(_RUNS)) == "done\n"
+    found = Counter(receiver.names)
+    assert found.keys() == {f"task s{number}" for number in range(12 * _RUNS)}
+    assert not [name for name, count in found.items() if count > 1]
