@@ -263,7 +263,7 @@ def test_a_fork_in_the_middle_of_an_import_of_ours(provider: Provider, tmp_path:
     """The child imports the same modules; without the wait before a fork it would for ever."""
     code = """
 import signal
-genai_otel.instrument(prices={"models": {"mine": {"free": True}}})  # loads the table
+genai_otel.instrument(prices={"models": {"mine": {"free": True}}}, force=True)  # loads the table
 pid = os.fork()
 if pid == 0:
     signal.alarm(60)
@@ -287,7 +287,7 @@ def test_a_fork_while_others_hold_our_locks(provider: Provider, tmp_path: Path) 
     code = """
 import signal
 from genai_otel import _locks
-genai_otel.instrument(prices="off")  # a fork waits for a table that is being read
+genai_otel.instrument(prices="off", force=True)  # a fork waits for a table that is being read
 locks = tuple(_locks._LOCKS)
 assert len(locks) > 3, locks
 held, stop = threading.Barrier(len(locks) + 2), threading.Event()
@@ -313,7 +313,7 @@ for _ in range(10):
         with genai_otel.operation("chat", "child"):
             pass
         genai_otel.uninstrument()
-        genai_otel.instrument(prices="off")
+        genai_otel.instrument(prices="off", force=True)
         genai_otel.shutdown()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
@@ -377,7 +377,7 @@ os.register_at_fork(before=lambda: tasks.extend(os.listdir("/proc/self/task")))
 fork("the first span")
 policy = genai_otel.ContentPolicy(custom=lambda text: text, blobs="upload",
     upload_to="file://" + os.getcwd() + "/media")
-genai_otel.instrument(content=policy)
+genai_otel.instrument(content=policy, force=True)
 ask("ok-first")
 fork("the delay of a batch is over")
 ask("ok-second")
