@@ -112,11 +112,11 @@ def test_a_part_that_is_sent(genai_otel_capture: Capture, name: str) -> None:
 
 
 def test_a_part_of_a_newer_api(genai_otel_capture: Capture) -> None:
-    ask({WHOLE: answer({"hologramData": {"depth": 3, "bytes": "A" * 400}})})
+    ask({WHOLE: answer({"hologramData": {"depth": 3, "bytes": "A" * 800}})})
     (part,) = parts(genai_otel_capture)
     assert part == {
         "type": "hologram_data",
-        "value": {"depth": 3, "bytes": "[400 characters of base64]"},
+        "value": {"depth": 3, "bytes": "[600 bytes]"},
     }
 
 
