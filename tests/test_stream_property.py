@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import genai_otel
 from tests.provider import Reply, Scenario, ToolCall, Usage
+from tests.provider.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -303,3 +304,73 @@ def _assert_ending(told: Any, fine: bool, seen: Given) -> None:
     usages = [chunk.usage for chunk in seen.chunks if chunk.usage]
     expected = usages[-1].completion_tokens if usages else None
     assert told.get("gen_ai.usage.output_tokens") == expected
+
+
+# ----------------------------------------------------- what stands beside plain text in a stream
+
+
+def chunk(*choices: tuple[int, Any], **more: Any) -> dict[str, Any]:
+    """One chunk: its choices by index, each with its delta, or with the text of one."""
+    made = [
+        {"index": index, "delta": {"content": delta} if isinstance(delta, str) else delta}
+        for index, delta in choices
+    ]
+    return {"id": "c", "model": MODEL, "object": "chat.completion.chunk", "choices": made, **more}
+
+
+SEQUENCES: dict[str, tuple[list[Any], list[list[tuple[str, Any]]]]] = {
+    "choices in turn": (
+        [chunk((0, "A1 ")), chunk((1, "B1 ")), chunk((0, "A2")), chunk((1, "B2"))],
+        [[("text", "A1 A2")], [("text", "B1 B2")]],
+    ),
+    "choices together": (
+        [chunk((0, "A1 ")), chunk((0, "A2"), (1, "B1 ")), chunk((1, "B2"))],
+        [[("text", "A1 A2")], [("text", "B1 B2")]],
+    ),
+    "thoughts beside text": (
+        [chunk((0, "a")), chunk((0, {"content": "b", "reasoning_content": "hm"})), chunk((0, "c"))],
+        [[("reasoning", "hm"), ("text", "abc")]],
+    ),
+    "a refusal beside text": (
+        [chunk((0, "a")), chunk((0, {"content": "b", "refusal": "no"})), chunk((0, "c"))],
+        [[("text", "abc"), ("text", "no")]],
+    ),
+    "content in parts": (
+        [
+            chunk((0, "a")),
+            chunk((0, {"content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]})),
+            chunk((0, "d")),
+        ],
+        [[("text", "abcd")]],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEQUENCES)
+def test_what_comes_after_the_first_plain_chunk(
+    readers: Readers, genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    chunks, expected = SEQUENCES[case]
+    _stream(monkeypatch, readers.provider, chunks)
+    readers.read(_exhaust, 0, usage=False)
+    assert _told(genai_otel_capture.span()) == expected
+
+
+def test_counts_and_reasons_in_the_middle(
+    readers: Readers, genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middle = chunk((0, "b"), usage={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7})
+    middle["choices"][0]["finish_reason"] = "length"
+    _stream(monkeypatch, readers.provider, [chunk((0, "a")), middle, chunk((0, "c"))])
+    readers.read(_exhaust, 0, usage=False)
+    facts = genai_otel_capture.span().attributes
+    assert facts["gen_ai.usage.input_tokens"] == 3
+    assert facts["gen_ai.usage.output_tokens"] == 4
+    assert facts["gen_ai.response.finish_reasons"] == ("length",)
+
+
+def _stream(monkeypatch: pytest.MonkeyPatch, provider: Provider, chunks: list[Any]) -> None:
+    data = [f"data: {json.dumps(each)}\n\n" for each in chunks] + ["data: [DONE]\n\n"]
+    head = {"content-type": "text/event-stream"}
+    answer = Answer(headers=head, body="".join(data).encode())
+    monkeypatch.setattr(provider, "answer", lambda _: answer)

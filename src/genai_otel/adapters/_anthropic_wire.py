@@ -125,11 +125,14 @@ class Events(Accumulator):
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
-        words = event.delta.text
-        if type(words) is not str:
+        found = event.__dict__
+        words, index = found["delta"].__dict__["text"], found["index"]
+        if found["type"] != "content_block_delta" or type(words) is not str or not words:
             return None
-        self._blocks[event.index][1].add(words)
-        return bool(words)
+        if type(index) is not int:
+            return None
+        self._blocks[index][1].add(words)
+        return True
 
     def add(self, event: Any) -> bool:
         event = fields(event)

@@ -108,21 +108,22 @@ class Events(Accumulator):
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         told = event["contentBlockDelta"]
-        words = told["delta"]["text"]
-        if type(words) is not str:
+        delta, index = told["delta"], told["contentBlockIndex"]
+        words = delta["text"]
+        if type(words) is not str or not words or len(delta) != 1 or type(index) is not int:
             return None
-        self._blocks[told["contentBlockIndex"]].pieces.add(words)
-        return bool(words)
+        self._blocks[index].pieces.add(words)
+        return True
 
     def add(self, event: Any) -> bool:
         event = fields(event)
+        if "contentBlockDelta" in event:
+            told = mapping(event, "contentBlockDelta")
+            return self._block(told).add(mapping(told, "delta"))
         if "contentBlockStart" in event:
             told = mapping(event, "contentBlockStart")
             self._block(told).head = {**mapping(told, "start")}
             return bool(told.get("start"))
-        if "contentBlockDelta" in event:
-            told = mapping(event, "contentBlockDelta")
-            return self._block(told).add(mapping(told, "delta"))
         if "messageStop" in event:
             self._reply["stopReason"] = mapping(event, "messageStop").get("stopReason")
         self._reply.update(mapping(event, "metadata"))

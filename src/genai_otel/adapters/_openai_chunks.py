@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from copy import copy
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, string
 from genai_otel.record import Pieces
 
+from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from genai_otel.record import Operation
 
 _NOTHING: Json = {}
+_HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
+_COUNTS = ("usage", "x_groq", "error")
+_IN_HEAD = (*_HEAD, "usage", "x_groq")
+_MORE = (
+    *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
+    "images",
+)
+"""What a delta may hold besides ``content``."""
 
 
 class ChatChunks(Accumulator):
@@ -23,33 +36,46 @@ class ChatChunks(Accumulator):
         super().__init__(op)
         self._head: Json = {}
         self._choices: dict[int, _ChoiceSoFar] = {}
-        self._last: Any = None
+        self._plain: _PlainChunk | None = None
         self._append: Any = None
 
-    def quick(self, chunk: Any) -> bool | None:
-        """A piece of text for the one choice, as almost all chunks are.
+    def quick(self, chunk: Any, /) -> bool | None:
+        """Takes a chunk that differs from the one before in its text only, as almost all do.
 
-        What may stand beside it at the end, finish reason and usage, is read when the next chunk of
-        another form comes, or the end. Each attribute of a model costs four times what a key does.
+        Whatever else ``add`` would read is compared, so that neither path can lose anything that
+        the other would have found. Each attribute of a model costs four times what a key does.
         """
-        (choice,) = chunk.choices
-        said = choice.delta.__dict__
+        head = chunk.__dict__
+        (choice,) = head["choices"]
+        chosen = choice.__dict__
+        delta = chosen["delta"]
+        said = delta.__dict__
         content = said["content"]
-        if type(content) is str and content and said["tool_calls"] is None:
+        plain: Any = self._plain
+        if (
+            type(content) is str
+            and content
+            and chosen["index"] is plain.index
+            and chosen["finish_reason"] is None
+            and plain.of_head(head) == plain.head
+            and plain.of_delta(said) == plain.delta
+            and plain.of_rest(chunk) == plain.head_rest
+            and plain.of_rest(delta) == plain.delta_rest
+        ):
             self._append(content)
-            self._last = chunk
             return True
         return None
 
     def add(self, chunk: Any) -> bool:
-        self._settle_last()
-        chunk = fields(chunk)
-        self._note_head(chunk)
+        found = fields(chunk)
+        self._note_head(found)
         generated = False
-        for choice in mappings(chunk, "choices"):
+        for choice in mappings(found, "choices"):
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
-        self._append = self._quick_append()
+        self._plain = _PlainChunk.like(chunk) if generated else None
+        if self._plain is not None:
+            self._append = self._choices[max(0, self._plain.index)].append
         return generated
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
@@ -61,25 +87,10 @@ class ChatChunks(Accumulator):
         so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
         return so_far
 
-    def _quick_append(self) -> Any:
-        """Where quick text goes; nowhere if there are several choices or more than plain text."""
-        if len(self._choices) != 1:
-            return None
-        (so_far,) = self._choices.values()
-        return so_far.quick_append()
-
-    def _settle_last(self) -> None:
-        if self._last is None:
-            return
-        last, self._last = fields(self._last), None
-        self._note_head(last)
-        for choice in mappings(last, "choices"):
-            self._so_far(choice)
-
     def _note_head(self, chunk: Json) -> None:
         """The newest count replaces the one before: some servers send a running total."""
         head = self._head
-        for name in ("id", "model", "service_tier", "system_fingerprint", "error"):
+        for name in _HEAD:
             value = chunk.get(name)
             if value:
                 head[name] = value
@@ -90,9 +101,53 @@ class ChatChunks(Accumulator):
             head["usage"] = {**head.get("usage", {}), **usage}
 
     def close(self) -> None:
-        self._settle_last()
         choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
+
+
+class _PlainChunk:
+    """What ``ChatChunks.add`` read in a chunk that had nothing but text to add.
+
+    ``of_head``, ``of_delta`` and ``of_rest`` take out of a later one what is compared with it. The
+    rest are the fields that the class of a model does not know, wherever it keeps them.
+    """
+
+    __slots__ = (
+        "delta", "delta_rest", "head", "head_rest", "index", "of_delta", "of_head", "of_rest",
+    )  # fmt: skip
+
+    def __init__(self, chunk: Any, index: int, delta: Any) -> None:
+        self.index = index
+        self.of_head, self.of_delta = _taking(chunk, _IN_HEAD), _taking(delta, _MORE)
+        self.of_rest = _EXTRA if hasattr(chunk, "__pydantic_extra__") else _size
+        self.head, self.delta = self.of_head(chunk.__dict__), self.of_delta(delta.__dict__)
+        self.head_rest, self.delta_rest = copy(self.of_rest(chunk)), copy(self.of_rest(delta))
+
+    @classmethod
+    def like(cls, chunk: Any) -> _PlainChunk | None:
+        """Of a model with one choice, and in it neither more than text nor a count."""
+        found = fields(chunk)
+        choices = found["choices"]
+        if found is chunk or len(choices) != 1 or any(map(found.get, _COUNTS)):
+            return None
+        choice = fields(choices[0])
+        delta, index = choice.get("delta"), choice.get("index")
+        if type(delta) is dict or type(index) is not int or any(map(fields(delta).get, _MORE)):
+            return None
+        return cls(chunk, index, delta)
+
+
+_EXTRA = attrgetter("__pydantic_extra__")
+
+
+def _size(model: Any) -> int:
+    return len(model.__dict__)
+
+
+def _taking(model: Any, names: Sequence[str]) -> Callable[[Json], Any]:
+    """Takes those fields that its class knows."""
+    known = [name for name in names if name in model.__dict__]
+    return itemgetter(*known) if known else bool
 
 
 def only_usage(chunk: Any) -> bool:
@@ -101,10 +156,6 @@ def only_usage(chunk: Any) -> bool:
     return not found.get("choices") and found.get("usage") is not None
 
 
-_MORE = (
-    *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
-    "images",
-)
 _IMAGES = 16
 """Pictures of one choice that are kept until its end."""
 
@@ -112,20 +163,18 @@ _IMAGES = 16
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_images", "_op", "_plain", "_texts", "finish_reason")
+    __slots__ = ("_calls", "_images", "_op", "_texts", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
         self._op = op
-        self._plain = True
         self._texts: dict[str, Pieces] = {}
         self._calls: dict[int, Json] = {}
         self._images: list[Json] = []
         self.finish_reason: str | None = None
 
-    def quick_append(self) -> Any:
-        """Takes text that comes alone; ``None`` once this stream has shown more than text."""
-        if not self._plain:
-            return None
+    @property
+    def append(self) -> Any:
+        """Takes text that comes alone."""
         return self._text("content").add
 
     def _text(self, name: str) -> Pieces:
@@ -136,11 +185,12 @@ class _ChoiceSoFar:
 
     def add(self, delta: Json) -> bool:
         """Takes one delta; whether it held anything generated."""
+        if type(delta.get("content")) is list:
+            delta = _joined(delta)
         content = string(delta, "content")
         if content:
             self._text("content").add(content)
         more = any(map(delta.get, _MORE)) and self._add_more(delta)
-        self._plain = self._plain and not more
         return more or bool(content)
 
     def _add_more(self, delta: Json) -> bool:
@@ -196,3 +246,14 @@ def _whole_call(call: Json) -> Json:
     given = call.get("arguments")
     arguments = call["pieces"].whole() if given is None else given
     return {"id": call["id"], "function": {"name": call["name"], "arguments": arguments}}
+
+
+def _joined(delta: Json) -> Json:
+    """A delta whose content is a list of parts: their texts and thoughts as text."""
+    parts = message_parts({"content": delta["content"]})
+    said = {
+        kind: "".join(part["content"] for part in parts if part["type"] == kind)
+        for kind in ("text", "reasoning")
+    }
+    thought = (string(delta, "reasoning_content") or "") + said["reasoning"]
+    return {**delta, "content": said["text"], "reasoning_content": thought}

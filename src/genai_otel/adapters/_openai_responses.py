@@ -99,7 +99,7 @@ class ResponseEvents(Accumulator):
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         piece = event.delta
-        if type(piece) is not str:
+        if type(piece) is not str or not piece:
             return None
         self._pieces[event.type].add(piece)
         return True

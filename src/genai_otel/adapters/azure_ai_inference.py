@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Patch, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, address, fields, integer
 from genai_otel.record import Kind
@@ -56,8 +56,7 @@ def _answer(reply: Any, op: Operation) -> None:
 class _Updates(ChatChunks):
     """Chunks of OpenAI's, in the client's own objects."""
 
-    def quick(self, _chunk: Any) -> bool | None:
-        return None
+    quick = Accumulator.quick  # chunks are dicts in objects
 
     def add(self, chunk: Any) -> bool:
         return super().add(_wire(chunk))

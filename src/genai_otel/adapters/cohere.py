@@ -120,7 +120,12 @@ class _Events(Accumulator):
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
-        return self._said.words(event.delta.message.content.text) or None
+        found = event.__dict__
+        content = found["delta"].message.content.__dict__
+        words = content["text"]
+        if found["type"] != "content-delta" or content["thinking"] is not None:
+            return None
+        return self._said.words(words) if type(words) is str else None
 
     def add(self, event: Any) -> bool:
         event = fields(event)
@@ -136,8 +141,8 @@ class _Events(Accumulator):
         elif kind == "message-start":
             self._head["id"] = event.get("id")
         content = mapping(message, "content")
-        thought = string(content, "thinking") or string(message, "tool_plan")
-        words = self._said.words(thought, "reasoning")
+        plan = string(message, "tool_plan") if kind.startswith("tool-plan") else None
+        words = self._said.words(string(content, "thinking") or plan, "reasoning")
         return self._said.words(string(content, "text")) or words
 
     def _call(self, index: int, called: Json) -> bool:

@@ -10,16 +10,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import followed, function
-from genai_otel.engine.read import Json, address, fields, first, integer, mapping, mappings, string
+from genai_otel.engine.read import Json, address, fields, first, integer, mapping, string
 from genai_otel.record import Kind, text
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_wire as wire
 from ._mistral_more import OCR, RESPONSE, conversation
 from ._openai_chunks import ChatChunks
-from ._openai_parts import message_parts
 
 if TYPE_CHECKING:
     from genai_otel.engine.adapter import Patch
@@ -46,30 +45,14 @@ def _answer(reply: Any, op: Operation) -> None:
 
 
 class _Events(ChatChunks):
-    """The chunks lie in events; what is thought and what is said may come as a list of pieces."""
+    """The chunks lie in events."""
 
-    def quick(self, _event: Any) -> bool | None:
-        """No chunk has the common form: what it lacks is there as an object that says so."""
-        return None
+    quick = Accumulator.quick  # what a chunk lacks is there as an object that says so
 
     def add(self, event: Any) -> bool:
         chunk = mapping(fields(event), "data")
-        choices = [_joined(choice) for choice in mappings(chunk, "choices")]
         read_usage(mapping(chunk, "usage"), self._op.usage, MISTRAL)
-        return super().add({**chunk, "choices": choices})
-
-
-def _joined(choice: Json) -> Json:
-    delta = mapping(choice, "delta")
-    if type(delta.get("content")) is not list:
-        return choice
-    parts: list[Json] = [{**part} for part in message_parts(delta)]
-    said: Json = {"text": "", "reasoning": ""}
-    for part in parts:
-        if part["type"] in said:
-            said[part["type"]] += part["content"]
-    told = {"content": said["text"], "reasoning_content": said["reasoning"]}
-    return {**choice, "delta": {**delta, **told}}
+        return super().add(chunk)
 
 
 def _fim_content(given: Json, op: Operation) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, integer, mapping, mappings, pick, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import OLLAMA, read_usage
 
@@ -154,7 +155,12 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_reader = partial(Reader, model=model)
+def _refused_by_model(error: BaseException) -> Any:
+    """The client hands the decoded reply to its pydantic model and keeps no other reference."""
+    return local_in_error(error, "__init__", "data")
+
+
+_reader = partial(Reader, model=model, held=_refused_by_model)
 _ROUTES = {
     "/api/chat": _reader(Kind.CHAT, _ask, _answer, _chat_content, _Chunks),
     "/api/generate": _reader(Kind.COMPLETION, _ask, _answer, _prompt_content, _Chunks),

@@ -148,12 +148,7 @@ def _moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
 
-def _held(error: BaseException) -> Any:
-    """``LengthFinishReasonError`` keeps the completion that was cut too short to be parsed."""
-    return getattr(error, "completion", None)
-
-
-_reader = partial(Reader, model=wire.model, held=_held)
+_reader = partial(Reader, model=wire.model)
 
 
 ROUTES = {

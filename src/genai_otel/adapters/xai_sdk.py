@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Adapter, Patch, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.families.native import giving_way
 from genai_otel.engine.read import Json, integer, mapping, mappings, parsed, proto, string
@@ -132,9 +132,7 @@ def _head(reply: Json) -> Json:
 class _Chunks(ChatChunks):
     """Pairs of the response so far and a piece of it, or of as many as were asked for."""
 
-    def quick(self, _pair: Any) -> bool | None:
-        """There is no common form."""
-        return None
+    quick = Accumulator.quick  # chunks are pairs of protobuf messages
 
     def add(self, pair: Any) -> bool:
         piece = pair[1][0] if type(pair[1]) is list else pair[1]

@@ -20,7 +20,7 @@ class Accumulator(ABC):
     def __init__(self, op: Operation) -> None:
         self._op = op
 
-    def quick(self, _chunk: Any) -> bool | None:
+    def quick(self, _chunk: Any, /) -> bool | None:
         """A shorter way than ``add`` for chunks of the common form, where there is one.
 
         ``None``, or any error, sends a chunk to ``add`` instead.
@@ -53,9 +53,9 @@ class Reader(NamedTuple):
     ``model`` is asked first, since samplers decide by it. The rest is asked only if somebody will
     look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
     ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
-    where it has one that is always the same. ``held`` finds the reply in an error which the client
-    raised although it had one. ``extra`` tells a chunk that is there only because usage was asked
-    for on the caller's behalf, and is kept from it.
+    where it has one that is always the same. ``held`` finds the reply that a client had when it
+    raised, where ``reply_in_error`` does not. ``extra`` tells a chunk that is there only because
+    usage was asked for on the caller's behalf, and is kept from it.
     """
 
     kind: Kind

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .adapter import Accumulator
 from .safety import contained
+from .unreturned import reply_in_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -294,11 +295,10 @@ class Call:
         return result if stand_in is None else stand_in
 
     def failed(self, error: BaseException) -> None:
-        """Ends the Operation of a call that raised; some errors hold the reply that they refuse."""
-        if self._reader.held is not None:
-            reply = self._guard.run(self._reader.held, error)
-            if reply is not None:
-                self.reply(reply)
+        """Ends the Operation of a call that raised, perhaps after its client had the reply."""
+        reply = self._guard.run(self._reader.held or reply_in_error, error)
+        if reply is not None:
+            self.reply(reply)
         self.finish(error)
 
     def finish(

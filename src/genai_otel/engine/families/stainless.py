@@ -20,8 +20,9 @@ from weakref import ref
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.read import fields, parsed
+from genai_otel.engine.read import fields
 from genai_otel.engine.streams import around, watched, watched_async
+from genai_otel.engine.unreturned import body_of
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
@@ -316,11 +317,9 @@ def _settle_raw(call: Call, raw: Any) -> None:
 
 def _read_body(call: Call, response: Any) -> None:
     """A whole reply that the client has read but not decoded; never one that it has not read."""
-    body = getattr(response, "_content", None)
-    kind = response.headers.get("content-type", "")
-    if type(body) is bytes and ("json" in kind or kind.startswith("text/")):
-        words = body.decode(errors="replace")
-        call.reply(parsed(words) if "json" in kind else words)
+    body = body_of(response)
+    if body is not None:
+        call.reply(body)
 
 
 _CLOSE, _ACLOSE = ("close",), ("aclose",)

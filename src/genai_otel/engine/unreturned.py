@@ -1,0 +1,77 @@
+"""Replies that a client had and did not return, because something it did with them failed.
+
+A call whose answer fails to validate has been paid for like any other. The answer is in a local
+variable of the client's, in one of the functions that the error came through.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FRAMES = 100
+"""So many functions are looked into, the outermost first."""
+_NAMES = ("response", "http_res", "_response")
+"""What clients call an HTTP response."""
+_REFUSED = 400
+"""HTTP's first status that is no success."""
+
+
+def reply_in_error(error: BaseException) -> Any:
+    """The body of the whole, successful HTTP response that an error's functions hold, if any."""
+    for found in _locals(error):
+        for name in _NAMES:
+            response = found.get(name)
+            if response is not None and _succeeded(response):
+                body = body_of(response)
+                if body is not None:
+                    return body
+    return None
+
+
+def local_in_error(error: BaseException, function: str, name: str) -> Any:
+    """A local variable of the innermost such function that the error came through."""
+    value = None
+    for found in _locals(error, function):
+        value = found.get(name)
+    return value
+
+
+def _locals(error: BaseException, function: str | None = None) -> Iterator[Any]:
+    trace = error.__traceback__
+    for _ in range(_FRAMES):
+        if trace is None:
+            return
+        frame, trace = trace.tb_frame, trace.tb_next
+        if function is None or frame.f_code.co_name == function:
+            yield frame.f_locals
+
+
+def _succeeded(response: Any) -> bool:
+    status = getattr(response, "status_code", None)
+    return type(status) is int and status < _REFUSED
+
+
+def body_of(response: Any) -> Any:
+    """A whole reply that was read but not decoded; ``None`` where it was not, or is no text.
+
+    What it is it shows itself: servers and gateways name any content type, or none.
+    """
+    body = getattr(response, "_content", None)
+    if type(body) is not bytes:
+        return None
+    if body[:_LOOKED_AT].lstrip().startswith((b"{", b"[")):
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            pass
+    kind = response.headers.get("content-type") or ""
+    if kind.startswith("text/") or "json" in kind:
+        return body.decode(errors="replace")
+    return None
+
+
+_LOOKED_AT = 64
