@@ -227,11 +227,6 @@ _LEFT = ("error", "status", "completed", "chunks")
 _GAPS = (
     *GAPS,
     Gap(
-        "a reply without content fails in the client's own parsing, and nobody has it then",
-        ANSWERS,
-        {"door": "parse", "scenario": "null-choices"},
-    ),
-    Gap(
         "the client's helper fails at nulls; the stream below it was just left early",
         _LEFT,
         {"door": "helper", "scenario": "nousage, null-usage"},

@@ -305,22 +305,6 @@ _GAPS = (
         {"scenario": "error-200", "mode": "plain text"},
     ),
     Gap(
-        "a reply without choices fails in the client's own parsing, and nobody has it then",
-        ANSWERS,
-        {"endpoint": "chat", "door": "parse", "scenario": "null-choices"},
-    ),
-    Gap(
-        "a reply without output fails in the client's own parsing, and nobody has it then",
-        ANSWERS,
-        {"endpoint": "responses", "door": "parse", "scenario": "null-choices"},
-        majors=(1, 2),
-    ),
-    Gap(
-        "a reply without vectors fails in the client's own decoding, and nobody has it then",
-        ANSWERS,
-        {"endpoint": "embeddings", "door": "create", "scenario": "null-choices"},
-    ),
-    Gap(
         "the client's helper fails at calls out of order; the stream below it was just left early",
         ("error", "status", "completed", *_ANSWERED),
         {"endpoint": "chat", "door": "helper", "scenario": "tools-shuffled"},

@@ -191,7 +191,9 @@ def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
 def _status(summary: TraceSummary) -> Text:
     if summary.root_failed:
         return Text("error", "red")
-    return Text(f"{summary.errors:,} failed", "yellow") if summary.errors else Text("ok", "green")
+    if summary.errors:
+        return Text(f"{summary.errors:,} failed", "yellow")
+    return Text("left early", "yellow") if summary.left_early else Text("ok", "green")
 
 
 def _summary_json(summary: TraceSummary) -> dict[str, Any]:
@@ -203,6 +205,7 @@ def _summary_json(summary: TraceSummary) -> dict[str, Any]:
         "duration_ns": summary.duration_ns,
         "spans": summary.spans,
         "errors": summary.errors,
+        "left_early": summary.left_early,
         "models": summary.models,
         "input_tokens": summary.input_tokens,
         "output_tokens": summary.output_tokens,

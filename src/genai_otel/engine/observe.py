@@ -274,12 +274,16 @@ class Call:
         self.stirred = now
         self.active.stir(now)
 
+    @property
+    def last_seen(self) -> float:
+        """When the last chunk came, or else when something was last seen to happen."""
+        return self.op.timing.newest or max(self.stirred, self.active.stirred)
+
     def expire(self) -> None:
         """Ends the Operation at the last sign of life."""
         self.op.expired = True
         self.op.completed = False
-        last = self.op.timing.newest or max(self.stirred, self.active.stirred)
-        self.finish(completed=False, at=last)
+        self.finish(completed=False, at=self.last_seen)
 
     def returned(self, settle: Callable[[Call, Any], Any], result: Any) -> Any:
         """Lets the family tell what kind of result came back; a failure there ends the call.
@@ -338,6 +342,10 @@ class Unwatched(Call):
     def failed(self, error: BaseException) -> None: ...
 
     def expire(self) -> None: ...
+
+    @property
+    def last_seen(self) -> float:
+        return 0.0
 
     def finish(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+from _thread import start_new_thread
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from math import inf
@@ -66,14 +68,19 @@ class OpenStreams:
         return self._calls.get(key)
 
     def end(
-        self, key: int, error: BaseException | None = None, *, completed: bool | None = True
+        self,
+        key: int,
+        error: BaseException | None = None,
+        *,
+        completed: bool | None = True,
+        at: float | None = None,
     ) -> None:
-        """Ends the call, if this is its first end."""
+        """Ends the call, now or when it was ``at``, if this is its first end."""
         call = self._calls.pop(key, None)
         if call is None:
             return
         self._let_go(call)
-        call.finish(error, completed=completed)
+        call.finish(error, completed=completed, at=at)
 
     def release(self, call: Call) -> None:
         """Watches it no more: whoever calls this ends it."""
@@ -95,19 +102,23 @@ class OpenStreams:
         self._looked = now
 
     def leave(self, key: int) -> None:
-        """Ends a call whose stream was dropped."""
-        if self.later(partial(self.end, key, completed=False)):
-            call = self._calls.get(key)
-            if call is not None:
-                self._let_go(call)
+        """Ends a call whose stream was dropped.
+
+        When the collector finds it, that may be long after: it ended with its last chunk.
+        """
+        call = self._calls.get(key)
+        if call is None:
+            return
+        if self.later(partial(self.end, key, completed=False, at=call.last_seen)):
+            self._let_go(call)
         else:
             self.end(key, completed=False)
 
     def later(self, end: Callable[[], Any]) -> bool:
         """Whether the collector is running; then ``end`` is called later.
 
-        It may run in the middle of anything, with locks of the SDK's held by this very thread; an
-        end waits for the next call, flush or shutdown.
+        It may run in the middle of anything, with locks of the SDK's held by this very thread; so
+        another thread makes the ends, unless a call, flush or shutdown comes before it.
         """
         if self._collecting:
             self._left.append(end)
@@ -154,6 +165,10 @@ class OpenStreams:
 
     def _on_gc(self, phase: str, _info: dict[str, int]) -> None:
         self._collecting = phase == "start"
+        if self._left and not self._collecting:
+            # ``threading`` takes a lock to start a thread, which the interrupted code may hold.
+            with suppress(RuntimeError):  # the interpreter is ending: its exit settles
+                start_new_thread(self.settle, ())
 
 
 OPEN = OpenStreams()

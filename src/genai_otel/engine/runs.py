@@ -91,8 +91,9 @@ class Runs:
                 self.close(inner, error=error)
         if run is None or run.lent:
             return
-        if not OPEN.later(partial(self._end, run.call, reply, error, completed)):
-            self._end(run.call, reply, error, completed)
+        call = run.call
+        if not OPEN.later(partial(self._end, call, reply, error, completed, at=call.last_seen)):
+            self._end(call, reply, error, completed)
 
     def token(self, key: Hashable, *, generated: bool) -> None:
         """A run's model has sent a chunk; whoever reads it may call other models now."""
@@ -202,7 +203,14 @@ class Runs:
             self.close(oldest, completed=False)
 
     @staticmethod
-    def _end(call: Call, reply: Any, error: BaseException | None, completed: bool | None) -> None:  # noqa: FBT001
+    def _end(
+        call: Call,
+        reply: Any,
+        error: BaseException | None,
+        completed: bool | None,  # noqa: FBT001 - the only caller names it so
+        *,
+        at: float | None = None,
+    ) -> None:
         active = call.active
         contained(active.step_aside)
         # Of a model call the client below knows more than the framework; what a tool or a search
@@ -211,7 +219,7 @@ class Runs:
             call.reply(reply)
         if completed is not True:
             call.op.completed = completed
-        call.finish(error, completed=completed)
+        call.finish(error, completed=completed, at=at)
 
 
 def entering(

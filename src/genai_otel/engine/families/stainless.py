@@ -11,7 +11,6 @@ how the clients' own helpers leave), or the host dropping it.
 
 from __future__ import annotations
 
-from copy import copy
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -65,6 +64,8 @@ def stainless(
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
+        Patch(f"{streaming}:Stream.__stream__", _streaming, optional=True),
+        Patch(f"{streaming}:AsyncStream.__stream__", _streaming, optional=True),
         Patch(f"{base}:SyncAPIClient._sleep_for_retry", _retrying, optional=True),
         Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _retrying_async, optional=True),
         *(
@@ -377,37 +378,56 @@ class _Body:
 
 
 def _tie(stream: Any, call: Call) -> None:
-    """Puts our iterator where the client's was; public means would change the stream's type."""
-    inner = vars(stream).get("_iterator") or _Later(stream)
-    make = watched_async if hasattr(type(stream), "__anext__") else watched
-    watcher = make(inner, call)
-    call.watcher = ref(watcher)
-    stream._iterator = watcher  # noqa: SLF001 - as said
+    """Puts our iterator where the client's was; public means would change the stream's type.
+
+    Where there is none yet, the client makes it at the first chunk, and then we do.
+    """
+    found = vars(stream)
+    if "_iterator" in found:
+        found["_iterator"] = _watched(_apart(stream, found["_iterator"]), call)
+    else:
+        call.watcher = _not_yet
     OPEN.hold(call, stream)
 
 
-class _Later:
-    """The iterator of a stream whose client makes it at the first chunk, of what lies there then.
+def _watched(iterator: Any, call: Call) -> Any:
+    watcher = (watched_async if hasattr(iterator, "__anext__") else watched)(iterator, call)
+    call.watcher = ref(watcher)
+    return watcher
 
-    It is made of a copy, which must not hold ours, or a dropped stream would never be collected.
+
+def _not_yet() -> None:
+    """Stands for the watcher of a stream whose iterator will be made at the first chunk."""
+
+
+def _streaming(original: Any, observer: Observer) -> Any:
+    """``__stream__``, which makes a stream's iterator: in ``__init__``, or at the first chunk."""
+
+    @wraps(original)
+    def stream(self: Any) -> Any:
+        made = original(self)
+        return observer.guard.run(_watched_late, self, made) or made
+
+    return stream
+
+
+def _watched_late(stream: Any, iterator: Any) -> Any:
+    call = OPEN.by_source.get(id(stream.response))
+    return _watched(iterator, call) if call is not None and call.watcher is _not_yet else None
+
+
+def _apart(stream: Any, iterator: Any) -> Any:
+    """The stream's iterator, made anew of a copy.
+
+    An iterator that refers to its stream forms a cycle with it, and it would take the collector to
+    find that the stream was dropped. The copy takes the stream's place in this cycle, so that the
+    connection is closed no sooner than it would have been, while the stream's end is seen at once.
     """
-
-    __slots__ = ("_spare", "_stream")
-
-    def __init__(self, stream: Any) -> None:
-        self._stream, self._spare = ref(stream), copy(stream)
-
-    def __iter__(self) -> Any:
-        return self._made()
-
-    def __aiter__(self) -> Any:
-        return self._made()
-
-    def _made(self) -> Any:
-        stream = self._stream() or self._spare
-        found = vars(stream)
-        ours = found.pop("_iterator", None)
-        try:
-            return stream._iterator  # noqa: SLF001 - as above
-        finally:
-            found["_iterator"] = ours
+    frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
+    begun = getattr(iterator, "gi_suspended", getattr(iterator, "ag_suspended", False))
+    if frame is None or begun or frame.f_locals.get("self") is not stream:
+        return iterator  # not the client's own
+    spare = object.__new__(type(stream))
+    vars(spare).update(vars(stream))
+    spare._iterator = spare.__stream__()
+    return spare._iterator
