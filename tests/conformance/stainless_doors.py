@@ -87,12 +87,12 @@ DOORS = {
 _SPEECHLESS = (*ANSWERS, "dimensions", "verdict")
 GAPS = (
     Gap(
-        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
+        "what the host reads of a stream line by line, or as bytes, is not decoded a second time",
         _SPEECHLESS,
-        {"door": "lines", "scenario": "ok"},
+        {"door": "lines", "scenario": "ok", "mode": "stream"},
     ),
     Gap(
-        "what the host reads line by line, or of a stream as bytes, is not decoded a second time",
+        "what the host reads of a stream line by line, or as bytes, is not decoded a second time",
         _SPEECHLESS,
         {"door": "bytes", "scenario": "ok", "mode": "stream"},
     ),

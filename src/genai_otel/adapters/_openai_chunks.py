@@ -128,13 +128,14 @@ class _PlainChunk:
         """Of a model with one choice, and in it neither more than text nor a count."""
         found = fields(chunk)
         choices = found["choices"]
-        if found is chunk or len(choices) != 1 or any(map(found.get, _COUNTS)):
+        if found is chunk or len(choices) != 1:
             return None
         choice = fields(choices[0])
         delta, index = choice.get("delta"), choice.get("index")
-        if type(delta) is dict or type(index) is not int or any(map(fields(delta).get, _MORE)):
+        said = fields(delta)
+        if not said or said is delta or any(map(said.get, _MORE)) or type(index) is not int:
             return None
-        return cls(chunk, index, delta)
+        return None if any(map(found.get, _COUNTS)) else cls(chunk, index, delta)
 
 
 _EXTRA = attrgetter("__pydantic_extra__")

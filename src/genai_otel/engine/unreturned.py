@@ -56,22 +56,24 @@ def _succeeded(response: Any) -> bool:
 
 
 def body_of(response: Any) -> Any:
-    """A whole reply that was read but not decoded; ``None`` where it was not, or is no text.
-
-    What it is it shows itself: servers and gateways name any content type, or none.
-    """
+    """A whole reply that the client has read but not decoded; ``None`` where it has not."""
     body = getattr(response, "_content", None)
     if type(body) is not bytes:
         return None
+    return decoded(body, response.headers.get("content-type") or "")
+
+
+def decoded(body: bytes, kind: str) -> Any:
+    """JSON, or text where that is the content type; ``None`` where it is neither.
+
+    JSON shows itself: servers and gateways name any content type, or none.
+    """
     if body[:_LOOKED_AT].lstrip().startswith((b"{", b"[")):
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
             pass
-    kind = response.headers.get("content-type") or ""
-    if kind.startswith("text/") or "json" in kind:
-        return body.decode(errors="replace")
-    return None
+    return body.decode(errors="replace") if kind.startswith("text/") or "json" in kind else None
 
 
 _LOOKED_AT = 64

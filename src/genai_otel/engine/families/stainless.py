@@ -20,7 +20,8 @@ from genai_otel.engine.adapter import Patch
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import fields
-from genai_otel.engine.streams import around, watched, watched_async
+from genai_otel.engine.responses import watch_response
+from genai_otel.engine.streams import watched, watched_async
 from genai_otel.engine.unreturned import body_of
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
@@ -298,7 +299,7 @@ def _settle(call: Call, result: Any) -> None:
             break
         result = getattr(result, "__wrapped__", result)
     if hasattr(type(result), "__stream__"):
-        _watch(call, result.response, _ACLOSE if hasattr(result, "__anext__") else _CLOSE)
+        watch_response(call, result.response)
         _tie(result, call)
     elif "http_response" in getattr(result, "__dict__", ()):
         _settle_raw(call, result)
@@ -308,73 +309,15 @@ def _settle(call: Call, result: Any) -> None:
 
 
 def _settle_raw(call: Call, raw: Any) -> None:
-    if raw.http_response.is_stream_consumed:
-        _read_body(call, raw.http_response)
+    response = raw.http_response
+    if response.is_stream_consumed:
+        body = body_of(response)
+        if body is not None:
+            call.reply(body)
         call.finish()
     else:
-        _watch(call, raw.http_response)
+        watch_response(call, response)
         OPEN.hold(call, raw)
-
-
-def _read_body(call: Call, response: Any) -> None:
-    """A whole reply that the client has read but not decoded; never one that it has not read."""
-    body = body_of(response)
-    if body is not None:
-        call.reply(body)
-
-
-_CLOSE, _ACLOSE = ("close",), ("aclose",)
-
-
-def _watch(call: Call, response: Any, closing: tuple[str, ...] = (*_CLOSE, *_ACLOSE)) -> None:
-    """From here on the response's end is the call's, unless a stream is tied to it."""
-    OPEN.add(call, response)
-    call.pulse = lambda: getattr(response, "num_bytes_downloaded", 0)
-    if call.op.stream:
-        call.release = around(response, closing, None, partial(_closed, call.key))
-    else:
-        call.release = _Body(call.key).watch(response)
-
-
-def _closed(key: int, _error: BaseException | None, _result: Any) -> None:
-    """The response was closed; while its stream is being read, that one knows better why.
-
-    Of bytes that the host read by itself nobody knows whether they were all.
-    """
-    call = OPEN.get(key)
-    if call is not None and not call.reading():
-        unknown = call.watcher is None and call.source.is_stream_consumed
-        OPEN.end(key, completed=None if unknown else False)
-
-
-class _Body:
-    """A whole reply whose body was left to the host: seen when the host reads it, never before."""
-
-    __slots__ = ("_key", "_reading")
-
-    def __init__(self, key: int) -> None:
-        self._key, self._reading = key, False
-
-    def watch(self, response: Any) -> Callable[[], None]:
-        """Ends the call when the body was read or given up; what takes this back."""
-        reading = around(response, ("read", "aread"), self._begun, self._read)
-        closing = around(response, ("close", "aclose"), None, self._closed)
-        return lambda: (reading(), closing())[0]
-
-    def _begun(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        self._reading = True
-
-    def _read(self, error: BaseException | None, _result: Any) -> None:
-        call = OPEN.get(self._key)
-        if call is not None:
-            if error is None:
-                _read_body(call, call.source)
-            OPEN.end(self._key, error)
-
-    def _closed(self, _error: BaseException | None, _result: Any) -> None:
-        """The end of a body closes its response, before ``read`` has returned."""
-        if not self._reading:
-            OPEN.end(self._key)
 
 
 def _tie(stream: Any, call: Call) -> None:
