@@ -251,7 +251,7 @@ def _whole_call(call: Json) -> Json:
 
 def _joined(delta: Json) -> Json:
     """A delta whose content is a list of parts: their texts and thoughts as text."""
-    parts = message_parts({"content": delta["content"]})
+    parts: list[Json] = [{**part} for part in message_parts({"content": delta["content"]})]
     said = {
         kind: "".join(part["content"] for part in parts if part["type"] == kind)
         for kind in ("text", "reasoning")
