@@ -195,7 +195,6 @@ def test_openai(
     serve(monkeypatch, provider, body)
     fails(ask, openais(provider), colour, error)
     assert_paid(capture.span(), said="vectors" not in case)
-    assert genai_otel.status().faults == {}
 
 
 @COLOURS

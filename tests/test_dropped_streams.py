@@ -1,0 +1,178 @@
+"""A stream that is left and dropped ends there and then."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import genai_otel
+from genai_otel.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from genai_otel.testing import Capture
+    from tests.provider import Provider
+
+ASK: list[Any] = [{"role": "user", "content": "Hello"}]
+CHAT: Any = {"model": "ok", "messages": ASK, "stream": True}
+KIN = {
+    "openai": ("openai", "OpenAI", "/v1"),
+    "groq": ("groq", "Groq", "/groq"),
+    "together": ("together", "Together", "/together/v1"),
+    "fireworks": ("fireworks", "Fireworks", "/fireworks"),
+    "cerebras": ("cerebras.cloud.sdk", "Cerebras", "/cerebras"),
+}
+
+
+def _client(provider: Provider, name: str, colour: str) -> Any:
+    module, cls, path = KIN.get(name, ("anthropic", "Anthropic", ""))
+    made = getattr(import_module(module), f"{'Async' if colour == 'async' else ''}{cls}")
+    return made(api_key="sk", base_url=f"{provider.root}{path}", max_retries=0)
+
+
+def _chat(client: Any) -> Any:
+    return client.chat.completions.create(**CHAT)
+
+
+def _chat_raw(client: Any) -> Any:
+    return client.chat.completions.with_raw_response.create(**CHAT).parse()
+
+
+def _respond(client: Any) -> Any:
+    return client.responses.create(model="ok", input="Hello", stream=True)
+
+
+def _say(client: Any) -> Any:
+    return client.messages.create(max_tokens=9, **CHAT)
+
+
+def _say_raw(client: Any) -> Any:
+    return client.messages.with_raw_response.create(max_tokens=9, **CHAT).parse()
+
+
+WAYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **{name: (name, _chat) for name in KIN},
+    "openai, raw": ("openai", _chat_raw),
+    "responses": ("openai", _respond),
+    "anthropic": ("anthropic", _say),
+    "anthropic, raw": ("anthropic", _say_raw),
+}
+EVERY_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The collector does not run by itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def opened(provider: Provider, way: str) -> Any:
+    name, ask = WAYS[way]
+    return ask(_client(provider, name, "sync"))
+
+
+# ------------------------------------------------------------------------------------- its end
+
+
+@EVERY_WAY
+def test_it_ends_as_it_is_dropped(
+    provider: Provider, genai_otel_capture: Capture, uncollected: None, way: str
+) -> None:
+    """No collection, no later call and no flush is needed."""
+    stream = opened(provider, way)
+    next(iter(stream))
+    assert genai_otel_capture.spans == ()
+    del stream
+    dropped = time.time_ns()
+    (span,) = genai_otel_capture.spans
+    assert (span.end_time or 0) <= dropped
+    assert (span.attributes or {})["genai_otel.response.completed"] is False
+    assert genai_otel.status().open_streams == 0
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+async def test_an_asynchronous_one_ends_as_the_loop_goes_on(
+    provider: Provider, genai_otel_capture: Capture, uncollected: None, name: str
+) -> None:
+    client = _client(provider, name, "async")
+    stream = await (_chat(client) if name == "openai" else _say(client))
+    async for _ in stream:
+        break
+    del stream
+    for _ in range(100):
+        if genai_otel_capture.spans:
+            break
+        await asyncio.sleep(0.01)
+    (span,) = genai_otel_capture.spans
+    assert (span.attributes or {})["genai_otel.response.completed"] is False
+    await client.close()
+
+
+def _closings(provider: Provider, way: str) -> list[bool]:
+    """Whether the response is closed: as its stream is dropped, and as the collector has run."""
+    stream = opened(provider, way)
+    response = stream.response
+    next(iter(stream))
+    del stream
+    told = [response.is_closed]
+    gc.collect()
+    return [*told, response.is_closed]
+
+
+@EVERY_WAY
+def test_its_connection_is_closed_when_it_would_have_been(
+    provider: Provider, genai_otel_capture: Capture, uncollected: None, way: str
+) -> None:
+    with_us = _closings(provider, way)
+    genai_otel.uninstrument()
+    assert with_us == _closings(provider, way)
+
+
+@EVERY_WAY
+def test_one_that_the_collector_finds_ended_with_its_last_chunk(
+    provider: Provider, genai_otel_capture: Capture, uncollected: None, way: str
+) -> None:
+    """And nobody has to call or flush: a thread of ours ends it as soon as it was found."""
+    stream = opened(provider, way)
+    next(iter(stream))
+    last = time.time_ns()
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+    del stream, cycle
+    assert genai_otel_capture.spans == ()
+    time.sleep(0.02)
+    gc.collect()
+    deadline = time.monotonic() + 30
+    while not genai_otel_capture.spans and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (span,) = genai_otel_capture.spans
+    assert (span.end_time or 0) <= last
+    assert (span.attributes or {})["genai_otel.response.completed"] is False
+
+
+def test_it_is_listed_as_left_early(
+    provider: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    genai_otel.instrument()
+    stream = opened(provider, "openai")
+    next(iter(stream))
+    del stream
+    assert genai_otel.shutdown()
+    assert main(["traces"]) == 0
+    assert "left early" in capsys.readouterr().out
+    assert main(["traces", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["left_early"] == 1
