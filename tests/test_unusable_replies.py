@@ -278,6 +278,7 @@ def test_a_refusal_by_the_provider_is_no_reply(
 
 def test_a_hard_budget_holds(provider: Provider, capture: Capture, monkeypatch: Any) -> None:
     """Three calls of 1,800 tokens spend 5,000: the fourth is not made."""
+    genai_otel.shutdown()
     instrument(capture, budgets=[Budget(limit=5_000, unit="tokens", hard=True)])
     serve(monkeypatch, provider, chat_body())
     for _ in range(3):
