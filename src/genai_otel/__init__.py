@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .api.prompts import prompt
     from .destinations.destination import Destination
     from .destinations.sampling import Sample
-    from .enrich.budget import Budget, BudgetExceeded
+    from .enrich.budget import Budget, BudgetExceeded, Spending
     from .enrich.pricing import PriceBook
     from .enrich.sqlite_store import SqliteBudgetStore
     from .privacy import ContentPolicy
@@ -32,6 +32,7 @@ _HOMES = {
     "PriceBook": ".enrich.pricing",
     "Sample": ".destinations.sampling",
     "Settings": "._settings",
+    "Spending": ".enrich.budget",
     "SqliteBudgetStore": ".enrich.sqlite_store",
     "Status": "._status",
     "Verdict": ".record",
@@ -62,6 +63,7 @@ __all__ = [
     "PriceBook",
     "Sample",
     "Settings",
+    "Spending",
     "SqliteBudgetStore",
     "Status",
     "Verdict",
@@ -101,4 +103,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The API, and not what it is made of."""
+    return sorted(__all__)

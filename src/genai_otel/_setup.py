@@ -25,13 +25,19 @@ from .recorder.failures import call_str
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
 
     from ._status import Status
+    from .destinations.destination import Destination
     from .enrich.budget import Budget
+    from .enrich.pricing import PriceBook, Source
     from .privacy import ContentPolicy
+
+    To: TypeAlias = str | Destination | SpanExporter
 
 logger = logging.getLogger("genai_otel")
 
@@ -51,13 +57,13 @@ def instrument(
     *,
     service_name: str | None = None,
     environment: str | None = None,
-    destinations: Any = None,
+    destinations: To | Sequence[To] | None = None,
     content: str | ContentPolicy | None = None,
     libraries: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
-    prices: Any = None,
+    prices: PriceBook | Source | Sequence[Source] | None = None,
     budgets: Sequence[Budget] = (),
     settings: Settings | None = None,
     force: bool = False,

@@ -48,7 +48,7 @@ class DestinationStatus:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Status:
     """Everything that can be told about this process.
 
@@ -66,6 +66,18 @@ class Status:
     faults: dict[str, int]
     prices: str
     notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Tables, as this is printed far more often than it is debugged."""
+        from ._status_table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        from ._status_table import as_html
+
+        return as_html(self)
 
 
 def library_status(entry: Any, installation: Installation | None) -> LibraryStatus:

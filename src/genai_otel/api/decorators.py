@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
@@ -342,7 +342,7 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
 # ------------------------------------------------------------------------- context manager
 
 
-def operation(kind: Kind | str, name: str | None = None) -> _GeneratorContextManager[Operation]:
+def operation(kind: Kind | str, name: str | None = None) -> _GeneratorContextManager[HandMade]:
     """Records what happens inside; yields the Operation to be filled with what is known.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
@@ -353,10 +353,10 @@ def operation(kind: Kind | str, name: str | None = None) -> _GeneratorContextMan
 
 
 @contextmanager
-def _operation(kind: Kind, name: str | None) -> Iterator[Operation]:
+def _operation(kind: Kind, name: str | None) -> Iterator[HandMade]:
     op = contained(HandMade, kind, name)
     if op is None:  # something of ours failed: there is an Operation to fill all the same
-        yield Operation(Kind.STEP)
+        yield cast("HandMade", Operation(Kind.STEP))
         return
     run = contained(_OBSERVER.recorder.start, op)
     if run is None:

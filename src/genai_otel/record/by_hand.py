@@ -56,6 +56,13 @@ class HandMade(Operation):
 
     by_hand = True
 
+    if TYPE_CHECKING:  # these are taken as whoever fills them has them
+        system: Any
+        input: Any
+        tools: Any
+        output: Any
+        documents: Any
+
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         super().__init__(kind, _words(name))
         self.usage = _HandMadeUsage()
