@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ._status import DestinationStatus, LibraryStatus, Status
 
-_IN_USE = ("active", "broken", "skipped")
+_IN_USE = ("active", "broken", "unpatched", "skipped")
 """States that are worth a line each."""
 
 
