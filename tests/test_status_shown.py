@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import step
+from genai_otel.engine.safety import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     genai_otel.shutdown()
+    monkeypatch.setattr(FAULTS, "counts", Counter())  # those of other tests in this process
     yield
     genai_otel.shutdown()
 
