@@ -6,9 +6,11 @@ import asyncio
 import copy
 import gc
 import json
+import pickle
 import urllib.request
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import cloudpickle
 import pytest
 from openai import BadRequestError
 from opentelemetry import trace
@@ -35,7 +37,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda, RunnableParallel
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langgraph.graph import END, START, StateGraph
@@ -1032,3 +1034,21 @@ def test_runs_that_never_end_are_bounded(
         list(stream)
     names = sorted(span.name for span in genai_otel_capture.spans)
     assert names == ["chat"] * 5 + ["invoke_workflow RunnableSequence"] * 5, "each ended once"
+
+
+def test_a_config_can_be_pickled_in_the_middle_of_a_run(genai_otel_capture: Capture) -> None:
+    """Graphs send what they run with to workers; there the handlers are those of that process."""
+    pickled: list[bytes] = []
+
+    def node(_: str, config: Any) -> int:
+        pickled.append(cloudpickle.dumps(config["callbacks"]))
+        again = pickle.loads(pickle.dumps(config["callbacks"]))
+        return int(RunnableLambda(len).invoke("abc", {"callbacks": again.handlers}))
+
+    def outer(text: str, config: RunnableConfig) -> int:
+        return node(text, config)
+
+    assert RunnableLambda(outer).invoke("x") == 3
+    assert pickled
+    names = [span.name for span in genai_otel_capture.spans]
+    assert sorted(names) == ["invoke_workflow len", "invoke_workflow outer"]

@@ -360,6 +360,8 @@ def _attach(context: Any, runs: Runs) -> Callable[[], None]:
         "run_inline": True,
         "raise_error": True,
         "__deepcopy__": lambda handler, _memo: handler,
+        # Pickled it is one that does nothing: the process that loads it may have its own.
+        "__reduce__": lambda _handler: (BaseCallbackHandler, ()),
     }
     handler = type("GenaiOtelHandler", (BaseCallbackHandler,), body)()
     variable = ContextVar("genai_otel_langchain", default=handler)
