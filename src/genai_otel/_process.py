@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-SECONDS = 2.0
-"""What an end may take of a process's time, at most."""
+SECONDS = 1.6
+"""For delivering at an end, which takes two of a process's time at most: threads end after it."""
 HANDLER_SECONDS = 0.3
 """What the end of a Lambda handler may take."""
 _GRACE = 0.3

@@ -406,7 +406,12 @@ class Delivery:
             if monotonic() >= self._courier.end_by:
                 self._ledger.lose("undelivered", len(batch), "not delivered before the end")
                 return
-            for span, _ in batch:
+            for at, (span, _) in enumerate(batch):
+                if monotonic() >= self._courier.end_by:  # encoding takes time, too
+                    self._ledger.lose(
+                        "undelivered", len(batch) - at, "not delivered before the end"
+                    )
+                    break
                 for parcel in self._parcels(span):
                     parcels.setdefault(parcel.signal, []).append(parcel)
             for signal, found in parcels.items():
