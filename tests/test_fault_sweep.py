@@ -47,6 +47,7 @@ CONTAINING = {
     "genai_otel.api.decorators._Begin.__call__",
     "genai_otel.api.decorators._decorate",
     "genai_otel.api.decorators.guardrail",
+    "genai_otel.api.decorators.operation",
     "genai_otel.api.decorators.retriever",
     "genai_otel.api.decorators.step",
     "genai_otel.api.decorators.workflow",
@@ -59,6 +60,7 @@ CONTAINING = {
     "genai_otel.engine.open_streams.OpenStreams._on_gc",
     "genai_otel.engine.safety.Guard.run",
     "genai_otel.engine.safety.contained",
+    "genai_otel.record.by_hand._HandMadeUsage.__setattr__",
     "genai_otel.record.operation.Operation.__init__",
 }
 
