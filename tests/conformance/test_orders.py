@@ -21,7 +21,7 @@ _PROGRAM = ("-m", "tests.conformance.orders")
 _COMMANDS = {
     "before": _PROGRAM,
     "after": _PROGRAM,
-    "run": ("-m", "genai_otel.cli", "run", *_PROGRAM),
+    "run": ("-m", "genai_otel", "run", *_PROGRAM),
     "opentelemetry-instrument": ("-c", _LAUNCH, sys.executable, *_PROGRAM),
 }
 _NO_OTLP = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
