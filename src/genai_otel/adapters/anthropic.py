@@ -39,5 +39,7 @@ ADAPTER = Adapter(
     distribution="anthropic",
     oldest="0.40",
     untested="3",
-    patches=stainless("anthropic", {"/v1/messages": MESSAGES}, provider, native="_tracer"),
+    patches=stainless(
+        "anthropic", {"/v1/messages": MESSAGES}, provider, native="_tracer", late=True
+    ),
 )

@@ -46,12 +46,15 @@ def stainless(
     headers: Headers | None = None,
     usage_hosts: tuple[str, ...] = (),
     native: str = "",
+    *,
+    late: bool = False,
 ) -> tuple[Patch, ...]:
     """The patches of one such client.
 
     ``routes``: the path after the base URL -> its reader. ``usage_hosts``: the domains that are
     known to take ``stream_options.include_usage``. ``native``: the property with the tracer of a
-    client that traces itself, which it does not in a call that we record.
+    client that traces itself, which it does not in a call that we record. ``late``: some versions
+    make a stream's iterator at its first chunk.
     """
     base, streaming = f"{package}._base_client", f"{package}._streaming"
     servers = _Servers(_always(provider) if isinstance(provider, str) else provider)
@@ -65,8 +68,11 @@ def stainless(
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
-        Patch(f"{streaming}:Stream.__stream__", _streaming, optional=True),
-        Patch(f"{streaming}:AsyncStream.__stream__", _streaming, optional=True),
+        *(
+            Patch(f"{streaming}:{cls}.__stream__", _streaming, optional=True)
+            for cls in ("Stream", "AsyncStream")
+            if late
+        ),
         Patch(f"{base}:SyncAPIClient._sleep_for_retry", _retrying, optional=True),
         Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _retrying_async, optional=True),
         *(
