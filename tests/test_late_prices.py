@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
+from genai_otel.enrich import background
 from genai_otel.enrich.budget import Budget
 from genai_otel.enrich.pricing import PriceBook
-from genai_otel.recorder.waiting import _MOST, Waiting
+from genai_otel.recorder.waiting import _MOST, _ROUNDS, Waiting
 from genai_otel.store.reading import StoreReader
 from genai_otel.testing import Capture
 from tests.stored import run_python
@@ -85,10 +86,12 @@ def test_a_script_with_one_call(tmp_path: Path, end: str) -> None:
     assert len(around) == ("workflow" in end)
 
 
-NEVER = """
+NEVER_LOADED = """
 from genai_otel.enrich.pricing import PriceBook
 PriceBook.load = lambda self: threading.Event().wait()
 genai_otel.instrument(service_name="again")
+"""
+NEVER = f"""{NEVER_LOADED}
 with genai_otel.operation("workflow", "job"):
     ask(asked)
 """
@@ -101,6 +104,54 @@ def test_a_table_that_never_comes_loses_nothing(tmp_path: Path) -> None:
     assert call.attributes["gen_ai.usage.input_tokens"] == 1000
     assert job.attributes["genai_otel.total.unpriced_calls"] == 1
     assert "genai_otel.total.cost" not in job.attributes
+
+
+HOST = """
+from opentelemetry import trace
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+class Printed(SpanExporter):
+    def export(self, spans):
+        for span in spans:
+            cost = span.attributes.get("gen_ai.usage.cost")
+            status = span.attributes.get("genai_otel.cost.status")
+            os.write(1, f"{span.name}, {cost and round(cost, 5)}, {status}\\n".encode())
+        return SpanExportResult.SUCCESS
+
+import genai_otel
+from tests.test_late_prices import ask, client
+asked = client()
+"""
+SET = """
+host = sdk.TracerProvider(active_span_processor=sdk.PROCESSOR())
+host.add_span_processor(BatchSpanProcessor(Printed()))
+trace.set_tracer_provider(host)
+"""
+HOSTS_END = {
+    "a flush": "host.force_flush(); os._exit(0)",
+    "a shutdown": "host.shutdown(); os._exit(0)",
+    "its last line": "",
+}
+
+
+@pytest.mark.parametrize("end", HOSTS_END)
+@pytest.mark.parametrize("first", ["host", "ours"])
+def test_a_hosts_provider_is_not_ended_before_what_waits(
+    tmp_path: Path, end: str, first: str
+) -> None:
+    both = [SET.replace("PROCESSOR", "SynchronousMultiSpanProcessor"), "genai_otel.instrument()\n"]
+    setup = "".join(both if first == "host" else both[::-1])
+    code = "import os\n" + HOST + setup + "ask(asked)\n" + HOSTS_END[end]
+    told = run_python("-c", code, cwd=tmp_path).stdout
+    assert told.splitlines() == [f"chat gpt-5, {round(GPT_5, 5)}, None"]
+
+
+def test_a_span_is_not_held_back_from_a_provider_that_ends_when_it_likes(tmp_path: Path) -> None:
+    setup = SET.replace("PROCESSOR", "ConcurrentMultiSpanProcessor") + NEVER_LOADED
+    code = "import os, threading\n" + HOST + setup + "ask(asked)\n" + HOSTS_END["a flush"]
+    told = run_python("-c", code, cwd=tmp_path).stdout
+    assert told.splitlines() == ["chat gpt-5, None, not_ready"]
 
 
 # ----------------------------------------------------------------------------------- in a process
@@ -258,10 +309,67 @@ def test_an_error_costs_only_its_own() -> None:
     assert len(errors) == 1
 
 
-def test_what_waits_is_bounded() -> None:
+def test_where_many_wait_the_oldest_is_concluded() -> None:
+    """In its order still: a parent comes after its children."""
     waiting, _ = _opened()
-    held = [waiting.hold(lambda: None, needs=True) for _ in range(_MOST + 5)]
-    assert held == [True] * _MOST + [False] * 5
+    done: list[int] = []
+    for number in range(_MOST + 5):
+        assert waiting.hold(lambda n=number: done.append(n), needs=True)  # type: ignore[misc]
+    assert done == [0, 1, 2, 3, 4]
+    waiting.settle(0.0)
+    assert done == [*range(_MOST + 5)]
+
+
+def test_what_ends_in_the_middle_of_a_conclusion_comes_after_it() -> None:
+    """The parent of a call that another thread is just concluding: it must have its sums."""
+    waiting, _ = _opened()
+    done: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def conclude() -> None:
+        begun.set()
+        go_on.wait(60)
+        done.append("call")
+
+    waiting.hold(conclude, needs=True)
+    loader = threading.Thread(target=waiting.release)
+    loader.start()
+    begun.wait(60)
+    assert waiting.hold(lambda: done.append("workflow"), needs=False)
+    flush = threading.Thread(target=waiting.settle, args=(60,))
+    flush.start()
+    go_on.set()
+    flush.join()
+    assert done == ["call", "workflow"], "and a flush waits for both"
+    loader.join()
+    assert not waiting.open
+
+
+def test_what_waits_is_bounded_though_a_conclusion_hangs() -> None:
+    waiting, _ = _opened()
+    held: list[bool] = []
+
+    def conclude() -> None:
+        held.extend(waiting.hold(lambda: None, needs=True) for _ in range(_ROUNDS * _MOST + 5))
+
+    waiting.hold(conclude, needs=True)
+    waiting.settle(0.0)
+    assert held == [True] * _ROUNDS * _MOST + [False] * 5
+
+
+def test_a_table_that_breaks_the_loading_keeps_nothing_waiting(
+    late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture = Capture()
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(PriceBook, "load", lambda _: int("x"))
+    genai_otel.instrument(destinations=capture.exporter, prices=late)
+    ask(client())
+    late.come.set()
+    background.finish(60)
+    (call,) = capture.exporter.get_finished_spans()
+    assert (call.attributes or {})["genai_otel.cost.status"] == "not_ready"
+    capture.meter_provider.shutdown()
 
 
 def test_a_conclusion_may_flush() -> None:

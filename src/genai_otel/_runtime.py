@@ -175,7 +175,21 @@ class Runtime:
             self._outgoing.sit(provider, own=not self._joined)
         if self._joined:
             _choices.say_what_is_ignored(self.settings, provider, self.outlets)
+            self._go_first_on(provider)
         self._source = _providers.source(provider, joined=self._joined)
+
+    def _go_first_on(self, provider: Any) -> None:
+        """What waits for prices ends before a host's processors flush or end, or does not wait."""
+        from .destinations.first import first_on
+
+        first = first_on(provider)
+        self._accounts.may_wait = first is not None
+        if first is not None:
+            first.settle = self._settle
+            self._closers.append(first.leave)
+
+    def _settle(self, timeout: float) -> None:
+        self._accounts.waiting.settle(timeout * _FOR_PRICES)
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
@@ -247,7 +261,7 @@ class Runtime:
     def flush(self, timeout: float) -> bool:
         OPEN.settle()
         deadline = monotonic() + timeout
-        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+        self._settle(timeout)
         left = max(0.0, deadline - monotonic())
         done = self._outgoing is None or bool(contained(self._outgoing.flush, left))
         if self._uploads is not None:
@@ -281,7 +295,7 @@ class Runtime:
         self.remove(())
         OPEN.end_all()
         deadline = monotonic() + timeout
-        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+        self._settle(timeout)
         left = max(0.0, deadline - monotonic())
         done = self._outgoing is None or bool(contained(self._outgoing.close, left))
         if self._uploads is not None:

@@ -39,7 +39,7 @@ class Accounts:
 
     __slots__ = (
         *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers"),
-        *("counts", "hard", "waiting"),
+        *("counts", "hard", "may_wait", "waiting"),
     )
 
     def __init__(
@@ -54,6 +54,8 @@ class Accounts:
         self.counts = budgets is not None
         """Whether calls matter that are not recorded."""
         self.hard = budgets is not None and budgets.hard
+        self.may_wait = True
+        """Whether calls wait for prices that are being loaded: not where nobody would end them."""
         self._estimates: Any = None
         if self.hard or tokenizers is not None:
             from . import estimates  # whose patterns take milliseconds to compile
@@ -80,15 +82,17 @@ class Accounts:
         """Has the price table loaded, once, on a thread of its own: it is read from disk."""
         if not self._loading and self._prices is not None:
             waiting = self.waiting
-            self._loading = waiting.open = True
+            self._loading, waiting.open = True, self.may_wait
             if not begin("prices", self._load, waiting):
                 self._loading = False
                 waiting.release()
 
     def _load(self, waiting: Waiting) -> None:
         assert self._prices is not None  # noqa: S101 - see prepare
-        self._prices.load()
-        waiting.release()
+        try:
+            self._prices.load()
+        finally:
+            waiting.release()
 
     def admit(self, op: Operation, context: Context) -> None:
         """Raises ``BudgetExceeded`` if a hard budget does not bear the call, by an estimate."""

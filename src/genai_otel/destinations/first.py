@@ -1,0 +1,55 @@
+"""A host's provider flushes and ends without asking us: what we hold back must end before.
+
+Its span processors are asked in the order in which they were added, so ours is put first. That is
+possible with the SDK's own list of them, and with no other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
+
+from .attached import Attached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIRST: Attached[First] = Attached()
+_END = 2.0
+"""Seconds that a provider's shutdown may take us."""
+
+
+class First(SpanProcessor):
+    """Has what is held back ended, before the processors of the host flush or end."""
+
+    def __init__(self) -> None:
+        self.settle: Callable[[float], object] = _nothing
+
+    def leave(self) -> None:
+        """Nothing is held back any more."""
+        self.settle = _nothing
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        self.settle(timeout_millis / 1000)
+        return True
+
+    def shutdown(self) -> None:
+        self.settle(_END)
+
+
+def _nothing(_seconds: float) -> None: ...
+
+
+def first_on(provider: Any) -> First | None:
+    """Our place before all others on ``provider``, if it can be had."""
+    found = _FIRST.get(provider)
+    if found is not None:
+        return found
+    here: Any = getattr(provider, "_active_span_processor", None)
+    if type(here) is not SynchronousMultiSpanProcessor:
+        return None
+    first = First()
+    with here._lock:  # noqa: SLF001 - as its own method does, but at the other end
+        here._span_processors = (first, *here._span_processors)  # noqa: SLF001
+    return _FIRST.put(provider, first)
