@@ -174,9 +174,20 @@ CHAT: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], Any, dict[str, i
     "functions are the caller's": (OPENAI, "gpt-4.1", FUNCTION, {}, GPT_41, {}),
     "a search model does not tell its searches": (
         OPENAI, "gpt-4o-search-preview", SEARCHING, {}, ["web_searches"], {}),
+    "which it does whatever the request says": (
+        OPENAI, "gpt-4o-search-preview", {}, {}, ["web_searches"], {}),
     "so does any model with the option": (OPENAI, "gpt-4.1", SEARCHING, {}, ["web_searches"], {}),
     "a tool that the provider runs": (
         "https://api.moonshot.ai/v1", "kimi-k2.5", MOONSHOT, {}, ["other_charges"], {}),
+    "a tool of Google's, which has no type": (
+        f"{GOOGLE}/v1beta/openai", "gemini-2.5-flash", {"tools": [{"google_search": {}}]}, {},
+        ["other_charges"], {}),
+    "openrouter's plugins": (
+        OR, "openai/gpt-4.1", {"extra_body": {"plugins": [{"id": "web"}]}}, {}, ["other_charges"],
+        {}),
+    "openrouter's plugins, with the sum": (
+        OR, "openai/gpt-4.1", {"extra_body": {"plugins": [{"id": "web"}]}}, {"cost": 0.95}, 0.95,
+        {}),
     "openrouter tells the sum, searches included": (
         OR, "openai/gpt-4.1", SEARCHING,
         {"cost": 0.95, "server_tool_use_details": {"web_search_requests": 3}}, 0.95,
@@ -252,6 +263,51 @@ def test_messages(capture: Capture, case: str) -> None:
     with anthropic.Anthropic(api_key="k", base_url=CLAUDE, http_client=http) as client:
         client.messages.create(model=HAIKU, max_tokens=9, messages=messages, tools=tools)
     check(capture.span().attributes, cost, counts)
+
+
+SUMMARY = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500,
+           "cache_creation_input_tokens": 0, "cache_read_input_tokens": 20_000}  # fmt: skip
+MAIN = {"type": "message", "input_tokens": 1000, "output_tokens": 100,
+        "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}  # fmt: skip
+ADVICE = {**MAIN, "type": "advisor_message", "model": "claude-opus-4-6"}
+# rounds of one request -> the cost, or what has no price; input and output tokens
+ITERATIONS: dict[str, tuple[list[Any], Any, int, int]] = {
+    "one, which the totals are of": ([MAIN], HAIKU_TOKENS, 1000, 100),
+    "a compaction is not in the totals": (
+        [SUMMARY, MAIN], HAIKU_TOKENS + (180_000 * 1 + 20_000 * 0.1 + 3_500 * 5) / MTOK,
+        201_000, 3_600),
+    "several": (
+        [SUMMARY, MAIN, SUMMARY, MAIN],
+        HAIKU_TOKENS + 2 * (180_000 * 1 + 20_000 * 0.1 + 3_500 * 5) / MTOK, 401_000, 7_100),
+    "an advisor is another model": ([MAIN, ADVICE, MAIN], ["other_charges"], 1000, 100),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ITERATIONS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_rounds_of_one_request(capture: Capture, case: str, *, stream: bool) -> None:
+    rounds, cost, sent, made = ITERATIONS[case]
+    begun = {"input_tokens": 1000, "output_tokens": 1}
+    used = {"input_tokens": 1000, "output_tokens": 100, "iterations": rounds}
+    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": HAIKU, "content": [],
+            "stop_reason": "end_turn", "stop_sequence": None, "usage": used}  # fmt: skip
+    told = events(
+        {"type": "message_start", "message": {**body, "stop_reason": None, "usage": begun}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": used},
+        {"type": "message_stop"},
+    )
+    http = http_client(anthropic.DefaultHttpxClient, told if stream else body)
+    messages = [{"role": "user", "content": "Rain?"}]
+    with anthropic.Anthropic(api_key="k", base_url=CLAUDE, http_client=http) as client:
+        answer = client.beta.messages.create(
+            model=HAIKU, max_tokens=9, messages=messages, stream=stream
+        )
+        for _ in answer if stream else ():
+            pass
+    attributes = capture.span().attributes
+    check(attributes, cost, {})
+    assert attributes["gen_ai.usage.input_tokens"] == sent
+    assert attributes["gen_ai.usage.output_tokens"] == made
 
 
 # --------------------------------------------------------------------------------------- Gemini

@@ -96,6 +96,8 @@ def answer(reply: Any, op: Operation) -> None:
     op.finish_reasons = [] if reason is None else [reason]
     usage = mapping(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
+    if usage.get("iterations"):
+        charges.iterations(usage, op)
     charges.message(reply, op)
     container = string(mapping(reply, "container"), "id")
     if container is not None:

@@ -7,14 +7,16 @@ known it notes the charge as unclear, so that the call has no cost instead of on
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.read import Json, integer, mapping, mappings, string
+from genai_otel.record import Usage
+from genai_otel.record.usage import ANTHROPIC, read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from genai_otel.record import Operation, Usage
+    from genai_otel.record import Operation
 
 # ------------------------------------------------------------------------------------- OpenAI
 
@@ -30,15 +32,31 @@ def chat_request(body: Json, op: Operation) -> None:
     """Chat completions do not tell how often a tool of the provider was used.
 
     platform.openai.com/docs/guides/tools-web-search; platform.moonshot.ai, ``builtin_function``.
-    Perplexity searches whatever the option says, and tells the cost.
+    Perplexity searches whatever the option says, and tells the cost. Plugins are OpenRouter's.
     """
-    if body.get("web_search_options") is not None and op.provider != "perplexity":
+    searches = body.get("web_search_options") is not None or _searches_always(op.model)
+    if searches and op.provider != "perplexity":
         op.usage.doubt("web_searches")
+    if body.get("plugins"):
+        op.usage.doubt("other_charges")
     tools = body.get("tools")
     for tool in tools if type(tools) is list else ():
-        kind = tool.get("type") if type(tool) is dict else None
-        if kind != "function" and type(kind) is str and not kind.startswith(_FREE_TOOLS):
+        kind = _kind(tool)
+        if kind != "function" and not kind.startswith(_FREE_TOOLS):
             op.usage.doubt("web_searches" if kind.startswith("web_search") else "other_charges")
+
+
+def _searches_always(name: str | None) -> bool:
+    """OpenAI's search models search for every request, whatever it says."""
+    return name is not None and "-search-" in name and "gpt-" in name
+
+
+def _kind(tool: Any) -> str:
+    """Of a tool that is a dict; Google's servers have a tool's name for a key, and no type."""
+    if type(tool) is not dict:
+        return "function"
+    kind = tool.get("type", "function" if "function" in tool or not tool else "untyped")
+    return kind if type(kind) is str else "function"
 
 
 def counted(usage: Usage) -> None:
@@ -129,6 +147,21 @@ def message(reply: Json, op: Operation) -> None:
     )
     if ran:
         op.usage.containers = 1
+
+
+def iterations(usage: Json, op: Operation) -> None:
+    """A compaction is not in the totals beside it, and an advisor is another model.
+
+    platform.claude.com/docs/en/build-with-claude/compaction, "understanding usage".
+    """
+    for each in mappings(usage, "iterations"):
+        kind = string(each, "type")
+        if kind == "compaction":
+            used = Usage()
+            read_usage(each, used, ANTHROPIC)
+            op.usage.add(used)
+        elif kind == "advisor_message":
+            op.usage.doubt("other_charges")
 
 
 # ------------------------------------------------------------------------------------- Google
