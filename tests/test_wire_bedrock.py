@@ -342,6 +342,34 @@ def test_an_agent(genai_otel_capture: Capture) -> None:
     assert document(genai_otel_capture) == {"id": "d1", "content": "So."}
 
 
+# What each model of one answer used -> the sum, of what all of them have told.
+USED: dict[str, tuple[list[dict[str, Any]], dict[str, int]]] = {
+    "all told": (
+        [{"inputTokens": 7, "outputTokens": 3}, {"inputTokens": 5, "outputTokens": 0}],
+        {"input_tokens": 12, "output_tokens": 3}),
+    "one did not tell its output": (
+        [{"inputTokens": 7, "outputTokens": 3}, {"inputTokens": 5}], {"input_tokens": 12}),
+    "one told nothing": ([{"inputTokens": 7, "outputTokens": 3}, {}], {}),
+    "none told anything": ([{}, {}], {}),
+    "no model was asked": ([], {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", USED)
+def test_a_sum_that_nobody_knows_is_absent(genai_otel_capture: Capture, case: str) -> None:
+    used, sums = USED[case]
+    outputs = [{"traceId": "t", **({"metadata": {"usage": each}} if each else {})} for each in used]
+    told = [
+        {"trace": {"orchestrationTrace": {"modelInvocationOutput": output}}} for output in outputs
+    ]
+    events = [encode(Frame(coded("Hello."), "chunk"))]
+    events += [encode(Frame(each, "trace")) for each in told]
+    ask({AGENT_PATH: b"".join(events)}, "invoke_agent", wire.AGENTS, **AGENT)
+    found = facts(genai_otel_capture)
+    prefix = "gen_ai.usage."
+    assert {name[len(prefix) :]: found[name] for name in found if name.startswith(prefix)} == sums
+
+
 def test_a_flow_whose_documents_are_no_texts(genai_otel_capture: Capture) -> None:
     out = {"nodeName": "Out", "nodeType": "FlowOutputNode", "content": {"document": {"a": [1]}}}
     body = encode(Frame(out, "flowOutputEvent"))

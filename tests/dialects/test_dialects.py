@@ -264,6 +264,52 @@ def test_aws_other_values_are_messages_too_and_nothing_makes_no_event() -> None:
 
 # --------------------------------------------------------------------------------------- of all
 
+# Where each dialect has the counts of a call, and by which names: input, output, sum.
+COUNTS: dict[str, tuple[str | None, str, str, str]] = {
+    "langfuse": ("langfuse.observation.usage_details", "input", "output", "total"),
+    "langsmith": ("langsmith.usage_metadata", "input_tokens", "output_tokens", "total_tokens"),
+    "mlflow": ("mlflow.chat.tokenUsage", "input_tokens", "output_tokens", "total_tokens"),
+    "openinference": (None, "llm.token_count.prompt", "llm.token_count.completion",
+                      "llm.token_count.total"),
+    "aws": (None, names.GEN_AI_USAGE_INPUT_TOKENS, names.GEN_AI_USAGE_OUTPUT_TOKENS,
+            "gen_ai.usage.total_tokens"),
+}  # fmt: skip
+
+
+def test_no_dialect_is_left_out_of_the_counts() -> None:
+    assert set(COUNTS) == set(dialects.NAMES)
+
+
+@pytest.mark.parametrize("dialect", COUNTS)
+@pytest.mark.parametrize("given", [None, 0, 7])
+@pytest.mark.parametrize("made", [None, 0, 3])
+def test_what_was_not_counted_is_no_0_and_in_no_sum(
+    dialect: str, given: int | None, made: int | None
+) -> None:
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    counts = {names.GEN_AI_USAGE_INPUT_TOKENS: given, names.GEN_AI_USAGE_OUTPUT_TOKENS: made}
+    known = {name: count for name, count in counts.items() if count is not None}
+    found = told(dialect, {**call, **known})
+    where, *words = COUNTS[dialect]
+    within = found if where is None else json.loads(found.get(where, "{}"))
+    total = None if given is None or made is None or dialect == "aws" else given + made
+    assert [within.get(word) for word in words] == [given, made, total]
+    assert where not in found or known, "an empty object is read as 0"
+
+
+@pytest.mark.parametrize("dialect", [name for name in COUNTS if name != "aws"])
+def test_the_sums_of_a_workflow_are_of_no_call(dialect: str) -> None:
+    """Backends add up what the calls inside have told: the same again would count twice."""
+    sums = {
+        "genai_otel.total.model_calls": 2,
+        "genai_otel.total.input_tokens": 10,
+        "genai_otel.total.cost": 0.5,
+        "genai_otel.total.uncounted_calls": 1,
+    }
+    before = told(dialect, WORKFLOW)
+    after = told(dialect, {**WORKFLOW, **sums})
+    assert after == {**before, **sums}
+
 
 @pytest.mark.parametrize("dialect", dialects.NAMES)
 @pytest.mark.parametrize("name", ALL)

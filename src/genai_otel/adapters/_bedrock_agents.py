@@ -115,7 +115,7 @@ class AgentEvents(Accumulator):
         for name in ("inputTokens", "outputTokens") if self._used else ():
             counts = [integer(used, name) for used in self._used]
             known = [count for count in counts if count is not None]
-            if known:
+            if len(known) == len(counts):  # else nobody knows the sum
                 read_usage({name: sum(known)}, self._op.usage, BEDROCK_CONVERSE)
         self._op.documents = self._documents or None
         if self._calls:
@@ -153,6 +153,7 @@ def _flow_words(event: Json) -> str | None:
 
 
 def _model_usage(event: Json) -> list[Json]:
+    """Of each model that has answered, empty where it is not told."""
     traces = mapping(mapping(event, "trace"), "trace").values()
     outputs = (mapping(fields(trace), "modelInvocationOutput") for trace in traces)
-    return [used for out in outputs if (used := mapping(mapping(out, "metadata"), "usage"))]
+    return [mapping(mapping(out, "metadata"), "usage") for out in outputs if out]
