@@ -147,6 +147,30 @@ def test_a_hosts_provider_is_not_ended_before_what_waits(
     assert told.splitlines() == [f"chat gpt-5, {round(GPT_5, 5)}, None"]
 
 
+METERS = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
+
+def said(metrics_data):
+    found = [m for r in metrics_data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+    return "".join(sorted(m.name + chr(10) for m in found))
+
+printed = ConsoleMetricExporter(open(1, "w", closefd=False), said)
+meters = MeterProvider([PeriodicExportingMetricReader(printed)])
+metrics.set_meter_provider(meters)
+genai_otel.instrument()
+ask(asked)
+meters.shutdown()
+os._exit(0)
+"""
+
+
+def test_a_hosts_meters_are_not_ended_before_what_waits(tmp_path: Path) -> None:
+    told = run_python("-c", "import os\n" + HOST + METERS, cwd=tmp_path).stdout
+    assert {"gen_ai.client.operation.duration", "genai_otel.cost"} <= {*told.splitlines()}
+
+
 def test_a_span_is_not_held_back_from_a_provider_that_ends_when_it_likes(tmp_path: Path) -> None:
     setup = SET.replace("PROCESSOR", "ConcurrentMultiSpanProcessor") + NEVER_LOADED
     code = "import os, threading\n" + HOST + setup + "ask(asked)\n" + HOSTS_END["a flush"]

@@ -168,6 +168,7 @@ class Runtime:
                 said=_providers.said_of_it(),
                 more=self.settings.resource_attributes,
             )
+            self._outgoing.settle = self._settle
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")

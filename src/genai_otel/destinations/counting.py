@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Read = Callable[[Counts], int]
 
+_MOST = 2.0
+"""Seconds that a collection may take us."""
 _READ: dict[str, Read] = {
     names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.queued,
     names.METRIC_GENAI_OTEL_SDK_SENT: lambda counts: counts.sent,
@@ -48,8 +50,13 @@ class _Watch:
         meter.create_observable_counter(name, [callback], row.unit, row.description)
 
     def _counts(self) -> Iterator[tuple[str, Counts]]:
-        """Of each destination for which there was anything yet: an idle process tells nothing."""
+        """Of each destination for which there was anything yet: an idle process tells nothing.
+
+        What is observed is asked for before the rest is read, so calls that wait are measured now.
+        """
         outgoing = self.outgoing()
+        if outgoing is not None:
+            outgoing.settle(_MOST)
         for outlet, delivery in outgoing.pairs if outgoing is not None else ():
             if delivery.counts.queued or delivery.counts.dropped():
                 yield outlet.name, delivery.counts

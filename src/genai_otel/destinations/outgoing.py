@@ -57,6 +57,8 @@ class Outgoing:
         ]
         self._seats: list[Seat] = []
         self._at_root: Callable[[], None] | None = None
+        self.settle: Callable[[float], object] = lambda _: None
+        """Has what is held back measured, before it is read what was."""
         self._meters: Any = None
         self._keeper: Keeper | None = None
         if is_child():
