@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
@@ -14,14 +14,14 @@ from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from genai_otel.record import Operation
 
 _NOTHING: Json = {}
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
 _COUNTS = ("usage", "x_groq", "error")
-_IN_HEAD = (*_HEAD, "usage", "x_groq")
+_IN_HEAD = ("service_tier", "system_fingerprint", "error", "x_groq")
 _MORE = (
     *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
     "images",
@@ -52,15 +52,25 @@ class ChatChunks(Accumulator):
         said = delta.__dict__
         content = said["content"]
         plain: Any = self._plain
+        if type(content) is not str or not content:
+            return None
+        plain.delta["content"] = content
         if (
-            type(content) is str
-            and content
+            said == plain.delta
             and chosen["index"] is plain.index
             and chosen["finish_reason"] is None
+            and head["id"] == plain.id
+            and head["model"] == plain.model
+            and head["usage"] is None
             and plain.of_head(head) == plain.head
-            and plain.of_delta(said) == plain.delta
-            and plain.of_rest(chunk) == plain.head_rest
-            and plain.of_rest(delta) == plain.delta_rest
+            and len(head) == plain.size
+            and (
+                plain.head_rest is None
+                or (
+                    chunk.__pydantic_extra__ == plain.head_rest
+                    and delta.__pydantic_extra__ == plain.delta_rest
+                )
+            )
         ):
             self._append(content)
             return True
@@ -108,20 +118,23 @@ class ChatChunks(Accumulator):
 class _PlainChunk:
     """What ``ChatChunks.add`` read in a chunk that had nothing but text to add.
 
-    ``of_head``, ``of_delta`` and ``of_rest`` take out of a later one what is compared with it. The
-    rest are the fields that the class of a model does not know, wherever it keeps them.
+    ``of_head`` takes out of a later one what else is compared with it. The rest are the fields that
+    the class of a pydantic model does not know; other objects keep those among their own.
     """
 
     __slots__ = (
-        "delta", "delta_rest", "head", "head_rest", "index", "of_delta", "of_head", "of_rest",
+        "delta", "delta_rest", "head", "head_rest", "id", "index", "model", "of_head", "size",
     )  # fmt: skip
 
     def __init__(self, chunk: Any, index: int, delta: Any) -> None:
-        self.index = index
-        self.of_head, self.of_delta = _taking(chunk, _IN_HEAD), _taking(delta, _MORE)
-        self.of_rest = _EXTRA if hasattr(chunk, "__pydantic_extra__") else _size
-        self.head, self.delta = self.of_head(chunk.__dict__), self.of_delta(delta.__dict__)
-        self.head_rest, self.delta_rest = copy(self.of_rest(chunk)), copy(self.of_rest(delta))
+        head = chunk.__dict__
+        self.index, self.id, self.model = index, head.get("id"), head.get("model")
+        known = [name for name in _IN_HEAD if name in head]
+        self.of_head: Callable[[Json], Any] = itemgetter(*known) if known else bool
+        self.head, self.delta = self.of_head(head), {**delta.__dict__}
+        self.size = len(head)
+        self.head_rest = copy(getattr(chunk, "__pydantic_extra__", None))
+        self.delta_rest = copy(getattr(delta, "__pydantic_extra__", None))
 
     @classmethod
     def like(cls, chunk: Any) -> _PlainChunk | None:
@@ -133,22 +146,11 @@ class _PlainChunk:
         choice = fields(choices[0])
         delta, index = choice.get("delta"), choice.get("index")
         said = fields(delta)
-        if not said or said is delta or any(map(said.get, _MORE)) or type(index) is not int:
+        if not said or said is delta or any(map(said.get, _MORE)):
             return None
-        return None if any(map(found.get, _COUNTS)) else cls(chunk, index, delta)
-
-
-_EXTRA = attrgetter("__pydantic_extra__")
-
-
-def _size(model: Any) -> int:
-    return len(model.__dict__)
-
-
-def _taking(model: Any, names: Sequence[str]) -> Callable[[Json], Any]:
-    """Takes those fields that its class knows."""
-    known = [name for name in names if name in model.__dict__]
-    return itemgetter(*known) if known else bool
+        if type(index) is not int or any(map(found.get, _COUNTS)):
+            return None
+        return cls(chunk, index, delta)
 
 
 def only_usage(chunk: Any) -> bool:
