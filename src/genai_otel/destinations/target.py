@@ -250,6 +250,6 @@ def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
     except ImportError as error:
         raise ValueError(
             f"destination {row.name!r} needs the package {error.name}:"
-            ' pip install "genai-otel[aws]"'
+            ' pip install botocore'
         ) from error
     return sign

@@ -169,7 +169,7 @@ def _writer(base: str) -> Callable[[str, bytes], Any]:
         return lambda name, data: _write_file(folder, name, data)
     if find_spec("fsspec") is None:
         raise ValueError(
-            f"upload_to {_shown(base)!r} needs fsspec: pip install 'genai-otel[upload]'"
+            f"upload_to {_shown(base)!r} needs fsspec: pip install fsspec"
         )
 
     def write(name: str, data: bytes) -> None:
