@@ -470,6 +470,7 @@ for _ in range(8):
     assert len(ids) == len(set(ids)) == 9
 
 
+MAIN = '__name__ == "__main__"'
 SPAWNING = """
 import multiprocessing
 
@@ -482,28 +483,30 @@ def start():
     genai_otel.instrument()
 
 {above}
-if __name__ == "__main__":
+if {guard}:
     {below}
+if __name__ == "__main__":
     with multiprocessing.get_context({method!r}).Pool(1) as pool:
         assert pool.map(work, range(2)) == [0, 1]
 """
 
 
 @pytest.mark.parametrize(
-    ("above", "below", "method", "hinted"),
+    ("above", "guard", "below", "method", "hinted"),
     [
-        ("", "start()", "spawn", True),
-        ("", "genai_otel.instrument()", "forkserver", True),
-        ("genai_otel.instrument()", "pass", "spawn", False),
-        ("", "start()", "fork", False),
+        ("", MAIN, "start()", "spawn", True),
+        ("", MAIN, "genai_otel.instrument()", "forkserver", True),
+        ("", f"{MAIN} or True", "start()", "spawn", False),
+        ("genai_otel.instrument()", MAIN, "pass", "spawn", False),
+        ("", MAIN, "start()", "fork", False),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
 def test_spawned_children_that_are_not_instrumented_are_hinted_at(
-    tmp_path: Path, above: str, below: str, method: str, hinted: bool
+    tmp_path: Path, above: str, guard: str, below: str, method: str, hinted: bool
 ) -> None:
     program = tmp_path / "spawns.py"
-    program.write_text(SPAWNING.format(above=above, below=below, method=method))
+    program.write_text(SPAWNING.format(above=above, guard=guard, below=below, method=method))
     done = run_python("spawns.py", cwd=tmp_path)
     hints = [line for line in done.stderr.splitlines() if "spawned by multiprocessing" in line]
     assert len(hints) == hinted

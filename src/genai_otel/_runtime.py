@@ -293,10 +293,10 @@ class Runtime:
 
     def shutdown(self, timeout: float) -> bool:
         """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
+        deadline = monotonic() + timeout
         self.remove(())
         OPEN.end_all()
-        deadline = monotonic() + timeout
-        self._settle(timeout)
+        self._settle(max(0.0, deadline - monotonic()))
         left = max(0.0, deadline - monotonic())
         done = self._outgoing is None or bool(contained(self._outgoing.close, left))
         if self._uploads is not None:

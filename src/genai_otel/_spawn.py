@@ -19,6 +19,7 @@ logger = logging.getLogger("genai_otel")
 
 _SPAWNING = ("popen_spawn_posix", "popen_spawn_win32", "popen_forkserver")
 _MOST_BYTES = 1_000_000
+_GUARDS = ("__name__ == '__main__'", "'__main__' == __name__")
 
 
 class Place(NamedTuple):
@@ -64,7 +65,7 @@ def _has_spawned() -> bool:
 
 
 def _is_guarded(place: Place) -> bool:
-    """Whether the line stands below a test of ``__name__``, and the children do not set up."""
+    """Whether the line stands below such a test, and the children do not set up either."""
     try:
         with Path(place.file).open("rb") as file:
             tree = ast.parse(file.read(_MOST_BYTES))
@@ -72,7 +73,7 @@ def _is_guarded(place: Place) -> bool:
         return False
     guarded = any(
         isinstance(each, ast.If)
-        and "__name__" in _names(each.test)
+        and ast.unparse(each.test) in _GUARDS
         and each.lineno <= place.line <= (each.end_lineno or each.lineno)
         for each in tree.body
     )

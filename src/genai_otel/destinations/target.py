@@ -249,7 +249,6 @@ def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
         sign: Sign = module.signer(route.service, values)
     except ImportError as error:
         raise ValueError(
-            f"destination {row.name!r} needs the package {error.name}:"
-            ' pip install botocore'
+            f"destination {row.name!r} needs the package {error.name}: pip install botocore"
         ) from error
     return sign
