@@ -63,6 +63,7 @@ TOOLS = st.lists(
     ),
     max_size=2,
 )
+SOURCES = st.just([{"type": "url_citation", "url_citation": {"url": "https://x"}}])
 DELTA = some(
     content=WORDS | PARTS | ODD,
     role=st.sampled_from(["assistant", None]),
@@ -72,6 +73,9 @@ DELTA = some(
     tool_calls=TOOLS | st.none() | ODD,
     function_call=st.none() | st.just({"name": "f", "arguments": "{}"}),
     audio=st.none() | st.just({"transcript": "heard"}),
+    annotations=st.none() | SOURCES,
+    executed_tools=st.none() | st.just([{"index": 0, "type": "search", "arguments": "{}"}]),
+    images=st.none() | st.just([{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]),
 )
 COUNTS = some(prompt_tokens=st.integers(0, 9), completion_tokens=st.integers(0, 9))
 CHOICE = some(
@@ -91,7 +95,10 @@ ANY_CHUNK = some(
 PLAIN_DELTA = st.builds(
     lambda words, more: {"content": words, **more},
     WORDS,
-    mostly(st.just({}), some(reasoning_content=WORDS, refusal=WORDS, tool_calls=TOOLS)),
+    mostly(
+        st.just({}),
+        some(reasoning_content=WORDS, refusal=WORDS, tool_calls=TOOLS, annotations=SOURCES),
+    ),
 )
 PLAIN_CHUNK = st.builds(
     lambda index, delta, more, reason: {

@@ -231,6 +231,59 @@ def test_what_groq_has_run(genai_otel_capture: Capture) -> None:
     assert given["value"]["document"]["data"] == {"a": "b"}
 
 
+def streamed(*deltas: dict[str, Any]) -> bytes:
+    chunk = {"id": "r", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    told = [json.dumps({**chunk, "choices": [choice]}) for choice in choices]
+    return "".join(f"data: {each}\n\n" for each in (*told, "[DONE]")).encode()
+
+
+def test_what_groq_runs_in_a_stream(genai_otel_capture: Capture) -> None:
+    """It is told twice: as it begins, and with what came of it."""
+    groq = pytest.importorskip("groq")
+    begun = {"index": 0, "type": "search", "arguments": '{"q": "x"}'}
+    other = {**begun, "index": 1, "arguments": '{"q": "y"}', "output": "None."}
+    body = streamed(
+        {"role": "assistant", "content": "Let me see. "},
+        {"executed_tools": [begun]},
+        {"executed_tools": [{**begun, "output": "Found."}, other]},
+        {"content": "So."},
+    )
+    with serving({"/openai/v1/chat/completions": body}) as root:
+        client = groq.Groq(api_key="k", base_url=root)
+        ask: list[Any] = [{"role": "user", "content": "Is it so?"}]
+        list(client.chat.completions.create(model="compound", messages=ask, stream=True))
+        client.close()
+    said, *ran = parts(genai_otel_capture)
+    assert said["content"] == "Let me see. So."
+    assert [each["type"] for each in ran] == ["server_tool_call", "server_tool_call_response"] * 2
+    assert ran[0]["server_tool_call"] == {"type": "search", "arguments": {"q": "x"}}
+    assert ran[1]["server_tool_call_response"] == {"type": "search", "output": "Found."}
+    assert ran[3]["server_tool_call_response"] == {"type": "search", "output": "None."}
+
+
+def test_the_sources_of_a_streamed_text(genai_otel_capture: Capture) -> None:
+    openai = pytest.importorskip("openai")
+    sources = [
+        {"type": "url_citation", "url_citation": {"url": f"https://example.com/{n}"}}
+        for n in range(2)
+    ]
+    body = streamed(
+        {"role": "assistant", "content": "It "},
+        {"content": "is ", "annotations": sources[:1]},
+        {"content": "so."},
+        {"content": "", "annotations": sources[1:]},
+    )
+    with serving({"/v1/chat/completions": body}) as root:
+        client = openai.OpenAI(api_key="k", base_url=f"{root}/v1")
+        ask: list[Any] = [{"role": "user", "content": "Is it so?"}]
+        list(client.chat.completions.create(model="m", messages=ask, stream=True))
+        client.close()
+    assert parts(genai_otel_capture) == [
+        {"type": "text", "content": "It is so.", "citations": sources}
+    ]
+
+
 def test_what_a_tool_told_ollama(genai_otel_capture: Capture) -> None:
     ollama = pytest.importorskip("ollama")
     reply = {"model": "m", "message": {"role": "assistant", "content": "Dry."}, "done": True}

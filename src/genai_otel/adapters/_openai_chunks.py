@@ -22,9 +22,11 @@ _NOTHING: Json = {}
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
 _COUNTS = ("usage", "x_groq", "error")
 _IN_HEAD = ("service_tier", "system_fingerprint", "error", "x_groq")
+_KEPT = {"images": 16, "annotations": 100, "executed_tools": 100}
+"""Lists of a choice, and how much of each is kept until its end."""
 _MORE = (
     *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
-    "images",
+    *_KEPT,
 )
 """What a delta may hold besides ``content``."""
 
@@ -159,20 +161,16 @@ def only_usage(chunk: Any) -> bool:
     return not found.get("choices") and found.get("usage") is not None
 
 
-_IMAGES = 16
-"""Pictures of one choice that are kept until its end."""
-
-
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_images", "_op", "_texts", "finish_reason")
+    __slots__ = ("_calls", "_lists", "_op", "_texts", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._texts: dict[str, Pieces] = {}
         self._calls: dict[int, Json] = {}
-        self._images: list[Json] = []
+        self._lists: dict[str, list[Json]] = {}
         self.finish_reason: str | None = None
 
     @property
@@ -204,16 +202,30 @@ class _ChoiceSoFar:
         replaced = mapping(delta, "function_call")  # by tools; without index and id
         if replaced:
             calls.append({"function": replaced})
-        images = mappings(delta, "images")
+        listed = [name for name in _KEPT if delta.get(name)]
         spoken = mapping(delta, "audio")
         self._text("content").add(string(spoken, "transcript") or "")
         self._text("reasoning_content").add(thought or "")
         self._text("refusal").add(refusal or "")
         if self._op.capture:
-            self._images += images[: _IMAGES - len(self._images)]
+            for name in listed:
+                self._add_listed(name, mappings(delta, name))
             for call in calls:
                 self._add_call(call)
-        return bool(thought or refusal or calls or spoken or images)
+        return bool(thought or refusal or calls or spoken or listed)
+
+    def _add_listed(self, name: str, items: list[Json]) -> None:
+        """A tool that the provider runs comes again, by its number, with what came of it."""
+        kept = self._lists.setdefault(name, [])
+        for item in items:
+            number = integer(item, "index") if name == "executed_tools" else None
+            known = number is not None and any(each.get("index") == number for each in kept)
+            if known:
+                kept[:] = [
+                    {**each, **item} if each.get("index") == number else each for each in kept
+                ]
+            elif len(kept) < _KEPT[name]:
+                kept.append(item)
 
     def _add_call(self, call: Json) -> None:
         index = integer(call, "index") or 0
@@ -239,7 +251,7 @@ class _ChoiceSoFar:
         calls = [_whole_call(call) for _, call in sorted(self._calls.items())]
         said = {name: pieces.whole() for name, pieces in self._texts.items()}
         texts = {name: words for name, words in said.items() if words}
-        message = {"role": "assistant", **texts, "tool_calls": calls, "images": self._images}
+        message = {"role": "assistant", **texts, "tool_calls": calls, **self._lists}
         return {"message": message, "finish_reason": self.finish_reason}
 
 

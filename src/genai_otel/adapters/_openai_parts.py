@@ -134,7 +134,7 @@ def message_parts(message: Json) -> list[Part]:
     return parts
 
 
-_RARER = ("function_call", "images", "audio")
+_RARER = ("function_call", "images", "audio", "executed_tools")
 
 
 def _rarer(message: Json) -> list[Part]:
