@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,20 @@ def test_a_library_that_is_imported_but_not_patched(
 
 
 # -------------------------------------------------------------------------------- where it goes
+
+
+def test_a_python_without_any_library_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another environment, which has our command on the path."""
+    monkeypatch.setattr("genai_otel.engine.imports._version", _nothing_is_installed)
+    lines = [line.text for line in findings.libraries(Settings())]
+    assert lines[-1].startswith("none of these is installed for this Python: ")
+    assert all("is not installed" in line for line in lines[:-1])
+
+
+def _nothing_is_installed(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def test_an_endpoint_is_shown_without_its_secrets(tmp_path: Path) -> None:
@@ -317,7 +332,7 @@ def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
         assert receiver.names == ["genai-otel doctor"]
         assert len(locked.received) == 1
     assert f"  phoenix: {receiver.url}/v1/traces has taken it\n" in text
-    assert f"! langsmith: {locked.url}/otel/v1/traces has not: HTTP 401\n" in text
+    assert f"! langsmith: {locked.url}/otel/v1/traces has not taken it: HTTP 401\n" in text
     assert "  local: " in text
     assert "! destination 'braintrust' needs api_key: set BRAINTRUST_API_KEY" in text
     assert "s3cret" not in text
@@ -326,7 +341,7 @@ def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
 def test_without_names_to_those_of_the_settings(tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{closed_port()}"
     text = doctor(tmp_path, 1, "--send", OTEL_EXPORTER_OTLP_ENDPOINT=dead)
-    assert f"! otlp: {dead}/v1/traces has not: connection refused" in text
+    assert f"! otlp: {dead}/v1/traces has not taken it: connection refused" in text
     text = doctor(tmp_path, 0, GENAI_OTEL_DESTINATIONS="phoenix")
     assert "  phoenix: http://localhost:6006/v1/traces\n" in text
     assert "has taken it" not in text

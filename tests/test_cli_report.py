@@ -211,9 +211,13 @@ def test_prices_of_ones_own_go_first(work: Path) -> None:
 def test_a_file_is_checked(work: Path) -> None:
     (work / "good.toml").write_text(
         '[models]\n"llama-*" = {free = true}\n"big" = {input = 1, output = 2, from = 2026-01-01}\n'
-        '[billers]\n"gateway.example.com" = "openai"\n'
+        '[billers]\n"*.example.com" = "openai"\n"far.example" = "opneai"\n'
     )
-    shown = run_cli("prices", "check", "good.toml", cwd=work).stdout
+    checked = run_cli("prices", "check", "good.toml", cwd=work)
+    shown = checked.stdout
+    assert "\n*.example.com: billed by openai\n" in shown
+    assert "nobody known is called 'opneai'" in checked.stderr
+    assert "'openai'" not in checked.stderr
     assert "llama-*: free" in shown
     assert "big: input 1, output 2 USD, from 2026-01-01 00:00Z" in shown
     assert "2 price(s), version " in shown
@@ -229,15 +233,16 @@ def test_a_file_is_checked(work: Path) -> None:
 def test_what_nobody_counted_is_not_0(tmp_path: Path) -> None:
     call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
     refused = {**call, "http.response.status_code": 429, "error.type": "RateLimitError"}
+    unsent = {**call, "error.type": "genai_otel.enrich.budget.BudgetExceeded"}
     with tracing(tmp_path / ".genai_otel") as tracer:
-        for facts in (call, refused):
+        for facts in (call, refused, unsent):
             tracer.start_span("chat m", attributes=facts).end()
     shown = run_cli("report", "cost", cwd=tmp_path).stdout
     total = next(line for line in shown.splitlines() if line.startswith("total"))
-    assert total.split() == ["total", "2", "-", "2", "1"]
+    assert total.split() == ["total", "3", "-", "3", "1"]
     told = json.loads(run_cli("report", "cost", "--json", cwd=tmp_path).stdout)["total"]
     assert told["input_tokens"] is told["output_tokens"] is told["cached_tokens"] is None
-    assert (told["calls"], told["uncounted"]) == (2, 1)
+    assert (told["calls"], told["uncounted"]) == (3, 1)
 
     with tracing(tmp_path / ".genai_otel") as tracer:
         tracer.start_span("chat m", attributes=chat()).end()

@@ -219,10 +219,11 @@ SPAWNS = """
 import multiprocessing
 def child():
     import genai_otel
-    with genai_otel.operation("task", "child"):
+    with genai_otel.operation("step", "child"):
         pass
     genai_otel.flush()
 if __name__ == "__main__":
+    {own}
     process = multiprocessing.get_context("spawn").Process(target=child)
     process.start()
     process.join()
@@ -230,9 +231,11 @@ if __name__ == "__main__":
 """
 
 
-def test_spawned_processes_are_instrumented(work: Path) -> None:
-    (work / "spawns.py").write_text(SPAWNS)
-    run_cli("run", "spawns.py", cwd=work)
+@pytest.mark.parametrize("own", ["pass", "import genai_otel; genai_otel.instrument()"])
+def test_spawned_processes_are_instrumented(work: Path, own: str) -> None:
+    """Nobody is told to do what was done, either: to start the program so."""
+    (work / "spawns.py").write_text(SPAWNS.format(own=own))
+    assert run_cli("run", "spawns.py", cwd=work).stderr == ""
     assert names(work) == ["child"]
 
 

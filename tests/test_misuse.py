@@ -52,7 +52,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "unknown kind 'nokind': accepted are chat, completion, ",
     ),
     "kind, nearly": (lambda: _operation("chatt"), "unknown kind 'chatt': did you mean 'chat'?"),
-    "kind of a type": (lambda: _operation(5), "unknown kind a int"),
+    "kind of a type": (lambda: _operation(5), "unknown kind an int"),
     "kind set": (lambda: _set("kind", "nokind"), "unknown kind 'nokind'"),
     "field": (lambda: _set("modle", "x"), "field of an Operation 'modle': did you mean 'model'?"),
     "usage's field": (

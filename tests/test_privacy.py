@@ -215,7 +215,9 @@ def test_too_deep_to_be_looked_at() -> None:
 def test_users() -> None:
     hashing = ContentPolicy(hash_users=True, hash_key="k")
     one = judged(hashing, USER_ID="user-1")["USER_ID"]
-    assert re.fullmatch(r"user-[0-9a-f]{10}", one)
+    assert re.fullmatch(r"user-[0-9a-f]{10}-[0-9a-f]{6}", one)
+    assert judged(hashing, USER_ID=one)["USER_ID"] == one, "judged again it stays as it is"
+    assert judged(hashing, USER_ID=one[:-1])["USER_ID"] != one[:-1], "what only looks like one"
     assert judged(hashing, USER_ID="user-1")["USER_ID"] == one
     assert judged(ContentPolicy(hash_users=True), USER_ID="user-1")["USER_ID"] != one
     assert judged("redacted", USER_ID="user-1")["USER_ID"] == "user-1"

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import ContentPolicy, Destination, Settings, step
+from genai_otel import Budget, ContentPolicy, Destination, Settings, step
 from tests import fresh
 
 if TYPE_CHECKING:
@@ -33,11 +33,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"destinations": "zzz"}, "unknown destination 'zzz': accepted are "),
     ({"destinations": 5}, "a destination is one of "),
     ({"destinations": [None]}, "a destination is one of "),
+    ({"destinations": "http://localhost:4318"}, 'say Destination("otlp", endpoint=...)'),
     ({"content": "ful"}, "unknown content mode 'ful': did you mean 'full'? accepted are none,"),
     ({"content": True}, "unknown content mode True: accepted are none,"),
     ({"libraries": "opnai"}, "unknown library 'opnai': did you mean 'openai'? accepted are"),
     ({"libraries": ["openai", "zzz"]}, "unknown library 'zzz': "),
     ({"exclude": "opneai"}, "unknown library 'opneai': did you mean 'openai'?"),
+    ({"libraries": 5}, "libraries is a library's name or a list of names, not an int"),
+    ({"exclude": 5}, "exclude is a library's name or a list of names, not an int"),
+    ({"service_name": 5}, "service_name is a text, not an int"),
+    ({"environment": ["prod"]}, "environment is a text, not a list"),
+    ({"tracer_provider": "x"}, "tracer_provider is an OpenTelemetry TracerProvider, not a str"),
+    ({"meter_provider": "x"}, "meter_provider is an OpenTelemetry MeterProvider, not a str"),
+    ({"budgets": Budget(limit=5)}, "budgets is a list of Budget, not a Budget"),
+    ({"budgets": [{"limit": 5}]}, "budgets is a list of Budget, and a dict is in it"),
+    ({"settings": {"service_name": "x"}}, "settings is a Settings object, not a dict"),
 ]
 
 

@@ -15,6 +15,8 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.resources import Resource, get_aggregated_resources
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
 from genai_otel import (
@@ -138,6 +140,21 @@ def test_others_write_on_our_span(
     with operation("chat", "talk"):
         writes()
     assert not leaked(receiver, content)
+
+
+@pytest.mark.parametrize("key", ["ours", None])
+def test_a_hashed_user_is_the_same_everywhere(receiver: Receiver, key: str | None) -> None:
+    """Whether a span passes one gate or two, and whoever listens."""
+    host, seen = TracerProvider(), InMemorySpanExporter()
+    host.add_span_processor(SimpleSpanProcessor(seen))
+    hashing = ContentPolicy(hash_users=True, hash_key=key)
+    record(receiver, hashing, tracer_provider=host)
+    with scope(user_id="ada@example.com"), operation("workflow", "outer"):
+        pass
+    (span,) = seen.get_finished_spans()
+    told = (span.attributes or {})["user.id"]
+    assert attributes_of(receiver)["user.id"] == told
+    assert "ada" not in str(told)
 
 
 def test_a_number_may_be_a_card(receiver: Receiver) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import _again, _locks, _spawn
+from . import _again, _arguments, _locks, _spawn
 from ._notices import NOTICES
 from ._process import Ends
 from ._providers import sdk_can_be_used
@@ -48,6 +48,8 @@ _FORK_WAITS = 0.25
 
 _RUNTIME: Runtime | None = None
 _CALLED: _spawn.Place | None = None
+_INHERITED = False
+"""Whether child processes are set up by what this one was started with."""
 
 
 # --------------------------------------------------------------------------- what users call
@@ -88,7 +90,7 @@ def instrument(
     global _CALLED  # noqa: PLW0603 - as the runtime
     if switched_off():
         return
-    _CALLED = _spawn.calling_line()
+    _CALLED = None if _INHERITED else _spawn.calling_line()
     _set_up(
         {
             "service_name": service_name,
@@ -109,6 +111,8 @@ def instrument(
 
 def instrument_implicitly(**given: Any) -> None:
     """``instrument()`` for a program that did not ask for it, and still may."""
+    global _INHERITED  # noqa: PLW0603 - as the runtime
+    _INHERITED = True
     if not switched_off():
         defaults: dict[str, Any] = instrument.__kwdefaults__ or {}
         arguments = {name: value for name, value in defaults.items() if name != "force"}
@@ -123,6 +127,7 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
             running.implicit = running.implicit and implicit
             running.install()
             return
+        _arguments.check(arguments)
         chosen = _settle(arguments)
         if chosen.disabled:
             return

@@ -135,8 +135,8 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
         if isinstance(function, staticmethod | classmethod):
             return type(function)(decorate(function.__func__))
         if isinstance(function, type) or not callable(function):
-            sort = "class" if isinstance(function, type) else type(function).__name__
-            misused(f"decorators are for functions; a {sort} stays as it is, unrecorded")
+            sort = "a class" if isinstance(function, type) else sort_of(function)
+            misused(f"decorators are for functions; {sort} stays as it is, unrecorded")
             return function
         made = contained(make, function)
         return function if made is None else made

@@ -34,6 +34,10 @@ _HEADERS = (
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
 )
+_NONE_INSTALLED = (
+    "none of these is installed for this Python: if your program has one, run `python -m genai_otel"
+    " doctor` with the Python that it runs with"
+)
 _MEND = "pip uninstall genai-otel-instrument && pip install --force-reinstall genai-otel"
 
 
@@ -63,6 +67,7 @@ def libraries(settings: Settings) -> Iterator[Line]:
     others = points(catalogue.NAMES)
     accepted = (*catalogue.NAMES, *others, "auto")
     yield from _unknown("library", (*settings.libraries, *settings.exclude), accepted)
+    found = bool(others)
     for entry in catalogue.CATALOGUE:
         installation = Installation(catalogue.load(entry.name))
         suits = installation.suits()
@@ -70,6 +75,7 @@ def libraries(settings: Settings) -> Iterator[Line]:
         if installation.version is None:
             yield Line("note", f"{head} is not installed (supported: {entry.versions})")
             continue
+        found = True
         head += f" {installation.version} (supported: {entry.versions})"
         if not wanted(entry.name, settings):
             yield Line("note", f"{head}, excluded by the settings")
@@ -79,6 +85,8 @@ def libraries(settings: Settings) -> Iterator[Line]:
             yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
     for name, (point, refused) in others.items():
         yield _published(Published(point, refused), wanted(name, settings))
+    if not found:
+        yield Line("note", _NONE_INSTALLED)
 
 
 def wanted(name: str, settings: Settings) -> bool:

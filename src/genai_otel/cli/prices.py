@@ -176,12 +176,25 @@ def check_file(options: argparse.Namespace) -> int:
         raise Refusal(one_line(str(error))) from None
     entries = list(book.all())
     lines = [f"{entry.model}: {_told(entry)}" for entry in entries[:_ENTRIES_SHOWN]]
-    lines += [f"{pattern.pattern}: billed by {biller}" for pattern, biller in book.billers]
+    billers = [biller for _, biller in book.billers]
+    lines += [
+        f"{host}: billed by {biller}" for host, biller in zip(book.hosts, billers, strict=True)
+    ]
     if len(entries) > _ENTRIES_SHOWN:
         lines.append(f"... and {len(entries) - _ENTRIES_SHOWN:,} more")
     lines.append(f"{len(entries):,} price(s), version {book.digest}")
     print("\n".join(one_line(line) for line in lines))  # noqa: T201 - speaks to a person
+    for name in _unknown(billers):
+        tell(f"nobody known is called {one_line(name)!r}: only prices in this file hold there")
     return 0
+
+
+def _unknown(billers: Sequence[str]) -> list[str]:
+    """Those that the bundled table does not have: perhaps misspelt."""
+    listed = PriceBook()
+    listed.load()
+    known = {biller for biller, _ in listed.ids()}
+    return [name for name in dict.fromkeys(billers) if known and name not in known]
 
 
 def _told(entry: Entry) -> str:

@@ -49,7 +49,7 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
             yield Line("ok", f"{head} has taken it{more}")
         else:
             problem = to.store.problem if to.store is not None else delivery.problem
-            yield Line("problem", f"{head} has not: {problem or 'no answer in time'}")
+            yield Line("problem", f"{head} has not taken it: {problem or 'no answer in time'}")
 
 
 def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:

@@ -51,6 +51,11 @@ class Destination:
     options: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if "://" in str(self.preset):  # not repeated: it may hold a password
+            raise ValueError(
+                "a destination has a name, and an address is its endpoint: say"
+                ' Destination("otlp", endpoint=...), or set OTEL_EXPORTER_OTLP_ENDPOINT'
+            )
         one_of("destination", self.preset, PRESETS)
         if self.content is not None:
             as_policy(self.content)

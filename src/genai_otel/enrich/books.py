@@ -48,6 +48,8 @@ class Book(NamedTuple):
     exact: Mapping[str, tuple[Entry, ...]]
     patterns: tuple[tuple[re.Pattern[str], tuple[Entry, ...]], ...] = ()
     billers: tuple[tuple[re.Pattern[str], str], ...] = ()
+    hosts: tuple[str, ...] = ()
+    """Those of the billers, as they were written."""
 
     def entries(self, *models: str) -> Iterator[Entry]:
         """What is said of the first of these names, an exact name before any pattern."""

@@ -63,12 +63,14 @@ def _book(data: Any, name: str) -> Book:
     models = _table(data.get("models", {}), f"{name}: models")
     grouped = _grouped(_entries(models, currency, name))
     patterns = [key for key in grouped if _WILD.search(key)]
+    billers = _table(data.get("billers", {}), f"{name}: billers")
     book = Book(
         name,
         digest,
         {key: entries for key, entries in grouped.items() if key not in patterns},
         tuple((re.compile(translate(key)), grouped[key]) for key in patterns),
-        tuple(_billers(_table(data.get("billers", {}), f"{name}: billers"), name)),
+        tuple(_billers(billers, name)),
+        tuple(billers),
     )
     _refuse_circles(book)
     return book

@@ -45,9 +45,13 @@ def _is_between(module: object) -> bool:
     return type(module) is str and (module in _BETWEEN or module.startswith(f"{_PACKAGE}."))
 
 
+_VOWELS = frozenset("aeio")
+
+
 def sort_of(value: object) -> str:
     """What a wrong value is, in a message: never the value, which may be content."""
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in _VOWELS else 'a'} {name}"
 
 
 _LONGEST = 40

@@ -18,6 +18,7 @@ _STRUCTURE = frozenset(("invoke_agent", "invoke_workflow", "create_agent", "task
 MODEL_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "rerank"))
 _REFUSALS = range(400, 500)
 _TIMED_OUT = 408
+_NOT_SENT = "genai_otel.enrich.budget.BudgetExceeded"
 _MAX_MODELS = 8
 _MAX_VALUES = 32
 _MAX_DEPTH = 32
@@ -166,10 +167,13 @@ def _collect(known: set[str], value: Any) -> None:
 def is_uncounted(facts: Mapping[str, Any]) -> bool:
     """Whether it is a model call that used tokens of which it is not known how many.
 
-    A request that the provider refused has used none, and media may be billed by other units.
+    A request that the provider or a budget refused has used none, and media may be billed by other
+    units.
     """
     operation = facts.get(names.GEN_AI_OPERATION_NAME)
     if operation not in MODEL_CALLS or operation == "generate_content":
+        return False
+    if facts.get(names.ERROR_TYPE) == _NOT_SENT:
         return False
     status = number(facts.get(names.HTTP_RESPONSE_STATUS_CODE)) or 0
     if status in _REFUSALS and status != _TIMED_OUT:
