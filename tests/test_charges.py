@@ -376,6 +376,42 @@ def test_generate_content(capture: Capture, case: str, *, stream: bool) -> None:
     check(capture.span().attributes, cost, counts)
 
 
+NOTHING = {"promptTokenCount": 1000, "totalTokenCount": 1000}
+# what ended it, the counts -> the cost, and the tokens that were made
+BLOCKED: dict[str, tuple[dict[str, Any], dict[str, Any], Any, int | None]] = {
+    "an answer": ({"candidates": [{"finishReason": "SAFETY"}]}, NOTHING, 1000 * 0.3 / MTOK, 0),
+    "a prompt": ({"promptFeedback": {"blockReason": "SAFETY"}}, NOTHING, 1000 * 0.3 / MTOK, 0),
+    "nobody knows": ({"candidates": [{"finishReason": "SAFETY"}]}, {"promptTokenCount": 1000},
+                     None, None),
+    "it broke off": ({"candidates": [{"content": {"parts": [{"text": "Ra"}]}}]}, NOTHING,
+                     None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BLOCKED)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_google_blocks(capture: Capture, case: str, *, stream: bool) -> None:
+    """Its prompt is paid for, and a count of 0 is left out."""
+    genai = pytest.importorskip("google.genai")
+    httpx = pytest.importorskip("httpx")
+    told, used, cost, made = BLOCKED[case]
+    body = json.dumps({**told, "modelVersion": "gemini-2.5-flash", "usageMetadata": used})
+    kind = "text/event-stream" if stream else "application/json"
+    text = f"data: {body}\n\n" if stream else body
+    answers = httpx.MockTransport(
+        lambda _: httpx.Response(200, text=text, headers={"content-type": kind})
+    )
+    options = genai.types.HttpOptions(base_url=GOOGLE, httpx_client=httpx.Client(transport=answers))
+    models = genai.Client(api_key="k", http_options=options).models
+    call = models.generate_content_stream if stream else models.generate_content
+    for _ in call(model="gemini-2.5-flash", contents="Rain?"):
+        pass
+    found = capture.span().attributes
+    assert found.get("gen_ai.usage.cost") == (None if cost is None else pytest.approx(cost))
+    assert found["gen_ai.usage.input_tokens"] == 1000
+    assert found.get("gen_ai.usage.output_tokens") == made
+
+
 # ------------------------------------------------------------------------- others, by their usage
 
 OTHERS: dict[str, tuple[rules.Rule, dict[str, Any], dict[str, int]]] = {

@@ -291,6 +291,7 @@ def test_whose_it_was_and_how_it_ended(work: Path) -> None:
 
 UNCOUNTED = {
     "gen_ai.operation.name": "chat",
+    "genai_otel.cost.status": "no_usage",
     "gen_ai.request.model": "gpt-5",
     "genai_otel.response.completed": False,
 }
@@ -307,7 +308,7 @@ def test_sums_that_lack_calls_are_marked(work: Path) -> None:
         "genai_otel.total.unpriced_calls": 1,
     }
     with tracing(work) as tracer, tracer.start_as_current_span("job", attributes=totals):
-        tracer.start_span("chat gpt-5", attributes=chat()).end()
+        tracer.start_span("chat gpt-5", attributes=chat(gen_ai__usage__cost=0.5)).end()
         tracer.start_span("chat gpt-5", attributes=UNCOUNTED).end()
     shown = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
     assert "Σ 1,200 → 95 (partial)" in shown
@@ -315,8 +316,9 @@ def test_sums_that_lack_calls_are_marked(work: Path) -> None:
     assert "1,200 → 95 (partial) tokens" in shown
     listed = run_cli("traces", "--dir", ".", cwd=work).stdout
     assert "1,200 → 95 (partial)" in listed
+    assert "$0.5000 (partial)" in listed
     (row,) = json.loads(run_cli("traces", "--dir", ".", "--json", cwd=work).stdout)
-    assert row["uncounted_calls"] == 1
+    assert (row["uncounted_calls"], row["unpriced_calls"]) == (1, 1)
 
 
 def test_where_nobody_counted_no_sum_is_shown(work: Path) -> None:

@@ -127,10 +127,19 @@ def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
     if blocked is not None:
         op.finish_reasons = [blocked]
     told = mapping(reply, "usageMetadata")
+    if op.finish_reasons and op.usage.output is None:
+        _count_nothing(told, op)
     op.tier = string(told, "serviceTier") or string(told, "trafficType")  # the latter is Vertex's
     if reply.get("error"):
         code = mapping(reply, "error").get("code")
         op.failure = Failure(str(code) if type(code) is int else "error")
+
+
+def _count_nothing(told: Json, op: Operation) -> None:
+    """What was blocked has made nothing, which has no count of its own; the sum of all says so."""
+    whole = integer(told, "totalTokenCount")
+    if whole is not None and whole == op.usage.input:
+        op.usage.output = 0
 
 
 class Chunks(Accumulator):

@@ -172,8 +172,9 @@ def _listing(shown: Sequence[TraceSummary], id_length: int) -> str:
 
 
 def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
-    from .tree import tokens_text
+    from .tree import PARTIAL, tokens_text
 
+    partial = PARTIAL if summary.cost and summary.unpriced else ""
     return (
         Text(local_time(summary.start_ns)),
         Text(summary.trace_id[:id_length], "yellow"),
@@ -182,7 +183,7 @@ def _cells(summary: TraceSummary, id_length: int) -> tuple[Text, ...]:
         Text(f"{summary.spans:,}"),
         Text(", ".join(one_line(model)[:60] for model in summary.models), "cyan"),
         Text(tokens_text(summary.input_tokens, summary.output_tokens, summary.uncounted)),
-        Text(sums(summary.cost)),
+        Text(sums(summary.cost) + partial),
         Text(duration(summary.duration_ns)),
         _status(summary),
     )
@@ -211,6 +212,7 @@ def _summary_json(summary: TraceSummary) -> dict[str, Any]:
         "output_tokens": summary.output_tokens,
         "uncounted_calls": summary.uncounted,
         "cost": summary.cost,
+        "unpriced_calls": summary.unpriced,
         "sessions": sorted(summary.sessions),
         "users": sorted(summary.users),
         "tags": sorted(summary.tags),

@@ -30,7 +30,7 @@ _HEADS = (
 )
 _SCOPE = {"session": names.SESSION_ID, "user": names.USER_ID, "tags": names.GENAI_OTEL_TAGS}
 _SUM = "\u03a3"
-_PARTIAL = " (partial)"
+PARTIAL = " (partial)"
 _MADE, _MADE_INSIDE = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
 _PARTS = {
     names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "written",
@@ -192,7 +192,7 @@ def _parts(facts: dict[str, Any]) -> str:
 
 def tokens_text(given: float | None, made: float | None, lacking: Any = None) -> str:
     """In → out; what is not known is left out, for it is not 0. ``lacking``: some calls are."""
-    partial = _PARTIAL if lacking else ""
+    partial = PARTIAL if lacking else ""
     if made is None:
         return "" if given is None else f"{given:,.0f}{partial}"
     out = f"→ {made:,.0f}{partial}"
@@ -207,7 +207,7 @@ def _seconds(value: Any) -> str:
 def _cost(facts: dict[str, Any]) -> str:
     cost, inside = _both(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
     if cost is None and inside is not None:
-        partial = _PARTIAL if facts.get(names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
+        partial = PARTIAL if facts.get(names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
         return f"{_SUM} {money(inside, 'USD')}{partial}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")

@@ -111,6 +111,8 @@ class TraceSummary:
     tags: set[str] = field(default_factory=set)
     uncounted: int = 0
     """Model calls whose tokens nobody counted: the sums lack them."""
+    unpriced: int = 0
+    """Model calls whose cost is not known: the sum of the costs lacks them."""
     _has_root: bool = field(default=False, repr=False)
 
     @property
@@ -156,6 +158,14 @@ class TraceSummary:
         if cost is not None:
             currency = str(facts.get(names.GENAI_OTEL_COST_CURRENCY) or "USD")
             self.cost[currency] = self.cost.get(currency, 0.0) + cost
+        else:
+            self.unpriced += _is_unpriced(facts)
+
+
+def _is_unpriced(facts: Mapping[str, Any]) -> bool:
+    """Whether a call used something that has no price: what failed unheard has used nothing."""
+    status = facts.get(names.GENAI_OTEL_COST_STATUS)
+    return status is not None and (status != "failed" or is_uncounted(facts))
 
 
 def _collect(known: set[str], value: Any) -> None:
