@@ -98,6 +98,24 @@ def test_what_was_done_is_recorded(
     assert receiver.names == sorted(f"task s{number}" for number in range(12))
 
 
+ASKING = """
+from genai_otel.enrich.pricing import PriceBook
+PriceBook.load = lambda self: time.sleep(60)  # the price table does not come in time
+def call(number):
+    with genai_otel.operation("chat", f"s{number}") as op:
+        op.provider, op.model, op.usage.input, op.usage.output = "openai", "gpt-4o", 3, 5
+    return number
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_model_calls_do_not_wait_for_prices_in_what_may_be_ended(
+    receiver: Receiver, tmp_path: Path, method: str
+) -> None:
+    program(tmp_path, ASKING + _MAIN + ENDS["a pool that is left"], receiver.url, method)
+    assert receiver.names == sorted(f"chat s{number}" for number in range(12))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_loader_that_is_terminated(receiver: Receiver, tmp_path: Path, method: str) -> None:
     code = """

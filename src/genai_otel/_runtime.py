@@ -169,6 +169,7 @@ class Runtime:
                 more=self.settings.resource_attributes,
             )
             self._outgoing.settle = self._settle
+            self._accounts.may_end_at_once = self._outgoing.may_end_at_once
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")

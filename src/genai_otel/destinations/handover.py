@@ -58,9 +58,13 @@ class Keeper:
         self._size = 0
         self._failed = not _WORKS
 
+    def is_needed(self) -> bool:
+        """Only where SIGTERM would end the process at once."""
+        return not self._failed and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
     def keep(self, span: ReadableSpan) -> None:
-        """Only where SIGTERM would end the process at once; ``lock`` is held."""
-        if self._failed or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        """``lock`` is held."""
+        if not self.is_needed():
             return
         try:
             self._write(span)

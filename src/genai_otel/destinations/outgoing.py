@@ -144,6 +144,10 @@ class Outgoing:
         for seat in self._seats:
             seat.keeper = self._keeper
 
+    def may_end_at_once(self) -> bool:
+        """Whether this process may be ended before anything that is not kept yet."""
+        return self._keeper is not None and self._keeper.is_needed()
+
     def _settled(self) -> None:
         if self._keeper is not None:
             with self._keeper.lock:

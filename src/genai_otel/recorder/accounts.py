@@ -39,7 +39,7 @@ class Accounts:
 
     __slots__ = (
         *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers"),
-        *("counts", "hard", "may_wait", "waiting"),
+        *("counts", "hard", "may_end_at_once", "may_wait", "waiting"),
     )
 
     def __init__(
@@ -56,6 +56,8 @@ class Accounts:
         self.hard = budgets is not None and budgets.hard
         self.may_wait = True
         """Whether calls wait for prices that are being loaded: not where nobody would end them."""
+        self.may_end_at_once: Callable[[], bool] = _never
+        """Asked while prices are loaded: what waits in such a process would be lost with it."""
         self._estimates: Any = None
         if self.hard or tokenizers is not None:
             from . import estimates  # whose patterns take milliseconds to compile
@@ -120,6 +122,8 @@ class Accounts:
 
     def holds(self, op: Operation, started: float, conclude: Callable[[], None]) -> bool:
         """Whether ``conclude`` is called later, since prices are still being loaded."""
+        if self.may_end_at_once():
+            return False
         needs = op.kind in MODEL_KINDS and self._priced(op, started) == _NOT_READY
         return self.waiting.hold(conclude, needs=needs)
 
@@ -157,6 +161,10 @@ class Accounts:
             host=op.host,
             tier=op.tier,
         )
+
+
+def _never() -> bool:
+    return False
 
 
 def _dollars(cost: Cost | None) -> float | None:
