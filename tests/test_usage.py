@@ -42,6 +42,19 @@ GOLDEN: dict[str, tuple[Rule, dict[str, Any], dict[str, Any], dict[str, int]]] =
         {"cache_read": 1920, "cache_write": 64, "fresh_input": 22, "reasoning": 192,
          "text_output": 108},
     ),
+    "openai chat: litellm tells how long anthropic keeps what was written": (
+        rules.OPENAI_CHAT,
+        {"prompt_tokens": 10800, "completion_tokens": 100, "total_tokens": 10900,
+         "prompt_tokens_details": {
+             "cached_tokens": 10000, "cache_write_tokens": 300, "text_tokens": 500,
+             "cache_creation_tokens": 300,
+             "cache_creation_token_details": {"ephemeral_5m_input_tokens": 100,
+                                              "ephemeral_1h_input_tokens": 200}}},
+        {"input": 10800, "cache_read": 10000, "cache_write": 100, "cache_write_1h": 200,
+         "output": 100},
+        {"cache_read": 10000, "cache_write": 100, "cache_write_1h": 200, "fresh_input": 500,
+         "text_output": 100},
+    ),
     "openai chat: audio in and out, some of it cached nobody says how much": (
         rules.OPENAI_CHAT,
         {"prompt_tokens": 100, "completion_tokens": 60, "total_tokens": 160,

@@ -378,7 +378,11 @@ _CHAT_SHAPE: Shape = (
         "prompt_tokens_details",
         (
             ("cached_tokens", "cache_read"),
-            ("cache_write_tokens", "cache_write"),
+            ("cache_write_tokens", "cache_writes"),
+            (  # LiteLLM, of Anthropic's
+                "cache_creation_token_details",
+                (("ephemeral_1h_input_tokens", "cache_write_1h"),),
+            ),
             ("audio_tokens", "audio_input"),
             ("image_tokens", "image_input"),
         ),
