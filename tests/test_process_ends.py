@@ -298,8 +298,10 @@ for number in range(8):
     assert os.wait()[1] == 0
 """
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+    # Of its own thread, which flushes, a program is warned as it forks, from Python 3.12 on.
+    unwarned = {"PYTHONWARNINGS": "ignore:This process"}
     with Receiver() as receiver:
-        program(code, receiver.url, cwd=tmp_path, **keys)
+        program(code, receiver.url, cwd=tmp_path, **keys, **unwarned)
         assert receiver.names == sorted(["task parent", *(f"task child-{n}" for n in range(8))])
 
 

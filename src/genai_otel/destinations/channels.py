@@ -50,6 +50,9 @@ class Channel(Protocol):
 
     def flush(self, timeout: float) -> bool: ...
 
+    def rest(self) -> None:
+        """Before a fork, on the worker as it ends: closes what opens again when it is needed."""
+
     def renew(self) -> None:
         """In a forked child: what the parent has under way is left alone."""
 
@@ -108,6 +111,8 @@ class ExporterChannel:
             return self._spans.force_flush(max(1, int(timeout * 1000))) is not False
         except Exception:  # noqa: BLE001 - as above
             return False
+
+    def rest(self) -> None: ...
 
     def renew(self) -> None:
         """Exporters look after themselves; ours for the local store do."""

@@ -288,6 +288,8 @@ class Delivery:
             self._work()
         finally:
             if not self._closed:  # whatever has ended it: the next span begins another
+                if self._resting:
+                    self._channel.rest()
                 self._thread = None
 
     def _work(self) -> None:

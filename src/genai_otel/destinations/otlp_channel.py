@@ -79,6 +79,9 @@ class OtlpChannel:
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is held here
         return True
 
+    def rest(self) -> None:
+        self._sender.close()
+
     def renew(self) -> None:
         self._sender = self._make(self._target)
 

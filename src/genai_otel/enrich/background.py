@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RUNNING: set[threading.Thread] = set()
+"""Who has ended is known only from outside: a thread that says so itself has not ended yet."""
 _BEFORE_A_FORK = 10.0
 
 
@@ -26,12 +27,12 @@ def begin(name: str, work: Callable[..., object], *args: object) -> bool:
     def run() -> None:
         if is_child():
             unterminated()  # as every thread of ours there: it is for the main thread
-        try:
-            work(*args)
-        finally:
-            _RUNNING.discard(thread)
+        work(*args)
 
     thread = threading.Thread(target=run, name=f"genai-otel-{name}", daemon=True)
+    for each in list(_RUNNING):
+        if each.ident is not None and not each.is_alive():
+            _RUNNING.discard(each)
     _RUNNING.add(thread)
     try:
         thread.start()
@@ -46,5 +47,6 @@ def finish(timeout: float = _BEFORE_A_FORK) -> None:
     until = monotonic() + timeout
     for thread in list(_RUNNING):
         # One that is just being started has not begun to import anything.
-        if thread is not threading.current_thread() and thread.ident is not None:
-            has_gone(thread, until)
+        begun = thread is not threading.current_thread() and thread.ident is not None
+        if begun and has_gone(thread, until):
+            _RUNNING.discard(thread)
