@@ -334,6 +334,7 @@ def test_every_lock_of_ours_is_renewed_in_a_child() -> None:
         "destinations/export.py": 3,  # Delivery.renew
         "destinations/forking.py": 2,  # the fork itself
         "privacy/blobs.py": 2,  # Uploads.after_fork
+        "recorder/waiting.py": 1,  # Accounts.after_fork
         "store/files.py": 1,  # by process
     }
     found = {}
@@ -342,6 +343,24 @@ def test_every_lock_of_ours_is_renewed_in_a_child() -> None:
         if count:
             found[file.relative_to(fresh.SOURCES / "genai_otel").as_posix()] = count
     assert found == known
+
+
+def test_a_fork_waits_for_us_before_it_takes_the_lock_of_logging(tmp_path: Path) -> None:
+    """What is registered last is called first; and who makes a logger meanwhile needs that lock."""
+    code = """
+import os, sys
+hooks, register = [], os.register_at_fork
+def registers(**given):
+    hooks.append(getattr(given.get("before"), "__module__", None))
+    register(**given)
+os.register_at_fork = registers
+import genai_otel
+grpc = genai_otel.Destination("otlp", options={"protocol": "grpc"})
+genai_otel.instrument(destinations=grpc)
+ours = [hook for hook in hooks if hook and hook.startswith("genai_otel.")]
+print(len(ours) > 2, "logging" in hooks and hooks.index("logging") < hooks.index(ours[0]))
+"""
+    assert fresh.script(code, cwd=tmp_path).stdout.split() == ["True", "True"]
 
 
 THREADS = """

@@ -6,6 +6,7 @@ it at its own first use.
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - a fork takes its lock: by the order of the hooks after it has waited here
 import os
 from contextlib import contextmanager, suppress
 from threading import Condition, get_ident

@@ -25,7 +25,7 @@ _RETRYABLE = frozenset(
 )
 _MAX_ANSWER = 64 * 1024 - 3  # no receiver's own limit, which is told in the same words
 _TASKS = "/proc/self/task"
-_THREADS_END, _A_MOMENT = 0.05, 0.0005
+_THREADS_END, _A_MOMENT = 0.1, 0.0005
 """Seconds that they are given, which take a millisecond; and between two looks."""
 _OUR_LIMIT = f" vs. {_MAX_ANSWER})"
 
