@@ -239,6 +239,27 @@ def test_spawned_processes_are_instrumented(work: Path, own: str) -> None:
     assert names(work) == ["child"]
 
 
+POOL = """
+import multiprocessing, signal
+def child(number):
+    import genai_otel
+    with genai_otel.operation("step", f"s{number}"):
+        pass
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print(pool.map(child, range(4), 1))
+"""
+
+
+@POSIX
+def test_a_pool_that_is_ended_loses_nothing(work: Path) -> None:
+    """Its workers are set up before they know whose they are, and have no handler of ours."""
+    (work / "pool.py").write_text(POOL)
+    assert run_cli("run", "pool.py", cwd=work).stdout == f"{[True] * 4}\n"
+    assert sorted(names(work)) == ["s0", "s1", "s2", "s3"]
+
+
 def test_a_program_that_instruments_itself_does_so_once(work: Path) -> None:
     (work / "own.py").write_text(f"import genai_otel\ngenai_otel.instrument()\n{WORK}")
     run_cli("run", "own.py", cwd=work)

@@ -26,6 +26,10 @@ SECONDS = 1.6
 HANDLER_SECONDS = 0.3
 """What the end of a Lambda handler may take."""
 _GRACE = 0.3
+_SPAWNED = any(
+    each == "--multiprocessing-fork" or each.endswith(".popen_loky_posix") for each in sys.orig_argv
+)
+"""Below ``genai-otel run`` such a child is set up before multiprocessing knows what it is."""
 _LAST = -1_000
 """Among the finalizers of ``multiprocessing``: when all children have ended."""
 
@@ -204,7 +208,7 @@ def _blocked(how: int) -> set[int | signal.Signals]:
 
 def is_child() -> bool:
     """Whether this process was made by ``multiprocessing``, or by what is made like it."""
-    return any(_is_child_of(name) for name in ("multiprocessing", "billiard"))
+    return _SPAWNED or any(_is_child_of(name) for name in ("multiprocessing", "billiard"))
 
 
 def _is_child_of(package: str) -> bool:
