@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import inspect
 import logging
 import multiprocessing.pool
 import random
@@ -290,6 +291,7 @@ POOLED: dict[str, Any] = {
         lambda pool: [pool.apply_async(work, n).get() for n in "ab"]
     ),
     "map": lambda work: _pooled(lambda pool: pool.map(work, "ab")),
+    "map, by name": lambda work: _pooled(lambda pool: pool.map(iterable="ab", func=work)),
     "map_async": lambda work: _pooled(lambda pool: pool.map_async(work, "ab").get()),
     "starmap": lambda work: _pooled(lambda pool: pool.starmap(work, [("a",), ("b",)])),
     "starmap_async": lambda work: _pooled(lambda pool: pool.starmap_async(work, ["a", "b"]).get()),
@@ -334,6 +336,20 @@ def test_what_is_given_to_a_pool_belongs_to_who_gave_it(
         "invoke_workflow all": None,
     }
     assert {span.attributes["user.id"] for span in genai_otel_capture.spans} == {"u1"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "name"), [(ThreadPoolExecutor, "submit"), (multiprocessing.pool.ThreadPool, "map")]
+)
+@pytest.mark.usefixtures("genai_otel_capture")
+def test_a_call_without_arguments_fails_as_it_did(pool: Any, name: str) -> None:
+    said, method = [], getattr(pool, name)
+    assert method is not inspect.unwrap(method)
+    for each in (method, inspect.unwrap(method)):
+        with pytest.raises(TypeError) as caught:
+            each()
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("pool", [ThreadPoolExecutor, multiprocessing.pool.ThreadPool])

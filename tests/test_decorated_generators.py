@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -365,3 +366,130 @@ def test_as_a_context_manager(genai_otel_capture: Capture) -> None:
         raise error
     assert caught.value is error
     assert len(genai_otel_capture.spans) == 3
+
+
+# ------------------------------------------------------------------------------- nothing is kept
+
+
+class Thing:
+    """Something of the host's, large perhaps, in a function that an exception comes through."""
+
+
+def _watched_thing() -> tuple[Thing, weakref.ref[Thing]]:
+    thing = Thing()
+    return thing, weakref.ref(thing)
+
+
+def _thrown() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    made = letters_of(thing)
+    next(made)
+    with contextlib.suppress(ValueError):
+        made.throw(ValueError("x"))
+    return kept
+
+
+def _closed() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    made = letters_of(thing)
+    next(made)
+    made.close()
+    return kept
+
+
+def _dropped() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    next(letters_of(thing))
+    return kept
+
+
+def _failed() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    with contextlib.suppress(LookupError):
+        fails(thing)
+    return kept
+
+
+async def _cancelled() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    task = asyncio.create_task(waits(thing))
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return kept
+
+
+async def _thrown_async() -> weakref.ref[Thing]:
+    thing, kept = _watched_thing()
+    made = aletters_of(thing)
+    await anext(made)
+    with contextlib.suppress(ValueError):
+        await made.athrow(ValueError("x"))
+    return kept
+
+
+@step
+def letters_of(_thing: Thing) -> Generator[str, None, None]:
+    yield "a"
+    yield "b"
+
+
+@step
+async def aletters_of(_thing: Thing) -> Any:
+    yield "a"
+    yield "b"
+
+
+@step
+async def waits(_thing: Thing) -> None:
+    await asyncio.sleep(60)
+
+
+@step
+def fails(_thing: Thing) -> None:
+    raise LookupError
+
+
+@pytest.mark.parametrize("act", [_thrown, _closed, _dropped, _failed, _cancelled, _thrown_async])
+@pytest.mark.usefixtures("genai_otel_capture")
+def test_an_exception_keeps_nothing_until_the_next_collection(act: Callable[[], Any]) -> None:
+    """A frame of ours that holds what goes through it would be a cycle, with all that is in it."""
+    gc.collect()
+    gc.disable()
+    try:
+        if asyncio.iscoroutinefunction(act):
+            with asyncio.Runner() as runner:
+                kept = runner.run(act())
+        else:
+            kept = act()
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+async def slow_to_end(ended: list[str]) -> Any:
+    try:
+        yield "first"
+        yield "second"
+    finally:
+        await asyncio.sleep(0.01)
+        ended.append("tidied up")
+
+
+@pytest.mark.usefixtures("genai_otel_capture")
+def test_left_open_when_the_loop_is_closed() -> None:
+    """The loop closes all generators that it knows at once, which complain of one another."""
+    said: list[Any] = []
+    ended: list[str] = []
+
+    async def leave() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, told: said.append(told))
+        made = step(slow_to_end)(ended)
+        await anext(made)
+        return made  # the loop finds it open
+
+    for _ in range(5):  # in what order is chance
+        asyncio.run(leave())
+    assert said == []
+    assert ended == ["tidied up"] * 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,6 +163,27 @@ def test_exit_code_is_the_hosts(provider: Provider, tmp_path: Path) -> None:
     code = _BEGIN + 'kept = ask("ok", stream=True)\nsys.exit(7)\n'
     done = fresh.run("-c", code, provider.base_url, cwd=tmp_path, code=7)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+_INTERRUPTED = """
+import collections, os, signal, time
+import genai_otel
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+class Exporter(InMemorySpanExporter):
+    def shutdown(self):
+        collections.namedtuple("Point", "x y")  # executes a text, as many a late import does
+genai_otel.instrument(destinations=Exporter())
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_what_ctrl_c_has_ended_dies_of_it(tmp_path: Path) -> None:
+    """A shell goes on with its loop where a program merely failed."""
+    done = fresh.run("-c", _INTERRUPTED, cwd=tmp_path, code=-signal.SIGINT)
+    assert done.stderr.endswith("\nKeyboardInterrupt\n")
+    assert "genai_otel" not in done.stderr
 
 
 # ------------------------------------------------------------------------------------------- fork

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
+import pickle
 import sys
 import threading
 import zipfile
@@ -207,6 +209,14 @@ def test_the_module_sees_its_own_loader(hook: ImportHook, path: Path, seen: list
     assert seen == ["lamp_to_import"]
     loaders = {*module.here, module.__spec__.loader, module.__loader__}
     assert [type(loader).__name__ for loader in loaders] == ["SourceFileLoader"]
+
+
+def test_a_spec_can_be_copied_and_pickled(hook: ImportHook, path: Path) -> None:
+    lamp(path)
+    found, bare = importlib.util.find_spec("lamp_to_import"), PathFinder.find_spec("lamp_to_import")
+    for made in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert made == bare
+        assert type(made.loader) is type(bare.loader)
 
 
 def test_a_failing_import_fails_as_it_would(hook: ImportHook, path: Path, seen: list[str]) -> None:

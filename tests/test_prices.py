@@ -472,6 +472,18 @@ def test_a_table_that_cannot_be_read_leaves_the_users_prices(
     assert unknown.status == "unknown_model"
 
 
+def test_a_module_that_cannot_be_loaded_prices_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that has no file descriptor left loads none; nobody is there to catch an error."""
+    monkeypatch.setitem(sys.modules, "genai_otel.enrich.pricelist", None)
+    book = PriceBook()
+    book.load()
+    assert caplog.text.count("cannot be used") == 1
+    assert "pricelist" in (book.problem or "")
+    assert book.price(TOKENS, provider="openai", model="gpt-4o", at=0.0).status == "not_ready"
+
+
 def test_nothing_is_fetched_and_nothing_imported_early(tmp_path: Path) -> None:
     code = """
 import sys

@@ -60,12 +60,21 @@ def _carrying(original: Any, observer: Observer) -> Any:
     """``original``, a pool's method whose first argument is the function to be run."""
 
     @wraps(original)
-    def submit(pool: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if args and observer.guard.enabled:
-            args = (contained(_carried, pool, args[0]) or args[0], *args[1:])
-        return original(pool, *args, **kwargs)
+    def submit(*args: Any, **kwargs: Any) -> Any:
+        if observer.guard.enabled:
+            if len(args) > 1:
+                pool, function, *rest = args
+                args = (pool, contained(_carried, pool, function) or function, *rest)
+            elif args and _FUNCTION in kwargs:
+                function = kwargs[_FUNCTION]
+                kwargs[_FUNCTION] = contained(_carried, args[0], function) or function
+        return original(*args, **kwargs)
 
     return submit
+
+
+_FUNCTION = "func"
+"""What ``multiprocessing`` calls it; ``submit`` takes it by position only."""
 
 
 def _carried(pool: Any, function: Any) -> Callable[..., Any] | None:

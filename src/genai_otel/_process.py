@@ -89,13 +89,17 @@ class Ends:
     def _at_exit(self) -> None:
         util = sys.modules.get("multiprocessing.util")
         if util is None or getattr(util, "_exiting", True) or not contained(self._awaited):
-            self._end(SECONDS)
+            self._last(SECONDS)
             return
         # Pools that were left open are ended after this, by callbacks that are older than ours.
         began = monotonic()
         self._flush(SECONDS / 2)
         left = SECONDS - (monotonic() - began)
-        util.Finalize(None, self._end, args=(max(left, _GRACE),), exitpriority=_LAST)
+        util.Finalize(None, self._last, args=(max(left, _GRACE),), exitpriority=_LAST)
+
+    def _last(self, seconds: float) -> None:
+        self._end(seconds)
+        _stay_interrupted()
 
     def _at_end_of_worker(self, *_: Any, **__: Any) -> None:
         contained(self._end, SECONDS)
@@ -194,6 +198,17 @@ class Ends:
 
 def _connect(signal: Any, receiver: Callable[..., None]) -> None:
     signal.connect(receiver, weak=False, dispatch_uid="genai_otel")
+
+
+def _stay_interrupted() -> None:
+    """What Ctrl+C has ended dies of SIGINT, by which a shell knows that it shall not go on.
+
+    Python forgets that as soon as any text is executed, which named tuples and dataclasses do: an
+    end that delivers may be the first to import some. A text that is interrupted reminds it.
+    """
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 - of this very text
 
 
 def unterminated() -> set[int | signal.Signals] | None:

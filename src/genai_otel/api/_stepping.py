@@ -27,7 +27,7 @@ from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import contained
-from genai_otel.engine.steps import AtCall
+from genai_otel.engine.steps import AtCall, unheard
 from genai_otel.record import snapshot
 from genai_otel.recorder.context import StepContext
 
@@ -137,29 +137,34 @@ class _Steps:
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _step(body: StepContext | None, step: Any, value: Any) -> Any:
-    if body is None:
-        return step(value)
-    contained(body.enter)
+def _step(body: StepContext | None, step: Any, given: list[Any]) -> Any:
+    """What is thrown has this frame in its traceback: nothing of ours may hold it, or it stays."""
+    if body is not None:
+        contained(body.enter)
     try:
-        return step(value)
+        return step(given.pop())
     finally:
-        contained(body.leave)
+        step = None
+        if body is not None:
+            contained(body.leave)
 
 
 def _generator(steps: _Steps) -> Generator[Any, Any, Any]:
     made, call = steps.made, contained(steps.open)
     body, add = contained(_body, call) or _NOBODY
-    step, sent = made.send, None
+    step = made.send
+    given: list[Any] = [None]
     try:
         while True:  # no "yield from", which would not pass on all that is thrown
-            item = _step(body, step, sent)
+            item = _step(body, step, given)
             if add is not None:
                 contained(add, item)
             try:
-                step, sent = made.send, (yield item)
+                given.append((yield item))
+                step = made.send
             except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
-                step, sent = made.throw, thrown
+                given.append(thrown)
+                step = made.throw
     except StopIteration as stop:
         contained(_end, call)
         return stop.value
@@ -174,16 +179,19 @@ _awaitable_generator = coroutine(FunctionType(_generator.__code__, globals()))
 async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
     made, call = steps.made, contained(steps.open)
     body, add = contained(_body, call) or _NOBODY
-    step, sent = made.asend, None
+    step: Any = partial(unheard, made.asend)
+    given: list[Any] = [None]
     try:
         while True:
-            item = await _awaitable(step(sent), body)
+            item = await _awaitable(step(given.pop()), body)
             if add is not None:
                 contained(add, item)
             try:
-                step, sent = made.asend, (yield item)
+                given.append((yield item))
+                step = made.asend
             except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
-                step, sent = made.athrow, thrown
+                given.append(thrown)
+                step = made.athrow
     except StopAsyncIteration:
         contained(_end, call)
     except BaseException as error:
@@ -194,16 +202,22 @@ async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
 @coroutine
 def _awaitable(steps: Any, body: StepContext | None) -> Generator[Any, Any, Any]:
     """Awaits ``steps``, whose own steps are each in the body's context."""
-    step, value = steps.send, None
-    while True:
-        try:
-            item = _step(body, step, value)
-        except StopIteration as stop:
-            return stop.value
-        try:
-            step, value = steps.send, (yield item)
-        except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
-            step, value = steps.throw, thrown
+    step = steps.send
+    given: list[Any] = [None]
+    try:
+        while True:
+            try:
+                item = _step(body, step, given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                given.append((yield item))
+                step = steps.send
+            except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
+                given.append(thrown)
+                step = steps.throw
+    finally:
+        steps = step = None  # ``athrow()`` holds what is thrown
 
 
 async def _coroutine(steps: _Steps) -> Any:

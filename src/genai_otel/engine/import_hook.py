@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from copy import deepcopy
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import wrapt
 
@@ -111,6 +112,13 @@ class _Followed(_Proxy):  # type: ignore[misc]  # which is whatever it stands fo
     def __init__(self, loader: Any, name: str, callback: Callable[[str], None]) -> None:
         super().__init__(loader)
         self._self_name, self._self_callback = name, callback
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """A copy, as of a spec that a program has looked up, is one of the real loader."""
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return deepcopy(self.__wrapped__, memo)
 
     def _put_back(self, module: ModuleType) -> None:
         spec: Any = module.__spec__

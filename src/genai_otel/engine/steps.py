@@ -5,6 +5,7 @@ The first step is the call itself: our context is there for it, as for a functio
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -106,12 +107,26 @@ def _generated(inner: Any, opening: Any) -> Generator[Any, Any, Any]:
     return (yield from contained(_watched_rest, call, inner, rest) or rest)
 
 
+def unheard(begin: Callable[..., Any], *given: Any) -> Any:
+    """Begins an asynchronous generator inside of ours, of which the event loop is not told.
+
+    A loop that is closed closes all generators that it was told of at the same time, and complains
+    of those that another one is closing already, as ours closes the one inside.
+    """
+    hook = sys.get_asyncgen_hooks().firstiter
+    sys.set_asyncgen_hooks(firstiter=None)
+    try:
+        return begin(*given)
+    finally:
+        sys.set_asyncgen_hooks(firstiter=hook)
+
+
 async def _generated_async(inner: Any, opening: Any) -> AsyncGenerator[Any, Any]:
     call, rest = opening(), inner
     if call is not None:
         call.enter()  # the first step is the call itself
         try:
-            first = await anext(inner)
+            first = await unheard(anext, inner)
         except StopAsyncIteration:
             call.leave()
             call.finish()

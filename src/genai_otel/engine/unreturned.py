@@ -10,19 +10,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import CodeType
 
 _FRAMES = 100
 """So many functions are looked into, the outermost first."""
 _NAMES = ("response", "http_res", "_response")
 """What clients call an HTTP response."""
+_VARIABLES = frozenset(_NAMES)
 _REFUSED = 400
 """HTTP's first status that is no success."""
 
 
 def reply_in_error(error: BaseException) -> Any:
     """The body of the whole, successful HTTP response that an error's functions hold, if any."""
-    for found in _locals(error):
+    for found in _locals(error, _keeps_response):
         for name in _NAMES:
             response = found.get(name)
             if response is not None and _succeeded(response):
@@ -35,18 +37,26 @@ def reply_in_error(error: BaseException) -> Any:
 def local_in_error(error: BaseException, function: str, name: str) -> Any:
     """A local variable of the innermost such function that the error came through."""
     value = None
-    for found in _locals(error, function):
+    for found in _locals(error, lambda code: code.co_name == function):
         value = found.get(name)
     return value
 
 
-def _locals(error: BaseException, function: str | None = None) -> Iterator[Any]:
+def _keeps_response(code: CodeType) -> bool:
+    return not _VARIABLES.isdisjoint(code.co_varnames + code.co_cellvars)
+
+
+def _locals(error: BaseException, wanted: Callable[[CodeType], bool]) -> Iterator[Any]:
+    """Of no other functions: until Python 3.13 a frame keeps what it was once asked for.
+
+    That would hold the error in what has caught it, which then holds the host's objects.
+    """
     trace = error.__traceback__
     for _ in range(_FRAMES):
         if trace is None:
             return
         frame, trace = trace.tb_frame, trace.tb_next
-        if function is None or frame.f_code.co_name == function:
+        if wanted(frame.f_code):
             yield frame.f_locals
 
 

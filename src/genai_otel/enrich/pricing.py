@@ -58,15 +58,17 @@ class PriceBook:
         with self._lock:
             if self.ready:
                 return
-            prices, bundled = self._list or _priced_by(()), None
+            prices, bundled = self._list, None
             try:
+                prices = prices or _priced_by(())
                 from .bundled import Bundled
 
                 bundled = Bundled()
             except Exception as error:  # noqa: BLE001 - whatever an older or broken table raises
                 self.problem = f"genai-prices cannot be used: {type(error).__name__}: {error}"
                 logger.warning("genai_otel: %s", self.problem)
-            prices.complete(bundled)
+            if prices is not None:
+                prices.complete(bundled)
             self._list = prices
 
     def load_if_read(self) -> None:

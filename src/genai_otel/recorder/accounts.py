@@ -77,7 +77,7 @@ class Accounts:
         if book is None:
             return "off"
         if not book.ready:
-            return "not loaded"
+            return "not loaded" if book.problem is None else f"not loaded; {book.problem}"
         return book.version if book.problem is None else f"{book.version}; {book.problem}"
 
     def prepare(self) -> None:
