@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import gc
 import inspect
 import logging
 import multiprocessing.pool
 import random
 import threading
 import uuid
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +251,22 @@ def test_threads_started_inside_belong_to_it(genai_otel_capture: Capture) -> Non
     assert {span.attributes["user.id"] for span in genai_otel_capture.spans} == {"u1"}
     assert seen == [trace.INVALID_SPAN]
     assert not [thread for thread in started if "run" in vars(thread)]
+
+
+@pytest.mark.usefixtures("genai_otel_capture")
+def test_a_thread_that_has_ended_is_kept_by_nobody() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with scope(user_id="u1"):
+            thread = threading.Thread(target=bool)
+            thread.start()
+            thread.join()
+        kept = weakref.ref(thread)
+        del thread
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_thread_that_could_not_be_started_may_be_started_again(

@@ -173,6 +173,7 @@ class Exporter(InMemorySpanExporter):
     def shutdown(self):
         collections.namedtuple("Point", "x y")  # executes a text, as many a late import does
 genai_otel.instrument(destinations=Exporter())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 os.kill(os.getpid(), signal.SIGINT)
 time.sleep(60)
 """

@@ -18,6 +18,8 @@ from .recorder import context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
+
 _POOLS = frozenset({"concurrent.futures.thread", "multiprocessing.pool"})
 _placed: list[tuple[Any, Any]] = []
 
@@ -58,23 +60,30 @@ def _hand_over(thread: threading.Thread) -> Callable[[], None] | None:
     if getattr(target, "__module__", None) in _POOLS:
         return None
     inherited = context.inheritable()
-    if inherited is None:
-        return None
-    run, own = thread.run, vars(thread).get("run")
+    return None if inherited is None else _Inside(thread, inherited).take_back
 
-    def run_inside() -> None:
-        contained(take_back)
-        contained(context.attach, inherited)
-        run()
 
-    def take_back() -> None:
+class _Inside:
+    """What lies on a thread as its ``run`` until that begins; nothing holds the thread longer."""
+
+    __slots__ = ("_context", "_own", "_run", "_thread")
+
+    def __init__(self, thread: threading.Thread, inherited: Context) -> None:
+        self._thread: threading.Thread | None = thread
+        self._context, self._run, self._own = inherited, thread.run, vars(thread).get("run")
+        thread.run = self  # type: ignore[method-assign]
+
+    def __call__(self) -> None:
+        contained(self.take_back)
+        contained(context.attach, self._context)
+        self._run()
+
+    def take_back(self) -> None:
         """From here on the instance is as it was."""
-        if vars(thread).get("run") is not run_inside:
+        thread, self._thread = self._thread, None
+        if thread is None or vars(thread).get("run") is not self:
             return
-        if own is None:
+        if self._own is None:
             del thread.run
         else:
-            thread.run = own  # type: ignore[method-assign]
-
-    thread.run = run_inside  # type: ignore[method-assign]
-    return take_back
+            thread.run = self._own  # type: ignore[method-assign]
