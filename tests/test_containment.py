@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import genai_otel
 from genai_otel import scope, step, suppress
 from genai_otel.engine import safety
 from genai_otel.testing import Capture
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def test_a_dropped_stream_is_quiet_even_if_we_fail(
     stream = client.chat.completions.create(model="ok", messages=ASK, stream=True)
     next(stream)
     del stream
-    gc.collect()
+    collect()
     assert genai_otel.status().faults
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import genai_otel
 from genai_otel.cli import main
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     """The collector does not run by itself."""
-    gc.collect()
+    collect()
     gc.disable()
     yield
     gc.enable()
@@ -124,7 +125,7 @@ def _closings(provider: Provider, way: str) -> list[bool]:
     next(iter(stream))
     del stream
     told = [response.is_closed]
-    gc.collect()
+    collect()
     return [*told, response.is_closed]
 
 
@@ -149,7 +150,7 @@ def test_one_that_the_collector_finds_ended_with_its_last_chunk(
     del stream, cycle
     assert genai_otel_capture.spans == ()
     time.sleep(0.02)
-    gc.collect()
+    collect()
     deadline = time.monotonic() + 30
     while not genai_otel_capture.spans and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import itertools
 import sys
@@ -21,6 +20,7 @@ from genai_otel.engine.read import string
 from genai_otel.record import Kind
 from genai_otel.recorder.recorder import ACTIVE
 from tests import lumen
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ def installed(genai_otel_capture: Capture) -> Iterator[Capture]:
     assert installation.state == "active", installation.note
     yield genai_otel_capture
     installation.remove()
-    gc.collect()
+    collect()
     assert not len(OPEN)
 
 

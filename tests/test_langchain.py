@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import json
 import pickle
 import urllib.request
@@ -23,6 +22,7 @@ import genai_otel
 from genai_otel import Budget, BudgetExceeded, operation, scope, suppress
 from genai_otel.engine import runs as engine_runs
 from genai_otel.testing import Capture
+from tests.collected import collect
 from tests.trees import complaints, tokens, tree
 
 pytest.importorskip("langchain_openai")
@@ -265,7 +265,7 @@ def test_async_streams_that_are_left(chat: Any, genai_otel_capture: Capture) -> 
         await anext(stream)
         await stream.aclose()
         del stream
-        gc.collect()
+        collect()
         await asyncio.sleep(0)
 
     asyncio.run(read())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import json
 import logging
 import threading
@@ -21,6 +20,7 @@ from opentelemetry import context as otel_context
 import genai_otel
 from genai_otel import operation, scope, step, suppress, tool, workflow
 from genai_otel.engine.open_streams import OPEN
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No stream stays open, no context is left in the wrong place."""
     yield
-    gc.collect()
+    collect()
     OPEN.settle()
     assert not len(OPEN)
     assert genai_otel.current() is None
@@ -145,7 +145,7 @@ def test_never_begun_is_never_recorded(genai_otel_capture: Capture, name: str) -
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         del made
-        gc.collect()
+        collect()
     never = [str(each.message) for each in told]
     assert never == (["coroutine 'answer' was never awaited"] if name == "answer" else [])
     assert not genai_otel_capture.spans
@@ -155,7 +155,7 @@ def test_a_coroutine_that_is_closed_is_not_complained_of(genai_otel_capture: Cap
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         answer().close()
-        gc.collect()
+        collect()
     assert not genai_otel_capture.spans
 
 
@@ -316,7 +316,7 @@ async def test_a_hosts_own_task_is_handed_out(genai_otel_capture: Capture) -> No
     await asyncio.sleep(0)
     assert attributes(genai_otel_capture, "task asks")["error.type"] == "LookupError"
     del made, asks
-    gc.collect()
+    collect()
     assert ["never retrieved" in told["message"] for told in complaints] == [True]
 
 
@@ -327,7 +327,7 @@ async def test_a_coroutine_that_a_plain_function_made(genai_otel_capture: Captur
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         del made
-        gc.collect()
+        collect()
     assert [str(each.message) for each in told] == ["coroutine '_word' was never awaited"]
     span = genai_otel_capture.span()
     assert (span.attributes or {})["genai_otel.response.completed"] is False
@@ -348,6 +348,6 @@ def test_a_generator_that_a_plain_function_made(genai_otel_capture: Capture, fun
     assert parents(genai_otel_capture)["task leaf"] == "execute_tool makes"
     genai_otel_capture.clear()
     tool(name="makes")(maker)()
-    gc.collect()
+    collect()
     told = attributes(genai_otel_capture, "execute_tool makes")
     assert told["genai_otel.response.completed"] is False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import genai_otel
+from tests.collected import collect
 from tests.provider import Reply, Scenario, ToolCall, Usage
 from tests.provider.answer import Answer
 
@@ -285,7 +285,7 @@ def test_one_span_says_what_was_given(
     readers.provider.add(MODEL, scenario)
     seen = readers.read(leave, count, usage=usage)
     if genai_otel.status().open_streams:  # nobody closed it: it ends with its last holder
-        gc.collect()
+        collect()
     span = genai_otel_capture.span()
     assert genai_otel.status().open_streams == 0
     assert _told(span) == seen.messages()

@@ -6,7 +6,6 @@ The real frameworks, served as they serve themselves in tests: in threads and ta
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +20,7 @@ from opentelemetry import context as otel_context
 import genai_otel
 from genai_otel import operation, scope, step, workflow
 from genai_otel.engine.open_streams import OPEN
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    gc.collect()
+    collect()
     OPEN.settle()
     assert not len(OPEN)
     assert genai_otel.current() is None
@@ -174,7 +174,7 @@ def test_a_body_that_fails(genai_otel_capture: Capture) -> None:
 
 def test_a_response_that_is_never_sent(genai_otel_capture: Capture) -> None:
     workflow(lambda: StreamingResponse(words()))()
-    gc.collect()
+    collect()
     told = dict(genai_otel_capture.span().attributes or {})
     assert told["genai_otel.response.completed"] is False
     assert "genai_otel.output" not in told

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import genai_otel
 from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
+from tests.collected import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ newer = pytest.mark.skipif(
 def test_streams_left_early_end_without_a_collection(
     genai_otel_capture: Capture, client: Any, leave: Callable[[Any], None]
 ) -> None:
-    gc.collect()
+    collect()
     gc.disable()
     try:
         stream = client.messages.create(model="slow", stream=True, **ASK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 from time import perf_counter
@@ -24,6 +23,7 @@ from botocore.config import Config  # noqa: E402 - after it is known to be there
 from botocore.response import StreamingBody  # noqa: E402
 from botocore.stub import Stubber  # noqa: E402
 
+from tests.collected import collect  # noqa: E402
 from tests.conformance.bedrock_rows import BODIES  # noqa: E402
 from tests.conformance.facts import PROMPT  # noqa: E402
 
@@ -249,7 +249,7 @@ def test_a_body_that_is_not_read(
     reply = client.invoke_model(modelId="meta.ok", body=json.dumps(BODIES["meta"]))
     leave(reply["body"])
     del reply
-    gc.collect()
+    collect()
     assert names.ERROR_TYPE not in facts(genai_otel_capture)
     assert len(OPEN) == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import json
 import time
@@ -10,6 +9,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.collected import collect
 
 pytest.importorskip("websockets")
 
@@ -228,7 +229,7 @@ def test_a_forgotten_session_ends(genai_otel_capture: Capture, server: Server) -
     connection._connection.close()
     del connection
     for _ in range(100):  # a collection under way in the server's thread makes ours do nothing
-        gc.collect()
+        collect()
         genai_otel.flush()
         if genai_otel_capture.spans:
             break
