@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
@@ -14,14 +13,12 @@ from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from genai_otel.record import Operation
 
 _NOTHING: Json = {}
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
 _COUNTS = ("usage", "x_groq", "error")
-_IN_HEAD = ("service_tier", "system_fingerprint", "error", "x_groq")
+_READ = frozenset({*_HEAD, *_COUNTS})
 _KEPT = {"images": 16, "annotations": 100, "executed_tools": 100}
 """Lists of a choice, and how much of each is kept until its end."""
 _MORE = (
@@ -45,33 +42,27 @@ class ChatChunks(Accumulator):
         """Takes a chunk that differs from the one before in its text only, as almost all do.
 
         Whatever else ``add`` would read is compared, so that neither path can lose anything that
-        the other would have found. Each attribute of a model costs four times what a key does.
+        the other would have found.
         """
+        plain: Any = self._plain
         head = chunk.__dict__
         (choice,) = head["choices"]
         chosen = choice.__dict__
         delta = chosen["delta"]
         said = delta.__dict__
-        content = said["content"]
-        plain: Any = self._plain
-        if type(content) is not str or not content:
-            return None
-        plain.delta["content"] = content
+        plain.delta["content"] = content = said["content"]
         if (
             said == plain.delta
+            and type(content) is str
+            and content
             and chosen["index"] is plain.index
             and chosen["finish_reason"] is None
-            and head["id"] == plain.id
-            and head["model"] == plain.model
             and head["usage"] is None
-            and plain.of_head(head) == plain.head
-            and len(head) == plain.size
             and (
-                plain.head_rest is None
-                or (
-                    chunk.__pydantic_extra__ == plain.head_rest
-                    and delta.__pydantic_extra__ == plain.delta_rest
-                )
+                len(head) == plain.size
+                if plain.head_rest is None
+                else delta.__pydantic_extra__ == plain.delta_rest
+                and (chunk.__pydantic_extra__ == plain.head_rest or not _is_read(chunk))
             )
         ):
             self._append(content)
@@ -80,12 +71,14 @@ class ChatChunks(Accumulator):
 
     def add(self, chunk: Any) -> bool:
         found = fields(chunk)
-        self._note_head(found)
+        choices = mappings(found, "choices")
+        if self._plain is None or not _is_text_only(found, choices):
+            self._note_head(found)
         generated = False
-        for choice in mappings(found, "choices"):
+        for choice in choices:
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
-        self._plain = _PlainChunk.like(chunk) if generated else None
+        self._plain = _PlainChunk.like(chunk, found, choices) if generated else None
         if self._plain is not None:
             self._append = self._choices[max(0, self._plain.index)].append
         return generated
@@ -118,41 +111,42 @@ class ChatChunks(Accumulator):
 
 
 class _PlainChunk:
-    """What ``ChatChunks.add`` read in a chunk that had nothing but text to add.
+    """A chunk that had nothing but text to add, with which those after it are compared.
 
-    ``of_head`` takes out of a later one what else is compared with it. The rest are the fields that
-    the class of a pydantic model does not know; other objects keep those among their own.
+    ``head_rest`` and ``delta_rest`` are fields that the class of a pydantic model does not know;
+    other objects keep those among their own.
     """
 
-    __slots__ = (
-        "delta", "delta_rest", "head", "head_rest", "id", "index", "model", "of_head", "size",
-    )  # fmt: skip
+    __slots__ = ("delta", "delta_rest", "head_rest", "index", "size")
 
-    def __init__(self, chunk: Any, index: int, delta: Any) -> None:
-        head = chunk.__dict__
-        self.index, self.id, self.model = index, head.get("id"), head.get("model")
-        known = [name for name in _IN_HEAD if name in head]
-        self.of_head: Callable[[Json], Any] = itemgetter(*known) if known else bool
-        self.head, self.delta = self.of_head(head), {**delta.__dict__}
-        self.size = len(head)
+    def __init__(self, chunk: Any, delta: Any, index: int) -> None:
+        self.index, self.size, self.delta = index, len(chunk.__dict__), {**delta.__dict__}
         self.head_rest = copy(getattr(chunk, "__pydantic_extra__", None))
         self.delta_rest = copy(getattr(delta, "__pydantic_extra__", None))
 
     @classmethod
-    def like(cls, chunk: Any) -> _PlainChunk | None:
-        """Of a model with one choice, and in it neither more than text nor a count."""
-        found = fields(chunk)
-        choices = found["choices"]
-        if found is chunk or len(choices) != 1:
+    def like(cls, chunk: Any, found: Json, choices: list[Json]) -> _PlainChunk | None:
+        """Of objects only: dicts are read faster than they are compared."""
+        if found is chunk or not _is_text_only(found, choices):
             return None
-        choice = fields(choices[0])
-        delta, index = choice.get("delta"), choice.get("index")
+        delta, index = fields(found["choices"][0]).get("delta"), choices[0].get("index")
         said = fields(delta)
-        if not said or said is delta or any(map(said.get, _MORE)):
+        if not said or said is delta or type(index) is not int:
             return None
-        if type(index) is not int or any(map(found.get, _COUNTS)):
-            return None
-        return cls(chunk, index, delta)
+        return cls(chunk, delta, index)
+
+
+def _is_text_only(found: Json, choices: list[Json]) -> bool:
+    """One piece of text, and neither an end nor a count: of the reply it says nothing new."""
+    if len(choices) != 1 or any(map(found.get, _COUNTS)) or choices[0].get("finish_reason"):
+        return False
+    delta = mapping(choices[0], "delta")
+    return bool(string(delta, "content")) and not any(map(delta.get, _MORE))
+
+
+def _is_read(chunk: Any) -> bool:
+    """Whether any field that the class of a model does not know would be read."""
+    return not _READ.isdisjoint(chunk.__pydantic_extra__ or ())
 
 
 def only_usage(chunk: Any) -> bool:
