@@ -24,6 +24,7 @@ import pytest
 
 import genai_otel
 from genai_otel import agent, guardrail, retriever, step, tool, workflow
+from genai_otel.engine.open_streams import OPEN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -370,3 +371,8 @@ def test_what_can_be_copied_of_a_client_still_can(provider: Provider, tmp_path: 
     differing = {key: (bare[key], patched[key]) for key in bare if bare[key] != patched[key]}
     assert differing == {}
     assert genai_otel.__version__
+
+
+def test_the_open_streams_of_a_process_are_not_copied() -> None:
+    """Decorators refer to them, and ``dill`` follows that."""
+    assert pickle.loads(pickle.dumps(OPEN)) is OPEN

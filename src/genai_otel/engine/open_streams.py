@@ -44,6 +44,10 @@ class OpenStreams:
         self.by_source: dict[int, Call] = {}
         """Open calls by the ``id`` of what their chunks come from."""
 
+    def __reduce__(self) -> str:
+        """The one of the process that loads it: ``dill`` follows what a function refers to."""
+        return "OPEN"
+
     def add(self, call: Call, source: Any) -> None:
         """Begins to watch ``call``, whose chunks come from ``source``."""
         self.settle()
