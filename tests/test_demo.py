@@ -40,7 +40,9 @@ def findings(store: Path) -> str:
 def outline(told: str) -> list[str]:
     """The names in the printed tree, in their order."""
     tree = told[told.index("--- What it did") : told.index("--- Where it lies")]
-    lines = [re.sub(r"^[│├└─ ]*", "", line) for line in tree.splitlines()[3:]]
+    lines = [re.sub(r"^[│├└─ ]*", "", line) for line in tree.splitlines()]
+    (heading,) = (at for at, line in enumerate(lines) if line.startswith("duration "))
+    lines = lines[heading + 1 :]
     return [re.split(r"  +", line)[0] for line in lines if line and not line.startswith("prices:")]
 
 

@@ -300,7 +300,8 @@ def test_wrapts_own_hooks_fire_too(
     if not any(isinstance(finder, wrapt.importer.ImportHookFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, wrapt.importer.ImportHookFinder())
     sys.meta_path.remove(hook)  # type: ignore[arg-type]
-    sys.meta_path.insert(0 if ours_first else len(sys.meta_path) - 1, hook)  # type: ignore[arg-type]
+    place = 0 if ours_first else sys.meta_path.index(PathFinder)  # type: ignore[arg-type]
+    sys.meta_path.insert(place, hook)  # type: ignore[arg-type]
     load()
     assert (seen, theirs) == (["lamp_to_import"], ["lamp_to_import"])
 
