@@ -184,10 +184,9 @@ def forks():  # a pool makes new workers on a thread
         os._exit(0 if {_DEFAULT} else 3)
     statuses.append(os.waitpid(pid, 0)[1])
 statuses = []
-import warnings
-with warnings.catch_warnings():  # of the thread that forks and the one that waits, Python 3.12 on
-    warnings.filterwarnings("ignore", "This process")
-    thread = threading.Thread(target=forks); thread.start(); thread.join()
+import warnings  # from here on of its own thread, which the system counts a moment longer
+warnings.filterwarnings("ignore", "This process")
+thread = threading.Thread(target=forks); thread.start(); thread.join()
 assert statuses == [0]
 signal.signal(signal.SIGTERM, mine := lambda *_: None)
 pid = os.fork()
