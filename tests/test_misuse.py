@@ -199,3 +199,11 @@ def test_an_operation_still_decorates(genai_otel_capture: Capture) -> None:
 
     assert [function(), function()] == [1, 1]
     assert [span.name for span in genai_otel_capture.spans] == ["task decorated"] * 2
+
+
+def test_what_cannot_be_recorded_replaces_nothing() -> None:
+    with operation("chat", "by hand") as op:
+        with pytest.warns(UserWarning, match="accepted is Usage"):
+            op.usage = 5  # type: ignore[assignment]
+        op.usage.input = 1
+    assert op.usage.input == 1

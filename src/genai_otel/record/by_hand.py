@@ -74,6 +74,7 @@ class HandMade(Operation):
         elif value is not None and name in _TYPES and not issubclass(type(value), _TYPES[name]):
             accepted = " or ".join(each.__name__ for each in _TYPES[name])
             misused(f"{name} is {sort_of(value)} and not recorded: accepted is {accepted}")
+            return  # what was there stays, so that filling its fields goes on
         elif value is not None and name in _CHOICES and not _is_one(value, _CHOICES[name]):
             misused(unknown(name, value, _CHOICES[name]))
         object.__setattr__(self, name, value)
