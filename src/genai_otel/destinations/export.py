@@ -379,8 +379,13 @@ class Delivery:
             batch += self._sampled(None) if self._closed else self._tail.overdue(monotonic())
         self._ship(batch)
         if not self._queue:
-            self._held = 0 if self._tail is None else self._tail.held
             self._ledger.regain(before)
+            self._idle()
+
+    def _idle(self) -> None:
+        """Unless a span has come meanwhile, nothing is queued or on its way."""
+        if not self._queue:
+            self._held = 0 if self._tail is None else self._tail.held
             if self._settled is not None:
                 self._settled()
 
@@ -398,6 +403,7 @@ class Delivery:
             self._measure()
             flushed = self._channel.flush(max(0.0, ticket.deadline - monotonic()))
             ticket.ok = flushed and self.counts.lost.total() == ticket.lost
+            self._idle()  # before a flush returns, as a child may end at once after it
         finally:
             _open(ticket.arrived)
 
