@@ -70,7 +70,14 @@ def test_a_turn_with_an_image_and_tools(genai_otel_capture: Capture, client: Any
     assert wished["parts"][0]["name"] == "get_weather"
     assert answered == {
         "role": "tool",
-        "parts": [{"type": "tool_call_response", "id": None, "response": "21 degrees"}],
+        "parts": [
+            {
+                "type": "tool_call_response",
+                "id": None,
+                "name": "get_weather",
+                "response": "21 degrees",
+            }
+        ],
     }
     assert told[names.GEN_AI_OUTPUT_TYPE] == "json"
 
