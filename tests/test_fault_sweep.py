@@ -35,8 +35,10 @@ pytestmark = [
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 OURS = genai_otel.__path__[0]
 
-# What contains the others' errors, in as few words as possible, and the public names themselves.
+# What contains the others' errors and makes the host's call, in as few words as possible, and the
+# public names themselves.
 CONTAINING = {
+    "genai_otel._threads._Inside.__call__",
     "genai_otel.api._stepping.Lazily.__call__",
     "genai_otel.api._stepping._Steps.__del__",
     "genai_otel.api._stepping._async_generator",
@@ -58,8 +60,14 @@ CONTAINING = {
     "genai_otel.engine.observe.Call.leave",
     "genai_otel.engine.observe.Call.returned",
     "genai_otel.engine.open_streams.OpenStreams._on_gc",
+    "genai_otel.engine.responses._Body.passing",
+    "genai_otel.engine.responses._Tap.__aiter__",
+    "genai_otel.engine.responses._Tap.__iter__",
+    "genai_otel.engine.responses._Tap.aclose",
+    "genai_otel.engine.responses._Tap.close",
     "genai_otel.engine.safety.Guard.run",
     "genai_otel.engine.safety.contained",
+    "genai_otel.engine.steps.unheard",
     "genai_otel.record.by_hand._HandMadeUsage.__setattr__",
     "genai_otel.record.operation.Operation.__init__",
 }
