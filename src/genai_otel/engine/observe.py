@@ -319,7 +319,8 @@ class Call:
         self._guard.run(self.op.timing.end, perf_counter() if at is None else at)
         if self._fold is not None:
             self._guard.run(self._fold.close)
-        if error is None and (self.op.stream or completed is False):
+        # A body that the host never reads is no stream left early; a function's result may be.
+        if error is None and (self.op.stream or (self.op.by_hand and completed is False)):
             self.op.completed = completed
         contained(self.active.finish, error)
 
