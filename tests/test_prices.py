@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import types
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -564,3 +565,13 @@ def test_the_library_still_has_the_traps_that_we_go_around() -> None:
     context = {"processing": "nonsense"}
     assert price("gpt-4o", "openai", price_context=context) == price("gpt-4o", "openai")
     assert price("gpt-4.1", "github-copilot") == 0
+
+
+def test_a_table_whose_module_is_being_imported_is_not_read_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As another thread does, in the middle of whose import ``instrument()`` may be called."""
+    monkeypatch.setitem(sys.modules, "genai_otel.enrich.bundled", types.ModuleType("bundled"))
+    book = PriceBook()
+    book.load_if_read()
+    assert not book.ready

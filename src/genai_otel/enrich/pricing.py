@@ -73,8 +73,9 @@ class PriceBook:
 
     def load_if_read(self) -> None:
         """Takes the bundled table if this process has read it before; that takes no time."""
-        module: Any = sys.modules.get(f"{__package__}.bundled")
-        if module is not None and module.is_read():
+        module = sys.modules.get(f"{__package__}.bundled")
+        is_read = getattr(module, "is_read", None)  # not yet, while another thread imports it
+        if is_read is not None and is_read():
             self.load()
 
     @property
