@@ -38,7 +38,7 @@ class Odd(Exception):
         self.text = text
 
     def __str__(self) -> Any:
-        if isinstance(self.text, Exception):
+        if isinstance(self.text, BaseException):
             raise self.text
         return self.text
 
@@ -99,6 +99,8 @@ def test_classes_that_make_their_own(genai_otel_capture: Capture, name: str) -> 
     [
         (ValueError("from __str__"), "the argument"),
         (RecursionError(), "the argument"),
+        (SystemExit(3), "the argument"),
+        (GeneratorExit(), "the argument"),
         (None, "the argument"),
         (b"bytes", "the argument"),
         ("half \ud83d", "half ?"),

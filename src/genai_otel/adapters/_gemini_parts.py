@@ -141,10 +141,6 @@ def _with_metadata(found: Media, given: Json) -> Media:
     return found
 
 
-def _transcription(transcript: Json, _given: Json) -> Part:
-    return generic_part("audio_transcription", _held(transcript))
-
-
 def _both(names: dict[str, Any]) -> dict[str, Any]:
     return {**names, **{snake(name): value for name, value in names.items()}}
 

@@ -77,7 +77,9 @@ def _called(error: BaseException) -> str | None:
     token = enter_suppression()
     try:
         return cut(str.__str__(str(error)), _MESSAGE)
-    except Exception:  # noqa: BLE001 - the host's, whose error is on its way already
+    except KeyboardInterrupt:  # of the user, who means the program
+        raise
+    except BaseException:  # noqa: BLE001 - its own must not take the place of ``error``
         return None
     finally:
         detach(token)
