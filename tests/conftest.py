@@ -6,13 +6,19 @@ import gc
 import os
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
 
+import genai_otel
 from tests.deliveries import deliver
 from tests.provider.plugin import provider, provider_server
 
-__all__ = ["deliver", "provider", "provider_server"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["deliver", "nothing_set_up", "provider", "provider_server"]
 
 pytest_plugins = ["tests.judged"]
 
@@ -43,3 +49,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     young, old, _ = gc.get_threshold()
     gc.set_threshold(young, old, 1_000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_set_up() -> Iterator[None]:
+    """The first ``instrument()`` decides: what one file leaves set up would decide for the next."""
+    genai_otel.shutdown()
+    yield
+    genai_otel.shutdown()
