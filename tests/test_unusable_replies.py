@@ -13,6 +13,7 @@ import ollama
 import openai
 import pydantic
 import pytest
+from opentelemetry.trace import StatusCode
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded
@@ -303,41 +304,126 @@ def piece(**delta: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_helper_that_refuses_the_stream_halfway(
-    provider: Provider, capture: Capture, monkeypatch: Any
-) -> None:
-    """What had come is there; what was not read by then nobody knows."""
-    pieces = [piece(role="assistant", content="{"), piece(content=SAID), piece(content="}")]
-    body = streamed(pieces, named=False) + b"data: [DONE]\n\n"
-    serve(monkeypatch, provider, body, **{"content-type": "text/event-stream"})
-    with pytest.raises(ValueError, match="line 1"), openais(provider)[0] as client:
-        _read_through(client)
-    facts = capture.span().attributes
-    assert SAID in facts["gen_ai.output.messages"]
-    assert facts["genai_otel.response.completed"] is False
-    assert "gen_ai.usage.input_tokens" not in facts
+CHAT_STREAM = "chat.completions.stream"
 
 
-def _read_through(client: Any) -> None:
-    stream: Any = client.chat.completions.stream
-    with stream(model="gpt-4o-mini", messages=ASK, response_format=City) as events:
+def stopped(reason: str) -> dict[str, Any]:
+    last = piece()
+    last["choices"][0]["finish_reason"] = reason
+    return last
+
+
+def answered(*last: dict[str, Any]) -> bytes:
+    return streamed([piece(role="assistant", content=SAID), *last], named=False)
+
+
+COUNTED = {**piece(), "choices": [], "usage": USAGE}
+RESPONDED = [
+    {"type": "response.created", "sequence_number": 0, "response": {
+        **RESPONSE, "status": "in_progress", "output": [], "usage": None,
+    }},
+    {"type": "response.completed", "sequence_number": 1, "response": RESPONSE},
+]  # fmt: skip
+TOLD = [
+    {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": SAID}},
+    {"type": "content_block_stop", "index": 0},
+]
+HELPED: dict[str, tuple[bytes, str, str, bool]] = {
+    "halfway": (answered(piece(content="}")) + b"data: [DONE]\n\n", CHAT_STREAM,
+                "ValueError", False),
+    "too long": (answered(COUNTED, stopped("length")), CHAT_STREAM,
+                 "LengthFinishReasonError", True),
+    "too long, uncounted": (answered(stopped("length"), COUNTED), CHAT_STREAM,
+                            "LengthFinishReasonError", False),
+    "filtered": (answered(COUNTED, stopped("content_filter")), CHAT_STREAM,
+                 "ContentFilterFinishReasonError", True),
+    "responses": (streamed(RESPONDED), "responses.stream", "ValidationError", True),
+    "messages": (streamed(TOLD), "messages.stream", "ValidationError", True),
+}  # fmt: skip
+"""What comes; which helper reads it, what that raises, and whether it knew the usage by then."""
+
+
+def helper_of(name: str, clients: tuple[Any, Any], colour: str) -> Any:
+    client = clients[colour == "async"]
+    if name == "messages.stream":
+        return client, client.messages.stream(
+            model="claude-test", max_tokens=9, messages=ASK, output_format=City
+        )
+    if name == "responses.stream":
+        return client, client.responses.stream(
+            model="gpt-4o-mini", input="Where?", text_format=City
+        )
+    return client, client.chat.completions.stream(
+        model="gpt-4o-mini", messages=ASK, response_format=City
+    )
+
+
+def read_through(client: Any, helper: Any) -> None:
+    with client, helper as events:
         for _ in events:
             pass
 
 
-def test_a_helper_that_refuses_what_it_has_read_to_the_end(
+async def read_through_async(client: Any, helper: Any) -> None:
+    async with client, helper as events:
+        async for _ in events:
+            pass
+
+
+def clients_for(name: str, provider: Provider) -> tuple[Any, Any]:
+    if not name.startswith("messages"):
+        return openais(provider)
+    options: Any = {"api_key": "sk", "base_url": provider.root, "max_retries": 0}
+    return anthropic.Anthropic(**options), anthropic.AsyncAnthropic(**options)
+
+
+@COLOURS
+@pytest.mark.parametrize("case", HELPED)
+def test_what_a_stream_helper_raises_is_the_calls_error(
+    provider: Provider, capture: Capture, monkeypatch: Any, case: str, colour: str
+) -> None:
+    """What had come is there; what was not read by then nobody knows."""
+    body, name, error, counted = HELPED[case]
+    serve(monkeypatch, provider, body, **{"content-type": "text/event-stream"})
+    client, helper = helper_of(name, clients_for(name, provider), colour)
+
+    def read() -> None:
+        if colour == "sync":
+            read_through(client, helper)
+        else:
+            asyncio.run(read_through_async(client, helper))
+
+    with pytest.raises(Exception) as raised:
+        read()
+    assert type(raised.value).__name__ == error
+    span = capture.span()
+    facts = span.attributes or {}
+    assert str(facts["error.type"]).endswith(error)
+    assert span.status.status_code is StatusCode.ERROR
+    assert SAID in facts["gen_ai.output.messages"]
+    assert facts.get("gen_ai.usage.input_tokens") == (1_700 if counted else None)
+
+
+def test_what_the_reader_of_a_stream_raises_is_not(
     provider: Provider, capture: Capture, monkeypatch: Any
 ) -> None:
-    stopped = piece()
-    stopped["choices"][0]["finish_reason"] = "length"
-    counted = {**piece(), "choices": [], "usage": USAGE}
-    body = streamed([piece(role="assistant", content="{"), counted, stopped], named=False)
+    body = answered(piece(content="."), piece(content="."))
     serve(monkeypatch, provider, body, **{"content-type": "text/event-stream"})
-    with pytest.raises(openai.LengthFinishReasonError), openais(provider)[0] as client:
-        _read_through(client)
-    facts = capture.span().attributes
-    assert facts["gen_ai.usage.input_tokens"] == 1_700
-    assert facts["gen_ai.usage.cost"] > 0
+    client = openais(provider)[0]
+    stream = client.chat.completions.stream(model="gpt-4o-mini", messages=ASK)
+
+    def fail() -> None:
+        with client, stream as events:
+            for _ in events:
+                raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    span = capture.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert (span.attributes or {})["genai_otel.response.completed"] is False
 
 
 # ----------------------------------------------------------------- what no content type announces

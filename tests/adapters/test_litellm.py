@@ -15,6 +15,7 @@ from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
 from tests.adapters.kin import facts
 from tests.provider import SCENARIOS
+from tests.provider.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -283,3 +284,68 @@ def test_what_it_counts_itself_is_marked() -> None:
     reply._hidden_params["custom_llm_provider"] = "replicate"
     _answer(reply, op)
     assert (op.usage.input, op.usage.output, op.usage.estimated) == (9, 3, "litellm")
+
+
+OLLAMA = {
+    "model": "m", "done": True, "done_reason": "stop", "created_at": "2026-01-01T00:00:00Z",
+    "message": {"role": "assistant", "content": "Hello to you."}, "response": "Hello to you.",
+    "embeddings": [[0.1, 0.2]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "counts", "later"),
+    [
+        ("ollama_chat/m", {}, False),
+        ("ollama_chat/m", {"eval_count": 8}, True),
+        ("ollama_chat/m", {"prompt_eval_count": 12}, False),
+        ("ollama/m", {}, True),
+        ("ollama/m", {"eval_count": 8}, False),
+    ],
+)
+def test_what_it_fills_in_for_ollama_is_marked(
+    genai_otel_capture: Capture,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    counts: dict[str, int],
+    later: bool,
+) -> None:
+    """An Ollama that answers from its cache of prompts, or an older one, leaves counts out."""
+    head = {"content-type": "application/json"}
+    answer = Answer(200, head, json.dumps({**OLLAMA, **counts}).encode())
+    monkeypatch.setattr(provider, "answer", lambda _: replace(answer))
+    asked: dict[str, Any] = {"model": model, "messages": ASK, "api_base": provider.root}
+    if later:
+        asyncio.run(litellm.acompletion(**asked))
+    else:
+        litellm.completion(**asked)
+    told = facts(genai_otel_capture)
+    assert told[names.GENAI_OTEL_USAGE_ESTIMATED] == "litellm"
+    assert told[TOKENS[0]] > 0
+
+
+def test_vectors_that_ollama_has_counted(
+    genai_otel_capture: Capture, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = {"content-type": "application/json"}
+    answer = Answer(200, head, json.dumps({**OLLAMA, "prompt_eval_count": 12}).encode())
+    monkeypatch.setattr(provider, "answer", lambda _: replace(answer))
+    litellm.embedding(model="ollama/m", input=["Hello"], api_base=provider.root)
+    told = facts(genai_otel_capture)
+    assert names.GENAI_OTEL_USAGE_ESTIMATED not in told
+    assert told[TOKENS[0]] == 12
+
+
+def test_all_that_estimates_is_there() -> None:
+    """A function that is gone, or has another name, would be told as the provider's count."""
+    from importlib import import_module
+
+    from genai_otel.adapters.litellm import _ESTIMATING
+
+    for target in _ESTIMATING:
+        module, _, path = target.partition(":")
+        found = import_module(module)
+        for name in path.split("."):
+            found = getattr(found, name)
+        assert callable(found)

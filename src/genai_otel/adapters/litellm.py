@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Adapter, Reader
-from genai_otel.engine.families.function import followed, function
+from genai_otel.engine.families.function import followed, function, noting
 from genai_otel.engine.read import Json, address, fields, first, integer, mapping, string
+from genai_otel.engine.unreturned import body_of
 from genai_otel.record import Kind, text
 
 from . import _openai_responses as responses
@@ -86,7 +87,7 @@ def _who(reply: Any, op: Operation) -> None:
 
 # It counts the tokens of these providers itself, whatever they say.
 _COUNTED_HERE = frozenset(
-    {"langflow", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"}
+    {"a2a", "langflow", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"}
 )
 ESTIMATED = "litellm"
 """The method's name, as spans tell it, where LiteLLM has counted with a tokenizer of its own."""
@@ -111,6 +112,57 @@ def _mark(reply: Any, op: Operation) -> None:
     provider = string(fields(getattr(reply, "_hidden_params", None)), "custom_llm_provider")
     if provider in _COUNTED_HERE and op.usage.input is not None:
         op.usage.estimated = ESTIMATED
+
+
+def _count_missing(body: Json, op: Operation) -> None:
+    if integer(body, "prompt_eval_count") is None or (
+        op.kind is not Kind.EMBEDDINGS and integer(body, "eval_count") is None
+    ):
+        op.usage.estimated = ESTIMATED
+
+
+def _ollama_reply(given: Json, op: Operation) -> None:
+    _count_missing(fields(body_of(given.get("raw_response"))), op)
+
+
+def _ollama_vectors(given: Json, op: Operation) -> None:
+    _count_missing(fields(given.get("response_json")), op)
+
+
+def _bedrock_reply(given: Json, op: Operation) -> None:
+    """Of InvokeModel, whose counts are in the headers of the answer."""
+    headers = getattr(given.get("raw_response"), "headers", {})
+    if not all(headers.get(f"x-amzn-bedrock-{way}-token-count") for way in ("input", "output")):
+        op.usage.estimated = ESTIMATED
+
+
+def _uncounted(_given: Json, op: Operation) -> None:
+    """LiteLLM runs this only where the provider has not counted."""
+    op.usage.estimated = ESTIMATED
+
+
+_LLMS = "litellm.llms"
+_INVOKE = f"{_LLMS}.bedrock.chat.invoke_transformations"
+# Where LiteLLM fills in a count of its own if the provider's is missing. A reply is read before it
+# is made into LiteLLM's, which does not say whose count it holds.
+_ESTIMATING = {
+    f"{_LLMS}.ollama.chat.transformation:OllamaChatConfig.transform_response": _ollama_reply,
+    f"{_LLMS}.ollama.completion.transformation:OllamaConfig.transform_response": _ollama_reply,
+    f"{_LLMS}.ollama.completion.handler:_process_ollama_embedding_response": _ollama_vectors,
+    f"{_INVOKE}.base_invoke_transformation:AmazonInvokeConfig.transform_response": _bedrock_reply,
+    f"{_INVOKE}.amazon_twelvelabs_pegasus_transformation"
+    ":AmazonTwelveLabsPegasusConfig.transform_response": _bedrock_reply,
+    f"{_LLMS}.bedrock.chat.agentcore.transformation"
+    ":AmazonAgentCoreConfig._calculate_usage": _uncounted,
+    f"{_LLMS}.databricks.agent.transformation:DatabricksAgentConfig._estimated_usage": _uncounted,
+    f"{_LLMS}.anthropic.completion.transformation:AnthropicTextConfig.transform_response": (
+        _uncounted
+    ),
+    f"{_LLMS}.huggingface.rerank.transformation"
+    ":HuggingFaceRerankConfig.transform_rerank_response": _uncounted,
+    f"{_LLMS}.triton.embedding.transformation"
+    ":TritonEmbeddingConfig._build_embedding_usage": _uncounted,
+}
 
 
 class _Chunks(ChatChunks):
@@ -227,6 +279,7 @@ ADAPTER = Adapter(
         *_both("litellm.chat_completions.dispatch", "completion", _CHAT),
         *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
         *_both("litellm.responses.dispatch", "responses", _RESPONSE),
+        *(noting(target, note) for target, note in _ESTIMATING.items()),
         *followed("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
         *followed("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
         *followed("litellm.responses.streaming_iterator:SyncResponsesAPIStreamingIterator"),

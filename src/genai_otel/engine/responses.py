@@ -6,13 +6,14 @@ is exchanged: no attribute of the response, which the host may hold, is added or
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .open_streams import OPEN
 from .safety import contained
 from .streams import around
-from .unreturned import decoded
+from .unreturned import decoded, raised_by_helper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -52,7 +53,15 @@ def _closed(key: int) -> None:
     call = OPEN.get(key)
     if call is not None and not call.reading():
         unknown = call.watcher is None and call.source.is_stream_consumed
-        OPEN.end(key, completed=None if unknown else False)
+        OPEN.end(key, _refusal(call), completed=None if unknown else False)
+
+
+def _refusal(call: Call) -> BaseException | None:
+    """Why a ``with`` is being left: only if a helper of the client's refused what it had read."""
+    error, stream = sys.exception(), call.holder and call.holder()
+    if error is None or stream is None or not raised_by_helper(error, stream):
+        return None
+    return error
 
 
 def _given_up(key: int) -> None:

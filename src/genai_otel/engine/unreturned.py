@@ -42,6 +42,14 @@ def local_in_error(error: BaseException, function: str, name: str) -> Any:
     return value
 
 
+def raised_by_helper(error: BaseException, stream: Any) -> bool:
+    """Whether it was a client's own helper around ``stream`` that raised, and not its reader."""
+    return any(
+        getattr(found.get("self"), "__dict__", {}).get("_raw_stream") is stream
+        for found in _locals(error, lambda code: code.co_name == "__stream__")
+    )
+
+
 def _keeps_response(code: CodeType) -> bool:
     return not _VARIABLES.isdisjoint(code.co_varnames + code.co_cellvars)
 

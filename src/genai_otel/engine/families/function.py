@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from functools import partial
+from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
@@ -28,7 +28,7 @@ from genai_otel.engine.streams import watched, watched_async
 from genai_otel.engine.wrap import awaited, wrap, wrap_async
 from genai_otel.record import Operation
 
-__all__ = ["followed", "function"]
+__all__ = ["followed", "function", "noting"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,36 @@ def function(
     """
     form = _Form(reader, origin, body, arguments, stream, lazy, inner)
     return Patch(target, partial(_stand_in, form), optional, captured)
+
+
+def noting(
+    target: str, note: Callable[[Json, Operation], None], arguments: tuple[str, ...] = ()
+) -> Patch:
+    """A function that a library runs inside of its calls: what it is given tells of the call.
+
+    ``note`` is given its arguments by name and the operation that is current, before it runs.
+    """
+
+    def stand_in(original: Any, observer: Observer) -> Any:
+        names = arguments or _positional(original)
+
+        @wraps(original)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            if observer.guard.enabled:
+                observer.guard.run(
+                    _note, note, observer, {**dict(zip(names, args, strict=False)), **kwargs}
+                )
+            return original(*args, **kwargs)
+
+        return noted
+
+    return Patch(target, stand_in, optional=True)
+
+
+def _note(note: Callable[[Json, Operation], None], observer: Observer, given: Json) -> None:
+    op = observer.recorder.current()
+    if op is not None:
+        note(given, op)
 
 
 class _Form(NamedTuple):
