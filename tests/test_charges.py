@@ -265,6 +265,31 @@ def test_messages(capture: Capture, case: str) -> None:
     check(capture.span().attributes, cost, counts)
 
 
+@pytest.mark.parametrize(
+    ("geo", "listed"), [("global", True), ("not_available", True), ("us", False)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_claude_ran(capture: Capture, geo: str, *, listed: bool, stream: bool) -> None:
+    used = {"input_tokens": 1000, "output_tokens": 100, "inference_geo": geo}
+    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": HAIKU, "content": [],
+            "stop_reason": "end_turn", "stop_sequence": None, "usage": used}  # fmt: skip
+    told = events(
+        {"type": "message_start", "message": {**body, "stop_reason": None}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+         "usage": {"output_tokens": 100}},
+        {"type": "message_stop"},
+    )  # fmt: skip
+    http = http_client(anthropic.DefaultHttpxClient, told if stream else body)
+    messages = [{"role": "user", "content": "Rain?"}]
+    with anthropic.Anthropic(api_key="k", base_url=CLAUDE, http_client=http) as client:
+        made = client.messages.create(model=HAIKU, max_tokens=9, messages=messages, stream=stream)
+        for _ in made if stream else ():
+            pass
+    span = capture.span().attributes or {}
+    check(span, HAIKU_TOKENS if listed else ["region"], {})
+    assert span.get("genai_otel.response.region") == (None if listed else geo)
+
+
 SUMMARY = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500,
            "cache_creation_input_tokens": 0, "cache_read_input_tokens": 20_000}  # fmt: skip
 MAIN = {"type": "message", "input_tokens": 1000, "output_tokens": 100,

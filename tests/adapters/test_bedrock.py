@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import genai_otel
 from genai_otel import _names as names
 from genai_otel.engine.open_streams import OPEN
+from genai_otel.enrich.background import finish
+from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genai_otel.testing import Capture
     from tests.provider import Provider
 
 boto3 = pytest.importorskip("boto3")
@@ -67,6 +69,31 @@ def test_what_converse_is_asked(genai_otel_capture: Capture, client: Any) -> Non
     assert told[names.GEN_AI_REQUEST_TEMPERATURE] == 0.5
     assert told[names.GENAI_OTEL_RESPONSE_SERVER_TIME] == 0.007
     assert json.loads(told[names.GEN_AI_SYSTEM_INSTRUCTIONS])[0]["content"] == "Be brief."
+
+
+@pytest.fixture
+def priced() -> Iterator[Capture]:
+    capture = Capture()
+    prices = {"models": {"*": {"input": 1.0, "output": 2.0}}}
+    genai_otel.instrument(destinations=capture.exporter, prices=prices)
+    finish()  # the table of prices is read
+    yield capture
+    genai_otel.shutdown()
+    capture.meter_provider.shutdown()
+
+
+def test_what_a_guardrail_costs_is_not_in_the_price(priced: Capture, client: Any) -> None:
+    guarded = {"guardrailIdentifier": "g1", "guardrailVersion": "1"}
+    client.converse(modelId="ok", messages=HELLO)
+    client.converse(modelId="ok", messages=HELLO, guardrailConfig=guarded)
+    stream = client.converse_stream(modelId="ok", messages=HELLO, guardrailConfig=guarded)
+    list(stream["stream"])
+    body = json.dumps(BODIES["meta"])
+    client.invoke_model(modelId="meta.ok", body=body, **guarded)["body"].read()
+    plain, *others = [span.attributes or {} for span in priced.spans]
+    assert names.GEN_AI_USAGE_COST in plain
+    assert [list(told[names.GENAI_OTEL_COST_UNPRICED]) for told in others] == [["guardrails"]] * 3
+    assert not any(names.GEN_AI_USAGE_COST in told for told in others)
 
 
 def test_retries_are_counted(genai_otel_capture: Capture, provider: Provider) -> None:

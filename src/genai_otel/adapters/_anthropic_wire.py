@@ -104,6 +104,7 @@ def answer(reply: Any, op: Operation) -> None:
         op.details = {**(op.details or {}), "container": container}
     if string(reply, "type") == "error":
         refused(mapping(reply, "error"), op)
+    op.region = charges.inference_geo(usage)
     fast = string(usage, "speed") == "fast"  # which has a price of its own
     op.tier = "fast" if fast else string(usage, "service_tier")
     if op.capture:

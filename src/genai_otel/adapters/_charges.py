@@ -164,6 +164,18 @@ def iterations(usage: Json, op: Operation) -> None:
             op.usage.doubt("other_charges")
 
 
+_EVERYWHERE = ("global", "not_available")
+
+
+def inference_geo(usage: Json) -> str | None:
+    """Where the model ran, if that was chosen: 1.1 times the price of anywhere.
+
+    platform.claude.com/docs/en/manage-claude/data-residency
+    """
+    told = string(usage, "inference_geo")
+    return None if told in _EVERYWHERE else told
+
+
 # ------------------------------------------------------------------------------------- Google
 
 # Tools that search like ``googleSearch``, and are told in the same fields, at prices of their own.
@@ -234,6 +246,15 @@ def candidates(found: list[Json], op: Operation) -> None:
 
 
 # ------------------------------------------------------------------------------------ Bedrock
+
+
+def guarded(told: Json, op: Operation) -> None:
+    """A guardrail is billed by what its policies looked at, each of them at a price of its own.
+
+    aws.amazon.com/bedrock/pricing, "guardrails": by 1,000 characters.
+    """
+    if mapping(told, "guardrailConfig") or string(told, "guardrailIdentifier"):
+        op.usage.doubt("guardrails")
 
 
 def converse(blocks: list[Json], op: Operation) -> None:

@@ -40,6 +40,7 @@ _PARAMS = {
 
 
 def ask(params: Json, op: Operation) -> None:
+    charges.guarded(params, op)
     more = mapping(params, "additionalModelRequestFields")
     op.params = {
         **pick(more, {"top_k": "top_k"}),

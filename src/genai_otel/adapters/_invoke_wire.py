@@ -15,6 +15,7 @@ from genai_otel.record import Kind, Pieces, text
 from genai_otel.record.usage import BEDROCK_BODIES, BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
+from . import _charges as charges
 from . import _cohere_v1 as cohere
 from . import _converse_wire as converse
 from . import _invoke_texts as texts
@@ -112,6 +113,7 @@ _BY_NAME = {
 
 
 def ask(params: Json, op: Operation) -> None:
+    charges.guarded(params, op)
     asked = body(params)
     config = mapping(asked, "textGenerationConfig") or mapping(asked, "inferenceConfig")
     op.params = {**pick(asked, _PARAMS), **pick(config, _PARAMS)}

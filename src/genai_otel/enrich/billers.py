@@ -66,7 +66,14 @@ _HOSTS = (
     (r"api\.moonshot\.(?:ai|cn)", "moonshotai"),
 )
 _KNOWN_HOSTS = tuple((re.compile(pattern), biller) for pattern, biller in _HOSTS)
-_BEDROCK_REGION = re.compile(r"bedrock-(?:runtime|mantle)(?:-fips)?\.([a-z0-9-]+)\.")
+_REGIONS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"bedrock-(?:runtime|mantle)(?:-fips)?\.([a-z0-9-]+)\.",
+        r"([a-z0-9-]+)-aiplatform\.googleapis\.com$",
+        r"aiplatform\.([a-z0-9-]+)\.rep\.googleapis\.com$",
+    )
+)
 
 
 def biller_of_provider(provider: str | None) -> str | None:
@@ -84,5 +91,5 @@ def biller_of_litellm(provider: str) -> str:
 
 
 def region_of_host(host: str | None) -> str | None:
-    found = _BEDROCK_REGION.search(host or "")
-    return found[1] if found else None
+    matches = (pattern.search(host or "") for pattern in _REGIONS)
+    return next((found[1] for found in matches if found), None)

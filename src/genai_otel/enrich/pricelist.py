@@ -72,7 +72,7 @@ class PriceList:
             return Cost("priced", usage.charged, version=TOLD)
         if resolved.listed is not None:
             return self._charged(resolved.listed, usage, moment)
-        return Cost(resolved.otherwise, version=self.version)
+        return Cost(resolved.otherwise, version=self.version, missing=resolved.missing)
 
     def quotes(self, call: Call) -> tuple[list[Quote], str]:
         """As ``PriceBook.quotes``."""

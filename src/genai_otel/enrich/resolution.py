@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from .billers import biller_of_host, biller_of_provider, region_of_host
 from .books import FOREVER, ITSELF, Book, Entry, matches
 from .bundled import Bundled, Schedule, is_dated, tier_of
+from .regions import is_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,12 +67,13 @@ class Quote(NamedTuple):
 class Resolved(NamedTuple):
     """The user's quotes and functions to ask, in their order, and what the bundled table says.
 
-    ``otherwise`` is the status where none holds.
+    ``otherwise`` is the status where none holds, ``missing`` what keeps the table's from holding.
     """
 
     steps: tuple[Quote | Override, ...]
     listed: Quote | None
     otherwise: str
+    missing: tuple[str, ...] = ()
 
 
 class Resolver:
@@ -94,6 +96,8 @@ class Resolver:
         if biller is None:
             return Resolved(steps, None, "unknown_biller")
         quote, otherwise = self._listed(call.answered, call, biller, mapped=False)
+        if quote is not None and is_elsewhere(biller, quote.matched, call.answered, call.region):
+            return Resolved(steps, None, "unknown_price", ("region",))
         return Resolved(steps, quote, otherwise)
 
     def _biller(self, call: Call) -> str | None:
@@ -144,7 +148,7 @@ class Resolver:
             yield Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
             return
         if entry.same_as == ITSELF:
-            targets = self._list_prices(call, biller)
+            targets = self._list_prices(call, biller, anywhere=entry.region is not None)
         else:
             targets = self._targets(entry.same_as, call, biller, depth)
         for quote in targets:
@@ -153,15 +157,20 @@ class Resolver:
             if since < until:
                 yield quote._replace(window=(since, until), factor=entry.factor * quote.factor)
 
-    def _list_prices(self, call: Call, biller: str | None) -> Iterator[Quote]:
-        """What tables of list prices say of the model that was called: the user's, then ours."""
+    def _list_prices(self, call: Call, biller: str | None, *, anywhere: bool) -> Iterator[Quote]:
+        """What tables of list prices say of the model that was called: the user's, then ours.
+
+        ``anywhere``: somebody has said what to make of them in that region.
+        """
         for book in self._books:
             for entry in book.entries(*call.names):
                 if entry.general and self._applies(entry, call, biller):
                     yield from self._quotes(entry, call, biller)
         if biller is not None:
             quote, _ = self._listed(call.answered, call, biller, mapped=False)
-            if quote is not None:
+            if quote is not None and (
+                anywhere or not is_elsewhere(biller, quote.matched, call.answered, call.region)
+            ):
                 yield quote
 
     def _targets(self, name: str, call: Call, biller: str | None, depth: int) -> Iterator[Quote]:

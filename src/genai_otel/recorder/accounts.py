@@ -160,6 +160,7 @@ class Accounts:
             at=at,
             host=op.host,
             tier=op.tier,
+            region=op.region,
         )
 
 

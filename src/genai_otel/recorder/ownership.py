@@ -81,6 +81,7 @@ _FACTS = (
     "output",
     "output_type",
     "tier",
+    "region",
     "dimensions",
     "details",
     "completed",

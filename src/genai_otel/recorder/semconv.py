@@ -274,6 +274,8 @@ def _response(op: Operation, found: Attributes) -> None:
         found[names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = op.dimensions
     if op.tier is not None and "service_tier" not in (op.details or ()):
         found[names.GENAI_OTEL_RESPONSE_TIER] = utf8(op.tier)
+    if op.region is not None:
+        found[names.GENAI_OTEL_RESPONSE_REGION] = utf8(op.region)
     if op.details:
         _details(op.details, found)
 

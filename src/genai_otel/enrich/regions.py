@@ -1,0 +1,34 @@
+"""Where list prices do not hold: some providers ask more in chosen regions, and tables do not say.
+
+Checked in November 2026: platform.claude.com/docs/en/manage-claude/data-residency (US only, 1.1
+times the price), cloud.google.com/vertex-ai/generative-ai/pricing (1.1 times for Claude from 4.5
+on, and for Gemini from 3 on), aws.amazon.com/bedrock/pricing (models other than Claude have a
+price in each region, and the table has that of the US). OpenAI, xAI and Together have hosts of
+their own for it, which are not known as theirs.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Claude up to 4.1 and Gemini up to 2.5 cost the same everywhere, and so do models of one price.
+_VERTEX_SURCHARGE = re.compile(
+    r"(?:claude-(?!3|2|instant|[a-z]+-4(?:-[01])?(?:[@-]20\d|@|$)|4-(?:opus|sonnet)))"
+    r"|gemini-(?![12]|pro(?:-vision)?$)"
+)
+_LISTED = re.compile(r"us-(?:east|west)-\d")
+_ABROAD = re.compile(r"(?:eu|apac|jp|au|ca|sa|uk|in|me|af)\.")
+
+
+def is_elsewhere(biller: str, matched: str, name: str | None, region: str | None) -> bool:
+    """Whether the table's price of ``matched`` is not the one where the model ``name`` ran."""
+    model = (name or "").strip().lower().rpartition("/")[2]
+    if biller == "anthropic":
+        return region is not None
+    if biller == "google":
+        return region not in (None, "global") and _VERTEX_SURCHARGE.match(model) is not None
+    if biller != "aws" or matched.startswith(("aws/regional.", "aws/global.")):
+        return False
+    if region is None:
+        return _ABROAD.match(model) is not None
+    return _LISTED.fullmatch(region) is None
