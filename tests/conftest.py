@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings
 
 import genai_otel
-from tests.collected import collect
 from tests.deliveries import deliver
 from tests.provider.plugin import provider, provider_server
 
@@ -58,12 +57,3 @@ def nothing_set_up() -> Iterator[None]:
     genai_otel.shutdown()
     yield
     genai_otel.shutdown()
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """The collector does not run by itself."""
-    collect()
-    gc.disable()
-    yield
-    gc.enable()

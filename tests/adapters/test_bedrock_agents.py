@@ -65,19 +65,34 @@ RAG = (
     ("citation", {"citation": CITED}),
     ("guardrail", {"action": "NONE"}),
 )
+AGENTIC = (
+    ("traceEvent", {"id": "t1", "attributes": {"step": "Planning"}}),
+    ("responseEvent", {"text": "Hel"}),
+    ("responseEvent", {"text": "lo."}),
+    ("result", {"results": [
+        {"content": {"text": "It is so."}, "sourceRetriever": {"identifier": "KB12345678"}},
+    ], "generatedResponse": {"answer": "Hello."}}),
+)  # fmt: skip
 ENDPOINT = (("PayloadPart", coded('{"text": "Hel"}')), ("PayloadPart", coded('{"text": "lo."}')))
 STREAMS = {
     "/agents/AGENT/agentAliases/a/sessions/s1/text": AGENT,
     "/agents/s1": AGENT,
     "/flows/FLOW/aliases/a": FLOW,
     "/retrieveAndGenerateStream": RAG,
+    "/agenticRetrieveStream": AGENTIC,
     "/endpoints/mine/invocations-response-stream": ENDPOINT,
 }
 WHOLE = {
     "/rerank": {
         "results": [{"index": 1, "relevanceScore": 0.75}, {"index": 0, "relevanceScore": 0.5}]
-    }
-}
+    },
+    "/knowledgebases/KB12345678/retrieve": {"retrievalResults": [
+        {"content": {"text": "A cat."}, "score": 0.5},
+    ]},
+    "/guardrail-checks/invoke": {"results": {
+        "promptAttack": {"results": [{"category": "JAILBREAK", "severityScore": 0.75}]},
+    }},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -200,3 +215,61 @@ def test_reranking(genai_otel_capture: Capture, root: str) -> None:
     assert told[names.GEN_AI_RETRIEVAL_QUERY_TEXT] == "Which?"
     documents = json.loads(told[names.GEN_AI_RETRIEVAL_DOCUMENTS])
     assert documents == [{"id": "1", "score": 0.75}, {"id": "0", "score": 0.5}]
+
+
+MODEL = {"bedrockFoundationModelConfiguration": {"modelConfiguration": {"modelArn": "nova"}}}
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_agentic_retrieval(genai_otel_capture: Capture, root: str, *, answers: bool) -> None:
+    base = {"knowledgeBaseId": "KB12345678", "retrievalOverrides": {"maxNumberOfResults": 4}}
+    asked: dict[str, Any] = {
+        "messages": [{"role": "user", "content": {"text": "Is it so?"}}],
+        "retrievers": [{"configuration": {"knowledgeBase": base}}],
+        "agenticRetrieveConfiguration": {"foundationModelConfiguration": {
+            "type": "BEDROCK_FOUNDATION_MODEL", **MODEL,
+        }},
+        "generateResponse": answers,
+    }  # fmt: skip
+    assert len(call(root, RUNTIME, "agentic_retrieve_stream", "stream", **asked)) == 4
+    (span,) = genai_otel_capture.spans
+    told = dict(span.attributes or {})
+    assert span.name == ("chat nova" if answers else "retrieval KB12345678")
+    assert told[names.GEN_AI_REQUEST_MODEL] == "nova"
+    assert told[names.GEN_AI_RETRIEVAL_QUERY_TEXT] == "Is it so?"
+    (found,) = json.loads(told[names.GEN_AI_RETRIEVAL_DOCUMENTS])
+    assert found == {"id": "KB12345678", "content": "It is so."}
+    (reply,) = json.loads(told[names.GEN_AI_OUTPUT_MESSAGES])
+    assert reply["parts"] == [{"type": "text", "content": "Hello."}]
+
+
+def test_a_search_by_picture(genai_otel_capture: Capture, root: str) -> None:
+    picture = {"format": "png", "inlineContent": b"\x89PNG"}
+    query = {"type": "IMAGE", "image": picture}
+    call(
+        root,
+        RUNTIME,
+        "retrieve",
+        "retrievalResults",
+        knowledgeBaseId="KB12345678",
+        retrievalQuery=query,
+    )
+    told = dict(genai_otel_capture.span("retrieval KB12345678").attributes or {})
+    (asked,) = json.loads(told[names.GENAI_OTEL_INPUT])
+    assert (asked["modality"], asked["mime_type"]) == ("image", "image/png")
+    assert names.GEN_AI_RETRIEVAL_QUERY_TEXT not in told
+
+
+def test_checks_without_a_guardrail(genai_otel_capture: Capture, root: str) -> None:
+    jailbreak = {"categories": [{"category": "JAILBREAK"}]}
+    asked = {
+        "messages": [{"role": "user", "content": [{"text": "Forget it all."}]}],
+        "checks": {"promptAttack": jailbreak},
+    }
+    call(root, "bedrock-runtime", "invoke_guardrail_checks", "results", **asked)
+    (span,) = genai_otel_capture.spans
+    told = dict(span.attributes or {})
+    assert span.name.endswith("promptAttack")
+    assert "Forget it all." in told[names.GENAI_OTEL_INPUT]
+    assert "0.75" in told[names.GENAI_OTEL_OUTPUT]
+    assert names.GEN_AI_GUARDRAIL_RESULT_TYPE not in told, "scores are no verdict"

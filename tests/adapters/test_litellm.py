@@ -349,3 +349,50 @@ def test_all_that_estimates_is_there() -> None:
         for name in path.split("."):
             found = getattr(found, name)
         assert callable(found)
+
+
+# Of each what LiteLLM cannot read, and beside it what was paid for.
+DAMAGED: dict[str, dict[str, Any]] = {
+    "openai/m": {
+        "id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": None,
+        "usage": {"prompt_tokens": 1_700, "completion_tokens": 100, "total_tokens": 1_800},
+    },
+    "anthropic/m": {
+        "id": "m1", "type": "message", "role": "assistant", "model": "m", "content": 5,
+        "stop_reason": "end_turn", "usage": {"input_tokens": 1_700, "output_tokens": 100},
+    },
+    "ollama_chat/m": {
+        "model": "m", "done": True, "message": 7, "prompt_eval_count": 1_700, "eval_count": 100,
+    },
+    "gemini/m": {
+        "candidates": 5,
+        "usageMetadata": {
+            "promptTokenCount": 1_700, "candidatesTokenCount": 100, "totalTokenCount": 1_800,
+        },
+    },
+}  # fmt: skip
+DAMAGED |= dict.fromkeys(("groq/m", "mistral/m"), DAMAGED["openai/m"])
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("model", DAMAGED)
+def test_a_reply_that_it_cannot_read_is_counted(
+    genai_otel_capture: Capture,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    later: bool,
+) -> None:
+    head = {"content-type": "application/json"}
+    answer = Answer(200, head, json.dumps(DAMAGED[model]).encode())
+    monkeypatch.setattr(provider, "answer", lambda _: replace(answer))
+    asked: dict[str, Any] = {
+        "model": model, "messages": ASK, "api_key": "k", "max_retries": 0,
+        "api_base": provider.base_url if model == "openai/m" else provider.root,
+    }  # fmt: skip
+    with pytest.raises(Exception):  # noqa: B017 - of whatever class
+        asyncio.run(litellm.acompletion(**asked)) if later else litellm.completion(**asked)
+    told = facts(genai_otel_capture)
+    assert tuple(told.get(name) for name in TOKENS) == (1_700, 100)
+    assert told[names.ERROR_TYPE]
+    assert names.GENAI_OTEL_USAGE_ESTIMATED not in told

@@ -56,19 +56,53 @@ def _piece(content: str = "", thought: str = "", **more: Any) -> Any:
     return chat_pb2.CompletionOutputChunk(delta=delta, **more)
 
 
+def _search(state: str) -> Any:
+    return chat_pb2.ToolCall(
+        id="call_2",
+        type=chat_pb2.TOOL_CALL_TYPE_WEB_SEARCH_TOOL,
+        status=getattr(chat_pb2, f"TOOL_CALL_STATUS_{state}"),
+        function=chat_pb2.FunctionCall(name="web_search", arguments='{"query": "Paris"}'),
+    )
+
+
+def _searching() -> Iterator[Any]:
+    """A search that is told of again as it goes on, beside a call of the caller's."""
+    for calls in ([CALL], [_search("IN_PROGRESS")], [_search("COMPLETED")]):
+        yield chat_pb2.CompletionOutputChunk(delta=chat_pb2.Delta(tool_calls=calls))
+    found = chat_pb2.Delta(
+        role=chat_pb2.ROLE_TOOL, content="12 degrees.", tool_calls=[_search("COMPLETED")]
+    )
+    yield chat_pb2.CompletionOutputChunk(index=1, delta=found)
+    yield _piece("Mild.", index=2)
+
+
+def _one(piece: Any) -> Any:
+    return chat_pb2.GetChatCompletionChunk(outputs=[piece], **HEAD)
+
+
 class Chats(chat_pb2_grpc.ChatServicer):
     """Thinks, says hello, or asks for the weather if it may."""
 
     def GetCompletion(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's
         if request.model == "refused":
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down")
-        if request.tools:
+        if request.model == "searching":
+            outputs = [
+                _output("", "", tool_calls=[CALL, _search("COMPLETED")]),
+                _output("12 degrees.", "", 1, tool_calls=[_search("COMPLETED")]),
+                _output("Mild.", "", 2),
+            ]
+            outputs[1].message.role = chat_pb2.ROLE_TOOL
+        elif request.tools:
             outputs = [_output("", "", tool_calls=[CALL])]
         else:
             outputs = [_output("Hello.", "Hm.", index) for index in range(request.n or 1)]
         return chat_pb2.GetChatCompletionResponse(outputs=outputs, usage=USAGE, **HEAD)
 
     def GetCompletionChunk(self, request: Any, _context: Any) -> Iterator[Any]:  # noqa: N802
+        if request.model == "searching":
+            yield from map(_one, _searching())
+            return
         pieces = [
             _piece(thought="Hm."),
             _piece("Hel"),
@@ -187,6 +221,39 @@ def test_a_tool(genai_otel_capture: Capture, host: str) -> None:
     turns = json.loads(str((second.attributes or {})[names.GEN_AI_INPUT_MESSAGES]))
     assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "tool"]
     assert turns[3]["parts"][0]["response"] == "dry"
+
+
+@pytest.mark.parametrize("way", ["sample", "stream"])
+def test_tools_that_xai_runs(genai_otel_capture: Capture, host: str, way: str) -> None:
+    with client(host) as given:
+        asked = given.chat.create(model="searching", messages=[said.user("Paris?")])
+        made = getattr(asked, way)()
+        for _ in made if way == "stream" else ():
+            pass
+    told = genai_otel_capture.span("chat searching").attributes or {}
+    outputs = json.loads(str(told[names.GEN_AI_OUTPUT_MESSAGES]))
+    parts = [part for output in outputs for part in output["parts"] if part.get("content") != ""]
+    state = {"status": "completed"}
+    searched = {"name": "web_search", "arguments": {"query": "Paris"}, **state}
+    assert parts == [
+        {"type": "tool_call", "id": "call_1", "name": "weather", "arguments": {"city": "Paris"}},
+        {
+            "type": "server_tool_call",
+            "id": "call_2",
+            "name": "web_search",
+            "server_tool_call": {"type": "web_search", **searched},
+        },
+        {
+            "type": "server_tool_call_response",
+            "id": "call_2",
+            "server_tool_call_response": {
+                "type": "web_search",
+                "content": "12 degrees.",
+                **state,
+            },
+        },
+        {"type": "text", "content": "Mild."},
+    ]
 
 
 def test_several_choices(genai_otel_capture: Capture, host: str) -> None:

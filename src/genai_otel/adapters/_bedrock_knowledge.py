@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.read import Json, fields, integer, mapping, mappings, string
-from genai_otel.record import Pieces, bounded, media, text
+from genai_otel.record import Pieces, bounded, media, media_bytes, text
 
 from ._said import spoken
 
@@ -48,7 +48,12 @@ def ask_search(params: Json, op: Operation) -> None:
 
 
 def search_content(params: Json, op: Operation) -> None:
-    op.query = string(mapping(params, "retrievalQuery"), "text")
+    query = mapping(params, "retrievalQuery")
+    op.query = string(query, "text")
+    image = mapping(query, "image")
+    data, form = image.get("inlineContent"), string(image, "format")
+    if type(data) is bytes:
+        op.arguments = [media_bytes("image", data, f"image/{form}" if form else None)]
 
 
 def found(reply: Any, op: Operation) -> None:
@@ -188,3 +193,64 @@ class RagEvents(Accumulator):
     def close(self) -> None:
         self._op.documents = self._documents
         say(self._said.whole(), [], self._op)
+
+
+# ------------------------------------------------------------------------- agentic retrieval
+
+
+def ask_agentic(params: Json, op: Operation) -> None:
+    sources = (mapping(each, "configuration") for each in mappings(params, "retrievers"))
+    bases = [mapping(each, "knowledgeBase") for each in sources]
+    limits = [integer(mapping(b, "retrievalOverrides"), "maxNumberOfResults") for b in bases]
+    if len(limits) == 1 and limits[0] is not None:
+        op.params = {"retrieved": limits[0]}
+
+
+def agentic_model(params: Json) -> str | None:
+    config = mapping(params, "agenticRetrieveConfiguration")
+    model = mapping(config, "foundationModelConfiguration")
+    kinds = ("bedrockFoundationModelConfiguration", "mantleFoundationModelConfiguration")
+    chosen = (mapping(mapping(model, kind), "modelConfiguration") for kind in kinds)
+    return next((arn for each in chosen if (arn := string(each, "modelArn"))), None)
+
+
+def agentic_content(params: Json, op: Operation) -> None:
+    turns = mappings(params, "messages")
+    said = [(string(turn, "role"), string(mapping(turn, "content"), "text")) for turn in turns]
+    op.input = [
+        {"role": role or "user", "parts": [text(words)]}
+        for role, words in said
+        if words is not None
+    ]
+    op.query = next((words for role, words in reversed(said) if role == "user"), None)
+
+
+class AgenticEvents(Accumulator):
+    """An answer in pieces, then all that was found; its steps are the service's own."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Pieces(op)
+        self._whole: str | None = None
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        words = string(mapping(event, "responseEvent"), "text")
+        self._said.add(words or "")
+        result = mapping(event, "result")
+        if result:
+            self._op.documents = [
+                _agentic_document(each, capture=self._op.capture)
+                for each in mappings(result, "results")[:MOST]
+            ]
+            self._whole = string(mapping(result, "generatedResponse"), "answer")
+        return bool(words)
+
+    def close(self) -> None:
+        say(self._said.whole() or self._whole, [], self._op)
+
+
+def _agentic_document(result: Json, *, capture: bool) -> Document:
+    source = string(mapping(result, "sourceRetriever"), "identifier")
+    found = _document(result, capture=capture)
+    return {**found, "id": found["id"] or source or ""}

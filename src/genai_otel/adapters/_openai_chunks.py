@@ -225,7 +225,9 @@ class _ChoiceSoFar:
         index = integer(call, "index") or 0
         before = self._calls.get(index, _NOTHING).get("id")
         if before and string(call, "id") not in {None, "", before}:
-            index = max(self._calls) + 1  # whole calls, which some servers number 0, all of them
+            # Whole calls, which some servers number 0, all of them, and may repeat as they go on.
+            same = (i for i, each in self._calls.items() if each.get("id") == call["id"])
+            index = next(same, max(self._calls) + 1)
         so_far = self._calls.get(index)
         if so_far is None:
             so_far = self._calls[index] = {"pieces": Pieces(self._op)}

@@ -128,7 +128,7 @@ def message_parts(message: Json) -> list[Part]:
     if refusal:
         parts.append(text(refusal))
     if message.get("tool_calls"):
-        parts.extend(_call(call) for call in mappings(message, "tool_calls"))
+        parts.extend(part for call in mappings(message, "tool_calls") for part in _calls(call))
     if any(map(message.get, _RARER)):
         parts.extend(_rarer(message))
     return parts
@@ -170,6 +170,20 @@ def _executed(tool: Json) -> list[Part]:
 
 
 _ASKED = frozenset({"type", "name", "index", "arguments"})
+
+
+def _calls(call: Json) -> list[Part]:
+    """A call of a tool that the caller runs; of one that the provider runs, and what came of it.
+
+    The latter are told in ``server`` and ``served`` by clients whose shapes are read as OpenAI's.
+    """
+    if "server" not in call and "served" not in call:
+        return [_call(call)]
+    call_id, kind = string(call, "id"), string(call, "type") or ""
+    asked, found = mapping(call, "server"), mapping(call, "served")
+    name = string(asked, "name") or kind
+    parts: list[Part] = [server_tool_call(call_id, name, {"type": kind, **asked})] if asked else []
+    return [*parts, server_tool_result(call_id, kind, found)] if found else parts
 
 
 def _call(call: Json) -> Part:

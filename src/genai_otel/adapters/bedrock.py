@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.botocore import Route, botocore
-from genai_otel.engine.read import Json, fields, mappings, string
-from genai_otel.record import Kind, Verdict
+from genai_otel.engine.read import Json, fields, mapping, mappings, string
+from genai_otel.record import Kind, Verdict, bounded
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _bedrock_agents as agents
@@ -94,6 +94,24 @@ def _guardrail(params: Json, op: Operation) -> None:
     op.details = {key: value for key, value in told.items() if value is not None}
 
 
+def _checked_content(params: Json, op: Operation) -> None:
+    op.arguments = [
+        {"role": string(turn, "role") or "user", "parts": parts(turn, "content")}
+        for turn in mappings(params, "messages")
+    ]
+
+
+def _checked(reply: Any, op: Operation) -> None:
+    """Scores, of which the caller makes the verdict."""
+    if op.capture:
+        op.result = bounded(fields(reply).get("results"))
+
+
+def _checks(params: Json) -> str | None:
+    """Which were asked for: there is no guardrail that would have a name."""
+    return ", ".join(sorted(mapping(params, "checks"))) or None
+
+
 # ------------------------------------------------------------------------------------- the table
 
 _agent = partial(
@@ -121,6 +139,30 @@ _RAG = Reader(
 )
 
 
+_AGENTIC = {
+    kind: Reader(
+        kind,
+        knowledge.ask_agentic,
+        lambda _reply, _op: None,
+        knowledge.agentic_content,
+        knowledge.AgenticEvents,
+        model=knowledge.agentic_model,
+    )
+    for kind in (Kind.CHAT, Kind.RETRIEVAL)
+}
+
+
+def _agentic(params: Json) -> Reader:
+    return _AGENTIC[Kind.CHAT if params.get("generateResponse") is True else Kind.RETRIEVAL]
+
+
+def _base(params: Json) -> str | None:
+    """The knowledge base, where only one is asked; an answer is the model's."""
+    retrievers = [] if params.get("generateResponse") is True else mappings(params, "retrievers")
+    config = mapping(retrievers[0], "configuration") if len(retrievers) == 1 else {}
+    return string(mapping(config, "knowledgeBase"), "knowledgeBaseId")
+
+
 def _named(*keys: str) -> Any:
     return lambda params: next((name for key in keys if (name := string(params, key))), None)
 
@@ -140,6 +182,9 @@ ROUTES = {
         Reader(Kind.GUARDRAIL, _guardrail, _guarded, _guarded_content),
         _named("guardrailIdentifier"),
     ),
+    (_RUNTIME, "InvokeGuardrailChecks"): _route(
+        Reader(Kind.GUARDRAIL, _nothing, _checked, _checked_content), _checks
+    ),
     (_AGENTS, "InvokeAgent"): _route(_agent(), stream=True),
     (_AGENTS, "InvokeInlineAgent"): _route(
         _agent(model=lambda params: string(params, "foundationModel")),
@@ -151,6 +196,7 @@ ROUTES = {
         Reader(Kind.RETRIEVAL, knowledge.ask_search, knowledge.found, knowledge.search_content),
         _named("knowledgeBaseId"),
     ),
+    (_AGENTS, "AgenticRetrieveStream"): _route(_agentic, _base, stream=True),
     (_AGENTS, "RetrieveAndGenerate"): _route(_RAG),
     (_AGENTS, "RetrieveAndGenerateStream"): _route(_RAG, stream=True),
     (_AGENTS, "Rerank"): _route(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, integer, mapping, string
+from genai_otel.engine.unreturned import decoded, local_in_error
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
@@ -130,8 +131,21 @@ def _transcript(reply: Any, op: Operation) -> None:
         op.output = [spoken([text(words)], None)]
 
 
+def _refused_by_type(error: BaseException) -> Any:
+    """The client reads a reply's bytes into objects of its own, and keeps no other reference."""
+    data = local_in_error(error, "chat_completion", "data")
+    return decoded(data, "") if type(data) is bytes else None
+
+
 _reader = partial(Reader, model=wire.model)
-_CHAT = _reader(Kind.CHAT, wire.ask_chat, wire.answer_chat, wire.chat_content, ChatChunks)
+_CHAT = _reader(
+    Kind.CHAT,
+    wire.ask_chat,
+    wire.answer_chat,
+    wire.chat_content,
+    ChatChunks,
+    held=_refused_by_type,
+)
 _GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens)
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
 _IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)

@@ -8,22 +8,27 @@ is OpenAI's client alone, which is recorded by itself.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import followed, function, noting
 from genai_otel.engine.read import Json, address, fields, first, integer, mapping, string
-from genai_otel.engine.unreturned import body_of
+from genai_otel.engine.unreturned import body_of, local_in_error, reply_in_error
 from genai_otel.record import Kind, text
 
+from . import _anthropic_wire as anthropic
+from . import _converse_wire as converse
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from . import google_genai, ollama
 from ._openai_chunks import ChatChunks
 from .cohere import question, ranks
 from .openai import ROUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from genai_otel.engine.adapter import Patch
     from genai_otel.record import Operation
 
@@ -93,7 +98,33 @@ ESTIMATED = "litellm"
 """The method's name, as spans tell it, where LiteLLM has counted with a tokenizer of its own."""
 
 
+class _Refused(NamedTuple):
+    """The reply of a provider, in its own words, that LiteLLM could not make into its own."""
+
+    body: Json
+
+
+def _refused_by_litellm(error: BaseException) -> _Refused | None:
+    """In the error that LiteLLM has put another one in the place of."""
+    origin = local_in_error(error, "exception_type", "original_exception")
+    body = fields(reply_in_error(origin if isinstance(origin, BaseException) else error))
+    return _Refused(body) if body else None
+
+
+# What shows whose words they are -> how these are read.
+_WORDS: dict[str, Callable[[Any, Operation], None]] = {
+    "usageMetadata": google_genai.answer,
+    "prompt_eval_count": ollama.answer,
+    "stop_reason": anthropic.answer,
+    "stopReason": converse.answer,
+}
+
+
 def _answer(reply: Any, op: Operation) -> None:
+    if type(reply) is _Refused:
+        read = (read for key, read in _WORDS.items() if key in reply.body)
+        next(read, wire.answer_chat)(reply.body, op)
+        return
     wire.answer_chat(_without_zeros(reply), op)
     _who(reply, op)
     _mark(reply, op)
@@ -233,7 +264,9 @@ def _vectors(reply: Any, op: Operation) -> None:
 
 
 _reader = partial(Reader, model=_model)
-_CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks)
+_CHAT = _reader(
+    Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks, held=_refused_by_litellm
+)
 _TEXT = _reader(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
 _RESPONSE = _reader(
     Kind.CHAT,

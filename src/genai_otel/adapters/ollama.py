@@ -95,7 +95,7 @@ def _prompt_content(body: Json, op: Operation) -> None:
     op.input = [{"role": "user", "parts": _parts(prompt)}]
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def answer(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     _told(reply, op)
     if op.capture:
@@ -162,8 +162,8 @@ def _refused_by_model(error: BaseException) -> Any:
 
 _reader = partial(Reader, model=model, held=_refused_by_model)
 _ROUTES = {
-    "/api/chat": _reader(Kind.CHAT, _ask, _answer, _chat_content, _Chunks),
-    "/api/generate": _reader(Kind.COMPLETION, _ask, _answer, _prompt_content, _Chunks),
+    "/api/chat": _reader(Kind.CHAT, _ask, answer, _chat_content, _Chunks),
+    "/api/generate": _reader(Kind.COMPLETION, _ask, answer, _prompt_content, _Chunks),
     "/api/embed": _reader(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
     "/api/embeddings": _reader(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
 }

@@ -58,7 +58,10 @@ def _body(given: Json) -> Json:
 def _message(message: Json) -> Json:
     role = _word(message, "role", "ROLE_")
     content = [_content(each) for each in mappings(message, "content")]
-    return {**message, "role": role, "content": message.get("text", content)}
+    told = {**message, "role": role, "content": message.get("text", content)}
+    if "tool_calls" in message:
+        told["tool_calls"] = [_called(call) for call in mappings(message, "tool_calls")]
+    return told
 
 
 def _content(piece: Json) -> Json:
@@ -110,7 +113,45 @@ def _said(reply: Json, op: Operation) -> None:
 
 
 def _spoken(message: Json) -> Json:
-    return {**message, "role": "assistant", "content": string(message, "content")}
+    said = _with_calls(message)
+    return {**said, "role": "assistant", "content": string(said, "content")}
+
+
+def _with_calls(message: Json) -> Json:
+    """With the calls of tools that xAI runs told apart from those that the caller runs.
+
+    An output of the tools' role holds what came of one.
+    """
+    calls = mappings(message, "tool_calls")
+    if string(message, "role") == "ROLE_TOOL" and calls:
+        served = {"content": message.get("content"), **_state(calls[0])}
+        made = [{**_id_and_type(calls[0]), "served": served}]
+        return {**message, "content": None, "tool_calls": made}
+    return {**message, "tool_calls": [_called(call) for call in calls]}
+
+
+def _called(call: Json) -> Json:
+    told = _id_and_type(call)
+    if told["type"] in _CALLERS:
+        return call
+    function = mapping(call, "function")
+    arguments = parsed(function.get("arguments"))
+    asked = {"name": function.get("name"), "arguments": arguments, **_state(call)}
+    return {**told, "server": asked}
+
+
+_CALLERS = (None, "invalid", "client_side")
+
+
+def _id_and_type(call: Json) -> Json:
+    kind = _word(call, "type", "TOOL_CALL_TYPE_")
+    return {"id": string(call, "id"), "type": kind and kind.removesuffix("_tool")}
+
+
+def _state(call: Json) -> Json:
+    status = _word(call, "status", "TOOL_CALL_STATUS_")
+    told = {"status": status, "error_message": string(call, "error_message")}
+    return {name: word for name, word in told.items() if word}
 
 
 def _head(reply: Json) -> Json:
@@ -150,7 +191,7 @@ class _Chunks(ChatChunks):
 
 def _delta(delta: Json) -> Json:
     """Calls come whole, each with an id of its own."""
-    return {**delta, "tool_calls": mappings(delta, "tool_calls")}
+    return _with_calls(delta)
 
 
 # ------------------------------------------------------------------------------------ images

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FRAMES = 100
 """So many functions are looked into, the outermost first."""
-_NAMES = ("response", "http_res", "_response")
+_NAMES = ("response", "http_res", "_response", "http_response", "raw_response")
 """What clients call an HTTP response."""
 _VARIABLES = frozenset(_NAMES)
 _REFUSED = 400

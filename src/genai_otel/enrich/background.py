@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from genai_otel._locks import has_gone
-from genai_otel._process import is_child, is_ending, unterminated
+from genai_otel._process import is_child, unterminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,7 @@ _BEFORE_A_FORK = 10.0
 
 
 def begin(name: str, work: Callable[..., object], *args: object) -> bool:
-    """Runs ``work``, which does not raise; ``False`` where the process has too many threads.
-
-    At the end of the program, where none can be started, it runs here.
-    """
+    """Runs ``work``, which does not raise; ``False`` where threads can no longer be started."""
 
     def run() -> None:
         if is_child():
@@ -39,11 +36,9 @@ def begin(name: str, work: Callable[..., object], *args: object) -> bool:
     _RUNNING.add(thread)
     try:
         thread.start()
-    except RuntimeError:
+    except RuntimeError:  # the interpreter is ending, or the process has too many
         _RUNNING.discard(thread)
-        if not is_ending():
-            return False
-        work(*args)
+        return False
     return True
 
 
