@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import genai_otel
+from tests.collected import collect
 from tests.deliveries import deliver
 from tests.provider.plugin import provider, provider_server
 
@@ -57,3 +58,12 @@ def nothing_set_up() -> Iterator[None]:
     genai_otel.shutdown()
     yield
     genai_otel.shutdown()
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The collector does not run by itself."""
+    collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -242,7 +242,7 @@ def test_a_hard_budget_stops_the_call_before_it_is_sent(
     assert refused.value.__context__ is None
     sent, refused_span = capture.spans
     assert sent.attributes["gen_ai.usage.output_tokens"] == 8
-    assert refused_span.attributes["error.type"] == "genai_otel.enrich.budget.BudgetExceeded"
+    assert refused_span.attributes["error.type"] == "genai_otel.BudgetExceeded"
 
 
 def test_streams_settle_at_their_end(capture: Capture, client: Any) -> None:

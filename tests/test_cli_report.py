@@ -233,7 +233,7 @@ def test_a_file_is_checked(work: Path) -> None:
 def test_what_nobody_counted_is_not_0(tmp_path: Path) -> None:
     call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
     refused = {**call, "http.response.status_code": 429, "error.type": "RateLimitError"}
-    unsent = {**call, "error.type": "genai_otel.enrich.budget.BudgetExceeded"}
+    unsent = {**call, "error.type": "genai_otel.BudgetExceeded"}
     with tracing(tmp_path / ".genai_otel") as tracer:
         for facts in (call, refused, unsent):
             tracer.start_span("chat m", attributes=facts).end()

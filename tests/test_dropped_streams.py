@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import time
 from importlib import import_module
@@ -16,7 +15,7 @@ from genai_otel.cli import main
 from tests.collected import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from genai_otel.testing import Capture
@@ -67,15 +66,6 @@ WAYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "anthropic, raw": ("anthropic", _say_raw),
 }
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """The collector does not run by itself."""
-    collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def opened(provider: Provider, way: str) -> Any:

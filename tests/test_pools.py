@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import fresh
-from tests.receiver import Receiver
+from tests.receiver import Receiver, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +114,31 @@ def test_model_calls_do_not_wait_for_prices_in_what_may_be_ended(
 ) -> None:
     program(tmp_path, ASKING + _MAIN + ENDS["a pool that is left"], receiver.url, method)
     assert receiver.names == sorted(f"chat s{number}" for number in range(12))
+
+
+CALLING = """
+def call(number):
+    with genai_otel.operation("chat", f"s{number}") as op:
+        op.provider, op.model, op.usage.input, op.usage.output = "openai", "gpt-4o", 1000, 100
+        op.usage.tool_images = int(number == 0)  # of which the table knows no price
+    return number
+"""
+GPT_4O = (1000 * 2.5 + 100 * 10) / 1e6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_model_calls_of_what_may_be_ended_are_priced_as_they_are_sent(
+    receiver: Receiver, tmp_path: Path, method: str
+) -> None:
+    program(tmp_path, CALLING + _MAIN + ENDS["a pool that is left"], receiver.url, method)
+    told = {span.name: attributes(span) for span in receiver.spans.values()}
+    assert len(told) == 12
+    assert not any("genai_otel.cost.pending" in found for found in told.values())
+    first = told.pop("chat s0")
+    assert first["genai_otel.cost.status"] == "unknown_price"
+    assert list(first["genai_otel.cost.unpriced"]) == ["tool_images"]
+    assert [found["gen_ai.usage.cost"] for found in told.values()] == [pytest.approx(GPT_4O)] * 11
+    assert not any("genai_otel.cost.status" in found for found in told.values())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from genai_otel import _names as names
 from tests import fresh
 from tests.receiver import OK, GrpcReceiver, Receiver, Reply, closed_port, until
 
@@ -458,6 +459,86 @@ print(time.monotonic() - began < 3)
         out = fresh.script(_BEGIN + NO_THREADS + code, receiver.url, cwd=tmp_path).stdout
         receiver.closing.set()
     assert out.split() == ["False", "True", "True"]
+
+
+# From here on as it is from Python 3.12 on by itself, when the main thread is done.
+AT_ITS_END = NO_THREADS.replace(
+    "_thread.start_new_thread = threading._start_new_thread = none",
+    """
+def no_more():
+    _thread.start_new_thread = threading._start_new_thread = none
+if sys.version_info < (3, 12):
+    threading._register_atexit(no_more)
+""",
+)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_end_of_a_program_needs_no_new_thread(tmp_path: Path, protocol: str) -> None:
+    """A destination that has a thread, one that has none, and a channel that was used before."""
+    pytest.importorskip("grpc")
+    code = """
+setup(options={"protocol": sys.argv[2]})
+one("first")
+assert genai_otel.flush(20)
+one("second")
+atexit.register(one, "third")
+"""
+    with GrpcReceiver() if protocol == "grpc" else Receiver() as receiver:
+        program(AT_ITS_END + code, receiver.url, protocol, cwd=tmp_path)
+        assert sorted(receiver.names) == ["task first", "task second", "task third"]
+
+
+def test_a_first_call_at_the_very_end(receiver: Receiver, tmp_path: Path) -> None:
+    """It is priced, masked by the user's own function and uploaded, which all have threads else."""
+    code = """
+content = genai_otel.ContentPolicy(
+    custom=lambda text: text.replace("Ada", "[NAME]"), deadline=60,
+    texts="both", upload_to=sys.argv[2])
+genai_otel.instrument(
+    content=content, destinations=Destination("otlp", endpoint=sys.argv[1], content=content))
+def call():
+    with genai_otel.operation("chat") as op:
+        op.provider, op.model = "openai", "gpt-4o-mini"
+        op.input, op.output = "I am Ada", "Hello, Ada"
+        op.usage.input, op.usage.output = 1000, 100
+atexit.register(call)
+"""
+    place = tmp_path / "said"
+    program(AT_ITS_END + code, receiver.url, place.as_uri(), cwd=tmp_path)
+    (span,) = receiver.spans.values()
+    told = {each.key: each.value for each in span.attributes}
+    said = told[names.GEN_AI_INPUT_MESSAGES].string_value
+    assert "I am [NAME]" in said
+    assert "Hello, [NAME]" in told[names.GEN_AI_OUTPUT_MESSAGES].string_value
+    (written,) = place.glob("*_inputs.json")
+    assert written.read_text("utf-8") == said
+    assert told[names.GEN_AI_USAGE_COST].double_value > 0
+
+
+@forking
+def test_sigterm_while_the_program_waits_for_its_threads(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """The main thread is done, another is not: it delivers, and dies of the signal."""
+    code = """
+setup()
+def serves():
+    threading.main_thread().join(1)
+    one("served")
+    print("ready", flush=True)
+    time.sleep(60)
+threading.Thread(target=serves).start()
+"""
+    command = ("-c", _BEGIN + AT_ITS_END + code, receiver.url)
+    with fresh.running(*command, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+        _, err = process.communicate()
+    assert err == ""
+    assert receiver.names == ["task served"]
 
 
 def test_a_filter_that_flushes_or_exits(receiver: Receiver, tmp_path: Path) -> None:

@@ -161,9 +161,12 @@ class Ends:
         last = self._flush if os.getpid() == 1 else self._end
         # Not here: whatever this thread was doing may hold what the end has to wait for.
         ending = threading.Thread(target=last, args=(SECONDS,), daemon=True)
-        with suppress(RuntimeError):  # no more threads
+        try:
             ending.start()
             ending.join(SECONDS + _GRACE)
+        except RuntimeError:  # too many threads
+            if is_ending():  # or none any more: this one only waits for others, and holds nothing
+                contained(last, SECONDS)
         os.kill(os.getpid(), number)
         if os.getpid() == 1:
             signal.signal(number, self._terminated)
@@ -194,6 +197,14 @@ class Ends:
     def now(self) -> None:
         """Before the process is frozen."""
         contained(self._flush, HANDLER_SECONDS)
+
+
+def is_ending() -> bool:
+    """Whether the program's main thread is done: from Python 3.12 on no thread can be started then.
+
+    Others may go on for long, as the interpreter waits for all that are no daemons.
+    """
+    return bool(getattr(threading, "_SHUTTING_DOWN", False))
 
 
 def _connect(signal: Any, receiver: Callable[..., None]) -> None:

@@ -169,6 +169,7 @@ class Runtime:
                 more=self.settings.resource_attributes,
             )
             self._outgoing.settle = self._settle
+            self._outgoing.price = self._accounts.late
             self._accounts.may_end_at_once = self._outgoing.may_end_at_once
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:

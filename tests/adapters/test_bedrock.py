@@ -11,6 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import _names as names
+from genai_otel.engine.around import _OBSERVED
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.enrich.background import finish
 from genai_otel.testing import Capture
@@ -269,6 +270,19 @@ def test_a_body_is_seen_as_the_host_reads_it(
     assert parts_of(facts(genai_otel_capture))[0]["content"] == found["generation"]
 
 
+def _events_of(client: Any) -> Any:
+    return client.converse_stream(modelId="ok", messages=HELLO)["stream"]
+
+
+def _body_of(client: Any) -> Any:
+    reply = client.invoke_model(modelId="meta.ok", body=json.dumps(BODIES["meta"]))
+    return reply["body"]
+
+
+def _one(handed: Any) -> Any:
+    return handed.read(1) if hasattr(handed, "read") else next(iter(handed))
+
+
 @pytest.mark.parametrize("leave", [lambda body: body.close(), lambda body: body.read(1)])
 def test_a_body_that_is_not_read(
     genai_otel_capture: Capture, client: Any, leave: Callable[[Any], None]
@@ -279,6 +293,34 @@ def test_a_body_that_is_not_read(
     collect()
     assert names.ERROR_TYPE not in facts(genai_otel_capture)
     assert len(OPEN) == 0
+
+
+@pytest.mark.parametrize("ask", [_events_of, _body_of])
+def test_what_is_dropped_ends_as_it_is_dropped(
+    genai_otel_capture: Capture, client: Any, uncollected: None, ask: Callable[[Any], Any]
+) -> None:
+    handed = ask(client)
+    connection = handed._raw_stream
+    _one(handed)
+    assert genai_otel_capture.spans == ()
+    del handed
+    assert len(genai_otel_capture.spans) == 1
+    assert len(OPEN) == len(_OBSERVED) == 0
+    connection.close()
+
+
+@pytest.mark.parametrize("ask", [_events_of, _body_of])
+def test_what_is_read_goes_on_without_us(
+    genai_otel_capture: Capture, client: Any, ask: Callable[[Any], Any]
+) -> None:
+    bare = list(ask(client))
+    handed = ask(client)
+    seen = [_one(handed)]
+    genai_otel.uninstrument()
+    seen += handed
+    assert b"".join(seen) == b"".join(bare) if ask is _body_of else seen == bare
+    del handed
+    assert len(_OBSERVED) == 0
 
 
 class _Watched(io.BytesIO):

@@ -19,8 +19,10 @@ from google import genai
 from google.genai import types
 from websockets.sync.server import serve
 
+import genai_otel
 from genai_otel import _names as names
 from tests.receiver import certificate, closed_port
+from tests.surfaces import differences, surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +92,22 @@ def client(root: tuple[str, ssl.SSLContext]) -> Any:
 
 async def until_answered(session: Any) -> list[Any]:
     return [message async for message in session.receive()]
+
+
+async def _surfaces(client: Any) -> list[dict[str, Any]]:
+    async with client.aio.live.connect(model=MODEL) as session:
+        seen = [surface(session)]
+        await session.send_realtime_input(audio=types.Blob(data=b"1", mime_type="audio/pcm"))
+        await until_answered(session)
+        seen.append(surface(session))
+    return [*seen, surface(session)]
+
+
+async def test_a_session_shows_nothing_of_us(genai_otel_capture: Capture, client: Any) -> None:
+    with_us = await _surfaces(client)
+    assert len(genai_otel_capture.spans) == 1
+    genai_otel.uninstrument()
+    assert differences(with_us, await _surfaces(client)) == []
 
 
 async def test_a_session(genai_otel_capture: Capture, client: Any) -> None:

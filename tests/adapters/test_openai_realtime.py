@@ -19,8 +19,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import _names as names
+from genai_otel.engine.around import _OBSERVED
 from genai_otel.engine.open_streams import OPEN
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
+from tests.surfaces import differences, surface
 from tests.wire_types import at_least, example, mismatch
 from tests.wire_types import openai as tables
 
@@ -221,6 +223,24 @@ def test_nobody_there(genai_otel_capture: Capture) -> None:
         absent.realtime.connect(model=MODEL).enter()
     (span,) = genai_otel_capture.spans
     assert span.attributes[names.ERROR_TYPE] == "ConnectionRefusedError"
+
+
+def _surfaces(server: Server) -> list[dict[str, Any]]:
+    with client(server).realtime.connect(model=MODEL) as connection:
+        seen = [surface(connection)]
+        until(connection, "session.created")
+        connection.send({"type": "response.create"})
+        until(connection, "response.done")
+        seen.append(surface(connection))
+    return [*seen, surface(connection)]
+
+
+def test_a_connection_shows_nothing_of_us(genai_otel_capture: Capture, server: Server) -> None:
+    with_us = _surfaces(server)
+    assert len(genai_otel_capture.spans) == 1
+    assert len(_OBSERVED) == 0
+    genai_otel.uninstrument()
+    assert differences(with_us, _surfaces(server)) == []
 
 
 def test_a_forgotten_session_ends(genai_otel_capture: Capture, server: Server) -> None:

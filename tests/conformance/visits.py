@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.table import ENDINGS, Cell, Library, listed
+from tests.surfaces import surface
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -43,6 +44,8 @@ class Visit:
             **library.arguments.get(cell.scenario, {}),
         }
         self.types: list[str] = []
+        self.surfaces: list[dict[str, Any]] = []
+        """What can be seen of what was handed out, and again while it is read."""
         self.items: list[str] = []
         self.chunks = 0
         self.reply: str | None = None
@@ -83,7 +86,11 @@ class Visit:
         """Notes what the host got from the client, and holds it."""
         self.types.append(name_of(type(thing)))
         self._hand = thing
+        self._look()
         return thing
+
+    def _look(self) -> None:
+        self.surfaces.append(surface(self._hand, deep=1))
 
     async def read(self, thing: Any) -> None:
         """Reads a whole reply, or a stream as the cell's ending has it."""
@@ -124,6 +131,8 @@ class Visit:
 
     def note(self, item: Any) -> None:
         self.items.append(self._shown(item))
+        if not self.chunks:
+            self._look()  # once more, in the middle of it
         counted = self.door.counts.get(self.cell.endpoint)
         self.chunks += counted is None or getattr(item, "type", None) in listed(counted)
 
@@ -171,6 +180,7 @@ class Visit:
         """What the host saw, to be compared with what it sees without us."""
         return {
             "types": self.types,
+            "surfaces": self.surfaces,
             "items": self.items,
             "reply": self.reply,
             "error": self.error,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.engine.adapter import Patch, Reader
-from genai_otel.engine.families.sessions import Session, block
+from genai_otel.engine.families.sessions import Session, block, connections
 from genai_otel.engine.read import Json, fields, mapping, mappings, pick, string
 from genai_otel.record import Kind, Usage, cut, reasoning, text
 from genai_otel.record.usage import GEMINI, read_usage
@@ -215,4 +215,7 @@ def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
         receives="_receive",
         waits="_receive",
     )
-    return (block("google.genai.live:AsyncLive.connect", session, "self"),)
+    return (
+        block("google.genai.live:AsyncLive.connect", session, "self"),
+        *connections("google.genai.live:AsyncSession", session),
+    )

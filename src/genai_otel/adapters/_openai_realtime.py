@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Reader
-from genai_otel.engine.families.sessions import Session, sessions
+from genai_otel.engine.families.sessions import Session, connections, sessions
 from genai_otel.engine.read import Json, address, fields, mapping, mappings, pick, string
 from genai_otel.record import Kind, Operation, cut, generic_part, media, text
 
@@ -255,10 +255,13 @@ def patches(provider: Provider) -> tuple[Patch, ...]:
     def at(place: str, kind: Kind, name: str) -> tuple[Patch, ...]:
         reader = Reader(kind, _nothing, _nothing, stream=_Turns)
         session = Session(reader, origin, _lost, _fine, _reopens)
-        manager = f"openai.resources.{place}:{{}}{name}ConnectionManager"
+        connection = f"openai.resources.{place}:{name}Connection"
+        awaited = f"openai.resources.{place}:Async{name}Connection"
         return (
-            *sessions(manager.format(""), session, "__enter__", "enter"),
-            *sessions(manager.format("Async"), session, "__aenter__", "enter"),
+            *sessions(f"{connection}Manager", session, "__enter__", "enter"),
+            *connections(connection, session),
+            *sessions(f"{awaited}Manager", session, "__aenter__", "enter"),
+            *connections(awaited, session),
         )
 
     return (

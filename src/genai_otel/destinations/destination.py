@@ -73,6 +73,9 @@ class Destination:
             one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))
 
 
+Destination.__module__ = "genai_otel"
+
+
 def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 

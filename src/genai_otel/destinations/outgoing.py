@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from . import standard
 from .handover import Keeper, left_behind
 from .judging import Judge
 from .seat import seat_on
-from .spans import is_ours, weight
+from .spans import is_ours, priced, weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from genai_otel.privacy import ContentPolicy
 
@@ -59,6 +62,8 @@ class Outgoing:
         self._at_root: Callable[[], None] | None = None
         self.settle: Callable[[float], object] = lambda _: None
         """Has what is held back measured, before it is read what was."""
+        self.price: Callable[[str], Mapping[str, Any]] | None = None
+        """Prices a call from what its span says that this depends on."""
         self._meters: Any = None
         self._keeper: Keeper | None = None
         if is_child():
@@ -71,9 +76,19 @@ class Outgoing:
         """The same destinations, under policies that let out less; queued spans included."""
         self._judges = [self._judge(outlet, recorded) for outlet in outlets]
         self.pairs = [(outlet, old[1]) for outlet, old in zip(outlets, self.pairs, strict=True)]
-        for delivery, judge in zip(self._all, self._judges, strict=True):
-            delivery.judge_by(judge.span)
+        self._judge_all()
         self._measure_all()
+
+    def _judge_all(self) -> None:
+        for delivery, judge in zip(self._all, self._judges, strict=True):
+            late = None if self._keeper is None else partial(self._priced_and_judged, judge)
+            delivery.judge_by(late or judge.span)
+
+    def _priced_and_judged(self, judge: Judge, span: ReadableSpan) -> ReadableSpan:
+        return judge.span(self._priced(span))
+
+    def _priced(self, span: ReadableSpan) -> ReadableSpan:
+        return span if self.price is None else priced(span, self.price)
 
     def _measure_all(self) -> None:
         for index, gatherer in self._gatherers:
@@ -139,6 +154,7 @@ class Outgoing:
     def _keep(self) -> None:
         """From now on: what is recorded here outlives this process, if it is ended at once."""
         self._keeper = Keeper()
+        self._judge_all()
         for each in self._all:
             each.kept_by(self._settled)
         for seat in self._seats:
@@ -158,7 +174,8 @@ class Outgoing:
         """Queues what child processes have left that are gone; not in one of their kind."""
         if self._keeper is not None:  # or it might be ended with all of it
             return
-        spans, lost = left_behind()
+        left, lost = left_behind()
+        spans = [self._priced(span) for span in left]
         for each in self._all:
             for span in spans:
                 each.accept(span, weight(span), ours=is_ours(span) or each.takes_others)

@@ -31,12 +31,15 @@ _OUR_LIMIT = f" vs. {_MAX_ANSWER})"
 
 
 class GrpcSender:
-    """Sends to the addresses of one target; used by one thread at a time."""
+    """Sends to the addresses of one target; used by one thread at a time.
+
+    Calls block the thread that makes them. A call of gRPC's that is waited for in another way needs
+    a thread of its own, and from Python 3.12 on none can be started at the end of a program.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._channels: dict[str, Any] = {}
-        self._call: Any = None
         self._stopped = False
 
     def send(self, signal: str, body: bytes, deadline: float) -> Answer:
@@ -45,29 +48,32 @@ class GrpcSender:
             return Answer.again("stopped")
         # gRPC imports more of itself as it goes; and a fork in the middle of a call of its C code
         # leaves a child that can make none. So the call is cut off, and made again afterwards.
-        with unforked(hurry=self._cancel):
+        with unforked(hurry=self._cut_off):
             import grpc
 
             try:
                 return self._send(grpc, signal, body, max(0.001, deadline - monotonic()))
-            except (grpc.FutureCancelledError, grpc.FutureTimeoutError):
-                return Answer.again("the call was cut off")
             except grpc.RpcError as error:
                 return _failed(error)
             except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
                 return Answer.again(f"the request failed: {type(error).__name__}")
+            finally:
+                if not self._channels:  # it was cut off, by a fork maybe
+                    _threads_end()
 
     def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> Answer:
         address = self._target.addresses[signal]
-        call = self._channel(grpc, address.url).unary_unary(_SERVICES[signal])
+        channel = self._channel(grpc, address.url)
+        if self._stopped:  # meanwhile, and what was cut off was no channel yet
+            return Answer.again("stopped")
         gzip = self._target.compression == "gzip"
-        self._call = call.future(
+        answer = channel.unary_unary(_SERVICES[signal])(
             body,
             timeout=seconds,
             metadata=[(name.lower(), value) for name, value in address.headers.items()],
             compression=grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression,
         )
-        return partly_taken(self._call.result())
+        return partly_taken(answer)
 
     def _channel(self, grpc: Any, url: str) -> Any:
         """One for each receiver: signals mostly share it."""
@@ -93,23 +99,30 @@ class GrpcSender:
 
     def abort(self) -> None:
         self._stopped = True
-        self._cancel()
+        self._cut_off()
 
-    def _cancel(self) -> None:
-        call = self._call
-        if call is not None:
-            call.cancel()
+    def _cut_off(self) -> bool:
+        """Ends the call under way, from another thread; whether there was a channel for one.
+
+        A blocking call ends with its channel. The next call makes another.
+        """
+        had = bool(self._channels)
+        with suppress(KeyError):  # both threads may be at it
+            while True:
+                self._channels.popitem()[1].close()
+        return had
 
     def close(self) -> None:
         """A fork would warn of the threads of gRPC: they end with whatever refers to a channel."""
-        self._call = None
-        if not self._channels:
-            return
-        while self._channels:
-            self._channels.popitem()[1].close()
-        until = monotonic() + _THREADS_END
-        while _has_threads() and monotonic() < until:  # the program may have channels of its own
-            sleep(_A_MOMENT)
+        if self._cut_off():
+            _threads_end()
+
+
+def _threads_end() -> None:
+    """Waits for a moment until gRPC's threads have, where none of the program's own keeps them."""
+    until = monotonic() + _THREADS_END
+    while _has_threads() and monotonic() < until:
+        sleep(_A_MOMENT)
 
 
 def _has_threads() -> bool:

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext
 from genai_otel import _names as names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 SCOPE = "genai_otel"
@@ -52,6 +52,21 @@ def among_ours(span: ReadableSpan) -> ReadableSpan:
         number = 0  # no parent
     parent = SpanContext(context.trace_id, number, is_remote=False, trace_flags=context.trace_flags)
     return changed(span, attributes_of(span), parent=parent if parent.is_valid else None)
+
+
+def priced(span: ReadableSpan, price: Callable[[str], Mapping[str, Any]]) -> ReadableSpan:
+    """The span of a call that ended before prices were there, with its cost now."""
+    found = attributes_of(span)
+    pending = found.get(names.GENAI_OTEL_COST_PENDING)
+    if type(pending) is not str:
+        return span
+    rest = {k: v for k, v in found.items() if k not in _OF_COST}
+    return changed(span, {**rest, **price(pending)})
+
+
+_OF_COST = frozenset(
+    (names.GENAI_OTEL_COST_PENDING, names.GENAI_OTEL_COST_STATUS, names.GENAI_OTEL_COST_UNPRICED)
+)
 
 
 def changed(

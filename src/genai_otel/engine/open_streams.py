@@ -160,7 +160,10 @@ class OpenStreams:
 
     def forget(self) -> None:
         """Drops all without ending it: in a forked child the calls belong to the parent."""
+        calls = list(self._calls.values())
         self._calls.clear()
+        for call in calls:
+            self._let_go(call)
         self.by_source.clear()
         self._left.clear()
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from .open_streams import OPEN
 from .safety import contained
-from .streams import around
 from .unreturned import decoded, raised_by_helper
 
 if TYPE_CHECKING:
@@ -30,19 +29,19 @@ def watch_response(call: Call, response: Any) -> None:
     call.pulse = lambda: getattr(response, "num_bytes_downloaded", 0)
     body = None if call.op.stream else _Body(call.key)
     ended = partial(_closed if body is None else _given_up, call.key)
-    bound: Any = getattr(response, "stream", None)
-    inner = getattr(bound, "__dict__", {}).get("_stream")
-    if inner is None:  # a transport of the host's, or a recorded response
-        call.release = around(response, ("close", "aclose"), None, lambda *_: ended())
-    else:
-        tap = _Tap(inner, ended, body)
-        bound._stream = tap  # noqa: SLF001 - as said
-        call.release = partial(_take_out, bound, tap)
+    owner, name, make = getattr(response, "stream", None), "_stream", _Tap
+    if name not in getattr(owner, "__dict__", ()):  # of a client of the host's, or recorded
+        owner, name, make = response, "stream", _PublicTap
+    inner = getattr(owner, name, None)
+    if inner is not None:
+        tap = make(inner, ended, body)
+        setattr(owner, name, tap)
+        call.release = partial(_take_out, owner, name, tap)
 
 
-def _take_out(bound: Any, tap: _Tap) -> None:
-    if bound._stream is tap:  # noqa: SLF001 - as above
-        bound._stream = tap.inner  # noqa: SLF001 - as above
+def _take_out(owner: Any, name: str, tap: _Tap) -> None:
+    if getattr(owner, name) is tap:
+        setattr(owner, name, tap.inner)
 
 
 def _closed(key: int) -> None:
@@ -97,6 +96,14 @@ class _Tap:
             await self.inner.aclose()
         finally:
             contained(self._ended)
+
+
+class _PublicTap(_Tap):
+    """One in a public attribute: it passes for what it stands in for."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return self.inner.__class__
 
 
 class _Body:

@@ -5,24 +5,14 @@ No context is held while the reader has control: a stream's operation has an exp
 
 from __future__ import annotations
 
-import inspect
-from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from .open_streams import OPEN
 from .safety import contained
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterable,
-        AsyncIterator,
-        Callable,
-        Iterable,
-        Iterator,
-        Sequence,
-    )
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 
     from .observe import Call
 
@@ -121,74 +111,20 @@ async def _watched_async(
     contained(OPEN.end, call.key)
 
 
-def around(
-    holder: Any,
-    methods: Sequence[str],
-    before: Callable[[tuple[Any, ...], dict[str, Any]], None] | None,
-    after: Callable[[BaseException | None, Any], None],
-) -> Callable[[], None]:
-    """Calls ``before`` and ``after`` around these methods of ``holder``.
+def apart(holder: Any, attribute: str, make: str) -> Any:
+    """What has the iterator of ``holder`` that shall be read: a copy with one of its own.
 
-    ``before`` is given the arguments; ``after`` what was raised, and what was returned.
-
-    The stand-ins lie on the instance, until what is returned here is called. They hold ``holder``,
-    so that it takes the garbage collector to find it; nothing else does.
+    An iterator that refers to its stream forms a cycle with it, and it would take the collector to
+    find that the stream was dropped. The copy takes the stream's place in this cycle, so that the
+    connection is closed no sooner than it would have been, while the stream's end is seen at once.
+    Of an iterator that was read from, or is not the stream's own, it is ``holder`` itself.
     """
-    placed: dict[str, Any] = {}
-    for method in methods:
-        original = getattr(holder, method, None)
-        if original is not None:
-            make = _around_async if _is_async(original) else _around
-            placed[method] = make(original, before, after)
-            setattr(holder, method, placed[method])
-    return partial(_let_go, ref(holder), {name: ref(each) for name, each in placed.items()})
-
-
-def _let_go(holder: Any, placed: dict[str, Any]) -> None:
-    """Takes back what is still ours; what others have put over it stays."""
-    fields = getattr(holder(), "__dict__", {})
-    for method, stand_in in placed.items():
-        ours = stand_in()
-        if ours is not None and fields.get(method) is ours:
-            del fields[method]
-
-
-def _is_async(method: Any) -> bool:
-    code = getattr(method, "__code__", None)
-    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
-
-
-_SHOWN = ("__name__", "__qualname__", "__doc__")
-"""What a stand-in takes over: one is made for each stream, and the rest costs as much as this."""
-
-
-def _around(original: Any, before: Any, after: Any) -> Callable[..., Any]:
-    @wraps(original, _SHOWN, ())
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if before is not None:
-            contained(before, args, kwargs)
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            contained(after, error, None)
-            raise
-        contained(after, None, result)
-        return result
-
-    return call
-
-
-def _around_async(original: Any, before: Any, after: Any) -> Callable[..., Any]:
-    @wraps(original, _SHOWN, ())
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        if before is not None:
-            contained(before, args, kwargs)
-        try:
-            result = await original(*args, **kwargs)
-        except BaseException as error:
-            contained(after, error, None)
-            raise
-        contained(after, None, result)
-        return result
-
-    return call
+    iterator = vars(holder)[attribute]
+    frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
+    begun = getattr(iterator, "gi_suspended", getattr(iterator, "ag_suspended", False))
+    if frame is None or begun or frame.f_locals.get("self") is not holder:
+        return holder
+    spare = object.__new__(type(holder))
+    vars(spare).update(vars(holder))
+    vars(spare)[attribute] = getattr(spare, make)()
+    return spare

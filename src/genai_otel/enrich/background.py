@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from genai_otel._locks import has_gone
-from genai_otel._process import is_child, unterminated
+from genai_otel._process import is_child, is_ending, unterminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,10 @@ _BEFORE_A_FORK = 10.0
 
 
 def begin(name: str, work: Callable[..., object], *args: object) -> bool:
-    """Runs ``work``, which does not raise; ``False`` where threads can no longer be started."""
+    """Runs ``work``, which does not raise; ``False`` where the process has too many threads.
+
+    At the end of the program, where none can be started, it runs here.
+    """
 
     def run() -> None:
         if is_child():
@@ -36,9 +39,11 @@ def begin(name: str, work: Callable[..., object], *args: object) -> bool:
     _RUNNING.add(thread)
     try:
         thread.start()
-    except RuntimeError:  # the interpreter is ending, or the process has too many
+    except RuntimeError:
         _RUNNING.discard(thread)
-        return False
+        if not is_ending():
+            return False
+        work(*args)
     return True
 
 

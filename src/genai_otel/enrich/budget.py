@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from genai_otel._locks import reentrant
@@ -68,6 +68,15 @@ class BudgetExceeded(Refusal):
             f" {budget.unit} spent, this call would add about {estimate:g}"
         )
         self.spending, self.estimate = spending, estimate
+
+    def __reduce__(self) -> Any:
+        """From a worker process it comes back whole, but for what cannot be sent."""
+        spending = self.spending
+        budget = replace(spending.budget, on_breach=None, store=None)
+        return type(self), (spending._replace(budget=budget), self.estimate)
+
+
+BudgetExceeded.__module__ = "genai_otel"  # as ``error.type``, tracebacks and pickles name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +141,9 @@ class Budget:
             return self._tag if self._tag in who.get("tags", ()) else None
         found = who.get(self.per)
         return None if found is None else str(found)
+
+
+Budget.__module__ = "genai_otel"
 
 
 class MemoryStore:

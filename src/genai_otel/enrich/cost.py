@@ -15,7 +15,8 @@ class Cost(NamedTuple):
     tokens are an estimate), ``no_usage`` (the provider did not count), ``unknown_model``,
     ``unknown_biller`` (the host is nobody's that we know), ``unknown_price`` (of this model, but
     not for this tier, time, or for what ``missing`` names), ``override_failed``, ``not_ready``, or
-    ``failed`` (the call, and nothing was counted).
+    ``failed`` (the call, and nothing was counted). ``pending``: all that the price depends on,
+    where it is not ready, for whoever has prices when the call is sent.
     """
 
     status: str
@@ -25,3 +26,4 @@ class Cost(NamedTuple):
     input: float | None = None
     output: float | None = None
     missing: tuple[str, ...] = ()
+    pending: str | None = None

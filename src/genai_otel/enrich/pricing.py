@@ -126,6 +126,9 @@ class PriceBook:
         yield from () if self._list is None else self._list.ids(biller)
 
 
+PriceBook.__module__ = "genai_otel"
+
+
 def _priced_by(sources: Sequence[Any]) -> PriceList:
     from .pricelist import PriceList
 

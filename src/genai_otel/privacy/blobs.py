@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,8 +82,15 @@ class Uploads:
 
     def flush(self, timeout: float) -> bool:
         """Whether all that was taken is written, or has failed, within ``timeout`` seconds."""
+        until = time.monotonic() + timeout
         with self._ready:
-            return self._ready.wait_for(lambda: not self._waiting and not self._busy, timeout)
+            here = bool(self._waiting) and not self._begin()
+            self._running = self._running or here
+        if here:  # at the end of the program, where no thread can be started
+            self._run(until)
+        with self._ready:
+            left = max(0.0, until - time.monotonic())
+            return self._ready.wait_for(lambda: not self._waiting and not self._busy, left)
 
     def close(self, timeout: float = 2.0) -> bool:
         """As ``flush``; nothing is taken any more, and the thread ends."""
@@ -107,23 +115,24 @@ class Uploads:
         self._waiting.clear()
         self._known.clear()
 
-    def _begin(self) -> None:
-        if self._running:
-            return
-        self._thread = threading.Thread(target=self._run, name="genai-otel-blobs", daemon=True)
-        with suppress(RuntimeError):  # no more threads now: the next one writes this, too
-            self._thread.start()
-            self._running = True
+    def _begin(self) -> bool:
+        """A thread, if there is none; whether there is one."""
+        if not self._running:
+            self._thread = threading.Thread(target=self._run, name="genai-otel-blobs", daemon=True)
+            with suppress(RuntimeError):  # no more threads now: the next one writes this, too
+                self._thread.start()
+                self._running = True
+        return self._running
 
     def _remember(self, name: str) -> None:
         if len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]
         self._known[name] = None
 
-    def _run(self) -> None:
+    def _run(self, until: float = inf) -> None:
         while True:
             with self._ready:
-                if not self._waiting:
+                if not self._waiting or time.monotonic() >= until:
                     self._running = False
                     return
                 name, source = self._waiting.popleft()

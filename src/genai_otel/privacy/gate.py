@@ -74,6 +74,8 @@ class Gate:
             FULL: Hooks(own, policy.deadline, prepare),
             REDACTED: Hooks([*given, *own], policy.deadline, prepare),
         }
+        for mode in modes & self._hooks.keys():
+            self._hooks[mode].ready()
         self._key = key or _PROCESS_KEY
         self._masking = REDACTED in modes
         self._media = policy.blobs == "drop" or (uploaded and policy.blobs != "upload")

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -69,7 +70,10 @@ class Hooks:
         if threading.current_thread().name == _THREAD:
             return self._note("RecursionError")
         left = until - time.monotonic()
-        worker = self._take() if left > 0 else None
+        try:
+            worker = self._take() if left > 0 else None
+        except RuntimeError:  # no thread can be started, and none is free
+            return self._note("NoThread")
         if worker is None:
             return self._note("DeadlineExceeded")
         worker.asked.put(text)
@@ -80,12 +84,22 @@ class Hooks:
                 self._stuck.append(worker)
                 worker.asked.put(None)
             return self._note("DeadlineExceeded")
+        self._give_back(worker)
+        return value if came else self._note(value)
+
+    def ready(self) -> None:
+        """Has a thread before there are texts: at the end of a program none can be started."""
+        with suppress(RuntimeError):
+            worker = self._take() if self._functions else None
+            if worker is not None:
+                self._give_back(worker)
+
+    def _give_back(self, worker: _Worker) -> None:
         with self._lock:
             if self._worker is None:
                 self._worker = worker
             else:
                 worker.asked.put(None)
-        return value if came else self._note(value)
 
     def _take(self) -> _Worker | None:
         """A worker that is free, or a new one; ``None`` where too many hang."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from genai_otel.record import Kind, Usage
 
 from .context import ambient
 from .ownership import MODEL_KINDS
+from .semconv import cost_facts
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
 _NOT_READY = "not_ready"
+_FOR_THE_TABLE = 1.0
+"""Seconds that who sends waits for prices, once; they take a third of that to load."""
 _WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
@@ -38,7 +42,7 @@ class Accounts:
     """
 
     __slots__ = (
-        *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers"),
+        *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers", "_waited"),
         *("counts", "hard", "may_end_at_once", "may_wait", "waiting"),
     )
 
@@ -68,6 +72,7 @@ class Accounts:
     def after_fork(self) -> None:
         """Nothing is being loaded here, and what waits for that is another process's."""
         self._loading = self._prices is None or self._prices.ready
+        self._waited = False
         self.waiting = Waiting(self._run)
 
     @property
@@ -139,10 +144,30 @@ class Accounts:
         if op.kind not in MODEL_KINDS:
             return ()
         op.cost = self._price(op, started)
+        if op.cost is not None and op.cost.status == _NOT_READY and self.may_end_at_once():
+            op.cost = op.cost._replace(pending=_pending(op, started))
         dollars = _dollars(op.cost)
         if self._budgets is None or dollars is None:
             return ()
         return self._budgets.settle(_who(context), tokens=None, usd=dollars)
+
+    def late(self, pending: str) -> dict[str, Any]:
+        """The attributes of a call's cost, from what ``Cost.pending`` says, as it is being sent.
+
+        On a thread that may wait for the table: a worker's, or that of a flush.
+        """
+        asked = json.loads(pending)
+        usage = Usage()
+        vars(usage).update(asked.pop("usage"))
+        book = self._prices
+        facts: dict[str, Any] = {}
+        if book is not None and not (book.ready or self._waited):
+            self.prepare()
+            self._waited = True
+            self.waiting.loaded(_FOR_THE_TABLE)
+        if book is not None:
+            cost_facts(book.price(usage, **asked), facts)
+        return facts
 
     def _price(self, op: Operation, started: float) -> Cost | None:
         if op.failure is not None and not _is_counted(op.usage):
@@ -152,16 +177,7 @@ class Accounts:
     def _cost(self, op: Operation, usage: Usage, at: float) -> Cost | None:
         if self._prices is None:
             return None
-        return self._prices.price(
-            usage,
-            provider=op.provider,
-            model=op.response_model,
-            request_model=op.model,
-            at=at,
-            host=op.host,
-            tier=op.tier,
-            region=op.region,
-        )
+        return self._prices.price(usage, at=at, **_asked(op))
 
 
 def _never() -> bool:
@@ -269,6 +285,23 @@ def _billed(op: Operation) -> Usage:
     usage = Usage()
     vars(usage).update(vars(op.usage), output=0)
     return usage
+
+
+def _pending(op: Operation, started: float) -> str:
+    counts = {name: count for name, count in vars(_billed(op)).items() if count is not None}
+    return json.dumps({**_asked(op), "at": started, "usage": counts})
+
+
+def _asked(op: Operation) -> dict[str, Any]:
+    """What decides which price is asked for, but for the time."""
+    return {
+        "provider": op.provider,
+        "model": op.response_model,
+        "request_model": op.model,
+        "host": op.host,
+        "tier": op.tier,
+        "region": op.region,
+    }
 
 
 def _who(context: Context) -> dict[str, Any]:

@@ -66,6 +66,10 @@ class Waiting:
             while self._conclude_next():
                 pass
 
+    def loaded(self, timeout: float) -> bool:
+        """Whether it is there, or will never be, after at most ``timeout`` seconds."""
+        return self._loaded.wait(timeout)
+
     def settle(self, timeout: float) -> None:
         """Waits for at most ``timeout`` seconds, then concludes what still waits as it is."""
         if not (self._held or self._busy) or self._loader == threading.get_ident():

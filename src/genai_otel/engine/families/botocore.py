@@ -8,15 +8,17 @@ place, or a body that the host reads by itself, which is seen as the host reads 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch, Reader
+from genai_otel.engine.around import Around, around, observable
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import Json, fields, integer, mapping
-from genai_otel.engine.streams import around, watched, watched_async
+from genai_otel.engine.streams import apart, watched, watched_async
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
@@ -55,6 +57,8 @@ def botocore(routes: Routes, headers: Callable[[Json, Operation], None]) -> tupl
     return (
         Patch("botocore.client:BaseClient._make_api_call", partial(stand_in, wrap)),
         Patch("aiobotocore.client:AioBaseClient._make_api_call", partial(stand_in, wrap_async)),
+        *_event_patches(),
+        *_body_patches(),
     )
 
 
@@ -109,45 +113,94 @@ def _settle(headers: Callable[[Json, Operation], None], call: Call, result: Any)
 # ------------------------------------------------------------------------------- event streams
 
 
-def _watch_events(call: Call, stream: Any) -> None:
-    """Puts our iterator where the stream has its own, one step later: behind the parsing.
+_EVENTS = tuple(
+    f"{package}.eventstream:{prefix}EventStream"
+    for package, prefix in (("botocore", ""), ("aiobotocore", "Aio"))
+)
+_PARSED: dict[int, Any] = {}
+"""What an event was parsed to, by its ``id``, while its stream is about to parse it."""
 
-    So what the stream itself then parses is parsed already.
+
+def _event_patches() -> Iterator[Patch]:
+    for target in _EVENTS:
+        yield Patch(f"{target}._parse_event", _parsing, optional=True)
+    yield from observable(_EVENTS[0], "close")
+
+
+def _parsing(original: Any, _observer: Observer) -> Any:
+    """``_parse_event``: no event is parsed twice."""
+    if iscoroutinefunction(original):
+
+        @wraps(original)
+        async def parse_async(stream: Any, event: Any) -> Any:
+            found = _PARSED.pop(id(event), None)
+            return await original(stream, event) if found is None else found
+
+        return parse_async
+
+    @wraps(original)
+    def parse(stream: Any, event: Any) -> Any:
+        found = _PARSED.pop(id(event), None)
+        return original(stream, event) if found is None else found
+
+    return parse
+
+
+def _watch_events(call: Call, stream: Any) -> None:
+    """Puts our iterator where the stream has its own: it parses, which the stream does not again.
+
+    It hands on the events as they came: whoever else parses them finds what there would be.
     """
-    OPEN.add(call, stream._raw_stream)  # noqa: SLF001 - as below
-    call.release = around(stream, ("close",), None, partial(_closed, call.key))
-    raw, parse = stream._event_generator, stream._parse_event  # noqa: SLF001 - there is no other way
+    OPEN.add(call, stream._raw_stream)  # noqa: SLF001 - there is no other way
+    call.release = around(stream, {"close": Around(partial(_closed, call.key))})
+    source = apart(stream, "_event_generator", "_create_raw_event_generator")
+    raw, parse = source._event_generator, source._parse_event  # noqa: SLF001 - as above
+    latest: list[Any] = [None]
     if hasattr(raw, "__anext__"):
-        watcher: Any = watched_async(_parsed_async(raw, parse), call)
-        stream._parse_event = _as_it_is_async  # noqa: SLF001 - as above
+        watcher: Any = watched_async(_parsed_async(raw, parse, latest), call)
+        ours: Any = _raw_async(watcher, latest)
     else:
-        watcher = watched(_parsed(raw, parse), call)
-        stream._parse_event = _as_it_is  # noqa: SLF001 - as above
-    stream._event_generator = watcher  # noqa: SLF001 - as above
+        watcher = watched(_parsed(raw, parse, latest), call)
+        ours = _raw(watcher, latest)
+    stream._event_generator = ours  # noqa: SLF001 - as above
     call.watcher = ref(watcher)
     OPEN.hold(call, stream)
 
 
-def _parsed(raw: Any, parse: Any) -> Iterator[Any]:
+def _parsed(raw: Any, parse: Any, latest: list[Any]) -> Iterator[Any]:
     for event in raw:
         found = parse(event)
         if found:
+            latest[0] = event
             yield found
 
 
-async def _parsed_async(raw: Any, parse: Any) -> AsyncIterator[Any]:
+async def _parsed_async(raw: Any, parse: Any, latest: list[Any]) -> AsyncIterator[Any]:
     async for event in raw:
         found = await parse(event)
         if found:
+            latest[0] = event
             yield found
 
 
-def _as_it_is(event: Any) -> Any:
-    return event
+def _raw(watcher: Any, latest: list[Any]) -> Iterator[Any]:
+    for found in watcher:
+        event = latest[0]
+        _PARSED[id(event)] = found
+        try:
+            yield event
+        finally:
+            _PARSED.pop(id(event), None)
 
 
-async def _as_it_is_async(event: Any) -> Any:
-    return event
+async def _raw_async(watcher: Any, latest: list[Any]) -> AsyncIterator[Any]:
+    async for found in watcher:
+        event = latest[0]
+        _PARSED[id(event)] = found
+        try:
+            yield event
+        finally:
+            _PARSED.pop(id(event), None)
 
 
 def _closed(key: int, _error: BaseException | None, _result: Any) -> None:
@@ -160,6 +213,18 @@ def _closed(key: int, _error: BaseException | None, _result: Any) -> None:
 # -------------------------------------------------------------------------------------- bodies
 
 
+_BODIES = (
+    "botocore.response:StreamingBody",
+    "aiobotocore.response:StreamingBody",
+    "aiobotocore.response:HttpxStreamingBody",
+)
+
+
+def _body_patches() -> Iterator[Patch]:
+    for target in _BODIES:
+        yield from observable(target, "read", "readinto", "readlines", "close", "aclose")
+
+
 class _Body:
     """A body that the host reads: its bytes are kept as they pass, up to a limit."""
 
@@ -169,10 +234,12 @@ class _Body:
         self._length = getattr(body, "_content_length", None)
         OPEN.add(call, body._raw_stream)  # noqa: SLF001 - what holds the body would keep it
         self._key, call.pulse = call.key, lambda: self._size
-        reading = around(body, ("read",), None, self._read)
-        filling = around(body, ("readinto", "readlines"), None, self._passed)
-        closing = around(body, ("close", "aclose"), None, self._closed)
-        call.release = lambda: (reading(), filling(), closing())[0]
+        methods = {
+            "read": Around(self._read),
+            **dict.fromkeys(("readinto", "readlines"), Around(self._passed)),
+            **dict.fromkeys(("close", "aclose"), Around(self._closed)),
+        }
+        call.release = around(body, methods)
         OPEN.hold(call, body)
 
     def _read(self, error: BaseException | None, chunk: Any) -> None:

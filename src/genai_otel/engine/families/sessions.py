@@ -1,7 +1,7 @@
 """Sessions: one connection over which events go both ways, from its being opened to its end.
 
-A manager is entered and gives the connection; of that the methods are watched by which the host
-sends, receives and closes, each on the object itself. A session ends when the host closes it, when
+A manager is entered and gives the connection; of that the methods are observed by which the host
+sends, receives and closes. A session ends when the host closes it, when
 the connection is lost and the client will not open another, or when nobody holds it any more.
 Nothing in between runs in its context: what the host does there is no part of it.
 """
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
+from genai_otel.engine.around import Around, around, observable
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.steps import manage
-from genai_otel.engine.streams import around
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
@@ -47,6 +47,13 @@ class Session(NamedTuple):
     sends: tuple[str, ...] = ("send",)
     receives: str = "parse_event"
     waits: str = "recv_bytes"
+
+
+def connections(target: str, session: Session) -> tuple[Patch, ...]:
+    """The patches of the connections that are handed out, of the class ``module:Class``."""
+    return observable(
+        target, *dict.fromkeys((*session.sends, session.receives, session.waits, "close"))
+    )
 
 
 def sessions(manager: str, session: Session, *ways: str) -> tuple[Patch, ...]:
@@ -119,11 +126,13 @@ class _Watch:
         self._events, self._waiting = 0, False
         OPEN.add(call, self)
         self._key, call.pulse = call.key, self._pulse
-        sending = around(connection, session.sends, self._sent, _nothing)
-        receiving = around(connection, (session.receives,), None, self._received)
-        waiting = around(connection, (session.waits,), self._waits, self._waited)
-        closing = around(connection, ("close",), None, self._closed)
-        call.release = lambda: (sending(), receiving(), waiting(), closing())[0]
+        methods = {
+            **dict.fromkeys(session.sends, Around(_nothing, self._sent)),
+            session.receives: Around(self._received),
+            session.waits: Around(self._waited, self._waits),
+            "close": Around(self._closed),
+        }
+        call.release = around(connection, methods)
         OPEN.hold(call, connection)
 
     def _pulse(self) -> int:
@@ -146,9 +155,11 @@ class _Watch:
             self._error = None
             call.look(event)
 
-    def _waited(self, error: BaseException | None, _message: Any) -> None:
+    def _waited(self, error: BaseException | None, message: Any) -> None:
         self._events, self._waiting = self._events + 1, False
         session = self._session
+        if session.receives == session.waits:
+            self._received(error, message)
         if error is None or not session.lost(error):
             return
         self._error = None if session.fine(error) else error

@@ -21,7 +21,7 @@ from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import fields
 from genai_otel.engine.responses import watch_response
-from genai_otel.engine.streams import watched, watched_async
+from genai_otel.engine.streams import apart, watched, watched_async
 from genai_otel.engine.unreturned import body_of
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
@@ -333,7 +333,8 @@ def _tie(stream: Any, call: Call) -> None:
     """
     found = vars(stream)
     if "_iterator" in found:
-        found["_iterator"] = _watched(_apart(stream, found["_iterator"]), call)
+        inner = vars(apart(stream, "_iterator", "__stream__"))["_iterator"]
+        found["_iterator"] = _watched(inner, call)
     else:
         call.watcher = _not_yet
     OPEN.hold(call, stream)
@@ -363,20 +364,3 @@ def _streaming(original: Any, observer: Observer) -> Any:
 def _watched_late(stream: Any, iterator: Any) -> Any:
     call = OPEN.by_source.get(id(stream.response))
     return _watched(iterator, call) if call is not None and call.watcher is _not_yet else None
-
-
-def _apart(stream: Any, iterator: Any) -> Any:
-    """The stream's iterator, made anew of a copy.
-
-    An iterator that refers to its stream forms a cycle with it, and it would take the collector to
-    find that the stream was dropped. The copy takes the stream's place in this cycle, so that the
-    connection is closed no sooner than it would have been, while the stream's end is seen at once.
-    """
-    frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
-    begun = getattr(iterator, "gi_suspended", getattr(iterator, "ag_suspended", False))
-    if frame is None or begun or frame.f_locals.get("self") is not stream:
-        return iterator  # not the client's own
-    spare = object.__new__(type(stream))
-    vars(spare).update(vars(stream))
-    spare._iterator = spare.__stream__()
-    return spare._iterator

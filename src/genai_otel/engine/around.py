@@ -1,0 +1,108 @@
+"""What a client hands out, whose methods are observed while the host calls them.
+
+The stand-ins lie on its class, placed once with the adapter's other patches. Which objects are
+observed is kept beside them by ``id``: nothing is put on the object, and nothing keeps it alive.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from .adapter import Patch
+from .safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .observe import Observer
+
+Before = Callable[[tuple[Any, ...], dict[str, Any]], None]
+After = Callable[[BaseException | None, Any], None]
+
+
+class Around(NamedTuple):
+    """``before`` is given the arguments; ``after`` what was raised, and what was returned."""
+
+    after: After
+    before: Before | None = None
+
+
+class _Observed(NamedTuple):
+    holder: ref[Any]
+    methods: Mapping[str, Around]
+
+
+_OBSERVED: dict[int, _Observed] = {}
+
+
+def observable(target: str, *methods: str) -> tuple[Patch, ...]:
+    """The patches of a class, ``module:Class``, of which ``around`` may observe these methods."""
+    return tuple(
+        Patch(f"{target}.{name}", partial(_stand_in, name), optional=True) for name in methods
+    )
+
+
+def around(holder: Any, methods: Mapping[str, Around]) -> Callable[[], None]:
+    """Observes ``holder`` until what is returned is called; that is due when it is dropped."""
+    observed = _Observed(ref(holder), methods)
+    _OBSERVED[id(holder)] = observed
+    return partial(_let_go, id(holder), observed)
+
+
+def _let_go(holder_id: int, observed: _Observed) -> None:
+    if _OBSERVED.get(holder_id) is observed:
+        del _OBSERVED[holder_id]
+
+
+def _find(holder: Any, name: str) -> Around | None:
+    observed = _OBSERVED.get(id(holder))
+    if observed is None or observed.holder() is not holder:
+        return None
+    return observed.methods.get(name)
+
+
+def _stand_in(name: str, original: Any, _observer: Observer) -> Any:
+    make = _calling_async if inspect.iscoroutinefunction(original) else _calling
+    return make(name, original)
+
+
+def _calling(name: str, original: Any) -> Any:
+    @wraps(original)
+    def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _find(holder, name)
+        if found is None:
+            return original(holder, *args, **kwargs)
+        if found.before is not None:
+            contained(found.before, args, kwargs)
+        try:
+            result = original(holder, *args, **kwargs)
+        except BaseException as error:
+            contained(found.after, error, None)
+            raise
+        contained(found.after, None, result)
+        return result
+
+    return call
+
+
+def _calling_async(name: str, original: Any) -> Any:
+    @wraps(original)
+    async def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _find(holder, name)
+        if found is None:
+            return await original(holder, *args, **kwargs)
+        if found.before is not None:
+            contained(found.before, args, kwargs)
+        try:
+            result = await original(holder, *args, **kwargs)
+        except BaseException as error:
+            contained(found.after, error, None)
+            raise
+        contained(found.after, None, result)
+        return result
+
+    return call
