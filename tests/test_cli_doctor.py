@@ -105,7 +105,9 @@ def test_a_library_that_is_not_installed_or_not_wanted(tmp_path: Path) -> None:
         "sys.exit(main(['doctor']))\n"
     )
     text = run_python("-c", code, cwd=tmp_path).stdout
-    assert "- openai: openai is not installed (supported: >=1.40,<4)" in text
+    assert "- not installed: openai, " in text
+    named = run_python("-c", code, cwd=tmp_path, env={"GENAI_OTEL_LIBRARIES": "openai"}).stdout
+    assert "- openai: openai is not installed (supported: >=1.40,<4)" in named
     assert "excluded by the settings" in doctor(tmp_path, GENAI_OTEL_EXCLUDE="openai")
     unknown = doctor(tmp_path, 1, GENAI_OTEL_LIBRARIES="opnai")
     assert "! unknown library 'opnai': did you mean 'openai'?" in unknown
@@ -158,9 +160,9 @@ def test_a_python_without_any_library_is_told(
 ) -> None:
     """As that of another environment, which has our command on the path."""
     monkeypatch.setattr("genai_otel.engine.imports._version", _nothing_is_installed)
-    lines = [line.text for line in findings.libraries(Settings())]
+    lines = [line.text for line in findings.libraries(Settings(libraries=("auto", "openai")))]
     assert lines[-1].startswith("none of these is installed for this Python: ")
-    assert all("is not installed" in line for line in lines[:-1])
+    assert lines[:-1] == ["openai: openai is not installed (supported: >=1.40,<4)"]
 
 
 def _nothing_is_installed(name: str) -> str:

@@ -36,6 +36,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"destinations": "http://localhost:4318"}, 'say Destination("otlp", endpoint=...)'),
     ({"content": "ful"}, "unknown content mode 'ful': did you mean 'full'? accepted are none,"),
     ({"content": True}, "unknown content mode True: accepted are none,"),
+    ({"destinations": ""}, "unknown destination ''"),
     ({"libraries": "opnai"}, "unknown library 'opnai': did you mean 'openai'? accepted are"),
     ({"libraries": ["openai", "zzz"]}, "unknown library 'zzz': "),
     ({"exclude": "opneai"}, "unknown library 'opneai': did you mean 'openai'?"),
@@ -99,6 +100,7 @@ def test_refused_variables(
         (lambda: Destination("otlp", content="al"), "unknown content mode 'al'"),
         (lambda: Destination("otlp", endpoint="collector:4318"), "no http or https address"),
         (lambda: Destination("otlp", endpoint="http://far.example"), "is not encrypted"),
+        (lambda: Destination("otlp", signals=[]), "signals of a destination are empty"),
         (lambda: Settings(content="al"), "unknown content mode 'al'"),
         (lambda: Settings(thread_context="of"), "unknown thread context 'of': did you mean 'off'"),
         (lambda: genai_otel.uninstrument("opnai"), "unknown library 'opnai': did you mean"),
@@ -268,6 +270,19 @@ def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptur
     warned = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert len(warned) == 1, [r.getMessage() for r in warned]
     assert "the program goes on without it" in warned[0].getMessage()
+
+
+@pytest.mark.parametrize("given", [[], ()])
+def test_an_empty_list_is_nowhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    genai_otel.instrument(destinations=given, service_name="")
+    step(lambda: 1)()
+    assert genai_otel.flush()
+    status = genai_otel.status()
+    assert (status.active, status.destinations, status.notices) == (True, (), ())
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_telemetry_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from html.parser import HTMLParser
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import openai
@@ -11,6 +12,7 @@ import pytest
 
 import genai_otel
 from genai_otel import step
+from genai_otel.adapters.catalogue import CATALOGUE
 from genai_otel.engine.safety import FAULTS
 
 if TYPE_CHECKING:
@@ -74,6 +76,24 @@ def test_columns_stand_below_each_other() -> None:
     column = lines[at + 1].index("state")
     states = {line[column:].split()[0] for line in lines[at + 2 : lines.index("", at)]}
     assert states <= {"active", "broken", "unpatched", "skipped"}
+
+
+def test_what_is_not_installed_is_not_waited_for() -> None:
+    genai_otel.instrument()
+    status = genai_otel.status()
+    states = {each.name: each.state for each in status.libraries}
+    here = {name for name, state in states.items() if state != "not installed"}
+    assert here == {each.name for each in CATALOGUE if _is_installed(each.distribution)}
+    assert [line for line in str(status).splitlines() if line.startswith("  not installed")] == (
+        [f"  not installed    {len(states) - len(here)} other supported libraries"]
+    )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def test_in_a_notebook() -> None:

@@ -38,8 +38,8 @@ def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
 
 def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[Any]:
     if given is None:
-        given = settings.destinations
-    if given:
+        given = settings.destinations or None
+    if given is not None:  # an empty list says nowhere
         return list(given) if isinstance(given, list | tuple) else [given]
     if joined:  # only what was asked for is added to somebody else's provider
         return []
@@ -51,8 +51,11 @@ def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[A
 _OF_A_RESOURCE = {"service_name": "service.name", "environment": "deployment.environment.name"}
 
 
-def say_what_is_ignored(settings: Settings, provider: Any, ways: Sequence[Outlet]) -> None:
-    """Of what was asked for, where spans are made by a provider of the program's."""
+def say_what_is_ignored(settings: Settings, provider: Any, *, nowhere: bool) -> None:
+    """Of what was asked for, where spans are made by a provider of the program's.
+
+    ``nowhere``: no destination was asked for, so that there is none.
+    """
     found = getattr(getattr(provider, "resource", None), "attributes", {})
     for name, attribute in _OF_A_RESOURCE.items():
         given = getattr(settings, name)
@@ -61,7 +64,7 @@ def say_what_is_ignored(settings: Settings, provider: Any, ways: Sequence[Outlet
                 f"{name}={given!r} is ignored: spans are made by the program's own tracer provider,"
                 f" whose resource has {attribute}={found.get(attribute)!r}"
             )
-    if not ways:
+    if nowhere:
         NOTICES.add(
             "spans go where the program's own tracer provider sends them, and not to the local"
             ' store: say destinations="local" to have them there too',

@@ -177,7 +177,8 @@ class Runtime:
         elif self.outlets:
             self._outgoing.sit(provider, own=not self._joined)
         if self._joined:
-            _choices.say_what_is_ignored(self.settings, provider, self.outlets)
+            nowhere = not self.outlets and self.arguments["destinations"] is None
+            _choices.say_what_is_ignored(self.settings, provider, nowhere=nowhere)
             self._go_first_on(provider)
         self._source = _providers.source(provider, joined=self._joined)
 

@@ -74,7 +74,8 @@ def instrument(
 
     Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
     to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
-    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list.
+    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list of
+    them; an empty list is nowhere.
     ``content`` is ``"redacted"`` (the default), ``"none"``, ``"full"`` or a ``ContentPolicy``: what
     text is recorded, see docs/privacy.md. ``prices`` go before the bundled ones: a dict, a file,
     a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
@@ -241,7 +242,7 @@ def _settle(arguments: dict[str, Any]) -> Settings:
     given: dict[str, Any] = {
         name: arguments[name]
         for name in ("service_name", "environment", "content")
-        if arguments[name] is not None
+        if arguments[name] is not None and (arguments[name] != "" or name == "content")
     }
     for name in ("libraries", "exclude"):
         value = arguments[name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .engine.imports import installed_version
+
 if TYPE_CHECKING:
     from .destinations.export import Delivery
     from .destinations.outlets import Outlet
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """One library: ``state`` is active, waiting, unpatched, skipped, broken or excluded.
+    """One library: ``state`` says what has become of it.
 
-    ``waiting`` means that it is not imported yet, ``unpatched`` that it is, but that its import was
-    not seen; ``note`` says why, and what helps.
+    ``active``; ``waiting`` for its import; ``not installed``; ``unpatched``: it is imported, but
+    its import was not seen; ``skipped``, ``broken`` or ``excluded``. ``note`` says why, and what
+    helps.
     ``calls`` were seen since ``instrument()``, recorded or not; frameworks' runs count, too.
     """
 
@@ -83,11 +86,15 @@ class Status:
 def library_status(entry: Any, installation: Installation | None) -> LibraryStatus:
     if installation is None:
         return LibraryStatus(entry.name, entry.distribution, None, "excluded", "")
+    state, version = installation.state, installation.version
+    if state == "waiting":
+        version = version or installed_version(entry.distribution)
+        state = state if version else "not installed"
     return LibraryStatus(
         entry.name,
         entry.distribution,
-        installation.version,
-        installation.state,
+        version,
+        state,
         installation.note or installation.why_unpatched(),
         installation.calls,
     )

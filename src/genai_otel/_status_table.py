@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _IN_USE = ("active", "broken", "unpatched", "skipped")
 """States that are worth a line each."""
+_ABSENT = "not installed"
 
 
 class Table(NamedTuple):
@@ -48,8 +49,11 @@ def _facts(status: Status) -> Iterator[tuple[str, str]]:
     for each in status.libraries:
         if each.state not in _IN_USE:
             others.setdefault(each.state, []).append(each.name)
+    absent = len(others.pop(_ABSENT, ()))
     for state, names in others.items():
         yield state, ", ".join(names)
+    if absent:
+        yield _ABSENT, f"{absent} other supported libraries"
 
 
 def _library(each: LibraryStatus) -> tuple[str, ...]:

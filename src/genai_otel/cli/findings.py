@@ -67,13 +67,15 @@ def libraries(settings: Settings) -> Iterator[Line]:
     others = points(catalogue.NAMES)
     accepted = (*catalogue.NAMES, *others, "auto")
     yield from _unknown("library", (*settings.libraries, *settings.exclude), accepted)
-    found = bool(others)
+    found, absent = bool(others), list[str]()
     for entry in catalogue.CATALOGUE:
         installation = Installation(catalogue.load(entry.name))
         suits = installation.suits()
         head = f"{entry.name}: {entry.distribution}"
         if installation.version is None:
-            yield Line("note", f"{head} is not installed (supported: {entry.versions})")
+            if entry.name in settings.libraries:
+                yield Line("note", f"{head} is not installed (supported: {entry.versions})")
+            absent.append(entry.name)
             continue
         found = True
         head += f" {installation.version} (supported: {entry.versions})"
@@ -87,6 +89,8 @@ def libraries(settings: Settings) -> Iterator[Line]:
         yield _published(Published(point, refused), wanted(name, settings))
     if not found:
         yield Line("note", _NONE_INSTALLED)
+    elif absent:
+        yield Line("note", f"not installed: {', '.join(absent)}")
 
 
 def wanted(name: str, settings: Settings) -> bool:

@@ -68,6 +68,8 @@ class Destination:
             raise ValueError(  # noqa: TRY004 - documented
                 f"signals are a list of names, such as [{self.signals!r}]"
             )
+        if self.signals is not None and not self.signals:
+            raise ValueError("signals of a destination are empty: leave them out to send all")
         _sample(self.sample)
         for signal in self.signals or ():
             one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))

@@ -206,11 +206,8 @@ class Installation:
 
     def suits(self) -> bool:
         """Whether the library's installed version will do; sets ``version`` and ``note``."""
-        from importlib.metadata import PackageNotFoundError
-
-        try:
-            self.version = self.version or _version(self.adapter.distribution)
-        except PackageNotFoundError:
+        self.version = self.version or installed_version(self.adapter.distribution)
+        if self.version is None:
             self.note = f"distribution {self.adapter.distribution} has no metadata"
             return False
         if _numbers(self.version) < _numbers(self.adapter.oldest):
@@ -264,6 +261,16 @@ def _reference(module: str) -> Any:
         return weakref.ref(sys.modules[module])
     except TypeError:  # any object, which a program has put there
         return lambda: sys.modules.get(module)
+
+
+def installed_version(name: str) -> str | None:
+    """Of a distribution, or ``None`` where there is none of that name."""
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return _version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _version(name: str) -> str:
