@@ -73,9 +73,10 @@ def test_every_library_of_the_catalogue_is_told(tmp_path: Path) -> None:
     from genai_otel.adapters.catalogue import CATALOGUE
 
     text = doctor(tmp_path)
+    absent = text.partition("- not installed: ")[2].partition("\n")[0].split(", ")
     for entry in CATALOGUE:
-        assert f"{entry.name}: {entry.distribution}" in text
-        assert entry.versions in text
+        head = f"{entry.name}: {entry.distribution}"
+        assert (head in text and entry.versions in text) != (entry.name in absent)
 
 
 @pytest.mark.parametrize(

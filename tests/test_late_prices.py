@@ -178,6 +178,28 @@ def test_a_span_is_not_held_back_from_a_provider_that_ends_when_it_likes(tmp_pat
     assert told.splitlines() == ["chat gpt-5, None, not_ready"]
 
 
+SIMPLE = SET.replace("PROCESSOR", "SynchronousMultiSpanProcessor").replace(
+    "BatchSpanProcessor", "SimpleSpanProcessor"
+)
+
+
+@pytest.mark.parametrize(
+    ("setup", "cost"),
+    [
+        (f"{SIMPLE}genai_otel.instrument()\n", f"{round(GPT_5, 5)}, None"),
+        (f"genai_otel.instrument()\n{NEVER_LOADED}{SIMPLE}", "None, not_ready"),
+    ],
+    ids=["the host's is there before", "it is set later, while prices are loaded"],
+)
+def test_a_span_that_is_exported_as_it_ends_is_there_when_the_call_returns(
+    tmp_path: Path, setup: str, cost: str
+) -> None:
+    """As tests have it, that read an ``InMemorySpanExporter`` in the next line."""
+    code = f"import os, threading\n{HOST}from opentelemetry.sdk.trace.export import *\n{setup}"
+    told = run_python("-c", f"{code}ask(asked); os._exit(0)", cwd=tmp_path).stdout
+    assert told.splitlines() == [f"chat gpt-5, {cost}"]
+
+
 # ----------------------------------------------------------------------------------- in a process
 
 

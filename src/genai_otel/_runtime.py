@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -184,10 +185,13 @@ class Runtime:
 
     def _go_first_on(self, provider: Any) -> None:
         """What waits for prices ends before a host's processors flush or end, or does not wait."""
-        from .destinations.first import first_on
+        from .destinations.first import exports_at_once, first_on
 
         first = first_on(provider)
         self._accounts.may_wait = first is not None
+        self._accounts.read_at_once = partial(exports_at_once, provider)
+        if self.recorder is None and exports_at_once(provider):  # not within a first call
+            self._accounts.load()
         if first is not None:
             first.settle = self._settle
             self._closers.append(first.leave)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from .attached import Attached
 
@@ -53,3 +54,19 @@ def first_on(provider: Any) -> First | None:
     with here._lock:  # noqa: SLF001 - as its own method does, but at the other end
         here._span_processors = (first, *here._span_processors)  # noqa: SLF001
     return _FIRST.put(provider, first)
+
+
+_NESTED = 8
+
+
+def exports_at_once(provider: Any) -> bool:
+    """Whether spans are exported as they end: then they are read at once, by tests above all."""
+    return _is_simple(getattr(provider, "_active_span_processor", None), _NESTED)
+
+
+def _is_simple(processor: Any, nested: int) -> bool:
+    if processor is None or isinstance(processor, SimpleSpanProcessor):
+        return processor is not None
+    inside = getattr(processor, "_span_processors", ())
+    inside = (*inside, getattr(processor, "processor", None))  # as logfire wraps them
+    return nested > 0 and any(_is_simple(each, nested - 1) for each in inside)

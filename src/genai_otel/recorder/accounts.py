@@ -43,7 +43,7 @@ class Accounts:
 
     __slots__ = (
         *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers", "_waited"),
-        *("counts", "hard", "may_end_at_once", "may_wait", "waiting"),
+        *("counts", "hard", "may_end_at_once", "may_wait", "read_at_once", "waiting"),
     )
 
     def __init__(
@@ -62,6 +62,8 @@ class Accounts:
         """Whether calls wait for prices that are being loaded: not where nobody would end them."""
         self.may_end_at_once: Callable[[], bool] = _never
         """Asked while prices are loaded: what waits in such a process would be lost with it."""
+        self.read_at_once: Callable[[], bool] = _never
+        """Asked likewise: whether somebody reads a span as soon as the call has returned."""
         self._estimates: Any = None
         if self.hard or tokenizers is not None:
             from . import estimates  # whose patterns take milliseconds to compile
@@ -93,6 +95,12 @@ class Accounts:
             if not begin("prices", self._load, waiting):
                 self._loading = False
                 waiting.release()
+
+    def load(self) -> None:
+        """Has it loaded now, on this thread: it is not for the way of a call."""
+        if not self._loading and self._prices is not None:
+            self._loading = True
+            self._prices.load()
 
     def _load(self, waiting: Waiting) -> None:
         assert self._prices is not None  # noqa: S101 - see prepare
@@ -127,7 +135,7 @@ class Accounts:
 
     def holds(self, op: Operation, started: float, conclude: Callable[[], None]) -> bool:
         """Whether ``conclude`` is called later, since prices are still being loaded."""
-        if self.may_end_at_once():
+        if self.may_end_at_once() or self.read_at_once():
             return False
         needs = op.kind in MODEL_KINDS and self._priced(op, started) == _NOT_READY
         return self.waiting.hold(conclude, needs=needs)
