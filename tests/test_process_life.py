@@ -121,6 +121,36 @@ def test_sigterm_is_not_held_by_a_dead_collector() -> None:
         receiver.closing.set()
 
 
+_ENDING = {
+    "at exit": "",
+    "by shutdown()": "genai_otel.shutdown(30); os._exit(3)",
+    "by shutdown() in a thread": "end = threading.Thread(target=genai_otel.shutdown, args=(30,))\n"
+    "end.start(); end.join(); os._exit(3)",
+}
+
+
+@pytest.mark.parametrize("how", _ENDING)
+def test_sigterm_waits_for_a_last_delivery_that_is_under_way(how: str) -> None:
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        process = start(f"one(); {_ENDING[how]}", receiver.url)
+        until(lambda: receiver.received)
+        process.terminate()
+        receiver.closing.set()
+        status, _, err = ended(process)
+    assert (status, err) == (-signal.SIGTERM, "")
+    assert receiver.names == ["task s"]
+
+
+def test_a_handler_of_the_programs_is_called_while_we_deliver() -> None:
+    code = "signal.signal(signal.SIGTERM, lambda *_: os._exit(5)); one()"
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        process = start(code, receiver.url)
+        until(lambda: receiver.received)
+        process.terminate()
+        assert ended(process)[0] == 5
+        receiver.closing.set()
+
+
 def test_sigterm_while_the_main_thread_records(receiver: Receiver) -> None:
     """Wherever in our code it comes: no lock of ours waits for itself."""
     code = "print('ready', flush=True)\nwhile True: one()"

@@ -50,6 +50,10 @@ class Ends:
         self._waits: set[int] = set()
         """Threads that fork just now, and for which SIGTERM waits."""
         self._pid = 0
+        self._last_delivery: threading.Event | None = None
+        self._deliverer = 0
+        self._was_sent = False
+        """SIGTERM has come to the thread that delivers for the last time."""
 
     def register(self) -> None:
         """For this process, and for children that are made by ``multiprocessing``."""
@@ -106,6 +110,21 @@ class Ends:
 
     # ------------------------------------------------------------------------- SIGTERM
 
+    def delivering(self, deliver: Callable[[float], bool], seconds: float) -> bool:
+        """Delivers for the last time; SIGTERM waits for it if it comes meanwhile."""
+        if self._last_delivery is not None:
+            return deliver(seconds)
+        self._last_delivery, self._deliverer = threading.Event(), threading.get_ident()
+        try:
+            return deliver(seconds)
+        finally:
+            self._last_delivery.set()
+            self._last_delivery = None
+            self.leave_sigterm()
+            if self._was_sent:
+                self._was_sent = False
+                os.kill(os.getpid(), signal.SIGTERM)
+
     def take_sigterm(self) -> None:
         """Only where nobody else has a say in it: the default disposition, the main thread.
 
@@ -157,16 +176,23 @@ class Ends:
         if os.getpid() != self._pid:  # a child that C code has forked: no thread of ours is here
             os.kill(os.getpid(), number)
             return
+        under_way = self._last_delivery
+        if under_way is not None and self._deliverer == threading.get_ident():
+            self._was_sent = True  # goes on where it was interrupted, for as long as is promised
+            with suppress(RuntimeError):  # no more threads
+                threading.Thread(target=_kill_late, args=(under_way,), daemon=True).start()
+            return
         # Init is not killed by it: there the program goes on, and so do we.
         last = self._flush if os.getpid() == 1 else self._end
         # Not here: whatever this thread was doing may hold what the end has to wait for.
-        ending = threading.Thread(target=last, args=(SECONDS,), daemon=True)
+        wait: Any = last if under_way is None else under_way.wait
+        ending = threading.Thread(target=wait, args=(SECONDS,), daemon=True)
         try:
             ending.start()
             ending.join(SECONDS + _GRACE)
         except RuntimeError:  # too many threads
             if is_ending():  # or none any more: this one only waits for others, and holds nothing
-                contained(last, SECONDS)
+                contained(wait, SECONDS)
         os.kill(os.getpid(), number)
         if os.getpid() == 1:
             signal.signal(number, self._terminated)
@@ -205,6 +231,11 @@ def is_ending() -> bool:
     Others may go on for long, as the interpreter waits for all that are no daemons.
     """
     return bool(getattr(threading, "_SHUTTING_DOWN", False))
+
+
+def _kill_late(delivered: threading.Event) -> None:
+    if not delivered.wait(SECONDS + _GRACE):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _connect(signal: Any, receiver: Callable[..., None]) -> None:

@@ -184,10 +184,13 @@ def flush(timeout: float = 5.0) -> bool:
 
 def shutdown(timeout: float = 2.0) -> bool:
     """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
+    return ENDS.delivering(_shut_down, timeout)
+
+
+def _shut_down(timeout: float) -> bool:
     global _RUNTIME
     with _LOCK:
         runtime, _RUNTIME, ACTIVE.recorder = _RUNTIME, None, None
-    ENDS.leave_sigterm()
     return True if runtime is None else runtime.shutdown(timeout)
 
 
