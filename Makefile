@@ -42,7 +42,8 @@ TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conf
 # Heavy ones, which the newest clients need not live with.
 TESTS_others := -W ignore -k "adapters or xai or voyage or vertexai or watsonx" tests/test_canaries.py \
 	tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \
-	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py tests/conformance/test_orders.py
+	tests/adapters/test_vertexai.py tests/adapters/test_watsonx.py tests/conformance/test_orders.py \
+	tests/test_wire_types.py
 # `make test` takes the one that differs most from the newest.
 OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.

@@ -1052,3 +1052,14 @@ def test_a_config_can_be_pickled_in_the_middle_of_a_run(genai_otel_capture: Capt
     assert pickled
     names = [span.name for span in genai_otel_capture.spans]
     assert sorted(names) == ["invoke_workflow len", "invoke_workflow outer"]
+
+
+@pytest.mark.parametrize("status", ["error", "success"])
+def test_a_tools_message_says_that_it_failed(status: str) -> None:
+    from langchain_core.messages import ToolMessage
+
+    from genai_otel.adapters._langchain_messages import message
+
+    given: Any = ToolMessage("No.", tool_call_id="t1", status=status)
+    (part,) = message(given)["parts"]
+    assert part.get("is_error") == (True if status == "error" else None)

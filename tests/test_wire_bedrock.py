@@ -115,6 +115,20 @@ def test_what_a_tool_gave_back(genai_otel_capture: Capture, name: str) -> None:
         assert part["response"][0]["type"] == row.parts[0]
 
 
+@pytest.mark.parametrize("status", ["error", "success", None])
+@pytest.mark.parametrize("kind", [None, "server_tool_use"])
+def test_a_tool_that_failed(
+    genai_otel_capture: Capture, status: str | None, kind: str | None
+) -> None:
+    more = {"status": status, "type": kind}
+    result = {"toolUseId": "t1", "content": [{"text": "No."}]}
+    result |= {key: value for key, value in more.items() if value is not None}
+    ask({CONVERSE: reply({"text": "Yes."})}, "converse", **converse({"toolResult": result}))
+    (part,) = parts(genai_otel_capture, names.GEN_AI_INPUT_MESSAGES)
+    told = part if kind is None else part["server_tool_call_response"]
+    assert told.get("is_error") == (True if status == "error" else None)
+
+
 def test_a_block_that_the_client_does_not_know(genai_otel_capture: Capture) -> None:
     ask({CONVERSE: reply({"hologram": {"depth": 3}})}, "converse", **converse({"text": "Hi."}))
     assert parts(genai_otel_capture) == [{"type": "hologram"}]

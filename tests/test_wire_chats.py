@@ -208,6 +208,46 @@ def test_what_cohere_cites_in_a_stream(genai_otel_capture: Capture) -> None:
 # ----------------------------------------------------------------------------- Groq and Ollama
 
 
+TOGETHER_ADDRESSES = {
+    name: {"url": f"https://a.example/{name}"} for name in ("image_url", "video_url", "audio_url")
+}
+
+
+@pytest.mark.parametrize("name", chats.TOGETHER.rows)
+def test_a_piece_that_is_sent_to_together(genai_otel_capture: Capture, name: str) -> None:
+    together = pytest.importorskip("together")
+    cls = chats.TOGETHER.found()[name]
+    sent = example(cls, ("type", name))
+    if name in TOGETHER_ADDRESSES:
+        sent[name] = TOGETHER_ADDRESSES[name]
+    body = {"id": "r", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+    with serving({"/v1/chat/completions": body, "/chat/completions": body}) as root:
+        client = together.Together(api_key="k", base_url=root)
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": [sent]}])
+        client.close()
+    found = parts(genai_otel_capture, names.GEN_AI_INPUT_MESSAGES)
+    row = chats.TOGETHER.rows[name]
+    assert tuple(part["type"] for part in found) == row.parts
+    assert unrecorded({name: sent[name]}, found) - {"format"} <= row.left_out
+
+
+def test_texts_that_stand_alone_in_a_list(genai_otel_capture: Capture) -> None:
+    """OpenAI's API wants objects there; servers that speak it take texts as well."""
+    groq = pytest.importorskip("groq")
+    body = {"id": "r", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+    content: Any = ["Look: ", {"type": "text", "text": "a cat."}]
+    answer = {"role": "tool", "tool_call_id": "t1", "content": ["Dry", "."]}
+    with serving({"/openai/v1/chat/completions": body}) as root:
+        client = groq.Groq(api_key="k", base_url=root)
+        client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": content}, answer]
+        )
+        client.close()
+    asked, told = json.loads(facts(genai_otel_capture)[names.GEN_AI_INPUT_MESSAGES])
+    assert [part["content"] for part in asked["parts"]] == ["Look: ", "a cat."]
+    assert told["parts"][0]["response"] == "Dry."
+
+
 def test_what_groq_has_run(genai_otel_capture: Capture) -> None:
     groq = pytest.importorskip("groq")
     ran = {"index": 0, "type": "search", "arguments": '{"q": "x"}', "output": "Found."}

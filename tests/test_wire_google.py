@@ -111,6 +111,17 @@ def test_a_part_that_is_sent(genai_otel_capture: Capture, name: str) -> None:
     assert tuple(part["type"] for part in found) == google.PARTS.rows[name].parts
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_said_of_a_text(genai_otel_capture: Capture, *, stream: bool) -> None:
+    told = {"text": "Yes.", "partMetadata": {"source": "memory"}}
+    sent = answer({"text": "So: "}, told, {"text": "No."})
+    ask({WHOLE: sent, STREAMED: frames(sent)}, stream=stream)
+    before, part, after = parts(genai_otel_capture)
+    metadata = {"part_metadata": {"source": "memory"}}
+    assert part == {"type": "text", "content": "Yes.", "metadata": metadata}
+    assert [before["content"], after["content"]] == ["So: ", "No."]
+
+
 def test_a_part_of_a_newer_api(genai_otel_capture: Capture) -> None:
     ask({WHOLE: answer({"hologramData": {"depth": 3, "bytes": "A" * 800}})})
     (part,) = parts(genai_otel_capture)

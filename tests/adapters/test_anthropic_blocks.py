@@ -117,6 +117,14 @@ def test_blocks_of_a_tools_result(genai_otel_capture: Capture, client: Any, kind
         assert tuple(p["type"] for p in part["response"]) == tables.RESULTS.rows[kind].parts
 
 
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_tool_that_failed(genai_otel_capture: Capture, client: Any, *, failed: bool) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "No.", "is_error": failed}
+    ask(client, message(), messages=[{"role": "user", "content": [result]}])
+    (asked,) = given(genai_otel_capture)
+    assert asked["parts"][0].get("is_error") == (failed or None)
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("of", ["image", "document"])
 def test_sources_of_media(genai_otel_capture: Capture, client: Any, kind: str, of: str) -> None:

@@ -57,7 +57,7 @@ _BLOCKS = {
     "toolResult": recorded(
         "server_tool_call_response",
         left_out="status",
-        why="`tool_call_response` where it has no type",
+        why="`tool_call_response` where it has no type; a status `error` is its `is_error`",
     ),
     "guardContent": recorded("text", why="or `media`"),
     "cachePoint": recorded(left_out="type ttl", why="a mark, which holds nothing"),

@@ -1,4 +1,4 @@
-"""Clients with few types of their own: Cohere, Groq, Together, Hugging Face, Ollama."""
+"""Clients with few types of their own: Cohere, Groq, Together, Hugging Face, Ollama, xAI."""
 
 from __future__ import annotations
 
@@ -103,4 +103,78 @@ HUGGING_FACE = _format(
 OLLAMA = _format(
     "Ollama, fields of a message", "ollama", "0.6.3", partial(_fields, "ollama", "Message"), _OLLAMA
 )
-FORMATS = [COHERE, COHERE_EVENTS, GROQ, GROQ_REPLY, HUGGING_FACE, OLLAMA]
+TOGETHER = _format(
+    "Together, content of messages",
+    "together",
+    "3.1.1",
+    partial(
+        _union,
+        "together.types.chat.chat_completion_user_message_param",
+        "ContentChatCompletionUserMessageContentMultimodal",
+    ),
+    {
+        "text": _TEXT,
+        "image_url": _IMAGE,
+        **dict.fromkeys(("video_url", "audio_url"), recorded("media", why="address")),
+        "input_audio": recorded("media", left_out="data", why="size and hash"),
+    },
+)
+TOGETHER_REPLY = _format(
+    "Together, fields of a reply",
+    "together",
+    "3.1.1",
+    partial(_fields, "together.types.chat.chat_completion_message", "ChatCompletionMessage"),
+    {
+        "content": _TEXT,
+        **dict.fromkeys(("reasoning", "reasoning_content"), recorded("reasoning")),
+        "tool_calls": recorded("tool_call"),
+        "role": recorded(why="the message's role"),
+    },
+)
+
+
+def _proto(message: str) -> Found:
+    """The fields of one of xAI's messages."""
+    module = import_module("xai_sdk.proto").chat_pb2
+    return dict(getattr(module, message).DESCRIPTOR.fields_by_name)
+
+
+def _tool_kinds() -> Found:
+    return dict(import_module("xai_sdk.proto").chat_pb2.ToolCallType.items())
+
+
+_SERVED = recorded("server_tool_call", "server_tool_call_response")
+XAI = _format(
+    "xAI, content of messages", "xai-sdk", "1.21.0", partial(_proto, "Content"),
+    {"text": _TEXT, "image_url": _IMAGE, "file": recorded("media", why="id or address")},
+)  # fmt: skip
+XAI_REPLY = _format(
+    "xAI, fields of a reply", "xai-sdk", "1.21.0", partial(_proto, "CompletionMessage"),
+    {
+        "content": _TEXT,
+        "reasoning_content": recorded("reasoning"),
+        "tool_calls": recorded("tool_call", why="or `server_tool_call`, by the table below"),
+        "encrypted_content": recorded(why="sealed reasoning"),
+        "citations": recorded(why="sources of the whole answer"),
+        "role": recorded(why="the message's role; of tools, what came of a call"),
+    },
+)  # fmt: skip
+XAI_TOOLS = _format(
+    "xAI, kinds of tool calls", "xai-sdk", "1.21.0", _tool_kinds,
+    {
+        **dict.fromkeys(
+            ("TOOL_CALL_TYPE_INVALID", "TOOL_CALL_TYPE_CLIENT_SIDE_TOOL"), recorded("tool_call")
+        ),
+        **{
+            f"TOOL_CALL_TYPE_{kind}_TOOL": _SERVED
+            for kind in (
+                *("WEB_SEARCH", "X_SEARCH", "CODE_EXECUTION", "COLLECTIONS_SEARCH", "MCP"),
+                *("ATTACHMENT_SEARCH", "IMAGE_GENERATION"),
+            )
+        },
+    },
+)  # fmt: skip
+FORMATS = [
+    *(COHERE, COHERE_EVENTS, GROQ, GROQ_REPLY, HUGGING_FACE, OLLAMA),
+    *(TOGETHER, TOGETHER_REPLY, XAI, XAI_REPLY, XAI_TOOLS),
+]

@@ -23,7 +23,7 @@ def _variants(module: str, name: str) -> Found:
     return variants
 
 
-_BESIDE = recorded("media", why="in its `metadata`; not recorded beside text")
+_BESIDE = recorded("media", why="in the `metadata` of what it stands beside")
 _PARTS = {
     "text": recorded("text"),
     "thought": recorded("reasoning", why="a mark on a text"),

@@ -77,7 +77,8 @@ def _use(block: Json) -> list[Part]:
 
 
 def _result(block: Json) -> list[Part]:
-    return [tool_result(string(block, "tool_use_id"), result_of(block.get("content")))]
+    failed, answer = block.get("is_error") is True, result_of(block.get("content"))
+    return [tool_result(string(block, "tool_use_id"), answer, is_error=failed)]
 
 
 def result_of(content: Any) -> Any:

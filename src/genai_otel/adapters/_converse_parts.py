@@ -98,10 +98,11 @@ def _tool_use(called: Json) -> Part:
 
 def _tool_result(result: Json) -> Part:
     call_id, kind = string(result, "toolUseId"), string(result, "type")
-    found = _plain(mappings(result, "content"))
+    found, failed = _plain(mappings(result, "content")), string(result, "status") == "error"
     if kind is not None:  # only those of tools that Bedrock runs have one
-        return server_tool_result(call_id, kind, {"content": found})
-    return tool_result(call_id, found)
+        told = {"content": found, "is_error": True} if failed else {"content": found}
+        return server_tool_result(call_id, kind, told)
+    return tool_result(call_id, found, is_error=failed)
 
 
 def _guarded(block: Json) -> Part:

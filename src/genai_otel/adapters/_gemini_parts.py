@@ -6,7 +6,7 @@ them in camel case and the client's own models in snake case; both spellings are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.engine.read import Json, fields, mapping, mappings, snake, string
 from genai_otel.record import (
@@ -26,7 +26,7 @@ from genai_otel.record import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genai_otel.record import Media, Operation, Part
+    from genai_otel.record import Operation, Part
 
 
 def camel(name: str) -> str:
@@ -52,7 +52,8 @@ def part(given: Json) -> Part:
     """Text, a thought, or the one field with data; of an unknown part its name and its value."""
     words = string(given, "text")
     if words:
-        return reasoning(words) if given.get("thought") is True else text(words)
+        said: Part = reasoning(words) if given.get("thought") is True else text(words)
+        return said if len(given) == 1 else _with_metadata(said, given)
     for name, value in given.items():
         read = _READERS.get(name)
         if read is not None and value is not None:
@@ -125,20 +126,21 @@ def _media(blob: Json, given: Json) -> Part:
     return _with_metadata(media(modality, source, kind), given)
 
 
-def _with_metadata(found: Media, given: Json) -> Media:
-    """What is said of media beside them: which scenes of a film, how finely they are looked at."""
+def _with_metadata(found: Part, given: Json) -> Part:
+    """What is said of a part beside it: which scenes of a film, how finely they are looked at."""
+    more: dict[str, Any] = {}
     transcript = mapping(given, "audioTranscription") or mapping(given, "audio_transcription")
     words = string(transcript, "text")
     if words:
-        found["transcript"] = words
+        more["transcript"] = words
     beside = {
         snake(name): bounded(value)
         for name, value in given.items()
         if name in _METADATA and value is not None
     }
     if beside:
-        found["metadata"] = beside
-    return found
+        more["metadata"] = beside
+    return cast("Part", {**found, **more}) if more else found
 
 
 def _both(names: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def message(given: Any) -> Message:
     kind = string(found, "role") or string(found, "type") or "user"
     role = _ROLES.get(kind) or kind
     if role == "tool":
-        answer = tool_result(string(found, "tool_call_id"), _plain(found.get("content")))
+        failed, answered = string(found, "status") == "error", _plain(found.get("content"))
+        answer = tool_result(string(found, "tool_call_id"), answered, is_error=failed)
         return {"role": role, "parts": [answer]}
     parts = content(found.get("content"))
     for call in mappings(found, "tool_calls"):

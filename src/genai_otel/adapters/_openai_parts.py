@@ -103,7 +103,7 @@ def tool_output(content: Any) -> Any:
     """What a tool returned: text as one, a list of parts where it is more than text."""
     if type(content) is not list:
         return content
-    items = [fields(item) for item in content]
+    items = [{"text": item} if type(item) is str else fields(item) for item in content]
     words = [string(item, "text") for item in items]
     if all(each is not None for each in words):
         return "".join(each or "" for each in words)
@@ -123,7 +123,8 @@ def message_parts(message: Json) -> list[Part]:
     if type(content) is str:
         parts.append(_cited(content, message))
     elif content is not None:
-        parts.extend(content_part(item) for item in mappings(message, "content"))
+        pieces = content if type(content) is list else ()
+        parts.extend(text(i) if type(i) is str else content_part(fields(i)) for i in pieces)
     refusal = string(message, "refusal")
     if refusal:
         parts.append(text(refusal))

@@ -48,6 +48,8 @@ class Said:
     def take(self, part: Part) -> bool:
         """Takes a part as a message has it; a text or a thought joins the one before."""
         kind = part["type"]
+        if "metadata" in part:
+            return self.part(part)
         words = cast("Text", part)["content"] if kind in _PARTS else None
         if words or kind == "text":
             return self.words(words, kind)

@@ -21,6 +21,7 @@ class Text(TypedDict):
     type: Literal["text"]
     content: str
     citations: NotRequired[list[Any]]
+    metadata: NotRequired[dict[str, Any]]
 
 
 class Reasoning(TypedDict):
@@ -50,6 +51,7 @@ class ToolResult(TypedDict):
     id: NotRequired[str | None]
     name: NotRequired[str]
     response: Any
+    is_error: NotRequired[bool]
 
 
 class Media(TypedDict):
@@ -155,9 +157,12 @@ def tool_call(call_id: str | None, name: str, arguments: Any) -> ToolCall:
     return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
 
 
-def tool_result(call_id: str | None, response: Any) -> ToolResult:
-    """A tool's answer."""
-    return {"type": "tool_call_response", "id": call_id, "response": response}
+def tool_result(call_id: str | None, response: Any, *, is_error: bool = False) -> ToolResult:
+    """A tool's answer; ``is_error`` where whoever ran the tool says that it failed."""
+    part: ToolResult = {"type": "tool_call_response", "id": call_id, "response": response}
+    if is_error:
+        part["is_error"] = True
+    return part
 
 
 def server_tool_call(call_id: str | None, name: str, call: dict[str, Any]) -> ServerToolCall:
