@@ -24,6 +24,11 @@ CASES: dict[str, tuple[str, str | None, str | None, str, float | None]] = {
     "Vertex, several regions": (
         "gcp.vertex_ai", "aiplatform.eu.rep.googleapis.com", None, "claude-opus-4-6", None
     ),
+    "Vertex, who knows where": ("gcp.vertex_ai", None, None, "claude-opus-4-6", None),
+    "Vertex, global, as it was set up": ("gcp.vertex_ai", None, "global", "claude-opus-4-6", 5.0),
+    "Vertex, a region, as it was set up": (
+        "gcp.vertex_ai", None, "us-central1", "gemini-3.5-flash", None
+    ),
     "an older Claude": ("gcp.vertex_ai", LONDON, None, "claude-sonnet-4@20250514", 3.0),
     "an older Gemini": ("gcp.vertex_ai", LONDON, None, "gemini-2.5-flash", 0.3),
     "a newer Gemini": ("gcp.vertex_ai", LONDON, None, "gemini-3.5-flash", None),

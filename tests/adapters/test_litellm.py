@@ -396,3 +396,18 @@ def test_a_reply_that_it_cannot_read_is_counted(
     assert tuple(told.get(name) for name in TOKENS) == (1_700, 100)
     assert told[names.ERROR_TYPE]
     assert names.GENAI_OTEL_USAGE_ESTIMATED not in told
+
+
+@pytest.mark.parametrize(
+    ("model", "chosen"),
+    [
+        ("vertex_ai/gemini-3.5-flash", {"vertex_location": "europe-west2"}),
+        ("bedrock/amazon.nova-pro-v1:0", {"aws_region_name": "eu-west-2"}),
+    ],
+)
+def test_the_region_that_was_chosen(
+    genai_otel_capture: Capture, model: str, chosen: dict[str, str]
+) -> None:
+    litellm.completion(model=model, messages=ASK, mock_response="Hello.", **chosen)
+    told = facts(genai_otel_capture)
+    assert told[names.GENAI_OTEL_RESPONSE_REGION] == next(iter(chosen.values()))

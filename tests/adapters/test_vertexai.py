@@ -117,6 +117,7 @@ def check(capture: Capture, *, streamed: bool) -> None:
     assert told[names.GEN_AI_RESPONSE_MODEL] == f"{NAME}-001"
     assert told[names.GEN_AI_RESPONSE_FINISH_REASONS] == ("STOP",)
     assert told[names.GEN_AI_REQUEST_TEMPERATURE] == 0.5
+    assert told[names.GENAI_OTEL_RESPONSE_REGION] == "us-central1"
     assert told[names.GEN_AI_REQUEST_MAX_TOKENS] == 9
     assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 9
     assert told.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS) == (3 if NEW else None)

@@ -73,6 +73,7 @@ def _origin(given: Json, op: Operation) -> None:
     provider, _ = _split(given)
     if provider is not None:
         op.provider = _PROVIDERS.get(provider, provider)
+    op.region = string(given, "vertex_location") or string(given, "aws_region_name")
     url = string(given, "api_base") or string(given, "base_url")
     if url is not None:
         op.host, op.port = address(url)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _GIVEN = ("generation_config", "tools", "system_instruction")
 
 
-def _origin(_given: Json, op: Operation) -> None:
+def _origin(given: Json, op: Operation) -> None:
     op.provider = "gcp.vertex_ai"
+    op.region = string(fields(given["self"]), "_location")
 
 
 def _body(given: Json) -> Json:

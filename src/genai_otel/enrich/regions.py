@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+from .billers import region_of_host
+
 # Claude up to 4.1 and Gemini up to 2.5 cost the same everywhere, and so do models of one price.
 _VERTEX_SURCHARGE = re.compile(
     r"(?:claude-(?!3|2|instant|[a-z]+-4(?:-[01])?(?:[@-]20\d|@|$)|4-(?:opus|sonnet)))"
@@ -18,6 +20,16 @@ _VERTEX_SURCHARGE = re.compile(
 )
 _LISTED = re.compile(r"us-(?:east|west)-\d")
 _ABROAD = re.compile(r"(?:eu|apac|jp|au|ca|sa|uk|in|me|af)\.")
+
+
+_UNKNOWN = "unknown"
+
+
+def region_of(host: str | None, provider: str | None) -> str | None:
+    """The region that a host is in; Vertex AI without a host may have been called in any."""
+    if not host and provider == "gcp.vertex_ai":
+        return _UNKNOWN
+    return region_of_host(host)
 
 
 def is_elsewhere(biller: str, matched: str, name: str | None, region: str | None) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from .billers import biller_of_host, biller_of_provider, region_of_host
+from .billers import biller_of_host, biller_of_provider
 from .books import FOREVER, ITSELF, Book, Entry, matches
 from .bundled import Bundled, Schedule, is_dated, tier_of
-from .regions import is_elsewhere
+from .regions import is_elsewhere, region_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,8 +87,8 @@ class Resolver:
         self._books = [source for source in sources if isinstance(source, Book)]
 
     def resolve(self, call: Call) -> Resolved:
-        if call.region is None and call.host:
-            call = call._replace(region=region_of_host(call.host))
+        if call.region is None:
+            call = call._replace(region=region_of(call.host, call.provider))
         biller = self._biller(call)
         steps = tuple(self._overrides(call, biller))
         if not self.ready:

@@ -286,7 +286,7 @@ class Operation:
     output: Sequence[Message] | None = None
     documents: Sequence[Document] | None = None
     tier: str | None = None  # that served the call, in the provider's word: it decides the price
-    region: str | None = None  # where the model ran, as the reply says: some cost more
+    region: str | None = None  # where the model ran, if no host shows it: some cost more there
     dimensions: int | None = None
     result: Any = None
     details: dict[str, Scalar] | None = None
