@@ -227,17 +227,17 @@ _LEFT = ("error", "status", "completed", "chunks")
 _GAPS = (
     *GAPS,
     Gap(
-        "the client's helper fails at nulls; the stream below it was just left early",
+        "the client's helper raises on null values, so the underlying stream ends early",
         _LEFT,
         {"door": "helper", "scenario": "nousage, null-usage"},
     ),
     Gap(
-        "the client's helper fails at nulls; the stream below it was just left early",
+        "the client's helper raises on null values, so the underlying stream ends early",
         (*_LEFT, "finish reasons", "texts", "first token", "output tokens", "reasoning tokens"),
         {"door": "helper", "scenario": "null-delta"},
     ),
     Gap(
-        "events of a kind that it does not know the client keeps to itself",
+        "the client drops events of unknown types, so they are not counted",
         ("chunks",),
         {"scenario": "future", "mode": "stream"},
         majors=(0,),

@@ -101,7 +101,7 @@ LIBRARY = Library(
     },
     gaps=(
         Gap(
-            "its models know calls of functions only, and keep nothing of others",
+            "the client's models accept function calls only and drop other tool calls",
             "tool calls",
             {"endpoint": "chat", "mode": "whole", "scenario": "future"},
         ),

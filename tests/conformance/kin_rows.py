@@ -29,7 +29,7 @@ class _Kin(NamedTuple):
 
 
 _AN_ERROR_AS_CHUNK = Gap(
-    "the event with the error that ends a stream is handed to the host, and counted, as a chunk",
+    "the client yields the final error event as a chunk, so it is counted as one",
     ("chunks",),
     {"mode": "stream", "scenario": "error-event, failed"},
 )

@@ -295,17 +295,17 @@ _ANSWERED = set(ANSWERS) - {"response id", "response model", "first token"}
 _GAPS = (
     *GAPS,
     Gap(
-        "sound is not looked into, not even where it is the JSON of an error",
+        "audio bodies are not parsed, so a JSON error inside one is not recognized",
         ("error", "status"),
         {"endpoint": "speech", "door": "create", "scenario": "error-200"},
     ),
     Gap(
-        "where text was asked for, an error which comes with status 200 is a text like any other",
+        "a plain-text response with status 200 cannot be distinguished from an error sent as text",
         ("error", "status", "texts"),
         {"scenario": "error-200", "mode": "plain text"},
     ),
     Gap(
-        "the client's helper fails at calls out of order; the stream below it was just left early",
+        "the client's helper raises on out-of-order tool calls, so the underlying stream ends early",
         ("error", "status", "completed", *_ANSWERED),
         {"endpoint": "chat", "door": "helper", "scenario": "tools-shuffled"},
     ),

@@ -1,8 +1,8 @@
-"""The table as a page: what is called, through which doors, and what is not as it should be.
+"""Renders the conformance table as a page: calls, doors and known gaps of each library.
 
-`docs/conformance.md` is written by `scripts/generate_docs.py` and printed by `make conformance`. It
-tells what the rows say, whatever was run where; the part of a library that is not installed here
-stays as it stands.
+`scripts/generate_docs.py` writes the page to `docs/conformance.md`; `make conformance` prints it.
+It is rendered from the rows, not from test results. The section of a library that is not installed
+is copied from the present page.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) doors?, (\d
 def _section(name: str, before: str) -> str:
     head = f"## {name}\n"
     if name in LIBRARIES:
-        return "\n".join([head, *_told(LIBRARIES[name])])
+        return "\n".join([head, *_rendered(LIBRARIES[name])])
     _, _, present = before.partition(head)
     return head + present.partition("\n## ")[0].rstrip()
 
 
-def _told(library: Library) -> Iterator[str]:
+def _rendered(library: Library) -> Iterator[str]:
     table = cells(library)
     doors = list(dict.fromkeys(cell.door for cell in table))
     yield (
@@ -115,17 +115,17 @@ def _endings(table: list[Cell], doors: list[str]) -> Iterator[Iterable[str]]:
 
 def _spot(colours: Iterable[str], gaps: Iterable[int]) -> str:
     both = set(colours) == set(COLOURS)
-    told = "✓" if both else ", ".join(sorted(colours))
-    return " ".join([told, *(f"[{number}]" for number in sorted(gaps))]).strip()
+    called = "✓" if both else ", ".join(sorted(colours))
+    return " ".join([called, *(f"[{number}]" for number in sorted(gaps))]).strip()
 
 
 def _gap(gap: Gap) -> str:
     where = ", ".join(f"{what} {', '.join(listed(names))}" for what, names in gap.where.items())
     facts = set(listed(gap.facts))
     if facts >= set(ANSWERS):
-        facts = facts - set(ANSWERS) | {"all of the answer"}
+        facts = facts - set(ANSWERS) | {"every fact of the response"}
     majors = f"; majors {', '.join(map(str, gap.majors))}" if gap.majors else ""
-    return f"{where}{majors}: {gap.reason}. Not told: {', '.join(sorted(facts))}."
+    return f"{where}{majors}: {gap.reason}. Affected: {', '.join(sorted(facts))}."
 
 
 if __name__ == "__main__":

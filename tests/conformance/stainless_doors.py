@@ -87,17 +87,17 @@ DOORS = {
 _SPEECHLESS = (*ANSWERS, "dimensions", "verdict")
 GAPS = (
     Gap(
-        "what the host reads of a stream line by line, or as bytes, is not decoded a second time",
+        "a stream that the application reads as raw lines or bytes is not decoded a second time",
         _SPEECHLESS,
         {"door": "lines", "scenario": "ok", "mode": "stream"},
     ),
     Gap(
-        "what the host reads of a stream line by line, or as bytes, is not decoded a second time",
+        "a stream that the application reads as raw lines or bytes is not decoded a second time",
         _SPEECHLESS,
         {"door": "bytes", "scenario": "ok", "mode": "stream"},
     ),
     Gap(
-        "an error which comes as JSON instead of a stream is to the client a stream without events",
+        "the client reads a JSON error sent in place of a stream as a stream without events",
         ("error", "status"),
         {"scenario": "error-200", "mode": "stream"},
     ),
