@@ -13,6 +13,7 @@ from contextlib import suppress as ignoring
 from typing import TYPE_CHECKING, Any
 
 from tests import canary_servers
+from tests.closing import closing
 from tests.conformance import libraries as conformance
 from tests.conformance.share import shared
 from tests.conformance.table import Cell, cells
@@ -154,6 +155,7 @@ def _replicate(_provider: Provider) -> None:
     answers["/stream"] %= canary("chunk").encode()
     with serving(answers) as root:
         client = replicate.Client(api_token=canary("key").replace(" ", ""), base_url=root)
+        closing(client._client)
         what = {"prompt": canary("prompt"), "system_prompt": canary("system")}
         list(client.run("meta/llama", input=what))
         list(client.stream("meta/llama", input=what))

@@ -13,13 +13,15 @@ from hypothesis import settings
 
 import genai_otel
 from tests.collected import collect
+from tests.closing import clients_closed
 from tests.deliveries import deliver
+from tests.leftovers import Leftovers
 from tests.provider.plugin import provider, provider_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["deliver", "nothing_set_up", "provider", "provider_server"]
+__all__ = ["clients_closed", "deliver", "nothing_set_up", "provider", "provider_server"]
 
 pytest_plugins = ["tests.judged"]
 
@@ -44,7 +46,7 @@ def pytest_collection_finish() -> None:
     """What was imported stays to the end: tests that collect need not have it looked through.
 
     Of itself the collector went through everything as seldom as that was much, and so it shall:
-    what one test leaves behind is not to be found, and complained of, in the middle of another.
+    what a test leaves behind is found at the end of its file, not in the middle of another.
     """
     gc.collect()
     gc.freeze()
@@ -54,10 +56,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_set_up() -> Iterator[None]:
-    """The first ``instrument()`` decides: what one file leaves set up would decide for the next."""
+    """What one file leaves set up or open would decide for the next, or fail a test of it."""
     genai_otel.shutdown()
+    leftovers = Leftovers()
     yield
     genai_otel.shutdown()
+    if left := leftovers.found():
+        pytest.fail("\n".join(["left to the garbage collector:", *left]), pytrace=False)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 import genai_otel
 from genai_otel.cli import main
+from tests.closing import closing
 from tests.collected import collect
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ KIN = {
 def _client(provider: Provider, name: str, colour: str) -> Any:
     module, cls, path = KIN.get(name, ("anthropic", "Anthropic", ""))
     made = getattr(import_module(module), f"{'Async' if colour == 'async' else ''}{cls}")
-    return made(api_key="sk", base_url=f"{provider.root}{path}", max_retries=0)
+    client = made(api_key="sk", base_url=f"{provider.root}{path}", max_retries=0)
+    return client if colour == "async" else closing(client)
 
 
 def _chat(client: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from genai_otel import _names as names
 from tests.adapters.kin import facts
 from tests.adapters.test_more_clients import serving
+from tests.closing import closing
 from tests.wire_types import chats, example, mistral, unrecorded
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ CITED = {"start": 0, "end": 3, "text": "Yes", "sources": [], "type": "TEXT_CONTE
 
 
 def cohere_of(root: str) -> Any:
-    return pytest.importorskip("cohere").ClientV2(api_key="k", base_url=root)
+    client = pytest.importorskip("cohere").ClientV2(api_key="k", base_url=root)
+    return closing(client, client._client_wrapper.httpx_client.httpx_client)
 
 
 def test_what_cohere_says_and_cites(genai_otel_capture: Capture) -> None:
@@ -329,7 +331,8 @@ def test_what_a_tool_told_ollama(genai_otel_capture: Capture) -> None:
     reply = {"model": "m", "message": {"role": "assistant", "content": "Dry."}, "done": True}
     asked = {"role": "tool", "tool_name": "weather", "content": "dry", "images": [PICTURE]}
     with serving({"/api/chat": reply}) as root:
-        ollama.Client(host=root).chat(model="m", messages=[asked])
+        client = ollama.Client(host=root)
+        closing(client, client._client).chat(model="m", messages=[asked])
     answered, image = parts(genai_otel_capture, names.GEN_AI_INPUT_MESSAGES)
     assert (answered["name"], answered["response"]) == ("weather", "dry")
     assert (image["type"], image["size"]) == ("media", 5)

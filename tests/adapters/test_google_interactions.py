@@ -13,6 +13,7 @@ from google import genai
 
 from genai_otel import _names as names
 from tests.adapters.test_more_clients import serving
+from tests.closing import closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,13 +83,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of its being experimental
 @pytest.fixture
 def client() -> Iterator[Any]:
     with serving({PATH: WHOLE}) as root:
-        yield genai.Client(api_key="k", http_options={"base_url": root})
+        yield closing(genai.Client(api_key="k", http_options={"base_url": root}))
 
 
 @pytest.fixture
 def streaming() -> Iterator[Any]:
     with serving({PATH: STREAM}) as root:
-        yield genai.Client(api_key="k", http_options={"base_url": root})
+        yield closing(genai.Client(api_key="k", http_options={"base_url": root}))
 
 
 def check(told: dict[str, Any]) -> None:

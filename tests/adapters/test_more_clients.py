@@ -9,6 +9,7 @@ import pytest
 
 from genai_otel import _names as names
 from tests.answers import serving
+from tests.closing import closing
 
 if TYPE_CHECKING:
     from genai_otel.testing import Capture
@@ -95,11 +96,13 @@ async def test_replicate(genai_otel_capture: Capture, way: str) -> None:
     replicate = pytest.importorskip("replicate")
     with serving(dict(REPLICATE)) as root:
         client = replicate.Client(api_token="k", base_url=root)
+        closing(client._client)
         found = getattr(client, way)("meta/llama", input=WHAT)
         if way == "async_stream":
             found = [str(event) async for event in await found]
         else:
             found = await found if way == "async_run" else list(found)
+        await client._async_client.aclose()
     assert "".join(map(str, found)).startswith("Hello.")
     told = facts(genai_otel_capture, "generate_content meta/llama")
     assert told[names.GEN_AI_PROVIDER_NAME] == "replicate"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.closing import closing
 from tests.collected import collect
 
 pytest.importorskip("websockets")
@@ -262,7 +263,8 @@ def test_calls_in_a_session_are_their_own(
 ) -> None:
     with client(server).realtime.connect(model=MODEL) as connection:
         until(connection, "session.created")
-        openai.OpenAI(api_key="k", base_url=provider.base_url).chat.completions.create(
+        plain = closing(openai.OpenAI(api_key="k", base_url=provider.base_url))
+        plain.chat.completions.create(
             model="gpt-plain", messages=[{"role": "user", "content": "Hi."}]
         )
     chat, session = genai_otel_capture.spans

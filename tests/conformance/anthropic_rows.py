@@ -227,12 +227,12 @@ _LEFT = ("error", "status", "completed", "chunks")
 _GAPS = (
     *GAPS,
     Gap(
-        "the client's helper raises on null values, so the underlying stream ends early",
+        "the client's helper raises on null values, so its stream ends early",
         _LEFT,
         {"door": "helper", "scenario": "nousage, null-usage"},
     ),
     Gap(
-        "the client's helper raises on null values, so the underlying stream ends early",
+        "the client's helper raises on null values, so its stream ends early",
         (*_LEFT, "finish reasons", "texts", "first token", "output tokens", "reasoning tokens"),
         {"door": "helper", "scenario": "null-delta"},
     ),

@@ -305,7 +305,7 @@ _GAPS = (
         {"scenario": "error-200", "mode": "plain text"},
     ),
     Gap(
-        "the client's helper raises on out-of-order tool calls, so the underlying stream ends early",
+        "the client's helper raises on tool calls out of order, so its stream ends early",
         ("error", "status", "completed", *_ANSWERED),
         {"endpoint": "chat", "door": "helper", "scenario": "tools-shuffled"},
     ),
