@@ -6,6 +6,7 @@ import gc
 import os
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,10 @@ pytest_plugins = ["tests.judged"]
 
 # Errors of our own are raised in this suite; tests that show how they are contained say otherwise.
 os.environ["GENAI_OTEL_STRICT"] = "1"
+
+# Each client that is made loads the machine's certificates, hundreds of them, and those of the
+# suite are made by the thousand. All of them talk to loopback: one certificate will do.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 # pytest compiles our modules by way of their syntax trees, which CPython 3.11 cannot do on two
 # threads at once: what a thread of ours would import is imported before there are any.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SOURCES = Path(genai_otel.__path__[0]).parent
-_SECONDS = 60
+_SECONDS = 240
+"""After which a program hangs, however busy the machine is."""
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

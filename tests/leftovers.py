@@ -48,11 +48,12 @@ class Leftovers:
 
 def _open() -> list[Any]:
     """Sockets and event loops that are open, except a running server's own."""
-    sockets = [each for each in gc.get_objects() if isinstance(each, socket.socket)]
-    sockets = [each for each in sockets if each.fileno() != -1]
-    loops = [each for each in gc.get_objects() if isinstance(each, asyncio.BaseEventLoop)]
+    wanted = (socket.socket, asyncio.BaseEventLoop)
+    found = [each for each in gc.get_objects() if issubclass(type(each), wanted)]
+    sockets = [each for each in found if isinstance(each, socket.socket) and each.fileno() != -1]
     served = {_address(each) for each in sockets if _listens(each)}
     clients = [each for each in sockets if _listens(each) or _address(each) not in served]
+    loops = [each for each in found if isinstance(each, asyncio.BaseEventLoop)]
     return [*clients, *(each for each in loops if not each.is_closed())]
 
 

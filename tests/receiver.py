@@ -68,6 +68,8 @@ class Reply:
 
 
 OK = Reply()
+IN_TIME = 30.0
+"""Seconds within which comes what was promised in a few; who is held waits longer than these."""
 
 
 def rejecting(count: int, why: str = "no") -> Reply:
@@ -273,7 +275,7 @@ def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
     return crt, context
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
     """Whether it comes true; how long that takes decides nothing."""
     end = time.monotonic() + seconds
     while not condition():

@@ -21,6 +21,7 @@ from genai_otel.destinations.export import Delivery
 from genai_otel.destinations.spans import weight
 from tests.deliveries import end, flush, give, span
 from tests.receiver import (
+    IN_TIME,
     OK,
     Receiver,
     Reply,
@@ -250,7 +251,7 @@ def test_nobody_listens(deliver: Any) -> None:
     give(delivery, span(), span())
     began = time.monotonic()
     assert not flush(delivery, 0.5)
-    assert time.monotonic() - began < 0.5 + 2
+    assert time.monotonic() - began < IN_TIME
     assert delivery.problem == "connection refused"
     assert end(delivery, 0.2)
     assert delivery.counts.dropped() == {"shutdown": 2}
@@ -307,7 +308,7 @@ def test_it_hangs(deliver: Any) -> None:
         began = time.monotonic()
         assert not flush(delivery, 0.3)
         assert end(delivery, 0.3), "it was cut off"
-        assert time.monotonic() - began < 0.6 + 4
+        assert time.monotonic() - began < IN_TIME
         assert delivery.counts.dropped() == {"shutdown": 1}
 
 
@@ -505,12 +506,12 @@ def test_a_gauge_that_flushes() -> None:
     told: list[bool] = []
 
     def collect() -> None:
-        told.append(flush(delivery, 30))
+        told.append(flush(delivery, 120))
 
     delivery.measure_with(collect)
     began = time.monotonic()
-    assert flush(delivery, 30)
-    assert (told, time.monotonic() - began < 20) == ([False], True)
+    assert flush(delivery, 120)
+    assert (told, time.monotonic() - began < IN_TIME) == ([False], True)
     assert end(delivery)
 
 
@@ -520,7 +521,7 @@ def test_who_is_stuck_is_waited_for_once() -> None:
 
     class Stuck(Exporter):
         def export(self, spans: Any) -> SpanExportResult:
-            going.wait(60)
+            going.wait(240)
             return super().export(spans)
 
     delivery = Delivery("given", ExporterChannel(Stuck()), delay=0.01)
@@ -528,8 +529,8 @@ def test_who_is_stuck_is_waited_for_once() -> None:
     delivery.close(time.monotonic() + 0.2)
     assert not delivery.join(time.monotonic() + 0.2)
     began = time.monotonic()
-    assert not delivery.join(time.monotonic() + 30)
-    assert time.monotonic() - began < 10
+    assert not delivery.join(time.monotonic() + 120)
+    assert time.monotonic() - began < IN_TIME
     going.set()
     assert until(lambda: delivery.join(0))
 
@@ -594,7 +595,7 @@ def test_one_of_three_is_dead() -> None:
         assert told[f"{dead}/v1/traces"].problem == "connection refused"
         began = time.monotonic()
         assert not genai_otel.shutdown(1.0)
-        assert time.monotonic() - began < 1.0 + 3
+        assert time.monotonic() - began < IN_TIME
 
 
 def test_metrics_go_along_and_are_switched_off_where_they_are_not_taken() -> None:

@@ -179,8 +179,6 @@ assert genai_otel.flush(30)
 
 
 def test_joblib(receiver: Receiver, tmp_path: Path) -> None:
-    joblib = pytest.importorskip("joblib")
-    assert joblib
     code = """
 def there(number):
     setup()

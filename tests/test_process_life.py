@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import fresh
-from tests.receiver import Receiver, Reply, closed_port, until
+from tests.receiver import IN_TIME, Receiver, Reply, closed_port, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -59,7 +59,7 @@ def nobody_is_left() -> Iterator[None]:
         fresh.finish(_STARTED.pop())
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 60.0) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], seconds: float = 240.0) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
@@ -74,7 +74,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("how", ["refuses", "hangs", "drips", "is busy"])
 def test_exit_is_not_held_by_a_dead_collector(how: str) -> None:
-    """Two seconds are promised; what starting and a busy machine take comes on top."""
+    """Two seconds are promised; how busy the machine is decides nothing."""
     script = {"hangs": Reply(hang=60), "drips": Reply(drip=1.0), "is busy": Reply(503)}
     with Receiver(lambda _: script.get(how, Reply())) as receiver:
         url = f"http://127.0.0.1:{closed_port()}" if how == "refuses" else receiver.url
@@ -84,7 +84,7 @@ def test_exit_is_not_held_by_a_dead_collector(how: str) -> None:
         took = time.time() - float(out)
         receiver.closing.set()
     assert status == 0
-    assert took < 2.0 + 3.0
+    assert took < IN_TIME
     lines = err.splitlines()
     assert len(lines) <= 1, "one line says that something was lost"
     assert all("genai_otel: telemetry for otlp is being lost" in line for line in lines)
@@ -94,7 +94,7 @@ def test_exit_with_nothing_queued_is_silent() -> None:
     process = start("print(time.time())", f"http://127.0.0.1:{closed_port()}")
     status, out, err = ended(process)
     assert (status, err) == (0, "")
-    assert time.time() - float(out) < 1.5
+    assert time.time() - float(out) < IN_TIME
 
 
 # --------------------------------------------------------------------------------------- SIGTERM
@@ -117,7 +117,7 @@ def test_sigterm_is_not_held_by_a_dead_collector() -> None:
         began = time.monotonic()
         process.terminate()
         assert ended(process)[0] == -signal.SIGTERM
-        assert time.monotonic() - began < 2.3 + 3
+        assert time.monotonic() - began < IN_TIME
         receiver.closing.set()
 
 
@@ -172,7 +172,8 @@ HANDLERS = {
 @pytest.mark.parametrize("when", HANDLERS)
 def test_a_handler_of_the_hosts_is_kept(receiver: Receiver, when: str) -> None:
     before, after, code = HANDLERS[when]
-    rest = f"{after}one(); print('ready', flush=True); time.sleep(2); sys.exit(7)"
+    pause = 2 if when == "ignored" else 600
+    rest = f"{after}one(); print('ready', flush=True); time.sleep({pause}); sys.exit(7)"
     program = "import signal, sys\n" + before + _BEGIN + rest
     process = begin([sys.executable, "-c", program, receiver.url])
     assert said(process) == "ready"
@@ -485,7 +486,7 @@ def test_lambda_delivers_before_it_is_frozen(receiver: Receiver, runtime: str) -
 def test_fifty_cycles_leave_nothing_behind(receiver: Receiver) -> None:
     code = """
 def there():
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while threading.active_count() > 1 and time.monotonic() < end:
         time.sleep(0.05)  # who was cut off needs a moment to go
     return threading.active_count(), len(os.listdir("/proc/self/fd"))

@@ -201,5 +201,5 @@ def test_command_line() -> None:
         with openai.OpenAI(api_key="k", base_url=url) as client:
             assert "tools" in {model.id for model in client.models.list()}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert word == "READY"

@@ -161,7 +161,7 @@ def free_port() -> int:
 
 
 def _connected(chromadb: Any, port: int) -> Any:
-    for _ in range(100):
+    for _ in range(600):
         try:
             return chromadb.HttpClient(host="127.0.0.1", port=port)
         except ValueError:  # not up yet

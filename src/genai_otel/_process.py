@@ -106,7 +106,7 @@ class Ends:
         _stay_interrupted()
 
     def _at_end_of_worker(self, *_: Any, **__: Any) -> None:
-        contained(self._end, SECONDS)
+        contained(self._at_end)
 
     # ------------------------------------------------------------------------- SIGTERM
 

@@ -121,7 +121,7 @@ def test_a_cancelled_call(genai_otel_capture: Capture, provider: Provider) -> No
     async def call() -> None:
         async with anthropic.AsyncAnthropic(api_key="k", base_url=provider.root) as client:
             task = asyncio.ensure_future(client.messages.create(model="hang", **ASK))
-            for _ in range(500):
+            for _ in range(6_000):
                 await asyncio.sleep(0.01)
                 if provider.requests:
                     break

@@ -249,7 +249,7 @@ def test_a_forgotten_session_ends(genai_otel_capture: Capture, server: Server) -
     until(connection, "session.created")
     connection._connection.close()
     del connection
-    for _ in range(100):  # a collection under way in the server's thread makes ours do nothing
+    for _ in range(3_000):  # a collection under way in the server's thread makes ours do nothing
         collect()
         genai_otel.flush()
         if genai_otel_capture.spans:

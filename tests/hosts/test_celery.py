@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.receiver import Receiver, until
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytest.importorskip("celery")
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 SHOP = """
 import os
+import pathlib
+import time
 import celery
 import genai_otel
 if not {in_children}:
@@ -39,7 +42,17 @@ if {in_children}:
 def ask(number):
     with genai_otel.operation("step", f"s{{number}}"):
         pass
+    pathlib.Path(f"done-{{number}}").touch()
+
+@app.task
+def hang(number):
+    ask(number)
+    pathlib.Path("hanging").write_text(str(os.getpid()))
+    time.sleep(600)
 """
+EVERYWHERE = pytest.mark.parametrize("where", ["in the parent", "in the children"])
+TASKS = 20
+_LONG = 120
 
 
 @pytest.fixture
@@ -56,31 +69,51 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
         fresh.finish(each)
 
 
-@pytest.mark.parametrize("where", ["in the parent", "in the children"])
+@pytest.fixture
+def work(
+    receiver: Receiver, started: list[subprocess.Popen[str]], tmp_path: Path
+) -> Callable[..., subprocess.Popen[str]]:
+    """Begins a worker with these tasks, which it has taken when this returns."""
+
+    def begin(tasks: str, where: str, most: str) -> subprocess.Popen[str]:
+        folder = tmp_path / "queue"
+        folder.mkdir()
+        in_children = where == "in the children"
+        shop = SHOP.format(url=receiver.url, folder=str(folder), most=most, in_children=in_children)
+        (tmp_path / "shop.py").write_text(shop, encoding="utf-8")
+        fresh.script(f"import shop\n{tasks}", cwd=tmp_path)
+        command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--pool", "prefork"]
+        command += ["--concurrency", "2", "--without-gossip", "--without-mingle", "-l", "critical"]
+        worker = fresh.begin(command, cwd=tmp_path)
+        started.append(worker)
+        assert until(lambda: not list(folder.iterdir()), _LONG), "all were taken"
+        return worker
+
+    return begin
+
+
+@EVERYWHERE
 @pytest.mark.parametrize("most", ["None", "3"])
-def test_prefork(
-    receiver: Receiver,
-    started: list[subprocess.Popen[str]],
-    tmp_path: Path,
-    where: str,
-    most: str,
-) -> None:
+def test_prefork(receiver: Receiver, work: Any, where: str, most: str) -> None:
     """Warm shutdown, and children that are replaced after three tasks: nothing is lost."""
-    folder = tmp_path / "queue"
-    folder.mkdir()
-    (tmp_path / "shop.py").write_text(
-        SHOP.format(
-            url=receiver.url, folder=str(folder), most=most, in_children=where == "in the children"
-        ),
-        encoding="utf-8",
-    )
-    fresh.script("import shop\nfor n in range(20): shop.ask.delay(n)", cwd=tmp_path)
-    command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--pool", "prefork"]
-    command += ["--concurrency", "2", "--without-gossip", "--without-mingle", "-l", "critical"]
-    worker = fresh.begin(command, cwd=tmp_path)
-    started.append(worker)
-    assert until(lambda: not list(folder.iterdir()), 60), "all were taken"
+    worker = work(f"for n in range({TASKS}): shop.ask.delay(n)", where, most)
     worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=60)
+    _, said = worker.communicate(timeout=_LONG)
     assert worker.returncode == 0, said
-    assert sorted(receiver.names) == sorted(f"task s{n}" for n in range(20))
+    assert receiver.names == sorted(f"task s{n}" for n in range(TASKS))
+
+
+@EVERYWHERE
+def test_children_that_are_terminated(
+    receiver: Receiver, work: Any, tmp_path: Path, where: str
+) -> None:
+    """One in the middle of its task, as by ``revoke(terminate=True)``; then a cold shutdown."""
+    tasks = f"shop.hang.delay({TASKS})\nfor n in range({TASKS}): shop.ask.delay(n)"
+    worker = work(tasks, where, "3")
+    hanging = tmp_path / "hanging"
+    assert until(lambda: hanging.exists() and hanging.read_text(), _LONG)
+    os.kill(int(hanging.read_text()), signal.SIGTERM)
+    assert until(lambda: len([*tmp_path.glob("done-*")]) == TASKS + 1, _LONG)
+    worker.send_signal(signal.SIGQUIT)
+    worker.communicate(timeout=_LONG)
+    assert receiver.names == sorted(f"task s{n}" for n in range(TASKS + 1))

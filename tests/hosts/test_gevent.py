@@ -70,7 +70,7 @@ gevent.spawn(ticking)
 print(genai_otel.flush(1.0), len(ticks) >= 5)
 began = time.monotonic()
 genai_otel.shutdown(1.0)
-print(time.monotonic() - began < 4)
+print(time.monotonic() - began < 30)
 """
     )
     with Receiver(lambda _: Reply(hang=60)) as receiver:

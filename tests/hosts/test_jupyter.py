@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 jupyter = pytest.importorskip("jupyter_client.manager")
+utils = pytest.importorskip("jupyter_core.utils")
 pytest.importorskip("ipykernel")
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,7 @@ def cell(receiver: Receiver, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     yield run
     client.stop_channels()
     manager.shutdown_kernel()
+    utils.ensure_event_loop().close()  # the one that its synchronous functions have left
 
 
 SETUP = """

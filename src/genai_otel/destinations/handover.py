@@ -47,6 +47,11 @@ _FORKED = os.urandom(16)
 """A secret that forked children share with their parent."""
 
 
+def _ends_at_once(handler: Any) -> bool:
+    """Celery's children begin an orderly end, but a second SIGTERM or SIGKILL may cut it short."""
+    return handler is signal.SIG_DFL or getattr(handler, "__module__", "") == "billiard.common"
+
+
 class Keeper:
     """Writes the spans of this process, until they have been sent."""
 
@@ -59,8 +64,8 @@ class Keeper:
         self._failed = not _WORKS
 
     def is_needed(self) -> bool:
-        """Only where SIGTERM would end the process at once."""
-        return not self._failed and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        """Only where SIGTERM would end the process at once, or billiard will."""
+        return not self._failed and _ends_at_once(signal.getsignal(signal.SIGTERM))
 
     def keep(self, span: ReadableSpan) -> None:
         """``lock`` is held."""
