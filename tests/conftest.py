@@ -16,7 +16,7 @@ import genai_otel
 from tests.collected import collect
 from tests.closing import clients_closed
 from tests.deliveries import deliver
-from tests.leftovers import Leftovers
+from tests.leftovers import left_to_the_collector
 from tests.provider.plugin import provider, provider_server
 
 if TYPE_CHECKING:
@@ -50,23 +50,21 @@ settings.load_profile("suite")
 def pytest_collection_finish() -> None:
     """What was imported stays to the end: tests that collect need not have it looked through.
 
-    Of itself the collector went through everything as seldom as that was much, and so it shall:
-    what a test leaves behind is found at the end of its file, not in the middle of another.
+    Of itself the collector runs seldom: what a test leaves behind is found at the end of its file,
+    not in the middle of another.
     """
     gc.collect()
     gc.freeze()
-    young, old, _ = gc.get_threshold()
-    gc.set_threshold(young, old, 1_000)
+    gc.set_threshold(100_000, 100, 1_000)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_set_up() -> Iterator[None]:
     """What one file leaves set up or open would decide for the next, or fail a test of it."""
     genai_otel.shutdown()
-    leftovers = Leftovers()
     yield
     genai_otel.shutdown()
-    if left := leftovers.found():
+    if left := left_to_the_collector():
         pytest.fail("\n".join(["left to the garbage collector:", *left]), pytrace=False)
 
 

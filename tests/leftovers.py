@@ -1,4 +1,4 @@
-"""Sockets, event loops and files that a test file leaves to the garbage collector.
+"""Sockets and event loops that a test file leaves to the garbage collector.
 
 The collector closes them whenever it happens to run, in the middle of some other test, which then
 fails with a ResourceWarning. So a collection ends each file, and what it finds names that file.
@@ -15,65 +15,52 @@ import tracemalloc
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from tests.collected import collect
-from tests.receiver import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KNOWN: dict[str, str] = {}
-"""Words of what may be left open -> why no test can close it."""
+"""Words of what may be left to the collector -> why no test can close it."""
 
 
-class Leftovers:
-    """What is open now is not counted; what is opened later, and not closed, is."""
+def left_to_the_collector() -> list[str]:
+    """What is open and can no longer be reached, and what a collection complains of.
 
-    def __init__(self) -> None:
-        self._before = WeakSet(_open())
-
-    def found(self) -> list[str]:
-        """What was opened since and is open, and what a collection complains of."""
-        until(lambda: not self._left())  # threads of servers need a moment to notice that all left
-        said = [_described(each) for each in self._left()]
+    Whether a socket warns depends on what of its cycle the collector finalises first, so each that
+    is open and unreachable is reported, with or without a warning.
+    """
+    opened = _opened()
+    gc.set_debug(gc.DEBUG_SAVEALL)  # what is unreachable is put into gc.garbage
+    try:
         with _complaints() as complaints:
             collect()
-        gc.freeze()  # the next collection need not look through what survived this one
-        return [text for text in [*said, *complaints] if not any(known in text for known in KNOWN)]
-
-    def _left(self) -> list[Any]:
-        return [each for each in _open() if each not in self._before]
-
-
-def _open() -> list[Any]:
-    """Sockets and event loops that are open, except a running server's own."""
-    wanted = (socket.socket, asyncio.BaseEventLoop)
-    found = [each for each in gc.get_objects() if issubclass(type(each), wanted)]
-    sockets = [each for each in found if isinstance(each, socket.socket) and each.fileno() != -1]
-    served = {_address(each) for each in sockets if _listens(each)}
-    clients = [each for each in sockets if _listens(each) or _address(each) not in served]
-    loops = [each for each in found if isinstance(each, asyncio.BaseEventLoop)]
-    return [*clients, *(each for each in loops if not each.is_closed())]
+    finally:
+        gc.set_debug(0)
+    unreachable = {id(each) for each in gc.garbage if isinstance(each, _KINDS)}
+    gc.garbage.clear()
+    gc.freeze()  # the next collection need not look through what survived this one
+    left = [text for at, text in opened.items() if at in unreachable]
+    return [text for text in [*left, *complaints] if not any(known in text for known in KNOWN)]
 
 
-def _address(opened: socket.socket) -> Any:
-    try:
-        return opened.getsockname()
-    except OSError:  # closed meanwhile
-        return None
+_KINDS = (socket.socket, asyncio.BaseEventLoop)
 
 
-def _listens(opened: socket.socket) -> bool:
-    try:
-        return bool(opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        return False
+def _opened() -> dict[int, str]:
+    """A text for each by its id; a reference would keep it reachable."""
+    found = (each for each in gc.get_objects() if issubclass(type(each), _KINDS))
+    return {id(each): _described(each) for each in found if _is_open(each)}
 
 
-def _described(opened: Any) -> str:
-    trace = tracemalloc.get_object_traceback(opened)
-    return "\n".join([f"still open: {opened!r}", *(trace.format() if trace else ())])
+def _is_open(it: Any) -> bool:
+    return it.fileno() != -1 if isinstance(it, socket.socket) else not it.is_closed()
+
+
+def _described(it: Any) -> str:
+    trace = tracemalloc.get_object_traceback(it)
+    return "\n".join([f"still open: {it!r}", *(trace.format() if trace else ())])
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class _Log(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def bench(provider_server: Provider) -> Iterator[Bench]:
     with asyncio.Runner() as runner:
         bench = Bench(provider_server, runner)
