@@ -64,7 +64,8 @@ HOSTS := hosts
 BACKENDS := phoenix mlflow rotel
 
 .PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
-	suite clients pythons conformance privacy hosts backends torture demo bench build clean help python
+	suite clients pythons conformance privacy hosts in-hosts backends torture demo bench build clean \
+	help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,7 +80,8 @@ python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "$(PYTHON) is not Python 3.11 or newer. Name another: make PYTHON=/path/to/python3.12"; exit 1; }
 
-# A stamp is younger than pyproject.toml exactly when its profile is installed.
+# A stamp is younger than pyproject.toml exactly when its profile is installed. One that is not empty
+# says why it is not; make tries again the next time.
 $(VENV)/.has-%: pyproject.toml $(ENVIRONMENT) | python
 	@$(PYTHON) $(ENVIRONMENT) $(VENV) $*
 
@@ -89,9 +91,16 @@ define environment
 endef
 $(foreach name,$(CLIENTS) $(HOSTS) $(BACKENDS),$(eval $(call environment,$(name))))
 
+# What needs an environment: without it, the reason is printed instead.
+with = +@if [ -s $(1) ]; then echo "==> left out: $(2), as $$(cat $(1))"; \
+	else $(MAKE) --no-print-directory $(2); fi
+
 define client
-.PHONY: client-$(1)
+.PHONY: client-$(1) calls-$(1)
 client-$(1): .venvs/$(1)/.has-$(1)
+	$$(call with,$$<,calls-$(1))
+
+calls-$(1):
 	@echo "==> calls with $(1)"
 	.venvs/$(1)/bin/python -m pytest -q $(or $(TESTS_$(1)),$(CLIENT_TESTS))
 	$(if $(TESTS_$(1)),,.venvs/$(1)/bin/python -m pytest -q tests/conformance \
@@ -161,6 +170,9 @@ backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
 
 hosts: .venvs/hosts/.has-hosts ## Celery, Jupyter, gevent, Lambda's runtime, AWS's credentials by moto
+	$(call with,$<,in-hosts)
+
+in-hosts:
 	.venvs/hosts/bin/python -m pytest -q tests/hosts tests/aws/test_xray.py
 
 torture: $(VENV)/.has-dev ## 500 pools on a busy machine: none hangs, nothing is lost

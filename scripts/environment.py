@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -23,11 +24,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Profile:
-    """What a task needs: without `required` it cannot run, without `optional` it makes do."""
+    """What a task needs: without `required` it cannot run, without `optional` it makes do.
+
+    A `spare` one is left out where no package index can be reached.
+    """
 
     why: str
     required: tuple[str, ...] = ()
     optional: tuple[tuple[str, ...], ...] = ()
+    spare: bool = False
 
 
 PROFILES = {
@@ -49,7 +54,9 @@ def pinned_profiles() -> dict[str, Profile]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     pins: dict[str, dict[str, list[str]]] = project["tool"]["genai-otel"]
     clients = {
-        name: Profile(f"the tests with {' '.join(each)}", required=("-e", ".[test]", *each))
+        name: Profile(
+            f"the tests with {' '.join(each)}", required=("-e", ".[test]", *each), spare=True
+        )
         for name, each in (pins["clients"] | pins["hosts"]).items()
     }
     # Compiled now: their first start takes several times as long without.
@@ -93,10 +100,14 @@ class Environment:
         say("no uv here: going on with pip")
         return [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
 
-    def install(self, profile: Profile) -> None:
+    def install(self, profile: Profile) -> str:
+        """Why it is left out; nothing where it is installed."""
         say(f"installing {profile.why}")
         command = self.installer()
-        if profile.required and run([*command, *profile.required]) != 0:
+        status = run([*command, *profile.required]) if profile.required else 0
+        if status == _UNREACHABLE and profile.spare:
+            return "no package index can be reached"
+        if status != 0:
             sys.exit(
                 "Could not install. The first run needs a package index: look at the message above,"
                 " and at PIP_INDEX_URL or UV_INDEX_URL if you use one of your own."
@@ -104,6 +115,18 @@ class Environment:
         for wanted in profile.optional:
             if run([*command, "--only-binary", ":all:", *wanted]) != 0:
                 say(f"{wanted[-1]} is not to be had for this machine: going on without")
+        return ""
+
+    def stamp(self, name: str, left_out: str) -> None:
+        """Says that it is installed, or why it is not: that is older than everything."""
+        file = self.folder / f".has-{name}"
+        file.write_text(left_out, encoding="utf-8")
+        if left_out:
+            os.utime(file, (0, 0))
+
+
+_UNREACHABLE = 2
+"""What uv ends with where it gets no answer; where packages do not go together, with 1."""
 
 
 def run(command: list[str], *, quiet: bool = False) -> int:
@@ -125,8 +148,7 @@ def main() -> None:
     environment = Environment(ROOT / options.folder)
     environment.create()
     for name in options.profiles:
-        environment.install(known[name])
-        (environment.folder / f".has-{name}").touch()
+        environment.stamp(name, environment.install(known[name]))
     say(f"{options.folder} is ready ({time.monotonic() - began:.0f} s)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from genai_otel.adapters.catalogue import NAMES
 from tests.conformance.libraries import ROWS, installed
 from tests.conformance.orders import ORDERS
+from tests.conformance.share import WHOLE
 from tests.fresh import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     Told = dict[str, dict[str, Any]]
 
 _LAUNCH = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
@@ -27,17 +31,29 @@ _COMMANDS = {
 _NO_OTLP = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 
-pytestmark = pytest.mark.slow  # all libraries are imported four times
+pytestmark = pytest.mark.slow  # importing all libraries takes long
+
+
+def _chosen() -> Iterator[tuple[str, str]]:
+    """Each library in both orders, and under one of the two that instrument from outside.
+
+    All of them with all libraries are run by `make test-all`.
+    """
+    names = [name for name in NAMES if installed(name)]
+    _, after, *outside = ORDERS
+    shares = {after: names}
+    for number, order in enumerate(outside):
+        shares[order] = names if WHOLE else names[number :: len(outside)]
+    for order, share in shares.items():  # a program for each
+        yield from ((order, name) for name in share)
 
 
 @pytest.fixture(scope="module")
-def before(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return _told("before", request, tmp_path_factory)
-
-
-@pytest.fixture(scope="module", params=[order for order in ORDERS if order != "before"])
-def after(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return _told(request.param, request, tmp_path_factory)
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Told]:
+    """What the program prints in an order, which it is run in once."""
+    return cache(lambda order: _told(order, request, tmp_path_factory))
 
 
 def _told(
@@ -47,7 +63,9 @@ def _told(
     chosen = dict.fromkeys(
         item.callspec.params["name"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.module is request.module
+        if isinstance(item, pytest.Function)
+        and item.module is request.module
+        and order in ("before", item.callspec.params["order"])
     )
     env = {"GENAI_OTEL_DESTINATIONS": "local", **_NO_OTLP}
     cwd = tmp_path_factory.mktemp("order")
@@ -55,11 +73,13 @@ def _told(
     return {line.pop("name"): line for line in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if installed(name)])
-def test_calls_are_recorded_in_either_order(before: Told, after: Told, name: str) -> None:
-    found = after[name]
+@pytest.mark.parametrize(("order", "name"), [*_chosen()])
+def test_calls_are_recorded_in_either_order(
+    told: Callable[[str], Told], order: str, name: str
+) -> None:
+    found = told(order)[name]
     assert (found["state"], found["note"]) == ("active", "")
     assert found["patched"]
     assert bool(found["calls"]) == (name in ROWS)
     assert all(len(spans) == 1 for spans in found["calls"])
-    assert found == before[name]
+    assert found == told("before")[name]
