@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 
 import genai_otel
-from tests.collected import collect
 from tests.closing import clients_closed
+from tests.collected import collect
 from tests.deliveries import deliver
 from tests.leftovers import left_to_the_collector
 from tests.provider.plugin import provider, provider_server

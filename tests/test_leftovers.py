@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,7 @@ import pytest
 from tests.leftovers import left_to_the_collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """The collector does not run by itself."""
-    gc.disable()
-    yield
-    gc.enable()
+    from collections.abc import Callable
 
 
 class Client:
