@@ -26,7 +26,7 @@ from tests.provider.answer import Answer, stream_parts
 from tests.provider.wire import Ask, Frame, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.conformance.facts import Facts
     from tests.conformance.table import Endpoint, Library, Mode
@@ -189,6 +189,28 @@ def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
                 kept = {*usual} if saw["error"] is None else {*USAGE}
                 lost = {f: told[f] for f in kept - loose if told[f] != usual[f]}
                 assert lost == {}, f"{each.scenario}, {odd}, {saw['error']}"
+    if not mode.stream:
+        _is_counted_where_refused(bench, served, library, cell, zip(asked, watched, strict=True))
+
+
+def _is_counted_where_refused(
+    bench: Bench, served: _Served, library: Library, cell: Cell, sync: Iterable[tuple[_Asked, Any]]
+) -> None:
+    """The first answer that the client could not use, given to its asynchronous twin."""
+    later = cell._replace(colour="async")
+    if not any(_way(each) == _way(later) for each in cells(library)):
+        return
+    for asked, ((_, usual), *seen) in sync:
+        pairs = zip(asked.odds, asked.answers[1:], seen, strict=True)
+        refused = [(odd, answer) for odd, answer, (saw, _) in pairs if saw["error"] is not None]
+        loose = [hanging(library, asked.answers[0][odd.at], odd) for odd, _ in refused]
+        for (odd, answer), hung in zip(refused, loose, strict=True):
+            if hung.isdisjoint(USAGE):
+                ((saw, told),) = _visits(bench, served, library, later, [answer])
+                assert saw["error"] is not None
+                assert told is not None
+                assert {f: told[f] for f in USAGE} == {f: usual[f] for f in USAGE}, odd
+                return
 
 
 class _Asked(NamedTuple):
