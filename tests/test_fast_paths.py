@@ -18,6 +18,7 @@ from genai_otel.adapters import _openai_wire as openai_wire
 from genai_otel.adapters import catalogue
 from genai_otel.engine import observe, streams
 from genai_otel.engine.adapter import Accumulator, Reader
+from genai_otel.engine.decoded import Decoding
 from genai_otel.engine.observe import Call
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import FAULTS, Guard
@@ -329,14 +330,27 @@ class _Recorded:
 _OURS = {"usage", "timing", "pieces", "room"}
 
 
-def _told(accumulator: type[Accumulator], chunks: list[Any], *, capture: bool) -> Any:
+class _Client:
+    """Makes models of JSON, as clients do."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+
+    def _process_response_data(self, *, data: Any, cast_to: Any, response: Any) -> Any:
+        return self._make(data)
+
+
+def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, capture: bool) -> Any:
     """Everything that is recorded of such a stream, its times by a clock that ticks."""
     op = Operation(Kind.CHAT)
     op.stream, op.capture = True, capture
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=accumulator)
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
-    assert list(streams.watched(iter(chunks), call)) == chunks
+    client: Any = Decoding(_Client(make), call.fold().beside)
+    process = client._process_response_data
+    made = (process(data=each, cast_to=None, response=None) for each in chunks)
+    assert list(streams.watched(made, call)) == [make(each) for each in chunks]
     facts = {
         name: value
         for name, value in vars(op).items()
@@ -364,13 +378,15 @@ CASES = [(name, *case) for name, cases in ALL.items() for case in cases]
 )
 def test_the_short_way_tells_what_the_long_one_tells(name: str, sequences: Any, make: Any) -> None:
     fast = ACCUMULATORS[name]
-    slow = type("Slow", (fast,), {"quick": Accumulator.quick})
+    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "beside": Accumulator.beside})
+    of_models = type("OfModels", (fast,), {"beside": Accumulator.beside})
 
     @settings(max_examples=300, deadline=None)
     @given(found=sequences, capture=st.sampled_from([True, True, True, False]))
     def agree(found: list[Any], capture: bool) -> None:
-        chunks = [make(each) for each in found]
-        assert _told(fast, chunks, capture=capture) == _told(slow, chunks, capture=capture)
+        told = _told(slow, found, make, capture=capture)
+        assert _told(fast, found, make, capture=capture) == told
+        assert _told(of_models, found, make, capture=capture) == told
 
     agree()
 

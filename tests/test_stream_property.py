@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionChunk
 
 import genai_otel
+from genai_otel.adapters._openai_chunks import ChatChunks
 from tests.collected import collect
 from tests.provider import Reply, Scenario, ToolCall, Usage
 from tests.provider.answer import Answer
@@ -374,3 +376,59 @@ def _stream(monkeypatch: pytest.MonkeyPatch, provider: Provider, chunks: list[An
     head = {"content-type": "text/event-stream"}
     answer = Answer(headers=head, body="".join(data).encode())
     monkeypatch.setattr(provider, "answer", lambda _: answer)
+
+
+# ------------------------------------------------------------ chunks seen while they are being made
+
+
+class _OwnClient(openai.OpenAI):
+    """Makes chunks with parameters of its own."""
+
+    def _process_response_data(self, **given: Any) -> Any:  # type: ignore[override]
+        return super()._process_response_data(**given)
+
+
+T = TypeVar("T")
+
+
+class _OwnStream(openai.Stream[T]):
+    """Hands out others than the chunks that its client has made."""
+
+    def __stream__(self) -> Iterator[Any]:
+        for made in super().__stream__():
+            yield made.model_copy()
+
+
+@pytest.mark.parametrize(
+    ("client", "stream", "models"),  # how many models the short way has to look into
+    [
+        (openai.OpenAI, openai.Stream, 1),
+        (_OwnClient, openai.Stream, 6),
+        (openai.OpenAI, _OwnStream, 6),
+    ],
+)
+def test_whoever_makes_the_chunks_each_is_told_once(
+    readers: Readers,
+    genai_otel_capture: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    client: Any,
+    stream: Any,
+    models: int,
+) -> None:
+    added, looked = [], []
+    add, quick = ChatChunks.add, ChatChunks.quick
+    monkeypatch.setattr(ChatChunks, "add", lambda fold, each: added.append(each) or add(fold, each))
+    monkeypatch.setattr(
+        ChatChunks, "quick", lambda fold, each: looked.append(each) or quick(fold, each)
+    )
+    texts = [chunk((0, word)) for word in "abcdef"]
+    _stream(monkeypatch, readers.provider, [*texts, chunk((0, {}), finish_reason="stop")])
+    body = {"model": MODEL, "messages": ASK, "stream": True}
+    with client(api_key="sk", base_url=readers.provider.base_url) as own:
+        given = own.post(
+            "/chat/completions", body=body, cast_to=ChatCompletionChunk, stream=True,
+            stream_cls=stream[ChatCompletionChunk],
+        )  # fmt: skip
+        assert len(list(given)) == len(texts) + 1
+    assert _told(genai_otel_capture.span()) == [[("text", "abcdef")]]
+    assert (len(added), len(looked)) == (2, models)  # added: the first and the last

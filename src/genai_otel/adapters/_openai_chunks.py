@@ -13,17 +13,23 @@ from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from genai_otel.record import Operation
 
 _NOTHING: Json = {}
+_NO_INDEX: Any = object()
+"""Is that of no chunk, which may say ``None``."""
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
 _COUNTS = ("usage", "x_groq", "error")
 _READ = frozenset({*_HEAD, *_COUNTS})
 _KEPT = {"images": 16, "annotations": 100, "executed_tools": 100}
 """Lists of a choice, and how much of each is kept until its end."""
-_MORE = (
-    *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
-    *_KEPT,
+_MORE = frozenset(
+    (
+        *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
+        *_KEPT,
+    )
 )
 """What a delta may hold besides ``content``."""
 
@@ -31,19 +37,51 @@ _MORE = (
 class ChatChunks(Accumulator):
     """Folds chunks into the shape of the whole reply, which ``answer_chat`` reads."""
 
+    reads_json = True
+
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._head: Json = {}
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._plain: _PlainChunk | None = None
+        self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
 
-    def quick(self, chunk: Any, /) -> bool | None:
-        """Takes a chunk that differs from the one before in its text only, as almost all do.
+    def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """Takes a chunk that says nothing new but one piece of text, as almost all do.
 
-        Whatever else ``add`` would read is compared, so that neither path can lose anything that
-        the other would have found.
+        In its JSON that is soon seen, and this stands in one piece, since a further call for each
+        chunk would cost what it saves. Whatever else ``add`` would read is looked at, so that
+        neither way can lose anything that the other would have found.
         """
+        taken = self.taken
+
+        def process(*, data: Any, cast_to: Any, response: Any) -> Any:
+            chunk = make(data=data, cast_to=cast_to, response=response)
+            try:
+                (choice,) = data["choices"]
+                delta = choice["delta"]
+                content = delta["content"]
+                if (
+                    type(content) is str
+                    and content
+                    and choice["index"] is self._index
+                    and choice.get("finish_reason") is None
+                    and (len(delta) == 1 or not _has_more(delta))
+                    and data.get("usage") is None
+                    and "x_groq" not in data
+                    and "error" not in data
+                ):
+                    self._append(content)
+                    taken[0] = chunk
+            except Exception:  # noqa: BLE001, S110 - not of the common form: ``add`` will see it
+                pass
+            return chunk
+
+        return process
+
+    def quick(self, chunk: Any, /) -> bool | None:
+        """The same of a model: takes one that differs from the one before in its text only."""
         plain: Any = self._plain
         head = chunk.__dict__
         (choice,) = head["choices"]
@@ -55,7 +93,7 @@ class ChatChunks(Accumulator):
             said == plain.delta
             and type(content) is str
             and content
-            and chosen["index"] is plain.index
+            and chosen["index"] is self._index
             and chosen["finish_reason"] is None
             and head["usage"] is None
             and (
@@ -79,8 +117,10 @@ class ChatChunks(Accumulator):
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
         self._plain = _PlainChunk.like(chunk, found, choices) if generated else None
+        self._index = _NO_INDEX
         if self._plain is not None:
-            self._append = self._choices[max(0, self._plain.index)].append
+            self._index = choices[0]["index"]
+            self._append = self._choices[max(0, self._index)].append
         return generated
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
@@ -117,10 +157,10 @@ class _PlainChunk:
     other objects keep those among their own.
     """
 
-    __slots__ = ("delta", "delta_rest", "head_rest", "index", "size")
+    __slots__ = ("delta", "delta_rest", "head_rest", "size")
 
-    def __init__(self, chunk: Any, delta: Any, index: int) -> None:
-        self.index, self.size, self.delta = index, len(chunk.__dict__), {**delta.__dict__}
+    def __init__(self, chunk: Any, delta: Any) -> None:
+        self.size, self.delta = len(chunk.__dict__), {**delta.__dict__}
         self.head_rest = copy(getattr(chunk, "__pydantic_extra__", None))
         self.delta_rest = copy(getattr(delta, "__pydantic_extra__", None))
 
@@ -133,7 +173,7 @@ class _PlainChunk:
         said = fields(delta)
         if not said or said is delta or type(index) is not int:
             return None
-        return cls(chunk, delta, index)
+        return cls(chunk, delta)
 
 
 def _is_text_only(found: Json, choices: list[Json]) -> bool:
@@ -141,7 +181,12 @@ def _is_text_only(found: Json, choices: list[Json]) -> bool:
     if len(choices) != 1 or any(map(found.get, _COUNTS)) or choices[0].get("finish_reason"):
         return False
     delta = mapping(choices[0], "delta")
-    return bool(string(delta, "content")) and not any(map(delta.get, _MORE))
+    return bool(string(delta, "content")) and not _has_more(delta)
+
+
+def _has_more(delta: Json) -> bool:
+    """Whether a delta holds anything besides its ``content``; many name what they do not hold."""
+    return not _MORE.isdisjoint(delta) and any(map(delta.get, _MORE))
 
 
 def _is_read(chunk: Any) -> bool:
@@ -185,7 +230,7 @@ class _ChoiceSoFar:
         content = string(delta, "content")
         if content:
             self._text("content").add(content)
-        more = any(map(delta.get, _MORE)) and self._add_more(delta)
+        more = _has_more(delta) and self._add_more(delta)
         return more or bool(content)
 
     def _add_more(self, delta: Json) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 class Accumulator(ABC):
     """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
 
+    reads_json: ClassVar[bool] = False
+    """Whether ``beside`` is of use, where a client makes its chunks of JSON."""
+
     def __init__(self, op: Operation) -> None:
         self._op = op
+        self.taken: list[Any] = [object()]
+        """The newest chunk that was taken while the client made it, and is not looked at again."""
+
+    def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """The client's function that makes a chunk, called with its JSON as ``data``, observed."""
+        return make
 
     def quick(self, _chunk: Any, /) -> bool | None:
         """A shorter way than ``add`` for chunks of the common form, where there is one.

@@ -245,6 +245,11 @@ class Call:
         self.op.timing.chunk(now, token=token)
         return self.fold().quick if token else None
 
+    async def close_source(self) -> None:
+        """Closes what the host would have closed itself, had it not been given ours."""
+        if self.closing is not None:
+            await self.closing()
+
     def hides(self, chunk: Any) -> bool:
         """Whether the chunk is there only because we have asked for it."""
         extra = self.extra

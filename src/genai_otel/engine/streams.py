@@ -43,22 +43,23 @@ def _unlike(_chunk: Any) -> bool | None:
 
 def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[Any]:
     clock, keep, timing = perf_counter, waits.append, call.op.timing
-    asked: float = timing.started
+    asked, taken = timing.started, call.fold().taken
     quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
             try:
                 timing.newest = now = clock()
                 keep(now - asked)
-                try:
-                    token = quick(chunk)
-                except Exception:  # noqa: BLE001 - not of the common form
-                    token = None
-                if not token:
-                    quick = call.examine(chunk, now) or _unlike
-                    if call.hides(chunk):
-                        asked = clock()
-                        continue
+                if taken[0] is not chunk:
+                    try:
+                        token = quick(chunk)
+                    except Exception:  # noqa: BLE001 - not of the common form
+                        token = None
+                    if not token:
+                        quick = call.examine(chunk, now) or _unlike
+                        if call.hides(chunk):
+                            asked = clock()
+                            continue
                 if len(waits) == _BETWEEN:
                     call.settle()
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
@@ -78,22 +79,23 @@ async def _watched_async(
     inner: AsyncIterable[Any], call: Call, waits: list[float]
 ) -> AsyncIterator[Any]:
     clock, keep, timing = perf_counter, waits.append, call.op.timing
-    asked: float = timing.started
+    asked, taken = timing.started, call.fold().taken
     quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
             try:
                 timing.newest = now = clock()
                 keep(now - asked)
-                try:
-                    token = quick(chunk)
-                except Exception:  # noqa: BLE001 - not of the common form
-                    token = None
-                if not token:
-                    quick = call.examine(chunk, now) or _unlike
-                    if call.hides(chunk):
-                        asked = clock()
-                        continue
+                if taken[0] is not chunk:
+                    try:
+                        token = quick(chunk)
+                    except Exception:  # noqa: BLE001 - not of the common form
+                        token = None
+                    if not token:
+                        quick = call.examine(chunk, now) or _unlike
+                        if call.hides(chunk):
+                            asked = clock()
+                            continue
                 if len(waits) == _BETWEEN:
                     call.settle()
             except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
@@ -102,8 +104,7 @@ async def _watched_async(
             asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
-        if call.closing is not None:
-            await call.closing()
+        await call.close_source()
         raise
     except BaseException as error:
         contained(OPEN.end, call.key, error)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
+from genai_otel.engine.decoded import Decoding
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import fields
@@ -29,7 +30,7 @@ from genai_otel.record import Operation
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from genai_otel.engine.adapter import Reader
+    from genai_otel.engine.adapter import Accumulator, Reader
     from genai_otel.engine.observe import Call, Observer
 
     Provider = Callable[[Any, str, int | None], str]
@@ -333,11 +334,22 @@ def _tie(stream: Any, call: Call) -> None:
     """
     found = vars(stream)
     if "_iterator" in found:
-        inner = vars(apart(stream, "_iterator", "__stream__"))["_iterator"]
-        found["_iterator"] = _watched(inner, call)
+        source = apart(stream, "_iterator", "__stream__")
+        if source is not stream:
+            _see_decoding(source, call.fold())
+        found["_iterator"] = _watched(vars(source)["_iterator"], call)
     else:
         call.watcher = _not_yet
     OPEN.hold(call, stream)
+
+
+def _see_decoding(copy: Any, fold: Accumulator) -> None:
+    """Lets ``fold`` see the JSON of the chunks; the copy of a stream is nobody's but ours.
+
+    The generator of another's class need not hand out the very chunks that the client has made.
+    """
+    if fold.reads_json and copy.__stream__.__module__.endswith("._streaming"):
+        copy._client = Decoding(copy._client, fold.beside)  # noqa: SLF001 - as the client does
 
 
 def _watched(iterator: Any, call: Call) -> Any:
