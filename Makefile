@@ -49,13 +49,20 @@ OLDER := openai-1
 # The share of the conformance table that is run there; targets which want all set the variable.
 SHARE = $(if $(GENAI_OTEL_WHOLE),,-m "not slow")
 
-# Further interpreters, each with an environment of its own; scripts/interpreters.py finds them. What
-# differs between them is the interpreter, not a client: a share of the conformance table will do.
+# Further interpreters, each with an environment of its own; scripts/interpreters.py finds them.
 PYTHONS := 3.12 3.13 3.14
 INTERPRETERS := scripts/interpreters.py
+# What can differ between them: how functions are wrapped and modules imported, contexts, exceptions,
+# generators, garbage, pickles, threads, files; and of the conformance table each door, scenario and
+# ending of each client once. How a client's answers are read does not; GENAI_OTEL_WHOLE=1 runs all.
+INTERPRETED := tests/conformance/test_cells.py tests/aws/test_cloudwatch.py \
+	$(patsubst %,tests/test_%.py,api_spans budget cli_run containment context decorated_generators \
+	decorators delivery delivery_grpc dropped_streams exception_text foreign_parents functions \
+	guardrails hostile idle import_hook imports joining langchain late_prices lifecycle local_store \
+	made_here_read_there misuse no_traces_on_objects odd_values ownership pickling registry runs \
+	snapshot unusable_replies uploads web_responses)
 # Slow tests that are about the interpreter: processes, forks, threads, signals, the end.
-PROCESSES := tests/test_process_ends.py tests/test_process_life.py tests/test_fork_exit.py \
-	tests/test_differential.py tests/test_mixed_run.py
+PROCESSES := $(patsubst %,tests/test_%.py,process_ends process_life fork_exit differential mixed_run)
 
 # Workers, kernels and cloud services that programs run in, or by.
 HOSTS := hosts
@@ -154,17 +161,21 @@ test-quick: $(VENV)/.has-dev
 suite: $(VENV)/.has-dev $(VENV)/.has-model
 	$(PY) -m pytest -n $(WORKERS)
 
-pythons: $(PYTHONS:%=python-%) ## the suite on each further Python that is to be had here
+pythons: $(PYTHONS:%=python-%) ## what depends on the interpreter, on each further Python that is to be had here
 	@$(PYTHON) $(INTERPRETERS) --skipped $(PYTHONS)
 
-# make python-3.13; the whole suite, or where time is short what depends on the interpreter.
+# make python-3.13
 python-%: | python
 	@! $(PYTHON) $(INTERPRETERS) $* >/dev/null || $(MAKE) --no-print-directory on-$*
 
 on-%: .venvs/python-%/.has-dev
-	@echo "==> the suite with Python $*"
-	.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m "not model$(if $(GENAI_OTEL_WHOLE),, and not slow)"
-	$(if $(GENAI_OTEL_WHOLE),,.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m slow $(PROCESSES))
+	@echo "==> $(if $(GENAI_OTEL_WHOLE),the suite,what depends on the interpreter) with Python $*"
+ifdef GENAI_OTEL_WHOLE
+	.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m "not model"
+else
+	GENAI_OTEL_SHARE=1 .venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m "not slow" $(INTERPRETED)
+	.venvs/python-$*/bin/python -m pytest -q -n $(WORKERS) -m slow $(PROCESSES)
+endif
 
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WHOLE = bool(os.environ.get("GENAI_OTEL_WHOLE"))
 """Whether whatever can be run is run."""
+QUICK = int(os.environ.get("GENAI_OTEL_SHARE", "2"))
+"""How many values the smallest share combines: with 1 it holds each door, scenario ... once."""
 
 
 def shared(cells: Sequence[Cell], together: int, has: Sequence[Cell] = ()) -> list[Cell]:

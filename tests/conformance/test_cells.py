@@ -12,7 +12,7 @@ from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import FAULTS
 from tests.conformance.facts import expected, found, truth_of
 from tests.conformance.libraries import LIBRARIES
-from tests.conformance.share import WHOLE, shared
+from tests.conformance.share import QUICK, WHOLE, shared
 from tests.conformance.table import Cell, cells, listed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _chosen() -> Iterator[Any]:
     """All cells, or the share; what goes beyond the smallest share takes its time."""
     for library in LIBRARIES.values():
         table = cells(library)
-        pairs = shared(table, min(2, library.share))
+        pairs = shared(table, min(QUICK, library.share))
         quick = set(pairs)
         for cell in table if WHOLE else shared(table, library.share, has=pairs):
             yield pytest.param(cell, id=str(cell), marks=[] if cell in quick else pytest.mark.slow)
