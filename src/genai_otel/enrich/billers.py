@@ -66,6 +66,7 @@ _HOSTS = (
     (r"api\.moonshot\.(?:ai|cn)", "moonshotai"),
 )
 _KNOWN_HOSTS = tuple((re.compile(pattern), biller) for pattern, biller in _HOSTS)
+_LONGEST_HOST = 253  # RFC 1035
 _REGIONS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -91,5 +92,8 @@ def biller_of_litellm(provider: str) -> str:
 
 
 def region_of_host(host: str | None) -> str | None:
-    matches = (pattern.search(host or "") for pattern in _REGIONS)
+    """``None`` also for what is too long to be a host: a search takes the square of its length."""
+    if host is None or len(host) > _LONGEST_HOST:
+        return None
+    matches = (pattern.search(host) for pattern in _REGIONS)
     return next((found[1] for found in matches if found), None)
