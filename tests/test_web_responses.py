@@ -308,6 +308,7 @@ FLASK: dict[str, Callable[[], Any]] = {
     "with context": lambda: flask.Response(flask.stream_with_context(words())),
     "generator": words,
     "and a status": lambda: (flask.Response(words()), 200),
+    "generator and a status": lambda: (words(), 200),
 }
 
 
@@ -356,3 +357,39 @@ def test_django_streams(genai_otel_capture: Capture, sort: str) -> None:
 
 async def _joined(response: Any) -> bytes:
     return b"".join([part async for part in response])
+
+
+# ------------------------------------------------------------------------------ Quart and Litestar
+
+
+@pytest.mark.parametrize("sort", ["response", "with its status", "async", "sync"])
+async def test_quart_streams(genai_otel_capture: Capture, sort: str) -> None:
+    quart = pytest.importorskip("quart")
+    app = quart.Quart(__name__)
+
+    @workflow(name="serve")
+    async def answer() -> Any:
+        if sort == "with its status":
+            return words_later(), 200
+        body = words() if sort == "sync" else words_later()
+        return quart.Response(body) if sort == "response" else body
+
+    app.get("/")(answer)
+    sent = await app.test_client().get("/")
+    assert await sent.get_data() == b"Good day"
+    check_whole(genai_otel_capture)
+
+
+@pytest.mark.parametrize("body", [words, words_later])
+def test_litestar_streams(genai_otel_capture: Capture, body: Any) -> None:
+    litestar = pytest.importorskip("litestar")
+    testing, responses = (pytest.importorskip(f"litestar.{n}") for n in ("testing", "response"))
+
+    @workflow(name="serve")
+    async def answer() -> Any:
+        return responses.Stream(body())
+
+    answer.__annotations__["return"] = responses.Stream
+    with testing.TestClient(litestar.Litestar([litestar.get("/")(answer)])) as client:
+        assert client.get("/").text == "Good day"
+    check_whole(genai_otel_capture)

@@ -34,12 +34,21 @@ def provider(client: Any, host: str, port: int | None) -> str:
 
 MESSAGES = Reader(Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, model=wire.model)
 
+_METHODS = {
+    "messages.messages:AsyncMessages": "create parse",
+    "beta.messages.messages:AsyncMessages": "create parse",
+}
 ADAPTER = Adapter(
     name="anthropic",
     distribution="anthropic",
     oldest="0.40",
     untested="3",
     patches=stainless(
-        "anthropic", {"/v1/messages": MESSAGES}, provider, native="_tracer", late=True
+        "anthropic",
+        {"/v1/messages": MESSAGES},
+        provider,
+        native="_tracer",
+        late=True,
+        methods=_METHODS,
     ),
 )

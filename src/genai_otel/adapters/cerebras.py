@@ -5,12 +5,12 @@ from __future__ import annotations
 from genai_otel.engine.adapter import Adapter
 from genai_otel.engine.families.stainless import stainless
 
-from .openai import under
+from .openai import METHODS, under
 
 ADAPTER = Adapter(
     name="cerebras",
     distribution="cerebras-cloud-sdk",
     oldest="1",
     untested="2",
-    patches=stainless("cerebras.cloud.sdk", under("/v1"), "cerebras"),
+    patches=stainless("cerebras.cloud.sdk", under("/v1"), "cerebras", methods=METHODS),
 )

@@ -6,12 +6,14 @@ from genai_otel.engine.adapter import Adapter
 from genai_otel.engine.families.stainless import stainless
 
 from .anthropic import MESSAGES
-from .openai import under
+from .openai import METHODS, under
 
 ADAPTER = Adapter(
     name="fireworks",
     distribution="fireworks-ai",
     oldest="1",
     untested="2",
-    patches=stainless("fireworks", {**under("/v1"), "/v1/messages": MESSAGES}, "fireworks"),
+    patches=stainless(
+        "fireworks", {**under("/v1"), "/v1/messages": MESSAGES}, "fireworks", methods=METHODS
+    ),
 )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
-from genai_otel.engine.families.function import function
+from genai_otel.engine.families.function import function, leading
 from genai_otel.engine.read import (
     Json,
     address,
@@ -252,6 +252,8 @@ ADAPTER = Adapter(
         _send(f"{_CLIENT}.async_request_streamed", stream=True),
         function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
         function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
+        *leading("google.genai.models:AsyncModels", "generate_content", "generate_content_stream"),
+        *leading("google.genai.chats:AsyncChat", "send_message", "send_message_stream"),
         *_google_interactions.patches(_origin),
         *_google_live.patches(_origin),
     ),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from genai_otel.engine.adapter import Adapter
 from genai_otel.engine.families.stainless import stainless
 
-from .openai import under
+from .openai import METHODS, under
 
 ADAPTER = Adapter(
     name="groq",
     distribution="groq",
     oldest="0.9",
     untested="2",
-    patches=stainless("groq", under("/openai/v1"), "groq"),
+    patches=stainless("groq", under("/openai/v1"), "groq", methods=METHODS),
 )

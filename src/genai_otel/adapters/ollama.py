@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
-from genai_otel.engine.families.function import function
+from genai_otel.engine.families.function import function, leading
 from genai_otel.engine.read import Json, address, fields, integer, mapping, mappings, pick, string
 from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
@@ -190,5 +190,6 @@ ADAPTER = Adapter(
     patches=(
         _request("ollama._client:Client._request"),
         _request("ollama._client:AsyncClient._request"),
+        *leading("ollama._client:AsyncClient", "chat", "generate", "embed", "embeddings"),
     ),
 )

@@ -204,13 +204,34 @@ def under(path: str) -> dict[str, Reader]:
     return {f"{path}{route}": reader for route, reader in ROUTES.items()}
 
 
+METHODS = {
+    f"{place}:Async{name}{end}": "create"
+    for place, name in (
+        ("chat.completions", "Completions"),
+        ("completions", "Completions"),
+        ("embeddings", "Embeddings"),
+    )
+    for end in ("", "Resource")
+}
+"""Those of clients that follow it."""
+_METHODS = {
+    "chat.completions.completions:AsyncCompletions": "create parse",
+    "responses.responses:AsyncResponses": "create parse compact",
+    "completions:AsyncCompletions": "create",
+    "embeddings:AsyncEmbeddings": "create",
+    "moderations:AsyncModerations": "create",
+    "images:AsyncImages": "generate edit create_variation",
+    "audio.speech:AsyncSpeech": "create",
+    "audio.transcriptions:AsyncTranscriptions": "create",
+    "audio.translations:AsyncTranslations": "create",
+}
 ADAPTER = Adapter(
     name="openai",
     distribution="openai",
     oldest="1.40",
     untested="4",
     patches=(
-        *stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS),
+        *stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS, methods=_METHODS),
         *_openai_realtime.patches(provider),
     ),
 )

@@ -11,7 +11,7 @@ from genai_otel.record import Kind, snapshot
 
 from . import _openai_wire as wire
 from ._openai_usage import count
-from .openai import ROUTES
+from .openai import METHODS, ROUTES
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
@@ -51,5 +51,5 @@ ADAPTER = Adapter(
     distribution="together",
     oldest="2",
     untested="4",
-    patches=stainless("together", _ROUTES, "together"),
+    patches=stainless("together", _ROUTES, "together", methods=METHODS),
 )

@@ -9,6 +9,7 @@ nothing behind.
 from __future__ import annotations
 
 from asyncio import CancelledError
+from contextlib import suppress
 from functools import partial
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from time import perf_counter
@@ -18,6 +19,7 @@ from types import (
     FunctionType,
     GeneratorType,
     GetSetDescriptorType,
+    MemberDescriptorType,
     coroutine,
 )
 from typing import TYPE_CHECKING, Any
@@ -289,11 +291,14 @@ def settle(call: Call, result: Any) -> Any:
         return _continued(call, result, _STEPPING[kind](result))
     if _has(kind, "_asyncio_future_blocking"):
         return _future(call, result)
+    if kind is tuple and _is_answer(result):
+        first = _continued(call, result[0], _STEPPING[type(result[0])](result[0]))
+        return (first, *result[1:])
     response = result[0] if kind is tuple and result else result  # Flask: and its status
-    name = _body_of(response)
-    if name is None:
+    body = _body_of(response)
+    if body is None:
         call.reply(result)
-    if name is None or not _exchange(call, response, name):
+    if body is None or not _exchange(call, *body):
         call.finish()
     return None
 
@@ -303,6 +308,12 @@ _STEPPING: dict[type, Callable[[Any], int]] = {
     AsyncGeneratorType: lambda _: CO_ASYNC_GENERATOR,
     CoroutineType: lambda _: CO_COROUTINE,
 }
+
+
+def _is_answer(result: tuple[Any, ...]) -> bool:
+    """Flask's and Quart's: a body that is still to come, and its status."""
+    kinds = [type(each) for each in result[:2]]
+    return kinds[1:] == [int] and kinds[0] in (GeneratorType, AsyncGeneratorType)
 
 
 def _continued(call: Call, made: Any, flag: int) -> Any:
@@ -333,29 +344,42 @@ def _done(call: Call, future: Any) -> None:
     contained(_end, call, error)
 
 
-_BODIES = {
-    "body_iterator": "status_code",  # Starlette, FastAPI, sse-starlette
-    "_iterator": "streaming_content",  # Django
-    "response": "is_streamed",  # Werkzeug, Flask
-}
+_BODIES = (
+    ("body_iterator", "status_code"),  # Starlette, FastAPI, sse-starlette
+    ("_iterator", "streaming_content"),  # Django
+    ("response", "is_streamed"),  # Werkzeug, Flask
+    ("response", "iterable_body_class"),  # Quart, whose bodies have it in turn
+    ("iterator", "to_asgi_response"),  # Litestar
+)
 """Where a streaming response keeps what it will send, and what else such a response has."""
 
 
-def _body_of(response: Any) -> str | None:
-    """The attribute with a response's body, if that is still to come."""
+def _body_of(response: Any) -> tuple[Any, str] | None:
+    """What has a response's body, if that is still to come, and the attribute's name."""
     found, kind = _attributes(response), type(response)
-    for name, mark in _BODIES.items():
+    for name, mark in _BODIES:
         if name in found and (mark in found or _has(kind, mark)):
-            body = type(found[name])
-            return name if _has(body, "__next__") or _has(body, "__aiter__") else None
+            owner, body = response, found[name]
+            if _has(type(body), "__aexit__") and "iter" in (inner := _attributes(body)):
+                owner, name, body = body, "iter", inner["iter"]  # noqa: PLW2901 - it returns
+            sort = type(body)
+            there = _has(sort, "__next__") or _has(sort, "__aiter__")
+            return (owner, name) if there else None
     return None
 
 
 def _attributes(value: Any) -> dict[str, Any]:
     """An instance's own, without asking it for them."""
-    places = (vars(base) for base in type(value).__mro__)
-    slot = next((each["__dict__"] for each in places if "__dict__" in each), None)
-    return slot.__get__(value) if type(slot) is GetSetDescriptorType else {}
+    found: dict[str, Any] = {}
+    for base in type(value).__mro__:
+        slot = vars(base).get("__dict__")
+        if type(slot) is GetSetDescriptorType:
+            found.update(slot.__get__(value))
+        slot = vars(base).get("iterator")
+        if type(slot) is MemberDescriptorType:
+            with suppress(AttributeError):
+                found["iterator"] = slot.__get__(value)
+    return found
 
 
 def _has(kind: type, name: str) -> bool:
@@ -365,7 +389,8 @@ def _has(kind: type, name: str) -> bool:
 
 def _exchange(call: Call, response: Any, name: str) -> bool:
     """Puts what follows the body in its place, if nobody can notice."""
-    inner, found = vars(response)[name], vars(response)
+    found = _attributes(response)
+    inner = found[name]
     own_end = type(inner) not in _STEPPING and (hasattr(inner, "close") or hasattr(inner, "aclose"))
     if own_end or found.get("file_to_stream") is not None:  # it is closed, or sent, by other ways
         return False

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from contextvars import Context, copy_context
 from functools import partial, update_wrapper, wraps
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
-from types import FunctionType
+from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from .safety import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .observe import Call
+    from .observe import Call, Observer
 
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], Call | None]
     Settle = Callable[[Call, Any], Any]
@@ -46,11 +51,17 @@ def wrap(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable
 
 
 def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Callable[..., Any]:
-    """The same for a coroutine function."""
+    """The same for a coroutine function: scope and parent are those of the call.
 
-    @wraps(original)
-    async def observed(*args: Any, **kwargs: Any) -> Any:
-        call = begin(args, kwargs)
+    Nothing begins before the first step: a coroutine that is never awaited is no call.
+    """
+
+    async def observed(made_in: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if made_in == copy_context():  # as a rule: it is awaited where it was made
+            call = begin(args, kwargs)
+        else:
+            call = made_in.run(begin, args, kwargs)
+        del made_in
         if call is None:
             return await original(*args, **kwargs)
         if call.sent is not None:
@@ -65,7 +76,62 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
         call.leave()
         return call.returned(settle, result)
 
-    return observed
+    return _in_its_context(original, observed)
+
+
+def _in_its_context(original: Any, running: Any) -> Callable[..., Any]:
+    """Calls ``running`` with the context of the call; its coroutine has the original's name."""
+    running.__name__ = getattr(original, "__name__", running.__name__)
+    running.__qualname__ = getattr(original, "__qualname__", running.__qualname__)
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        made_in = (contained(_of_callers) if _MADE else None) or copy_context()
+        return running(made_in, args, kwargs)
+
+    return _marked(observed, original, CO_COROUTINE)
+
+
+_MADE: dict[int, tuple[ref[Any], Context]] = {}
+"""Coroutines of a client's own methods, by the ``id`` of their frame, and where they were made."""
+_CALLERS = 6
+
+
+def keep_context(original: Any, _observer: Observer) -> Any:
+    """A client's own method, whose coroutine leads to an observed one only when it is awaited.
+
+    That one finds the context here by the frames that it is called from. The coroutine itself is
+    handed out as it is.
+    """
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        made = original(*args, **kwargs)
+        if type(made) is CoroutineType:
+            contained(_remember, made)
+        return made
+
+    return _marked(method, original, lazy_flag(original))
+
+
+def _remember(made: Any) -> None:
+    key = id(made.cr_frame)
+
+    def forget(gone: Any) -> None:
+        if key in _MADE and _MADE[key][0] is gone:  # another frame may be at that address by now
+            del _MADE[key]
+
+    _MADE[key] = ref(made, forget), copy_context()
+
+
+def _of_callers() -> Context | None:
+    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
+    for _ in range(_CALLERS):
+        if frame is None:
+            return None
+        found = _MADE.get(id(frame))
+        if found is not None and getattr(found[0](), "cr_frame", None) is frame:
+            return found[1]
+        frame = frame.f_back
+    return None
 
 
 _LAZY = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
@@ -96,9 +162,14 @@ def wrap_lazy(original: Callable[..., Any], make: Make) -> Callable[..., Any]:
     def observed(*args: Any, **kwargs: Any) -> Any:
         return make(original, args, kwargs)
 
-    code = observed.__code__.replace(co_flags=observed.__code__.co_flags | lazy_flag(original))
-    marked = FunctionType(code, observed.__globals__, closure=observed.__closure__)
-    return update_wrapper(marked, original)
+    return _marked(observed, original, lazy_flag(original))
+
+
+def _marked(function: Any, original: Any, flag: int) -> Callable[..., Any]:
+    code = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
+    marked = FunctionType(code, function.__globals__, closure=function.__closure__)
+    named: Callable[..., Any] = update_wrapper(marked, original)
+    return named
 
 
 async def awaited(coroutine: Any, call: Call, settle: Settle) -> Any:

@@ -25,10 +25,10 @@ from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.steps import AtCall, by_steps, generating, manage
 from genai_otel.engine.streams import watched, watched_async
-from genai_otel.engine.wrap import awaited, wrap, wrap_async
+from genai_otel.engine.wrap import awaited, keep_context, wrap, wrap_async
 from genai_otel.record import Operation
 
-__all__ = ["followed", "function", "noting"]
+__all__ = ["followed", "function", "leading", "noting"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,14 @@ def _note(note: Callable[[Json, Operation], None], observer: Observer, given: Js
     op = observer.recorder.current()
     if op is not None:
         note(given, op)
+
+
+def leading(target: str, *methods: str) -> tuple[Patch, ...]:
+    """The patches of asynchronous methods of ``module:Class`` that only lead to observed ones.
+
+    What they lead to begins when it is awaited, and still belongs to where the method was called.
+    """
+    return tuple(Patch(f"{target}.{name}", keep_context, optional=True) for name in methods)
 
 
 class _Form(NamedTuple):

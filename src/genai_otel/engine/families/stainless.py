@@ -27,6 +27,8 @@ from genai_otel.engine.unreturned import body_of
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
+from .function import leading
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     """Takes what a provider tells in its answer's headers."""
 
 
+NO_METHODS: Mapping[str, str] = {}
+
+
 def stainless(
     package: str,
     routes: Mapping[str, Reader],
@@ -49,13 +54,15 @@ def stainless(
     native: str = "",
     *,
     late: bool = False,
+    methods: Mapping[str, str] = NO_METHODS,
 ) -> tuple[Patch, ...]:
     """The patches of one such client.
 
     ``routes``: the path after the base URL -> its reader. ``usage_hosts``: the domains that are
     known to take ``stream_options.include_usage``. ``native``: the property with the tracer of a
     client that traces itself, which it does not in a call that we record. ``late``: some versions
-    make a stream's iterator at its first chunk.
+    make a stream's iterator at its first chunk. ``methods``: the asynchronous ones that lead here,
+    by ``module:Class`` below ``resources``.
     """
     base, streaming = f"{package}._base_client", f"{package}._streaming"
     servers = _Servers(_always(provider) if isinstance(provider, str) else provider)
@@ -67,6 +74,11 @@ def stainless(
     return (
         Patch(f"{base}:SyncAPIClient.request", partial(stand_in, wrap)),
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
+        *(
+            patch
+            for place, names in methods.items()
+            for patch in leading(f"{package}.resources.{place}", *names.split())
+        ),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
         *(
