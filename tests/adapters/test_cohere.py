@@ -108,8 +108,12 @@ def test_a_plan_and_a_tools_answer(genai_otel_capture: Capture, provider: Provid
 
 
 @pytest.mark.parametrize("kind", ["BedrockClient", "BedrockClientV2", "SagemakerClientV2"])
-def test_through_aws(genai_otel_capture: Capture, provider: Provider, kind: str) -> None:
+def test_through_aws(
+    genai_otel_capture: Capture, provider: Provider, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("boto3")
+    # One of them looks for credentials in spite of those that it is given: there is no network.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     keys = {"aws_access_key": "AKIDEXAMPLE", "aws_secret_key": "secret"}
     client = getattr(cohere, kind)(aws_region="us-east-1", **keys)
     sending = client._client_wrapper.httpx_client.httpx_client
