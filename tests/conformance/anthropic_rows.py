@@ -223,7 +223,7 @@ _BLOCKS = (
 
 # ------------------------------------------------------------------------------------------ gaps
 
-_LEFT = ("error", "status", "completed", "chunks")
+_LEFT = ("completed", "chunks")
 _GAPS = (
     *GAPS,
     Gap(
