@@ -68,6 +68,7 @@ class Ends:
         then calls what was registered for that moment. A child of Celery's that has done its number
         of tasks runs no finalisers, but tells by a signal that it goes.
         """
+        self._last_delivery = None  # of the parent's, on a thread that is not here
         celery = sys.modules.get("celery.signals")
         if celery is not None:
             ends = getattr(celery, "worker_process_shutdown", None)
@@ -114,11 +115,12 @@ class Ends:
         """Delivers for the last time; SIGTERM waits for it if it comes meanwhile."""
         if self._last_delivery is not None:
             return deliver(seconds)
-        self._last_delivery, self._deliverer = threading.Event(), threading.get_ident()
+        self._last_delivery = under_way = threading.Event()
+        self._deliverer = threading.get_ident()
         try:
             return deliver(seconds)
         finally:
-            self._last_delivery.set()
+            under_way.set()
             self._last_delivery = None
             self.leave_sigterm()
             if self._was_sent:
