@@ -38,7 +38,7 @@ def left_to_the_collector() -> list[str]:
             collect()
     finally:
         gc.set_debug(0)
-    unreachable = {id(each) for each in gc.garbage if isinstance(each, _KINDS)}
+    unreachable = {id(each) for each in gc.garbage if issubclass(type(each), _KINDS)}
     gc.garbage.clear()
     gc.freeze()  # the next collection need not look through what survived this one
     left = [text for at, text in opened.items() if at in unreachable]
