@@ -1063,16 +1063,3 @@ def test_a_tools_message_says_that_it_failed(status: str) -> None:
     given: Any = ToolMessage("No.", tool_call_id="t1", status=status)
     (part,) = message(given)["parts"]
     assert part.get("is_error") == (True if status == "error" else None)
-
-
-def test_a_real_store_behind_a_retriever_is_one_search(genai_otel_capture: Capture) -> None:
-    chromadb, langchain_chroma = map(pytest.importorskip, ("chromadb", "langchain_chroma"))
-    fake = pytest.importorskip("langchain_core.embeddings").DeterministicFakeEmbedding(size=8)
-    store = langchain_chroma.Chroma(
-        collection_name="menu", client=chromadb.EphemeralClient(), embedding_function=fake
-    )
-    store.add_texts(["soup", "bread"])
-    before = len(genai_otel_capture.spans)
-    assert store.as_retriever().invoke("soup")
-    (search,) = genai_otel_capture.spans[before:]
-    assert dict(search.attributes or {})["gen_ai.operation.name"] == "retrieval"

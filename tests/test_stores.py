@@ -341,3 +341,16 @@ def test_qdrant_keeps_to_the_conventions(qdrant: Any, tmp_path: Path) -> None:
 
 def test_chroma_keeps_to_the_conventions(chroma: Any, tmp_path: Path) -> None:
     assert complaints(lambda: chroma_work(chroma), tmp_path) == ""
+
+
+def test_a_real_store_behind_a_retriever_is_one_search(genai_otel_capture: Capture) -> None:
+    chromadb, langchain_chroma = map(pytest.importorskip, ("chromadb", "langchain_chroma"))
+    fake = pytest.importorskip("langchain_core.embeddings").DeterministicFakeEmbedding(size=8)
+    store = langchain_chroma.Chroma(
+        collection_name="menu", client=chromadb.EphemeralClient(), embedding_function=fake
+    )
+    store.add_texts(["soup", "bread"])
+    before = len(genai_otel_capture.spans)
+    assert store.as_retriever().invoke("soup")
+    (search,) = genai_otel_capture.spans[before:]
+    assert dict(search.attributes or {})["gen_ai.operation.name"] == "retrieval"
