@@ -153,6 +153,33 @@ def test_cycles_leave_nothing_on_the_hosts_provider(
     assert not caplog.records, "processors that were shut down complain of every span"
 
 
+class _Odd(SpanProcessor):
+    """Has attributes by the SDK's names for something else."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class _Lazy(SpanProcessor):
+    def __getattr__(self, name: str) -> Any:
+        raise (AttributeError if name.startswith("__") else RuntimeError)(name)
+
+
+@pytest.mark.parametrize(
+    "odd", [_Odd(_span_processors=None), _Odd(_span_processors=1, processor=2), _Lazy()]
+)
+def test_processors_of_any_kind_are_left_alone(odd: SpanProcessor) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(odd)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    genai_otel.instrument(tracer_provider=provider)
+    with operation("step", "s"):
+        pass
+    assert [span.name for span in kept.get_finished_spans()] == ["task s"]
+    provider.shutdown()
+
+
 def test_shutting_down_is_not_the_hosts(host: Host) -> None:
     trace.set_tracer_provider(host.provider)
     genai_otel.instrument()

@@ -117,6 +117,8 @@ def test_model_calls_do_not_wait_for_prices_in_what_may_be_ended(
 
 
 CALLING = """
+from genai_otel.recorder import accounts
+accounts._FOR_THE_TABLE = 60.0  # however busy the machine is
 def call(number):
     with genai_otel.operation("chat", f"s{number}") as op:
         op.provider, op.model, op.usage.input, op.usage.output = "openai", "gpt-4o", 1000, 100
@@ -124,13 +126,14 @@ def call(number):
     return number
 """
 GPT_4O = (1000 * 2.5 + 100 * 10) / 1e6
+FLUSHED = ENDS["a pool that is left"] + "    assert genai_otel.flush(30)\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_model_calls_of_what_may_be_ended_are_priced_as_they_are_sent(
     receiver: Receiver, tmp_path: Path, method: str
 ) -> None:
-    program(tmp_path, CALLING + _MAIN + ENDS["a pool that is left"], receiver.url, method)
+    program(tmp_path, CALLING + _MAIN + FLUSHED, receiver.url, method)
     told = {span.name: attributes(span) for span in receiver.spans.values()}
     assert len(told) == 12
     assert not any("genai_otel.cost.pending" in found for found in told.values())
@@ -139,6 +142,56 @@ def test_model_calls_of_what_may_be_ended_are_priced_as_they_are_sent(
     assert list(first["genai_otel.cost.unpriced"]) == ["tool_images"]
     assert [found["gen_ai.usage.cost"] for found in told.values()] == [pytest.approx(GPT_4O)] * 11
     assert not any("genai_otel.cost.status" in found for found in told.values())
+
+
+SHORT = """
+import logging
+logging.disable()  # OpenTelemetry warns of each text that it cuts
+os.environ["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = sys.argv[3]
+"""
+
+
+@pytest.mark.parametrize(("limit", "cost"), [("32", GPT_4O), ("8", None)])
+def test_a_limit_on_the_length_of_texts_costs_no_call(
+    receiver: Receiver, tmp_path: Path, limit: str, cost: float | None
+) -> None:
+    """What a price depends on is told in attributes until it is sent; what is cut is no JSON."""
+    program(tmp_path, SHORT + CALLING + _MAIN + FLUSHED, receiver.url, "fork", limit)
+    told = [attributes(span) for span in receiver.spans.values() if span.name != "chat s0"]
+    assert [found.get("gen_ai.usage.cost") for found in told] == [cost and pytest.approx(cost)] * 11
+    status = None if cost else "not_ready"
+    assert {found.get("genai_otel.cost.status") for found in told} == {status}
+    assert not any("genai_otel.cost.pending" in found for found in told)
+
+
+HOSTS = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+class Printed(SpanExporter):
+    def export(self, spans):
+        for span in spans:
+            found = sorted(key for key in span.attributes if ".cost" in key)
+            os.write(1, f"{span.name} {','.join(found)}\\n".encode())
+host = TracerProvider()
+host.add_span_processor(BatchSpanProcessor(Printed()))
+trace.set_tracer_provider(host)
+def ask(number):
+    call(number)
+    host.force_flush()
+"""
+SENT_BY_THE_HOST = """
+    with context.Pool(2) as pool:
+        pool.map(ask, range(4))
+"""
+
+
+def test_a_provider_of_the_hosts_sends_nothing_that_only_we_could_read(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    code = ASKING + HOSTS + _MAIN + SENT_BY_THE_HOST
+    out = program(tmp_path, code, receiver.url, "fork")
+    assert sorted(out.splitlines()) == [f"chat s{n} genai_otel.cost.status" for n in range(4)]
 
 
 @pytest.mark.parametrize("method", METHODS)

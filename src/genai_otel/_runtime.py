@@ -172,6 +172,7 @@ class Runtime:
             self._outgoing.settle = self._settle
             self._outgoing.price = self._accounts.late
             self._accounts.may_end_at_once = self._outgoing.may_end_at_once
+        self._accounts.priced_as_sent = not self._joined
         if not hasattr(provider, "add_span_processor"):
             if self.outlets:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")

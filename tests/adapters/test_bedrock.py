@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import wrapt
 
 import genai_otel
 from genai_otel import _names as names
@@ -281,6 +282,28 @@ def _body_of(client: Any) -> Any:
 
 def _one(handed: Any) -> Any:
     return handed.read(1) if hasattr(handed, "read") else next(iter(handed))
+
+
+def test_a_proxy_of_another_tools_is_seen_through(
+    genai_otel_capture: Capture, client: Any, uncollected: None
+) -> None:
+    """As tracers wrap a body, or an event stream, before we are given the reply."""
+
+    def wrap(parsed: Any, **_: Any) -> None:
+        found = {name: wrapt.ObjectProxy(parsed[name]) for name in {"body", "stream"} & {*parsed}}
+        parsed.update(found)
+
+    client.meta.events.register("after-call.bedrock-runtime", wrap)
+    body = _body_of(client)
+    found = json.loads(_by_hand(body))
+    assert parts_of(facts(genai_otel_capture))[0]["content"] == found["generation"]
+    genai_otel_capture.clear()
+    events = _events_of(client)
+    _one(events)
+    events.close()
+    assert len(genai_otel_capture.spans) == 1
+    del body, events
+    assert len(OPEN) == len(_OBSERVED) == 0
 
 
 @pytest.mark.parametrize("leave", [lambda body: body.close(), lambda body: body.read(1)])

@@ -62,7 +62,7 @@ class Outgoing:
         self._at_root: Callable[[], None] | None = None
         self.settle: Callable[[float], object] = lambda _: None
         """Has what is held back measured, before it is read what was."""
-        self.price: Callable[[str], Mapping[str, Any]] | None = None
+        self.price: Callable[[Any], Mapping[str, Any]] | None = None
         """Prices a call from what its span says that this depends on."""
         self._meters: Any = None
         self._keeper: Keeper | None = None

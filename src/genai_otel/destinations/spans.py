@@ -54,11 +54,11 @@ def among_ours(span: ReadableSpan) -> ReadableSpan:
     return changed(span, attributes_of(span), parent=parent if parent.is_valid else None)
 
 
-def priced(span: ReadableSpan, price: Callable[[str], Mapping[str, Any]]) -> ReadableSpan:
+def priced(span: ReadableSpan, price: Callable[[Any], Mapping[str, Any]]) -> ReadableSpan:
     """The span of a call that ended before prices were there, with its cost now."""
     found = attributes_of(span)
     pending = found.get(names.GENAI_OTEL_COST_PENDING)
-    if type(pending) is not str:
+    if pending is None:
         return span
     rest = {k: v for k, v in found.items() if k not in _OF_COST}
     return changed(span, {**rest, **price(pending)})

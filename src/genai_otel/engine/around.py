@@ -48,9 +48,23 @@ def observable(target: str, *methods: str) -> tuple[Patch, ...]:
 
 def around(holder: Any, methods: Mapping[str, Around]) -> Callable[[], None]:
     """Observes ``holder`` until what is returned is called; that is due when it is dropped."""
+    holder = _beneath(holder)
     observed = _Observed(ref(holder), methods)
     _OBSERVED[id(holder)] = observed
     return partial(_let_go, id(holder), observed)
+
+
+_PROXIES = 8
+
+
+def _beneath(holder: Any) -> Any:
+    """What other tools have put a proxy over, which calls the methods of what it wraps."""
+    for _ in range(_PROXIES):
+        inner = getattr(holder, "__wrapped__", None)
+        if inner is None:
+            break
+        holder = inner
+    return holder
 
 
 def _let_go(holder_id: int, observed: _Observed) -> None:

@@ -26,4 +26,4 @@ class Cost(NamedTuple):
     input: float | None = None
     output: float | None = None
     missing: tuple[str, ...] = ()
-    pending: str | None = None
+    pending: tuple[str, ...] = ()

@@ -43,7 +43,8 @@ class Accounts:
 
     __slots__ = (
         *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers", "_waited"),
-        *("counts", "hard", "may_end_at_once", "may_wait", "read_at_once", "waiting"),
+        *("counts", "hard", "may_end_at_once", "may_wait", "priced_as_sent", "read_at_once"),
+        "waiting",
     )
 
     def __init__(
@@ -62,6 +63,8 @@ class Accounts:
         """Whether calls wait for prices that are being loaded: not where nobody would end them."""
         self.may_end_at_once: Callable[[], bool] = _never
         """Asked while prices are loaded: what waits in such a process would be lost with it."""
+        self.priced_as_sent = False
+        """Whether whoever sends such a call prices it: not where others read its span, too."""
         self.read_at_once: Callable[[], bool] = _never
         """Asked likewise: whether somebody reads a span as soon as the call has returned."""
         self._estimates: Any = None
@@ -152,21 +155,28 @@ class Accounts:
         if op.kind not in MODEL_KINDS:
             return ()
         op.cost = self._price(op, started)
-        if op.cost is not None and op.cost.status == _NOT_READY and self.may_end_at_once():
+        if op.cost is not None and op.cost.status == _NOT_READY and self._is_priced_late():
             op.cost = op.cost._replace(pending=_pending(op, started))
         dollars = _dollars(op.cost)
         if self._budgets is None or dollars is None:
             return ()
         return self._budgets.settle(_who(context), tokens=None, usd=dollars)
 
-    def late(self, pending: str) -> dict[str, Any]:
+    def _is_priced_late(self) -> bool:
+        return self.priced_as_sent and self.may_end_at_once()
+
+    def late(self, pending: Sequence[str]) -> dict[str, Any]:
         """The attributes of a call's cost, from what ``Cost.pending`` says, as it is being sent.
 
         On a thread that may wait for the table: a worker's, or that of a flush.
         """
-        asked = json.loads(pending)
+        try:
+            asked = {name: value for each in pending for name, value in json.loads(each).items()}
+        except ValueError:  # cut by a limit of the program's
+            return {names.GENAI_OTEL_COST_STATUS: _NOT_READY}
         usage = Usage()
-        vars(usage).update(asked.pop("usage"))
+        counts = {name for name in asked if name.startswith(_COUNT)}
+        vars(usage).update((name[len(_COUNT) :], asked.pop(name)) for name in counts)
         book = self._prices
         facts: dict[str, Any] = {}
         if book is not None and not (book.ready or self._waited):
@@ -295,9 +305,14 @@ def _billed(op: Operation) -> Usage:
     return usage
 
 
-def _pending(op: Operation, started: float) -> str:
-    counts = {name: count for name, count in vars(_billed(op)).items() if count is not None}
-    return json.dumps({**_asked(op), "at": started, "usage": counts})
+_COUNT = "usage."
+
+
+def _pending(op: Operation, started: float) -> tuple[str, ...]:
+    """Each fact by itself, which the program's limit on the length of texts seldom cuts."""
+    counts = {f"{_COUNT}{name}": count for name, count in vars(_billed(op)).items()}
+    facts = {**_asked(op), "at": started, **{k: v for k, v in counts.items() if v is not None}}
+    return tuple(json.dumps({name: value}) for name, value in facts.items())
 
 
 def _asked(op: Operation) -> dict[str, Any]:

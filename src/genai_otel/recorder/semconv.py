@@ -329,8 +329,8 @@ def cost_facts(cost: Cost, found: Attributes) -> None:
         found[names.GENAI_OTEL_COST_STATUS] = cost.status
     if cost.missing:
         found[names.GENAI_OTEL_COST_UNPRICED] = list(cost.missing)
-    if cost.pending is not None:
-        found[names.GENAI_OTEL_COST_PENDING] = cost.pending
+    if cost.pending:
+        found[names.GENAI_OTEL_COST_PENDING] = list(cost.pending)
 
 
 def budget_facts(spending: Spending) -> Attributes:
