@@ -83,13 +83,15 @@ class Patch(NamedTuple):
 
     Where one is missing none of the library's are replaced, unless it is ``optional``: then not
     every version has it, and what it tells is not told there. A module's function is replaced
-    wherever it was imported to; of a method that is ``captured`` so are bound ones.
+    wherever it was imported to; of a method that is ``captured`` so are bound ones. One that is
+    ``where_defined`` is replaced on the base class that defines it: for all that inherit it.
     """
 
     target: str
     stand_in: Callable[[Callable[..., Any], Observer], Callable[..., Any]]
     optional: bool = False
     captured: bool = False
+    where_defined: bool = False
 
     @property
     def module(self) -> str:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ref
+from weakref import WeakSet, ref
 
 from .adapter import Patch
 from .safety import contained
@@ -37,12 +37,14 @@ class _Observed(NamedTuple):
 
 
 _OBSERVED: dict[int, _Observed] = {}
+_STAND_INS: WeakSet[Callable[..., Any]] = WeakSet()
 
 
 def observable(target: str, *methods: str) -> tuple[Patch, ...]:
     """The patches of a class, ``module:Class``, of which ``around`` may observe these methods."""
     return tuple(
-        Patch(f"{target}.{name}", partial(_stand_in, name), optional=True) for name in methods
+        Patch(f"{target}.{name}", partial(_stand_in, name), optional=True, where_defined=True)
+        for name in methods
     )
 
 
@@ -80,8 +82,13 @@ def _find(holder: Any, name: str) -> Around | None:
 
 
 def _stand_in(name: str, original: Any, _observer: Observer) -> Any:
+    """One for all classes that inherit the method, of which several may be observable."""
+    if original in _STAND_INS:
+        return original
     make = _calling_async if inspect.iscoroutinefunction(original) else _calling
-    return make(name, original)
+    stand_in = make(name, original)
+    _STAND_INS.add(stand_in)
+    return stand_in
 
 
 def _calling(name: str, original: Any) -> Any:

@@ -54,7 +54,19 @@ def owner_of(patch: Patch) -> tuple[Any, str]:
     owner: Any = sys.modules[patch.module]
     for step in path:
         owner = getattr(owner, step)
-    return owner, name
+    return (_definer(owner, name) if patch.where_defined else owner), name
+
+
+def _definer(owner: type, name: str) -> type:
+    """The class that a method comes from, by which it is also pickled; built-in ones stay as is."""
+    for cls in owner.__mro__:
+        if name in vars(cls) and cls.__flags__ & _HEAP_TYPE:
+            return cls
+    return owner
+
+
+_HEAP_TYPE = 1 << 9
+"""``Py_TPFLAGS_HEAPTYPE``: of a class whose attributes can be replaced."""
 
 
 def replace(owner: Any, name: str, patch: Patch, observer: Observer) -> Iterator[Placed]:
