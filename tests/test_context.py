@@ -495,6 +495,19 @@ def test_suppressed(genai_otel_capture: Capture, provider: Provider) -> None:
     assert len(genai_otel_capture.spans) == 1
 
 
+def test_what_is_suppressed_says_nothing_of_itself_elsewhere(
+    genai_otel_capture: Capture, provider: Provider
+) -> None:
+    client = openai.OpenAI(api_key="sk", base_url=provider.base_url)
+    with operation("chat") as op:
+        op.provider, op.host, op.port = "openai", "models.example", 443
+        attempts = op.timing.attempts
+        with suppress():
+            client.chat.completions.create(model="retry-429", messages=ASK)
+        assert op.timing.attempts == attempts
+    client.close()
+
+
 @pytest.mark.parametrize(
     "key", ["suppress_instrumentation", _SUPPRESS_INSTRUMENTATION_KEY], ids=["legacy", "current"]
 )

@@ -43,7 +43,9 @@ def test_what_the_application_is_to_catch_is_public() -> None:
 def test_a_stop_comes_back_whole_from_a_worker_process() -> None:
     budget = Budget(limit=3, hard=True, on_breach=lambda _: None, name="ours")
     stop = BudgetExceeded(Spending(budget, "s-1", 2.5), 0.75)
+    stop.add_note("asked for by the planner")
     back = pickle.loads(pickle.dumps(stop))
     assert type(back) is BudgetExceeded
     assert (str(back), back.estimate, back.spending.spent) == (str(stop), 0.75, 2.5)
     assert back.spending.budget.on_breach is None
+    assert back.__notes__ == stop.__notes__

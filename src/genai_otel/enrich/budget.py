@@ -73,7 +73,9 @@ class BudgetExceeded(Refusal):
         """From a worker process it comes back whole, but for what cannot be sent."""
         spending = self.spending
         budget = replace(spending.budget, on_breach=None, store=None)
-        return type(self), (spending._replace(budget=budget), self.estimate)
+        sent = (spending._replace(budget=budget), self.estimate)
+        more = {k: v for k, v in vars(self).items() if k not in {"spending", "estimate"}}
+        return type(self), sent, more  # as of any exception: notes, for one
 
 
 BudgetExceeded.__module__ = "genai_otel"  # as ``error.type``, tracebacks and pickles name it

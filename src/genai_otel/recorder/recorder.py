@@ -101,7 +101,14 @@ class Recorder:
         self._keeps_roots = source().dropped(Context()) is None
         self.measure_with(ledgers.instruments)
 
-    current = staticmethod(current)
+    @staticmethod
+    def current() -> Operation | None:
+        """The operation of the call that this code runs in, unless that call is not recorded.
+
+        Then what is known of it is not told of the one around it.
+        """
+        context = otel_context.get_current()
+        return None if suppressed(context) or UNSEEN_KEY in context else current()
 
     @staticmethod
     def unseen() -> bool:
