@@ -78,6 +78,13 @@ def test_a_model_that_nobody_knows_has_lines_to_fill_in() -> None:
         tomllib.loads("\n".join(line for line in said.splitlines() if line.startswith("  ")))
 
 
+def test_a_name_may_have_any_letters() -> None:
+    name = "größe-\N{GRINNING FACE}"
+    (said,) = hints([span((GATEWAY, "openai", name), "unknown_biller")])
+    pasted = tomllib.loads(re.sub("(?m)^[^ ].*", "", said))
+    assert pasted["models"] == {name: {"free": True}}
+
+
 def test_there_are_few() -> None:
     many = [span((f"h{i}.example", "openai", f"m{i}"), "unknown_biller") for i in range(9)]
     more = [span(("api.openai.com", "openai", f"m{i}"), "unknown_model") for i in range(9)]

@@ -403,11 +403,15 @@ def test_a_reply_that_it_cannot_read_is_counted(
     [
         ("vertex_ai/gemini-3.5-flash", {"vertex_location": "europe-west2"}),
         ("bedrock/amazon.nova-pro-v1:0", {"aws_region_name": "eu-west-2"}),
+        ("amazon.nova-pro-v1:0", {"aws_region_name": "eu-west-2"}),
+        ("anthropic/claude-sonnet-4-5", {}),
+        ("vertex_ai/gemini-3.5-flash", {}),
     ],
 )
 def test_the_region_that_was_chosen(
     genai_otel_capture: Capture, model: str, chosen: dict[str, str]
 ) -> None:
-    litellm.completion(model=model, messages=ASK, mock_response="Hello.", **chosen)
+    others = {} if chosen else {"aws_region_name": "eu-west-2"}  # as a router gives to all
+    litellm.completion(model=model, messages=ASK, mock_response="Hello.", **chosen, **others)
     told = facts(genai_otel_capture)
-    assert told[names.GENAI_OTEL_RESPONSE_REGION] == next(iter(chosen.values()))
+    assert told.get(names.GENAI_OTEL_RESPONSE_REGION) == next(iter(chosen.values()), None)

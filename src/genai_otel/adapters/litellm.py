@@ -58,6 +58,8 @@ _PROVIDERS = {
     "xai": "x_ai",
 }
 """LiteLLM's name of a provider, which models have before a slash -> the convention's."""
+_REGIONS = {"gcp.vertex_ai": "vertex_location", "aws.bedrock": "aws_region_name"}
+"""What says where calls go; a router gives its options to all providers."""
 
 
 def _split(given: Json) -> tuple[str | None, str | None]:
@@ -73,7 +75,8 @@ def _origin(given: Json, op: Operation) -> None:
     provider, _ = _split(given)
     if provider is not None:
         op.provider = _PROVIDERS.get(provider, provider)
-    op.region = string(given, "vertex_location") or string(given, "aws_region_name")
+    places = [key for whose, key in _REGIONS.items() if op.provider in {None, whose}]
+    op.region = next((found for key in places if (found := string(given, key))), None)
     url = string(given, "api_base") or string(given, "base_url")
     if url is not None:
         op.host, op.port = address(url)

@@ -82,17 +82,17 @@ def _one_biller(host: str, models: Mapping[str, str]) -> str:
     return (
         f"calls to {host} have no price, as nobody is known to bill them; say who does in"
         " a file that GENAI_OTEL_PRICES names:\n"
-        f'  [billers]\n  {json.dumps(host)} = "{biller}"\n'
+        f'  [billers]\n  {_quoted(host)} = "{biller}"\n'
         "or, if the model is your own, that it costs nothing:\n"
-        f"  [models.{json.dumps(model)}]\n  free = true"
+        f"  [models.{_quoted(model)}]\n  free = true"
     )
 
 
 def _several(host: str, models: Mapping[str, str]) -> str:
     """A host has one biller: where it passes calls on to several, the models say whose they are."""
     lines = "\n".join(
-        f"  [models.{json.dumps(model)}]\n"
-        f"  same_as = {json.dumps(_listed(model, biller) or f'{biller}/{model}')}"
+        f"  [models.{_quoted(model)}]\n"
+        f"  same_as = {_quoted(_listed(model, biller) or f'{biller}/{model}')}"
         for model, biller in models.items()
     )
     return (
@@ -112,11 +112,16 @@ def _without_price(model: str, biller: str) -> str:
             ' this one knows, and `same_as = "PROVIDER/MODEL"` names one of those'
         )
     else:
-        lines, other = f"  same_as = {json.dumps(listed)}", ""
+        lines, other = f"  same_as = {_quoted(listed)}", ""
     return (
         f"no price is known for {model}; say in a file that GENAI_OTEL_PRICES names what it"
-        f" costs{other}:\n  [models.{json.dumps(model)}]\n{lines}"
+        f" costs{other}:\n  [models.{_quoted(model)}]\n{lines}"
     )
+
+
+def _quoted(name: str) -> str:
+    """As TOML has it, which unlike JSON takes no halves of a character."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _listed(model: str, biller: str) -> str | None:
