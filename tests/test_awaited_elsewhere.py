@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import warnings
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,6 +105,30 @@ def _seen(method: Any, arguments: dict[str, Any]) -> list[Any]:
         del made
     mine = [str(each.message) for each in warned if each.category is RuntimeWarning]
     return [*told, mine]
+
+
+class Incomparable:
+    """As an array is, which raises where it is compared."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+
+async def test_values_in_a_context_are_not_compared(
+    genai_otel_capture: Capture, provider: Provider
+) -> None:
+    library = LIBRARIES["openai"]
+    cell = next(c for c in cells(library) if c.colour == "async" and c.scenario == "ok")
+    clients, method, arguments = await _begun(library, cell, provider)
+    held: ContextVar[Incomparable] = ContextVar("held")
+    held.set(Incomparable())
+    made = method(**arguments)
+    held.set(Incomparable())
+    await made
+    await _close(clients)
+    assert len(genai_otel_capture.spans) == 1
 
 
 async def test_in_a_task(genai_otel_capture: Capture, provider: Provider) -> None:

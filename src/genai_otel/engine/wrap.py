@@ -10,8 +10,6 @@ from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from .safety import contained
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,10 +55,7 @@ def wrap_async(original: Callable[..., Any], begin: Begin, settle: Settle) -> Ca
     """
 
     async def observed(made_in: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if made_in == copy_context():  # as a rule: it is awaited where it was made
-            call = begin(args, kwargs)
-        else:
-            call = made_in.run(begin, args, kwargs)
+        call = made_in.run(begin, args, kwargs)
         del made_in
         if call is None:
             return await original(*args, **kwargs)
@@ -85,14 +80,22 @@ def _in_its_context(original: Any, running: Any) -> Callable[..., Any]:
     running.__qualname__ = getattr(original, "__qualname__", running.__qualname__)
 
     def observed(*args: Any, **kwargs: Any) -> Any:
-        made_in = (contained(_of_callers) if _MADE else None) or copy_context()
+        made_in = (_of_callers() if _MADE else None) or copy_context()
         return running(made_in, args, kwargs)
 
     return _marked(observed, original, CO_COROUTINE)
 
 
-_MADE: dict[int, tuple[ref[Any], Context]] = {}
-"""Coroutines of a client's own methods, by the ``id`` of their frame, and where they were made."""
+class _Made(ref[Any]):
+    """A coroutine of a client's own method, and where it was made."""
+
+    __slots__ = ("context", "key")
+    context: Context
+    key: int
+
+
+_MADE: dict[int, _Made] = {}
+"""By the ``id`` of their frame."""
 _CALLERS = 6
 
 
@@ -106,30 +109,28 @@ def keep_context(original: Any, _observer: Observer) -> Any:
     def method(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         if type(made) is CoroutineType:
-            contained(_remember, made)
+            held = _Made(made, _forget)
+            held.key = key = id(made.cr_frame)
+            held.context = copy_context()
+            _MADE[key] = held
         return made
 
     return _marked(method, original, lazy_flag(original))
 
 
-def _remember(made: Any) -> None:
-    key = id(made.cr_frame)
-
-    def forget(gone: Any) -> None:
-        if key in _MADE and _MADE[key][0] is gone:  # another frame may be at that address by now
-            del _MADE[key]
-
-    _MADE[key] = ref(made, forget), copy_context()
+def _forget(gone: _Made) -> None:
+    if _MADE.get(gone.key) is gone:  # another frame may be at that address by now
+        del _MADE[gone.key]
 
 
 def _of_callers() -> Context | None:
-    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
+    frame: Any = sys._getframe(2)  # noqa: SLF001 - below the stand-in
     for _ in range(_CALLERS):
         if frame is None:
             return None
         found = _MADE.get(id(frame))
-        if found is not None and getattr(found[0](), "cr_frame", None) is frame:
-            return found[1]
+        if found is not None and getattr(found(), "cr_frame", None) is frame:
+            return found.context
         frame = frame.f_back
     return None
 
