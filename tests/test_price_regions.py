@@ -14,6 +14,7 @@ VERTEX, LONDON = "aiplatform.googleapis.com", "europe-west2-aiplatform.googleapi
 US, TOKYO = (f"bedrock-runtime.{r}.amazonaws.com" for r in ("us-east-1", "ap-northeast-1"))
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 
+ARN = "arn:aws:bedrock:{}::foundation-model/amazon.nova-pro-v1:0"
 # provider, host, region that the reply names, model -> dollars for a million tokens, if known
 CASES: dict[str, tuple[str, str | None, str | None, str, float | None]] = {
     "Anthropic, anywhere": ("anthropic", "api.anthropic.com", None, "claude-opus-4-6", 5.0),
@@ -43,6 +44,10 @@ CASES: dict[str, tuple[str, str | None, str | None, str, float | None]] = {
     "Bedrock, another, by its profile": (
         "aws.bedrock", None, None, "eu.amazon.nova-pro-v1:0", None
     ),
+    "Bedrock, the listed one, by its ARN": (
+        "aws.bedrock", None, None, ARN.format("us-west-2"), 0.8
+    ),
+    "Bedrock, another, by its ARN": ("aws.bedrock", None, None, ARN.format("eu-west-1"), None),
     "OpenAI's hosts for regions": ("openai", "eu.api.openai.com", None, "gpt-5.4", None),
 }  # fmt: skip
 

@@ -41,6 +41,16 @@ def is_elsewhere(biller: str, matched: str, name: str | None, region: str | None
         return region not in (None, "global") and _VERTEX_SURCHARGE.match(model) is not None
     if biller != "aws" or matched.startswith(("aws/regional.", "aws/global.")):
         return False
+    region = region or _region_of_arn(name)
     if region is None:
         return _ABROAD.match(model) is not None
     return _LISTED.fullmatch(region) is None
+
+
+_PARTS_OF_ARN = 6
+
+
+def _region_of_arn(name: str | None) -> str | None:
+    """Of ``arn:aws:bedrock:eu-west-1:...``, which is the region that it may be called in."""
+    parts = (name or "").split(":", _PARTS_OF_ARN)
+    return parts[3] or None if parts[0] == "arn" and len(parts) >= _PARTS_OF_ARN else None
