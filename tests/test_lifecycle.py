@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import genai_otel
 from genai_otel import step
 from genai_otel.adapters.catalogue import load
+from genai_otel.engine.patching import owner_of
 from genai_otel.enrich import background
 from tests import fresh
 
@@ -33,8 +34,8 @@ ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 
 
 def _place(patch: Patch) -> tuple[Any, str]:
-    owner, name = patch.path
-    return getattr(import_module(patch.module), owner), name
+    import_module(patch.module)
+    return owner_of(patch)
 
 
 TARGETS = [*map(_place, load("openai").patches), (threading.Thread, "start")]
