@@ -141,6 +141,14 @@ def test_sigterm_waits_for_a_last_delivery_that_is_under_way(how: str) -> None:
     assert receiver.names == ["task s"]
 
 
+def test_a_shutdown_beside_another_does_not_say_that_all_has_arrived() -> None:
+    beside = "threading.Thread(target=genai_otel.shutdown, args=(60,), daemon=True).start()"
+    code = f"one(); {beside}\nwhile genai_otel.status().active: time.sleep(0.01)\n"
+    with Receiver(lambda _: Reply(hang=60)) as receiver:
+        process = start(f"{code}print(genai_otel.shutdown(0.1)); os._exit(0)", receiver.url)
+        assert ended(process)[:2] == (0, "False\n")
+
+
 def test_a_handler_of_the_programs_is_called_while_we_deliver() -> None:
     code = "signal.signal(signal.SIGTERM, lambda *_: os._exit(5)); one()"
     with Receiver(lambda _: Reply(hang=60)) as receiver:

@@ -112,11 +112,16 @@ class Ends:
     # ------------------------------------------------------------------------- SIGTERM
 
     def delivering(self, deliver: Callable[[float], bool], seconds: float) -> bool:
-        """Delivers for the last time; SIGTERM waits for it if it comes meanwhile."""
-        if self._last_delivery is not None:
-            return deliver(seconds)
-        self._last_delivery = under_way = threading.Event()
-        self._deliverer = threading.get_ident()
+        """Delivers for the last time; SIGTERM waits for it if it comes meanwhile.
+
+        So does another thread that would deliver, as a program does that ends.
+        """
+        before = self._last_delivery
+        if before is not None:
+            mine = self._deliverer == threading.get_ident()  # in a handler of a signal
+            return (mine or before.wait(seconds)) and deliver(seconds)
+        self._deliverer, under_way = threading.get_ident(), threading.Event()
+        self._last_delivery = under_way
         try:
             return deliver(seconds)
         finally:
