@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
+import json
 import warnings
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
+import openai
 import pytest
+from google import genai
+from openai.types.chat import ChatCompletion
 
 import genai_otel
 from genai_otel import operation, scope
 from genai_otel.engine.wrap import _MADE
+from tests.collected import collect
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.table import cells
 from tests.conformance.visits import Visit, closed, now
+from tests.provider.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from tests.provider import Provider
 
 
+ASK: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 LATER = {"cohere": "its client puts coroutine functions of its own around those of its class"}
 """Libraries whose calls are still those of where they are awaited, and why."""
 
@@ -142,4 +149,92 @@ async def test_in_a_task(genai_otel_capture: Capture, provider: Provider) -> Non
     outer, call = genai_otel_capture.spans
     assert call.parent is not None
     assert call.parent.span_id == outer.context.span_id
-    gc.collect()
+
+
+# ------------------------------------------------------------------- what contexts hold, and where
+
+MINE: ContextVar[Any] = ContextVar("mine")
+
+
+def test_made_where_no_variable_is_set(genai_otel_capture: Capture, provider: Provider) -> None:
+    async def elsewhere(client: Any, made: Any) -> None:
+        with operation("workflow", "elsewhere"):
+            await made
+            await client.close()
+
+    client = openai.AsyncOpenAI(api_key="sk", base_url=provider.base_url)
+    made = Context().run(client.chat.completions.create, **ASK)
+    asyncio.run(elsewhere(client, made))
+    assert [span.parent for span in genai_otel_capture.spans] == [None, None]
+
+
+class _Request:
+    task: asyncio.Task[Any]
+
+
+async def test_a_context_that_leads_back_to_its_task_is_collected(
+    genai_otel_capture: Capture, provider: Provider
+) -> None:
+    async def serve() -> ref[_Request]:
+        request = _Request()
+        MINE.set(request)
+        async with openai.AsyncOpenAI(api_key="sk", base_url=provider.base_url) as client:
+            request.task = asyncio.create_task(client.chat.completions.create(**ASK))
+            await request.task
+        return ref(request)
+
+    served = await asyncio.create_task(serve())
+    await asyncio.sleep(0)  # the loop lets go of the step
+    collect()
+    assert served() is None
+    assert not _MADE
+    assert genai_otel_capture.span().attributes
+
+
+def _tool_call_first(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [{"functionCall": {"name": "look_up", "args": {}}}], [{"text": "Good day"}]
+    bodies = iter(said)
+
+    def answer(request: Any) -> Answer:
+        if "gemini" not in request.path:
+            return usual(request)
+        content = {"role": "model", "parts": next(bodies)}
+        body = json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]})
+        return Answer(headers={"content-type": "application/json"}, body=body.encode())
+
+    usual = provider.answer
+    monkeypatch.setattr(provider, "answer", answer)
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
+async def test_what_a_client_calls_of_the_programs_is_where_it_is(
+    genai_otel_capture: Capture, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that the model asks for makes calls of its own; the chat is called in between."""
+    _tool_call_first(provider, monkeypatch)
+    client = genai.Client(api_key="sk", http_options={"base_url": provider.root})
+    other = openai.AsyncOpenAI(api_key="sk", base_url=provider.base_url)
+
+    async def look_up() -> str:
+        """Looks it up."""
+        with operation("tool", "look_up"):
+            await other.post("/chat/completions", body=ASK, cast_to=ChatCompletion)
+        return "found"
+
+    with operation("workflow", "made"):
+        chat = client.aio.chats.create(model="gemini-2.5-flash", config={"tools": [look_up]})
+        made = chat.send_message("hi")
+    with operation("workflow", "awaited"):
+        await made
+    await client.aio.aclose()
+    client.close()
+    await other.close()
+    spans = genai_otel_capture.spans
+    names = {span.context.span_id: span.name for span in spans}
+    under = [(span.name, names[span.parent.span_id]) for span in spans if span.parent is not None]
+    assert sorted(under) == [
+        ("chat gemini-2.5-flash", "invoke_workflow made"),
+        ("chat gemini-2.5-flash", "invoke_workflow made"),
+        ("chat gpt-4o", "execute_tool look_up"),
+        ("execute_tool look_up", "invoke_workflow awaited"),
+    ]

@@ -18,7 +18,6 @@ from genai_otel.adapters import _openai_wire as openai_wire
 from genai_otel.adapters import catalogue
 from genai_otel.engine import observe, streams
 from genai_otel.engine.adapter import Accumulator, Reader
-from genai_otel.engine.decoded import Decoding
 from genai_otel.engine.observe import Call
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.safety import FAULTS, Guard
@@ -330,16 +329,6 @@ class _Recorded:
 _OURS = {"usage", "timing", "pieces", "room"}
 
 
-class _Client:
-    """Makes models of JSON, as clients do."""
-
-    def __init__(self, make: Callable[[Any], Any]) -> None:
-        self._make = make
-
-    def _process_response_data(self, *, data: Any, cast_to: Any, response: Any) -> Any:
-        return self._make(data)
-
-
 def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, capture: bool) -> Any:
     """Everything that is recorded of such a stream, its times by a clock that ticks."""
     op = Operation(Kind.CHAT)
@@ -347,8 +336,7 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=accumulator)
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
-    client: Any = Decoding(_Client(make), call.fold().beside)
-    process = client._process_response_data
+    process = call.fold().beside(lambda *, data, cast_to, response: make(data))
     made = (process(data=each, cast_to=None, response=None) for each in chunks)
     assert list(streams.watched(made, call)) == [make(each) for each in chunks]
     facts = {

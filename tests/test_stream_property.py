@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import gc
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 import openai
 import pytest
@@ -388,6 +391,14 @@ class _OwnClient(openai.OpenAI):
         return super()._process_response_data(**given)
 
 
+class _MaskingClient(openai.OpenAI):
+    """Makes chunks of what it puts in the place of their JSON."""
+
+    def _process_response_data(self, *, data: Any, cast_to: Any, response: Any) -> Any:
+        masked = json.loads(json.dumps(data).replace('"c"', '"*"'))
+        return super()._process_response_data(data=masked, cast_to=cast_to, response=response)
+
+
 T = TypeVar("T")
 
 
@@ -399,12 +410,23 @@ class _OwnStream(openai.Stream[T]):
             yield made.model_copy()
 
 
+class _WrappedStream(openai.Stream[T]):
+    """Likewise, and says that it is the client's: so do the wrappers of other tools."""
+
+    @functools.wraps(openai.Stream.__stream__)
+    def __stream__(self) -> Iterator[Any]:
+        for made in super().__stream__():
+            yield made.model_copy()
+
+
 @pytest.mark.parametrize(
     ("client", "stream", "models"),  # how many models the short way has to look into
     [
         (openai.OpenAI, openai.Stream, 1),
         (_OwnClient, openai.Stream, 6),
+        (_MaskingClient, openai.Stream, 6),
         (openai.OpenAI, _OwnStream, 6),
+        (openai.OpenAI, _WrappedStream, 6),
     ],
 )
 def test_whoever_makes_the_chunks_each_is_told_once(
@@ -429,6 +451,28 @@ def test_whoever_makes_the_chunks_each_is_told_once(
             "/chat/completions", body=body, cast_to=ChatCompletionChunk, stream=True,
             stream_cls=stream[ChatCompletionChunk],
         )  # fmt: skip
-        assert len(list(given)) == len(texts) + 1
-    assert _told(genai_otel_capture.span()) == [[("text", "abcdef")]]
+        read = [each.choices[0].delta.content or "" for each in given]
+    assert len(read) == len(texts) + 1
+    assert _told(genai_otel_capture.span()) == [[("text", "".join(read))]]
     assert (len(added), len(looked)) == (2, models)  # added: the first and the last
+
+
+def test_a_stream_that_was_left_keeps_nothing_until_the_next_collection(
+    readers: Readers, genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folds = []
+    add = ChatChunks.add
+    monkeypatch.setattr(ChatChunks, "add", lambda fold, c: folds.append(ref(fold)) or add(fold, c))
+    _stream(monkeypatch, readers.provider, [chunk((0, word)) for word in "abcdef"])
+    with openai.OpenAI(api_key="sk", base_url=readers.provider.base_url) as own:
+        gc.disable()
+        try:
+            given = own.chat.completions.create(model=MODEL, messages=ASK, stream=True)
+            newest = [ref(next(given)) for _ in range(3)][-1]
+            given.close()
+            del given
+            assert _told(genai_otel_capture.span()) == [[("text", "abc")]]
+            assert newest() is None
+            assert [fold() for fold in folds] == [None]
+        finally:
+            gc.enable()

@@ -68,7 +68,8 @@ class Ends:
         then calls what was registered for that moment. A child of Celery's that has done its number
         of tasks runs no finalisers, but tells by a signal that it goes.
         """
-        self._last_delivery = None  # of the parent's, on a thread that is not here
+        # Of the parent's, on a thread that is not here; and what the parent was sent meanwhile.
+        self._last_delivery, self._was_sent = None, False
         celery = sys.modules.get("celery.signals")
         if celery is not None:
             ends = getattr(celery, "worker_process_shutdown", None)

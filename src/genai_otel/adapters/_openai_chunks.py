@@ -46,15 +46,17 @@ class ChatChunks(Accumulator):
         self._plain: _PlainChunk | None = None
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
+        self._common: list[Any] = [_NO_INDEX, None]  # these two, for ``beside``
 
     def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
         """Takes a chunk that says nothing new but one piece of text, as almost all do.
 
         In its JSON that is soon seen, and this stands in one piece, since a further call for each
         chunk would cost what it saves. Whatever else ``add`` would read is looked at, so that
-        neither way can lose anything that the other would have found.
+        neither way can lose anything that the other would have found. It does not refer to this
+        object, nor so to the operation: a stream that was left keeps it until it is collected.
         """
-        taken = self.taken
+        taken, common = self.taken, self._common
 
         def process(*, data: Any, cast_to: Any, response: Any) -> Any:
             chunk = make(data=data, cast_to=cast_to, response=response)
@@ -65,14 +67,14 @@ class ChatChunks(Accumulator):
                 if (
                     type(content) is str
                     and content
-                    and choice["index"] is self._index
+                    and choice["index"] is common[0]
                     and choice.get("finish_reason") is None
                     and (len(delta) == 1 or not _has_more(delta))
                     and data.get("usage") is None
                     and "x_groq" not in data
                     and "error" not in data
                 ):
-                    self._append(content)
+                    common[1](content)
                     taken[0] = chunk
             except Exception:  # noqa: BLE001, S110 - not of the common form: ``add`` will see it
                 pass
@@ -121,6 +123,7 @@ class ChatChunks(Accumulator):
         if self._plain is not None:
             self._index = choices[0]["index"]
             self._append = self._choices[max(0, self._index)].append
+        self._common[:] = self._index, self._append
         return generated
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
@@ -146,6 +149,8 @@ class ChatChunks(Accumulator):
             head["usage"] = {**head.get("usage", {}), **usage}
 
     def close(self) -> None:
+        self._common[:] = _NO_INDEX, None
+        self.taken[0] = None
         choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.engine.adapter import Accumulator, Adapter, Reader
+from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import function, leading
 from genai_otel.engine.read import (
     Json,
@@ -240,6 +240,12 @@ def _generates(given: Json) -> Reader | None:
 _send = partial(function, reader=_generates, origin=_origin, body=_body)
 _CLIENT = "google.genai._api_client:BaseApiClient"
 
+
+def _leading(place: str, *methods: str) -> tuple[Patch, ...]:
+    """Where the model asks for functions that the client may call, it is called again."""
+    return leading(f"google.genai.{place}", *methods, repeats=True)
+
+
 ADAPTER = Adapter(
     name="google_genai",
     distribution="google-genai",
@@ -252,8 +258,8 @@ ADAPTER = Adapter(
         _send(f"{_CLIENT}.async_request_streamed", stream=True),
         function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
         function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
-        *leading("google.genai.models:AsyncModels", "generate_content", "generate_content_stream"),
-        *leading("google.genai.chats:AsyncChat", "send_message", "send_message_stream"),
+        *_leading("models:AsyncModels", "generate_content", "generate_content_stream"),
+        *_leading("chats:AsyncChat", "send_message", "send_message_stream"),
         *_google_interactions.patches(_origin),
         *_google_live.patches(_origin),
     ),

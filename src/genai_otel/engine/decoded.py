@@ -7,21 +7,25 @@ be needed. The client's method that makes the models is given the dicts: they ar
 from __future__ import annotations
 
 from inspect import CO_VARARGS, CO_VARKEYWORDS
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from weakref import ref
+
+    from genai_otel.engine.adapter import Accumulator
 
 _ACCEPTED = ("data", "cast_to", "response")
 
 
 class Decoding:
-    """Stands in for the client in our copy of its stream; ``beside`` observes what makes chunks."""
+    """Stands in for the client in our copy of its stream; ``fold`` sees what chunks are made of."""
 
-    __slots__ = ("_beside", "_client")
+    __slots__ = ("_client", "_fold")
 
-    def __init__(self, client: Any, beside: Callable[[Any], Any]) -> None:
-        self._client, self._beside = client, beside
+    def __init__(self, client: Any, fold: ref[Accumulator]) -> None:
+        self._client, self._fold = client, fold
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -30,15 +34,27 @@ class Decoding:
     def _process_response_data(self) -> Callable[..., Any]:
         """The client's method, asked for once a stream; any other than the usual is left alone."""
         make: Callable[..., Any] = self._client._process_response_data  # noqa: SLF001 - as said
-        return self._beside(make) if _is_usual(make) else make
+        fold = self._fold()
+        return fold.beside(make) if fold is not None and _is_usual(make) else make
+
+
+def is_of(method: Any, module: str) -> bool:
+    """Whether a method's code is of a module of that name; wrappers copy ``__module__``."""
+    if type(method) is not MethodType or type(method.__func__) is not FunctionType:
+        return False
+    return str(method.__func__.__globals__.get("__name__")).endswith(f".{module}")
 
 
 def _is_usual(make: Any) -> bool:
-    """Whether it must be given these keywords and no more: then so can what stands in for it."""
-    code = getattr(getattr(make, "__func__", None), "__code__", None)
+    """Whether it is the client's own, and must be given these keywords and no more.
+
+    Another's, the program's maybe, need not make of the JSON what the JSON says: it may mask texts.
+    """
+    if not is_of(make, "_base_client"):
+        return False
+    code = make.__code__
     return (
-        code is not None
-        and code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] == _ACCEPTED
+        code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] == _ACCEPTED
         and code.co_argcount == 1
         and not code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
         and not make.__kwdefaults__

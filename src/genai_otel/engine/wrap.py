@@ -10,6 +10,8 @@ from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from .safety import contained
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -78,41 +80,59 @@ def _in_its_context(original: Any, running: Any) -> Callable[..., Any]:
     """Calls ``running`` with the context of the call; its coroutine has the original's name."""
     running.__name__ = getattr(original, "__name__", running.__name__)
     running.__qualname__ = getattr(original, "__qualname__", running.__qualname__)
+    between = _between(original)
 
     def observed(*args: Any, **kwargs: Any) -> Any:
-        made_in = (_of_callers() if _MADE else None) or copy_context()
-        return running(made_in, args, kwargs)
+        return running(_made_in(between), args, kwargs)
 
     return _marked(observed, original, CO_COROUTINE)
 
 
-class _Made(ref[Any]):
-    """A coroutine of a client's own method, and where it was made."""
+def _between(original: Any) -> tuple[str, ...]:
+    """How the modules are named through which a client's own method leads to what is observed."""
+    package = str(getattr(original, "__module__", None)).partition(".")[0]
+    return f"{package}.", "genai_otel."
 
-    __slots__ = ("context", "key")
+
+class _Made(ref[Any]):
+    """A coroutine of a client's own method, and where that was called.
+
+    ``repeats``: more than one observed call may come of it.
+    """
+
+    __slots__ = ("context", "key", "repeats")
     context: Context
     key: int
+    repeats: bool
 
 
 _MADE: dict[int, _Made] = {}
-"""By the ``id`` of their frame."""
+"""By the ``id`` of their frame, the oldest first.
+
+A context may lead back to the coroutine: by its task, say, which keeps one that is done. So none is
+kept here for longer than it is of use, or the collector would never find that both are garbage.
+"""
+_MOST = 10_000
 _CALLERS = 6
 
 
-def keep_context(original: Any, _observer: Observer) -> Any:
+def keep_context(original: Any, _observer: Observer, *, repeats: bool = False) -> Any:
     """A client's own method, whose coroutine leads to an observed one only when it is awaited.
 
     That one finds the context here by the frames that it is called from. The coroutine itself is
     handed out as it is.
     """
+    between = _between(original)
 
     def method(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         if type(made) is CoroutineType:
             held = _Made(made, _forget)
-            held.key = key = id(made.cr_frame)
-            held.context = copy_context()
-            _MADE[key] = held
+            held.key, held.repeats = id(made.cr_frame), repeats
+            held.context = _made_in(between)
+            _MADE[held.key] = held
+            if repeats or len(_MADE) > _MOST:
+                contained(_tidy)
         return made
 
     return _marked(method, original, lazy_flag(original))
@@ -120,17 +140,37 @@ def keep_context(original: Any, _observer: Observer) -> Any:
 
 def _forget(gone: _Made) -> None:
     if _MADE.get(gone.key) is gone:  # another frame may be at that address by now
-        del _MADE[gone.key]
+        _MADE.pop(gone.key, None)
 
 
-def _of_callers() -> Context | None:
-    frame: Any = sys._getframe(2)  # noqa: SLF001 - below the stand-in
+def _tidy() -> None:
+    key, oldest = next(iter(_MADE.items()))
+    if len(_MADE) > _MOST or getattr(oldest(), "cr_frame", None) is None:
+        _MADE.pop(key, None)
+
+
+def _made_in(between: tuple[str, ...]) -> Context:
+    found = _of_callers(between) if _MADE else None
+    return copy_context() if found is None else found  # an empty one is false
+
+
+def _of_callers(between: tuple[str, ...]) -> Context | None:
+    """Where the method was called that leads to this call, if nothing else is in between.
+
+    A client may call a function of the program's, which makes calls of its own.
+    """
+    frame: Any = sys._getframe(3)  # noqa: SLF001 - below the stand-in
     for _ in range(_CALLERS):
         if frame is None:
             return None
-        found = _MADE.get(id(frame))
+        key = id(frame)
+        found = _MADE.get(key)
         if found is not None and getattr(found(), "cr_frame", None) is frame:
+            if not found.repeats:
+                _MADE.pop(key, None)
             return found.context
+        if not str(dict.get(frame.f_globals, "__name__")).startswith(between):
+            return None
         frame = frame.f_back
     return None
 

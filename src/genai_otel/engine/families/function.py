@@ -98,12 +98,14 @@ def _note(note: Callable[[Json, Operation], None], observer: Observer, given: Js
         note(given, op)
 
 
-def leading(target: str, *methods: str) -> tuple[Patch, ...]:
+def leading(target: str, *methods: str, repeats: bool = False) -> tuple[Patch, ...]:
     """The patches of asynchronous methods of ``module:Class`` that only lead to observed ones.
 
     What they lead to begins when it is awaited, and still belongs to where the method was called.
+    ``repeats``: one call may lead to several.
     """
-    return tuple(Patch(f"{target}.{name}", keep_context, optional=True) for name in methods)
+    keep = partial(keep_context, repeats=repeats)
+    return tuple(Patch(f"{target}.{name}", keep, optional=True) for name in methods)
 
 
 class _Form(NamedTuple):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from genai_otel.engine.adapter import Patch
-from genai_otel.engine.decoded import Decoding
+from genai_otel.engine.decoded import Decoding, is_of
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.read import fields
@@ -358,10 +358,11 @@ def _tie(stream: Any, call: Call) -> None:
 def _see_decoding(copy: Any, fold: Accumulator) -> None:
     """Lets ``fold`` see the JSON of the chunks; the copy of a stream is nobody's but ours.
 
-    The generator of another's class need not hand out the very chunks that the client has made.
+    Another's generator, of a class or put in the place of the client's, need not hand out all the
+    chunks that the client has made, nor the very same.
     """
-    if fold.reads_json and copy.__stream__.__module__.endswith("._streaming"):
-        copy._client = Decoding(copy._client, fold.beside)  # noqa: SLF001 - as the client does
+    if fold.reads_json and is_of(copy.__stream__, "_streaming"):
+        copy._client = Decoding(copy._client, ref(fold))  # noqa: SLF001 - as the client does
 
 
 def _watched(iterator: Any, call: Call) -> Any:
