@@ -47,6 +47,7 @@ class ChatChunks(Accumulator):
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
         self._common: list[Any] = [_NO_INDEX, None]  # these two, for ``beside``
+        self.taken: list[Any] = [object()]
 
     def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
         """Takes a chunk that says nothing new but one piece of text, as almost all do.

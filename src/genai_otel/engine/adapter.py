@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from genai_otel.record import Kind, Operation
 
@@ -19,11 +19,11 @@ class Accumulator(ABC):
 
     reads_json: ClassVar[bool] = False
     """Whether ``beside`` is of use, where a client makes its chunks of JSON."""
+    taken: Sequence[Any] = (object(),)
+    """The newest chunk that ``beside`` took, and is not looked at again: by default no chunk is."""
 
     def __init__(self, op: Operation) -> None:
         self._op = op
-        self.taken: list[Any] = [object()]
-        """The newest chunk that was taken while the client made it, and is not looked at again."""
 
     def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
         """The client's function that makes a chunk, called with its JSON as ``data``, observed."""
