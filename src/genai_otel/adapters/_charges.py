@@ -26,6 +26,8 @@ _FREE_TOOLS = ("function", "custom", "bash", "text_editor", "computer", "memory"
 # and 8,000 input tokens for each of the small models'.
 _OTHER_TARIFF = re.compile(r"gpt-4(?:o|\.1)-mini")
 _NO_REASONING = re.compile(r"gpt-4")
+_MAY_BE_CHARGED = frozenset({"web_search_options", "plugins", "tools"})
+"""Fields of a chat request."""
 
 
 def chat_request(body: Json, op: Operation) -> None:
@@ -34,21 +36,23 @@ def chat_request(body: Json, op: Operation) -> None:
     platform.openai.com/docs/guides/tools-web-search; platform.moonshot.ai, ``builtin_function``.
     Perplexity searches whatever the option says, and tells the cost. Plugins are OpenRouter's.
     """
-    searches = body.get("web_search_options") is not None or _searches_always(op.model)
+    name = op.model or ""
+    # OpenAI's search models search for every request, whatever it says.
+    searches = "-search-" in name and "gpt-" in name
+    if not searches and _MAY_BE_CHARGED.isdisjoint(body):  # as most
+        return
+    searches = searches or body.get("web_search_options") is not None
     if searches and op.provider != "perplexity":
         op.usage.doubt("web_searches")
     if body.get("plugins"):
         op.usage.doubt("other_charges")
     tools = body.get("tools")
     for tool in tools if type(tools) is list else ():
+        if type(tool) is dict and tool.get("type") == "function":  # as most
+            continue
         kind = _kind(tool)
         if kind != "function" and not kind.startswith(_FREE_TOOLS):
             op.usage.doubt("web_searches" if kind.startswith("web_search") else "other_charges")
-
-
-def _searches_always(name: str | None) -> bool:
-    """OpenAI's search models search for every request, whatever it says."""
-    return name is not None and "-search-" in name and "gpt-" in name
 
 
 def _kind(tool: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
@@ -167,8 +166,10 @@ class _PlainChunk:
 
     def __init__(self, chunk: Any, delta: Any) -> None:
         self.size, self.delta = len(chunk.__dict__), {**delta.__dict__}
-        self.head_rest = copy(getattr(chunk, "__pydantic_extra__", None))
-        self.delta_rest = copy(getattr(delta, "__pydantic_extra__", None))
+        head_rest = getattr(chunk, "__pydantic_extra__", None)
+        delta_rest = getattr(delta, "__pydantic_extra__", None)
+        self.head_rest = None if head_rest is None else {**head_rest}
+        self.delta_rest = None if delta_rest is None else {**delta_rest}
 
     @classmethod
     def like(cls, chunk: Any, found: Json, choices: list[Json]) -> _PlainChunk | None:
@@ -192,7 +193,7 @@ def _is_text_only(found: Json, choices: list[Json]) -> bool:
 
 def _has_more(delta: Json) -> bool:
     """Whether a delta holds anything besides its ``content``; many name what they do not hold."""
-    return not _MORE.isdisjoint(delta) and any(map(delta.get, _MORE))
+    return not _MORE.isdisjoint(delta) and any(map(delta.get, _MORE.intersection(delta)))
 
 
 def _is_read(chunk: Any) -> bool:

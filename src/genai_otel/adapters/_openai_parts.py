@@ -115,11 +115,13 @@ def tool_output(content: Any) -> Any:
 
 def message_parts(message: Json) -> list[Part]:
     """Reasoning, text or refusal, then what else there is: the order in which models make them."""
+    content = message.get("content")
+    if type(content) is str and not any(map(message.get, _BESIDE_TEXT)):  # as most
+        return [text(content)]
     parts: list[Part] = []
     thought = string(message, "reasoning_content") or string(message, "reasoning")
     if thought:
         parts.append(reasoning(thought))
-    content = message.get("content")
     if type(content) is str:
         parts.append(_cited(content, message))
     elif content is not None:
@@ -129,13 +131,22 @@ def message_parts(message: Json) -> list[Part]:
     if refusal:
         parts.append(text(refusal))
     if message.get("tool_calls"):
-        parts.extend(part for call in mappings(message, "tool_calls") for part in _calls(call))
+        for call in mappings(message, "tool_calls"):
+            if "server" in call or "served" in call:
+                parts.extend(_served(call))
+            else:
+                parts.append(_call(call))
     if any(map(message.get, _RARER)):
         parts.extend(_rarer(message))
     return parts
 
 
 _RARER = ("function_call", "images", "audio", "executed_tools")
+_BESIDE_TEXT = (
+    *("reasoning_content", "reasoning", "annotations", "refusal", "tool_calls"),
+    *_RARER,
+)
+"""Fields of a message that its parts are made of, except its content."""
 
 
 def _rarer(message: Json) -> list[Part]:
@@ -173,13 +184,11 @@ def _executed(tool: Json) -> list[Part]:
 _ASKED = frozenset({"type", "name", "index", "arguments"})
 
 
-def _calls(call: Json) -> list[Part]:
-    """A call of a tool that the caller runs; of one that the provider runs, and what came of it.
+def _served(call: Json) -> list[Part]:
+    """A call of a tool that the provider runs, and its result.
 
-    The latter are told in ``server`` and ``served`` by clients whose shapes are read as OpenAI's.
+    Clients whose shapes are read as OpenAI's have them in ``server`` and ``served``.
     """
-    if "server" not in call and "served" not in call:
-        return [_call(call)]
     call_id, kind = string(call, "id"), string(call, "type") or ""
     asked, found = mapping(call, "server"), mapping(call, "served")
     name = string(asked, "name") or kind
@@ -200,14 +209,18 @@ def definitions(body: Json) -> list[Json] | None:
     """The offered tools, a function's own fields lifted out of their wrapping."""
     if "tools" not in body and "functions" not in body:
         return None
-    functions = mappings(body, "functions")  # the form that tools replaced
-    return [_definition(tool) for tool in (*mappings(body, "tools"), *functions)]
+    tools = mappings(body, "tools")
+    if "functions" in body:  # the form that tools replaced
+        tools += mappings(body, "functions")
+    return [
+        {"type": "function", "name": "", **described}
+        if (described := mapping(tool, "function"))
+        else _other_definition(tool)
+        for tool in tools
+    ]
 
 
-def _definition(tool: Json) -> Json:
-    function = mapping(tool, "function")
-    if function:
-        return {"type": "function", "name": "", **function}
+def _other_definition(tool: Json) -> Json:
     own = mapping(tool, "custom") or tool
     kind = string(tool, "type") or "function"
     name = string(tool, "server_label") or ("" if kind == "function" else kind)

@@ -70,11 +70,12 @@ def answer(reply: Any, op: Operation) -> None:
     reply = fields(reply)
     op.response_id = string(reply, "id")
     op.response_model = string(reply, "model")
-    op.tier = string(reply, "service_tier") or string(mapping(reply, "usage"), "service_tier")
-    for name in ("service_tier", "system_fingerprint"):
-        value = string(reply, name)
-        if value is not None:
-            detail(op, name, value)
+    tier, fingerprint = string(reply, "service_tier"), string(reply, "system_fingerprint")
+    op.tier = tier or string(mapping(reply, "usage"), "service_tier")
+    if tier is not None:
+        detail(op, "service_tier", tier)
+    if fingerprint is not None:
+        detail(op, "system_fingerprint", fingerprint)
     if reply.get("error"):
         refused(mapping(reply, "error"), op)
 

@@ -44,7 +44,7 @@ class Accounts:
     __slots__ = (
         *("_budgets", "_estimates", "_loading", "_prices", "_run", "_tokenizers", "_waited"),
         *("counts", "hard", "may_end_at_once", "may_wait", "priced_as_sent", "read_at_once"),
-        "waiting",
+        *("needs_tokens", "waiting"),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class Accounts:
         self._run = run
         self.counts = budgets is not None
         """Whether calls matter that are not recorded."""
+        self.needs_tokens = self.counts or tokenizers is not None
+        """Whether ``count`` has anything to do."""
         self.hard = budgets is not None and budgets.hard
         self.may_wait = True
         """Whether calls wait for prices that are being loaded: not where nobody would end them."""
@@ -144,7 +146,7 @@ class Accounts:
         return self.waiting.hold(conclude, needs=needs)
 
     def _priced(self, op: Operation, started: float) -> str | None:
-        cost = self._price(op, started)
+        cost = self._cost(op, _billed(op), started)
         return None if cost is None else cost.status
 
     def settle(self, op: Operation, context: Context, started: float) -> Sequence[Spending]:
@@ -154,11 +156,13 @@ class Accounts:
         """
         if op.kind not in MODEL_KINDS:
             return ()
-        op.cost = self._price(op, started)
+        op.cost = self._cost(op, _billed(op), started)
         if op.cost is not None and op.cost.status == _NOT_READY and self._is_priced_late():
             op.cost = op.cost._replace(pending=_pending(op, started))
+        if self._budgets is None:
+            return ()
         dollars = _dollars(op.cost)
-        if self._budgets is None or dollars is None:
+        if dollars is None:
             return ()
         return self._budgets.settle(_who(context), tokens=None, usd=dollars)
 
@@ -187,15 +191,13 @@ class Accounts:
             cost_facts(book.price(usage, **asked), facts)
         return facts
 
-    def _price(self, op: Operation, started: float) -> Cost | None:
-        if op.failure is not None and not _is_counted(op.usage):
-            return None if self._prices is None else self._prices.nothing("failed")
-        return self._cost(op, _billed(op), started)
-
     def _cost(self, op: Operation, usage: Usage, at: float) -> Cost | None:
-        if self._prices is None:
+        book = self._prices
+        if book is None:
             return None
-        return self._prices.price(usage, at=at, **_asked(op))
+        if op.failure is not None and not _is_counted(op.usage):
+            return book.nothing("failed")
+        return book.price(usage, at=at, **_asked(op))
 
 
 def _never() -> bool:

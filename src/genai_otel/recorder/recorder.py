@@ -82,7 +82,11 @@ class Ledgers(NamedTuple):
 
 def current() -> Operation | None:
     """The operation that this code runs in, to be filled with what only the application knows."""
-    owner: Any = otel_context.get_current().get(OPERATION_KEY)
+    return _current_in(otel_context.get_current())
+
+
+def _current_in(context: Context) -> Operation | None:
+    owner: Any = context.get(OPERATION_KEY)
     return owner.op if isinstance(owner, Layer) else None
 
 
@@ -108,7 +112,9 @@ class Recorder:
         Then what is known of it is not told of the one around it.
         """
         context = otel_context.get_current()
-        return None if suppressed(context) or UNSEEN_KEY in context else current()
+        if UNSEEN_KEY in context or suppressed(context):
+            return None
+        return _current_in(context)
 
     @staticmethod
     def unseen() -> bool:
@@ -183,7 +189,9 @@ class Recorder:
             context = scoped(context, op.scope)
         start, early, _ = self._source()
         gate = self._gate
-        op.name, op.model = gate.word(op.name), gate.word(op.model)
+        op.model = gate.word(op.model)
+        if op.name is not None:
+            op.name = gate.word(op.name)
         seen = gate.attributes(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recorded, ledgers = span.is_recording(), self._ledgers
@@ -300,7 +308,8 @@ class Recording(Layer):
         self._judge_words()
         accounts = self._ledgers.accounts
         try:
-            self._standing = accounts.count(op, self._context)
+            if accounts.needs_tokens:
+                self._standing = accounts.count(op, self._context)
             if self.recorded:
                 self._encode(op)
         finally:
@@ -328,11 +337,9 @@ class Recording(Layer):
     def _judge_words(self) -> None:
         """Names go into the span's name and into metrics, too."""
         op, word = self.op, self._gate.word
-        op.name, op.model, op.response_model = (
-            word(op.name),
-            word(op.model),
-            self._gate.told(op.response_model),
-        )
+        op.model, op.response_model = word(op.model), self._gate.told(op.response_model)
+        if op.name is not None:
+            op.name = word(op.name)
         if op.by_hand:
             op.provider, op.host, op.action = word(op.provider), word(op.host), word(op.action)
         if op.failure is not None:

@@ -168,7 +168,10 @@ class _Begin:
         op = Operation(reader.kind, name=reader.name)
         op.stream = kwargs.get("stream") is True
         observer.guard.run(self._servers.describe, args[0], op)
-        call = observer.open(reader, op, _body(options))
+        body, extra = fields(options.json_data), options.extra_json
+        if type(extra) is dict:  # the client puts ``extra_body`` over its own arguments
+            body = {**body, **extra}
+        call = observer.open(reader, op, body)
         asks = observer.stream_usage and op.stream and reader.extra is not None
         if asks and call is not None and not isinstance(call, Unwatched):
             call.sent = observer.guard.run(self._asking_usage, op.host, options, args, kwargs)
@@ -205,12 +208,6 @@ class _Begin:
             return None
         path = url.partition("?")[0]
         return next((r for end, r in self._routes.items() if path.endswith(end)), None)
-
-
-def _body(options: Any) -> Any:
-    """What is sent: the client's own arguments, and over them what came in ``extra_body``."""
-    body, extra = fields(options.json_data), options.extra_json
-    return {**body, **extra} if type(extra) is dict else body
 
 
 def _retrying(original: Any, observer: Observer) -> Any:
@@ -317,10 +314,12 @@ def _settle(call: Call, result: Any) -> None:
         if result.__class__ is type(result):
             break
         result = getattr(result, "__wrapped__", result)
-    if hasattr(type(result), "__stream__"):
+    own = getattr(result, "__dict__", ())
+    # Of a stream, then of its class: a model's class takes long to say that it lacks something.
+    if "response" in own and hasattr(type(result), "__stream__"):
         watch_response(call, result.response)
         _tie(result, call)
-    elif "http_response" in getattr(result, "__dict__", ()):
+    elif "http_response" in own:
         _settle_raw(call, result)
     else:
         call.reply(result)
