@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import _threads
 from ._fastapi import dependencies
 from ._pools import Pools
+from ._uvicorn import servers
 from .adapters import catalogue
 from .engine import published
 from .engine.adapter import Adapter
@@ -28,6 +29,7 @@ class Libraries:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._carriers = (Pools(), dependencies())
+        self._servers = servers()
         self._own = [waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
             Published(point, refused, named=name in settings.libraries)
@@ -51,6 +53,8 @@ class Libraries:
                 each.catch_up()
             elif not each.guard.broken:
                 each.install(recorder, self._settings.request_stream_usage)
+        if self._settings.handle_sigterm and not self._servers.guard.enabled:
+            self._servers.install(recorder)
         if self._settings.thread_context != "off":
             _threads.install()
         for carrier in self._carriers if self._settings.thread_context == "all" else ():
@@ -64,8 +68,8 @@ class Libraries:
                 each.remove()
         if not names:
             _threads.remove()
-            for carrier in self._carriers:
-                carrier.remove()
+            for each in (*self._carriers, self._servers):
+                each.remove()
 
     def status(self) -> tuple[LibraryStatus, ...]:
         """Of all that there are, the unwanted too."""

@@ -149,6 +149,11 @@ class Ends:
         except ValueError:  # a subinterpreter
             return
 
+    def after_serving(self) -> None:
+        """At the end of a server that will die of SIGTERM, unless that comes to our handler."""
+        if self._pid != os.getpid():
+            contained(self._flush, SECONDS)
+
     def leave_sigterm(self) -> None:
         """As it was, unless somebody has put a handler of their own over ours."""
         if threading.current_thread() is not threading.main_thread():
