@@ -66,7 +66,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
 def test_a_store_that_is_there_is_measured(tmp_path: Path) -> None:
     write_assistant(tmp_path / "elsewhere")
     text = doctor(tmp_path, GENAI_OTEL_DIRECTORY="elsewhere")
-    assert f"local store {tmp_path / 'elsewhere'} (1 file(s), 0.0 MB)" in text
+    assert f"local store {tmp_path / 'elsewhere'} (1 file, 0.0 MB)" in text
 
 
 def test_every_library_of_the_catalogue_is_told(tmp_path: Path) -> None:
@@ -212,10 +212,27 @@ def test_a_store_that_cannot_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place nobody may write to")
-def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings.os, "access", lambda *_: False)  # root may write anywhere
+def test_a_place_that_cannot_be_written() -> None:
+    (line, *_) = findings.destinations(Settings(directory="/proc/a/b"), {})
+    assert (line.mark, "/proc/a/b cannot be written: " in line.text) == ("problem", True)
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
     (line, *_) = findings.destinations(Settings(directory=str(tmp_path / "a" / "b")), {})
-    assert (line.mark, line.text.endswith("cannot be written")) == ("problem", True)
+    assert (line.mark, list(tmp_path.iterdir())) == ("ok", [])
+
+
+MISTAKES = {
+    "GENAI_OTEL_CONTNET": ("none", "did you mean GENAI_OTEL_CONTENT?"),
+    "GENAI_OTEL_RECORD_OTEL_SPANS": ("nope", "=nope is ignored: accepted are 1, true, yes, on,"),
+    "OTEL_TRACES_SAMPLER": ("sometimes", "=sometimes is ignored: accepted are always_on,"),
+}
+
+
+def test_mistakes_in_the_environment_are_problems(tmp_path: Path) -> None:
+    text = doctor(tmp_path, 1, **{name: value for name, (value, _) in MISTAKES.items()})
+    assert all(f"! {name}" in text and said in text for name, (_, said) in MISTAKES.items())
+    assert text.endswith("3 problems\n")
 
 
 # --------------------------------------------------------------------------- content, switches
@@ -304,8 +321,8 @@ def test_files_that_another_installation_has_replaced_or_left(tmp_path: Path) ->
     (package / "adapters" / "catalogue.py").touch()
     (package / "evaluator.py").write_text("# theirs\n")
     text = run_python("-P", "-c", code, cwd=tmp_path, env=env, code=1).stdout
-    assert "! 1 file(s) of ours were replaced (genai_otel/record/content.py)" in text
-    assert "! 1 file(s) are not ours (genai_otel/evaluator.py)" in text
+    assert "! replaced: 1 file of ours (genai_otel/record/content.py)" in text
+    assert "! not ours: 1 file (genai_otel/evaluator.py)" in text
 
 
 def test_a_missing_part_of_opentelemetry_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,9 @@ def test_check_and_choice(notes: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_wrong_calls(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["redact", "--find", "emails"]) == 2
-    assert "unknown redaction 'emails': accepted are secrets, email" in capsys.readouterr().err
+    assert (
+        "unknown redaction 'emails': did you mean 'email'? accepted are secrets, email"
+        in capsys.readouterr().err
+    )
     assert main(["redact", str(tmp_path / "missing")]) == 2
     assert "cannot read" in capsys.readouterr().err

@@ -95,7 +95,7 @@ def test_what_was_not_priced_is_told_and_why(work: Path) -> None:
     write(work / "store")
     text = run_cli("report", "cost", "--dir", "store", cwd=work).stdout
     reasons = text.split("\n\n")[1]
-    assert re.search(r"unknown_biller +local +2 +2,400 +190 +nobody known bills", reasons)
+    assert re.search(r"unknown_biller +local +2 +2,400 +190 +no price list is", reasons)
     assert re.search(r"unknown_model +gpt-9 +1 ", reasons)
     assert re.search(r"not_recorded +old +1 ", reasons)
     assert re.search(r"estimated_usage +gpt-5 +1 +1,200 +95 +priced by estimated tokens", reasons)

@@ -56,7 +56,7 @@ def test_several_destinations_and_files_for_programs(work: Path, sink: Receiver)
         "--endpoint", sink.url, "--option", "experiment_id=3", "--json",
         cwd=work, code=2,
     )  # fmt: skip
-    assert "unknown option of destination 'otlp' 'experiment_id'" in ran.stderr
+    assert "unknown option 'experiment_id' of destination 'otlp'" in ran.stderr
     options = ("--to", "phoenix", "--to", "mlflow", "--endpoint", sink.url, "--json")
     told = json.loads(run_cli("send", ".genai_otel", "other", *options, cwd=work).stdout)
     assert [each["destination"] for each in told] == ["phoenix", "mlflow"]

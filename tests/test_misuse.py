@@ -54,10 +54,13 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "kind, nearly": (lambda: _operation("chatt"), "unknown kind 'chatt': did you mean 'chat'?"),
     "kind of a type": (lambda: _operation(5), "unknown kind an int"),
     "kind set": (lambda: _set("kind", "nokind"), "unknown kind 'nokind'"),
-    "field": (lambda: _set("modle", "x"), "field of an Operation 'modle': did you mean 'model'?"),
+    "field": (
+        lambda: _set("modle", "x"),
+        "unknown field 'modle' of an Operation: did you mean 'model'?",
+    ),
     "usage's field": (
         lambda: _set_usage("input_tokens"),
-        "unknown field of an Operation's usage 'input_tokens': .*accepted are input, cache_read, ",
+        "unknown field 'input_tokens' of an Operation's usage: .*accepted are input, cache_read, ",
     ),
     "verdict": (lambda: _set("verdict", "deny"), "verdict is a str .*accepted is Verdict"),
     "usage": (lambda: _set("usage", {"input": 3}), "usage is a dict .*accepted is Usage"),

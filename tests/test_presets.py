@@ -152,7 +152,7 @@ def test_what_is_missing_is_said() -> None:
         target(Destination("grafana"))
     with pytest.raises(ValueError, match="did you mean 'project'"):
         target(Destination("phoenix", options={"projet": "x"}))
-    with pytest.raises(ValueError, match="unknown signal of destination 'phoenix' 'metrics'"):
+    with pytest.raises(ValueError, match="unknown signal 'metrics' of destination 'phoenix'"):
         Destination("phoenix", signals=["metrics"])
     with pytest.raises(ValueError, match="timeout 'soon' is no number of seconds"):
         target(Destination("phoenix", options={"timeout": "soon"}))

@@ -340,10 +340,13 @@ def test_patterns_and_functions_among_the_rules() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"messages": "ful"}, "unknown content mode of messages 'ful': did you mean 'full'?"),
+        ({"messages": "ful"}, "unknown content mode 'ful' of messages: did you mean 'full'?"),
         ({"blobs": "keep"}, "unknown treatment of blobs 'keep'"),
         ({"redact": "email"}, "redact is a list of names"),
-        ({"redact": ["emails"]}, "unknown redaction 'emails': accepted are secrets, email"),
+        (
+            {"redact": ["emails"]},
+            "unknown redaction 'emails': did you mean 'email'? accepted are secrets, email",
+        ),
         ({"redact": [7]}, "redact takes names, patterns and functions, not 7"),
         ({"redact": [re.compile(b"x")]}, "redact takes names, patterns and functions"),
         ({"custom": "x"}, "custom is a function of one text"),

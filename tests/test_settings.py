@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +13,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import Budget, ContentPolicy, Destination, Settings, step
+from genai_otel._variables import mistakes
 from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +159,55 @@ def test_variables(environ: dict[str, str], field: str, value: Any) -> None:
     assert getattr(Settings.from_environment(environ), field) == value
 
 
+MISTAKES: list[tuple[str, str, str]] = [
+    ("GENAI_OTEL_CONTNET", "none", "did you mean GENAI_OTEL_CONTENT?"),
+    ("GENAI_OTEL_CONTENTS", "none", "did you mean GENAI_OTEL_CONTENT?"),
+    ("GENAI_OTEL_QQQ", "1", "GENAI_OTEL_QQQ is ignored: it is no variable of genai_otel; see"),
+    ("GENAI_OTEL_DISABLED", "maybe", "GENAI_OTEL_DISABLED=maybe is ignored: accepted are 1, true,"),
+    ("GENAI_OTEL_RECORD_OTEL_SPANS", "nope", "=nope is ignored"),
+    ("GENAI_OTEL_ESTIMATE_USAGE", "ja", "=ja is ignored"),
+    ("OTEL_SDK_DISABLED", "1", "OTEL_SDK_DISABLED=1 is ignored: accepted are true and false"),
+    ("OTEL_TRACES_SAMPLER", "sometimes", "=sometimes is ignored: accepted are always_on, always_"),
+    ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", "mine", "is ignored: only upload is known"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "said"), MISTAKES)
+def test_mistakes_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    genai_otel.instrument(destinations=[])
+    (notice,) = genai_otel.status().notices
+    assert said in notice
+    assert notice.startswith(variable)
+
+
+@pytest.mark.parametrize("share", ["lots", "7", "nan"])
+def test_a_sampler_s_share_that_is_none(monkeypatch: pytest.MonkeyPatch, share: str) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", share)
+    genai_otel.instrument(destinations=[])
+    (notice,) = genai_otel.status().notices
+    assert notice == f"OTEL_TRACES_SAMPLER_ARG={share} is ignored: it is no number between 0 and 1"
+
+
+def test_a_malformed_switch_is_as_if_not_set() -> None:
+    for each in fields(Settings):
+        if isinstance(each.default, bool) and each.metadata["variable"].startswith("GENAI_OTEL_"):
+            found = Settings.from_environment({each.metadata["variable"]: "perhaps"})
+            assert getattr(found, each.name) == each.default
+
+
+def test_what_this_project_uses_is_no_mistake() -> None:
+    root = Path(__file__).parents[1]
+    used = set(re.findall(r"GENAI_OTEL_[A-Z_]+", (root / "Makefile").read_text("utf-8")))
+    for file in (*root.glob("tests/**/*.py"), *root.glob("scripts/*.py")):
+        used.update(re.findall(r'environ\S*[(\[]"(GENAI_OTEL_\w+)', file.read_text("utf-8")))
+    assert {"GENAI_OTEL_WHOLE", "GENAI_OTEL_SHARE", "GENAI_OTEL_PYTHONS"} <= used
+    assert list(mistakes(dict.fromkeys(used, "1"))) == []
+
+
 @pytest.mark.parametrize(
     ("raw", "mode", "told"),
     [
@@ -169,11 +221,13 @@ def test_variables(environ: dict[str, str], field: str, value: Any) -> None:
     ],
 )
 def test_the_standard_variable(
-    raw: str, mode: str, told: bool, caplog: pytest.LogCaptureFixture
+    raw: str, mode: str, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
     assert Settings.from_environment({variable: raw}).content == mode
-    assert bool(caplog.records) is told
+    monkeypatch.setenv(variable, raw)
+    genai_otel.instrument(destinations=[])
+    assert bool(genai_otel.status().notices) is told
     ours = {variable: raw, "GENAI_OTEL_CONTENT": "none"}
     assert Settings.from_environment(ours).content == "none", "ours is the more specific one"
 

@@ -5,21 +5,20 @@ What ``instrument()`` is given wins over a ``Settings`` object, that over the en
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .privacy.policy import ContentPolicy, as_policy, elsewhere
+from .record.misuse import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-logger = logging.getLogger("genai_otel")
+    from collections.abc import Iterable, Iterator, Mapping
 
 THREAD_MODES = ("all", "threads", "off")
-_NEAR = 0.75  # difflib's ratio: a letter or two are wrong, not half of them
+NEAR = 0.75  # difflib's ratio: a letter or two are wrong, not half of them
 _TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
 _STANDARD_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _STANDARD_MODES = {
     "no_content": "none",
@@ -190,15 +189,18 @@ class Settings:
         if switched_off(environ):
             found["disabled"] = True
         if found.get("completion_hook", "upload") != "upload":
-            logger.warning("genai_otel: %s: only upload is known here", _HOOK)
             del found["completion_hook"]
         standard = environ.get(_STANDARD_CONTENT, "").strip()
         if standard and "content" not in found:
-            found["content"] = _standard_content(standard)
+            found["content"] = _STANDARD_MODES.get(standard.lower(), "none")
             if standard.lower() in _NOT_ON_SPANS and "completion_hook" in found:
                 base = found.get("upload_to")  # the convention: not on spans, but uploaded
                 found["content"] = "none" if base is None else elsewhere(base)
         return cls(**found)
+
+
+def environment() -> Mapping[str, str]:
+    return os.environ
 
 
 def switched_off(environ: Mapping[str, str] | None = None) -> bool:
@@ -215,28 +217,40 @@ def variable(*names: str) -> str | None:
 
 def _converted(default: Any, raw: str) -> Any:
     if isinstance(default, bool):
-        return raw.lower() in _TRUE
+        said = on_or_off(raw)
+        return default if said is None else said
     if isinstance(default, tuple):
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     return raw
 
 
-def _standard_content(raw: str) -> str:
-    """The convention's variable; a value it does not know means no content, as it demands."""
+def on_or_off(raw: str) -> bool | None:
+    """What a variable says; ``None``: neither."""
+    word = raw.strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else None
+
+
+def standard_mistakes(environ: Mapping[str, str]) -> Iterator[str]:
+    """What of the convention's variables is not taken as it was said."""
+    if environ.get(_HOOK, "").strip() not in ("", "upload"):
+        yield f"{_HOOK} is ignored: only upload is known here"
+    raw = environ.get(_STANDARD_CONTENT, "").strip()
+    if not raw or environ.get("GENAI_OTEL_CONTENT", "").strip():
+        return
     mode = _STANDARD_MODES.get(raw.lower())
     if mode is None or raw.lower() in ("true", "false", "event_only"):
-        taken = mode or "none"
-        logger.warning("genai_otel: %s=%s is taken as content=%r", _STANDARD_CONTENT, raw, taken)
-    return mode or "none"
+        yield f"{_STANDARD_CONTENT}={raw[:60]!r} is taken as content={mode or 'none'!r}"
 
 
-def one_of(what: str, given: str, accepted: Iterable[str]) -> None:
-    """Raises ``ValueError`` if ``given`` is not accepted; the nearest match comes first."""
+def one_of(what: str, given: str, accepted: Iterable[str], where: str = "") -> None:
+    """Raises ``ValueError`` if ``given`` is not accepted; the nearest match comes first.
+
+    ``where`` follows the name that was given: ``of destination 'otlp'``.
+    """
     names = list(accepted)
     if given in names:
         return
-    from difflib import get_close_matches  # only where somebody has made a mistake
-
-    near = get_close_matches(str(given), names, n=1, cutoff=_NEAR)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(names)}")
+    near = nearest(str(given), names, NEAR)
+    hint = f"did you mean {near!r}? " if near else ""
+    place = where and f" {where}"
+    raise ValueError(f"unknown {what} {given!r}{place}: {hint}accepted are {', '.join(names)}")

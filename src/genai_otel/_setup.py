@@ -8,12 +8,12 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import _again, _arguments, _locks, _spawn
+from . import _again, _arguments, _locks, _spawn, _variables
 from ._notices import NOTICES
 from ._process import Ends
 from ._providers import sdk_can_be_used
 from ._runtime import Runtime
-from ._settings import Settings, one_of, switched_off
+from ._settings import Settings, environment, one_of, switched_off
 from .adapters import catalogue
 from .engine import published
 from .engine.open_streams import OPEN
@@ -136,6 +136,8 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
             _again.restrict(running, chosen, arguments)
             return
         NOTICES.clear()
+        for text in _variables.mistakes(environment()):
+            NOTICES.add(text)
         if not sdk_can_be_used():
             return
         runtime = Runtime(chosen, arguments)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .text import one_line
+from .text import counted, one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         problems += sum(line.mark == "problem" for line in shown)
         if shown:
             _print(title, shown)
-    print(f"{problems} problem(s)" if problems else "all is well")  # noqa: T201
+    print(counted(problems, "problem") if problems else "all is well")  # noqa: T201
     return 1 if problems else 0
 
 
@@ -59,6 +59,7 @@ def _sections(send: Sequence[str] | None, *, trial: bool) -> Iterable[tuple[str,
     except ValueError as error:
         yield "Settings", [findings.Line("problem", f"the environment: {error}")]
         settings = Settings()
+    yield "Variables", findings.variables(os.environ)
     yield "Switched off", findings.switches(settings, os.environ)
     yield "Libraries", findings.libraries(settings)
     if trial:

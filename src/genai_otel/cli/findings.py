@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import genai_otel
+
+from .text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +59,12 @@ def versions() -> Iterator[Line]:
             yield Line("problem", f"{name} is not installed: pip install {name}")
         else:
             yield Line("ok", f"{name} {version}")
+
+
+def variables(environ: Mapping[str, str]) -> Iterator[Line]:
+    from genai_otel._variables import mistakes
+
+    return (Line("problem", text) for text in mistakes(environ))
 
 
 def libraries(settings: Settings) -> Iterator[Line]:
@@ -171,12 +179,22 @@ def _store(directory: Path) -> Line:
     if directory.exists() and not directory.is_dir():
         return Line("problem", f"{where} is not a directory")
     nearest = next(place for place in (directory, *directory.parents) if place.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return Line("problem", f"{where} cannot be written")
+    why = _why_not_written(nearest)
+    if why:
+        return Line("problem", f"{where} cannot be written: {why}")
     if not directory.exists():
         return Line("ok", f"{where} (made when the first span ends)")
     sizes = [file.stat().st_size for file in directory.glob("*.jsonl")]
-    return Line("ok", f"{where} ({len(sizes):,} file(s), {sum(sizes) / 1e6:,.1f} MB)")
+    return Line("ok", f"{where} ({counted(len(sizes), 'file')}, {sum(sizes) / 1e6:,.1f} MB)")
+
+
+def _why_not_written(place: Path) -> str:
+    """Empty where it can be: this is tried, since mode bits do not hold for root or in /proc."""
+    try:
+        with TemporaryDirectory(prefix=".genai_otel-", dir=place):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def _parts() -> Iterator[Line]:
@@ -253,11 +271,13 @@ def foreign_files() -> Iterator[Line]:
     changed = list(_changed_files())
     if changed:
         some = ", ".join(changed[:3])
-        yield Line("problem", f"{len(changed)} file(s) of ours were replaced ({some}): {_MEND}")
+        yield Line(
+            "problem", f"replaced: {counted(len(changed), 'file')} of ours ({some}): {_MEND}"
+        )
     strange = list(_strange_files())
     if strange:
         some = ", ".join(strange[:3])
-        yield Line("problem", f"{len(strange)} file(s) are not ours ({some}): {_MEND}")
+        yield Line("problem", f"not ours: {counted(len(strange), 'file')} ({some}): {_MEND}")
 
 
 def _owners() -> set[str]:

@@ -26,7 +26,7 @@ _WHY = {
     "not_recorded": "recorded without prices",
     "not_ready": "before the price table was loaded",
     "override_failed": "the function for prices failed",
-    "unknown_biller": "nobody known bills calls to that host",
+    "unknown_biller": "no price list is known for that host or provider",
     "unknown_model": "no price for this name",
     "unknown_price": "no price for this tier, time, kind of token or charge",
 }

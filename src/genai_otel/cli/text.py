@@ -32,6 +32,10 @@ _CENT = 0.01
 _LARGE = 100
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def clean(text: str) -> str:
     """``text`` without escape sequences and control characters, but with its lines."""
     return _ESCAPES.sub("", text.replace("\r\n", "\n")).translate(_CONTROLS)

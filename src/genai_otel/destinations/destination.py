@@ -72,7 +72,7 @@ class Destination:
             raise ValueError("signals of a destination are empty: leave them out to send all")
         _sample(self.sample)
         for signal in self.signals or ():
-            one_of(f"signal of destination {self.preset!r}", signal, _signals(self.preset))
+            one_of("signal", signal, _signals(self.preset), f"of destination {self.preset!r}")
 
 
 Destination.__module__ = "genai_otel"

@@ -122,7 +122,7 @@ def _values(row: Preset, given: Destination) -> dict[str, str]:
     options = dict(given.options or {})
     accepted = {option.name: option for option in row.all_options()}
     for name in options:
-        one_of(f"option of destination {row.name!r}", name, accepted)
+        one_of("option", name, accepted, f"of destination {row.name!r}")
     if given.endpoint is not None:
         options["endpoint"] = given.endpoint
     values: dict[str, str] = {}

@@ -7,16 +7,19 @@ import json
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.record.misuse import sort_of
+
 from .books import ITSELF, Book, Entry, compiled
 from .rates import TOKENS, UNITS, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _WILD = re.compile(r"[*?]")
 _CURRENCY = re.compile("[A-Z]{3}")
@@ -24,6 +27,7 @@ _PRICES = (*TOKENS, *UNITS, "above")
 _CONDITIONS = ("provider", "region", "tier", "from", "until", "currency")
 _ANSWERS = ("same_as", "factor", "free")
 _KEYS = frozenset((*_PRICES, *_CONDITIONS, *_ANSWERS))
+_SOURCES = "accepted are a dict, a file's path, a function, or a list of these"
 _TOP = frozenset(("models", "billers", "currency"))
 
 
@@ -32,6 +36,8 @@ def read_prices(source: Mapping[str, Any] | str | Path) -> Book:
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         return _book(_parsed(path), str(path))
+    if not isinstance(source, Mapping):
+        raise ValueError(f"prices: {_SOURCES}, not {sort_of(source)}")  # noqa: TRY004
     return _book(source, "prices")
 
 

@@ -7,6 +7,8 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from genai_otel.record.misuse import unknown
+
 from .truncation import left_out
 
 if TYPE_CHECKING:
@@ -185,4 +187,4 @@ def check_groups(names: Iterable[str]) -> None:
     """Raises ``ValueError`` on a group that is not known."""
     for name in names:
         if name not in GROUPS:
-            raise ValueError(f"unknown redaction {name!r}: accepted are {', '.join(GROUPS)}")
+            raise ValueError(unknown("redaction", name, GROUPS))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from genai_otel.record.misuse import nearest
+
 from .masking import DEFAULT, check_groups
 
 MODES = ("none", "redacted", "full")
@@ -62,7 +64,7 @@ class ContentPolicy:
 
     def __post_init__(self) -> None:
         for name in CLASSES:
-            _one_of(f"content mode of {name}", getattr(self, name), MODES)
+            _one_of("content mode", getattr(self, name), MODES, f" of {name}")
         _one_of("treatment of blobs", self.blobs, BLOBS)
         _one_of("place of texts", self.texts, TEXTS)
         _check_redact(self.redact)
@@ -226,11 +228,9 @@ def _check_upload(address: str | None) -> None:
         raise ValueError(f"upload_to {address!r} names another machine: say file:///{parts.netloc}")
 
 
-def _one_of(what: str, given: Any, accepted: Sequence[str]) -> None:
+def _one_of(what: str, given: Any, accepted: Sequence[str], where: str = "") -> None:
     if given in accepted:
         return
-    from difflib import get_close_matches  # only where somebody has made a mistake
-
-    near = get_close_matches(str(given), accepted, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {what} {given!r}: {hint}accepted are {', '.join(accepted)}")
+    near = nearest(str(given), accepted, 0.4)
+    hint = f"did you mean {near!r}? " if near else ""
+    raise ValueError(f"unknown {what} {given!r}{where}: {hint}accepted are {', '.join(accepted)}")

@@ -39,7 +39,7 @@ class _HandMadeUsage(Usage):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _USAGE_FIELDS:
-            misused(unknown("field of an Operation's usage", name, _USAGE_FIELDS))
+            misused(unknown("field", name, _USAGE_FIELDS, "of an Operation's usage"))
         object.__setattr__(self, name, value)
 
 
@@ -70,7 +70,7 @@ class HandMade(Operation):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _KNOWN:
-            misused(unknown("field of an Operation", name, _FIELDS))
+            misused(unknown("field", name, _FIELDS, "of an Operation"))
         elif value is not None and name in _TYPES and not issubclass(type(value), _TYPES[name]):
             accepted = " or ".join(each.__name__ for each in _TYPES[name])
             misused(f"{name} is {sort_of(value)} and not recorded: accepted is {accepted}")

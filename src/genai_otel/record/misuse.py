@@ -57,16 +57,24 @@ def sort_of(value: object) -> str:
 _LONGEST = 40
 
 
-def unknown(what: str, given: object, accepted: Iterable[str]) -> str:
+def unknown(what: str, given: object, accepted: Iterable[str], where: str = "") -> str:
     """Says that a word is none of those that are accepted; the nearest match comes first."""
     word = repr(given) if type(given) is str and len(given) <= _LONGEST else sort_of(given)
-    return f"unknown {what} {word}: {_choices(given, accepted)}"
+    place = where and f" {where}"
+    return f"unknown {what} {word}{place}: {_choices(given, accepted)}"
 
 
 def _choices(given: object, accepted: Iterable[str]) -> str:
+    names = [str(each) for each in accepted]
+    near = nearest(given, names) if type(given) is str else None
+    hint = f"did you mean {near!r}? " if near else ""
+    return f"{hint}accepted are {', '.join(names)}"
+
+
+def nearest(given: str, accepted: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """What was probably meant, whatever its case."""
     from difflib import get_close_matches  # only where somebody has made a mistake
 
-    names = [str(each) for each in accepted]
-    near = get_close_matches(given, names, n=1) if type(given) is str else []
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}accepted are {', '.join(names)}"
+    names = {name.lower(): name for name in accepted}
+    near = get_close_matches(given.lower(), names, n=1, cutoff=cutoff)
+    return names[near[0]] if near else None

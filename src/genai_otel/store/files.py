@@ -98,7 +98,7 @@ class Folder:
         if first:
             reason = getattr(error, "strerror", None) or str(error)
             self.problem = f"telemetry is not being written to {self.path}: {reason}"
-            _logger.warning("%s; the program goes on without it", self.problem)
+            _logger.warning("genai_otel: %s; the program goes on without it", self.problem)
 
     def succeeded(self, signal: str) -> None:
         if not self._failing:
@@ -106,7 +106,7 @@ class Folder:
         self._failing.discard(signal)
         if not self._failing:
             self.problem = None
-            _logger.warning("telemetry is being written to %s again", self.path)
+            _logger.warning("genai_otel: telemetry is being written to %s again", self.path)
 
 
 class Appender:
