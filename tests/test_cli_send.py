@@ -72,6 +72,7 @@ def test_a_backend_that_is_away_is_told_and_is_no_success(work: Path) -> None:
     away = ("--to", "otlp", "--endpoint", "http://127.0.0.1:9", "--timeout", "1")
     told = _not_sent(*away, cwd=work)
     assert (told["sent"], told["spans"], sum(told["not_sent"].values())) == (0, 7, 7)
+    assert "shutdown" not in told["not_sent"]
     assert "refused" in told["problem"].lower()
 
 

@@ -198,7 +198,7 @@ def test_damage_is_noted_beside_the_answer(work: Path, trace_id: str) -> None:
 
 # ------------------------------------------------------------------------------------ the tree
 
-CALL = ["gpt-5 → gpt-5-2026-08-01", "1,200 → 95 [128]", "212 ms", "10.4 ms"]
+CALL = ["gpt-5 → gpt-5-2026-08-01", "1,200 [128] → 95", "212 ms", "10.4 ms"]
 TREE = [
     ["model", "tokens [cached]", "first token", "per token", "status"],
     ["invoke_workflow answer", "ok"],
@@ -265,7 +265,7 @@ def test_what_the_tokens_are_and_by_which_prices(work: Path) -> None:
     _, _, job, call, prices = run_cli("traces", "show", "--dir", ".", cwd=work).stdout.splitlines()
 
     assert " ".join(job.split()).endswith("Σ 1,200 → 95 Σ $0.5000 ok")
-    assert "1,200 → 95 [128]  64 written, 50 audio in, 40 reasoning, estimated   " in call
+    assert "1,200 [128] → 95  64 written, 50 audio in, 40 reasoning, estimated   " in call
     assert prices == "prices: genai-prices/1 to 2026-01-01"
 
 
@@ -354,12 +354,38 @@ def test_content_stands_below_its_span_and_is_shortened(work: Path, trace_id: st
         assert text in tree
 
 
+def test_what_was_not_recorded_is_said(work: Path) -> None:
+    with tracing(work) as tracer:
+        span = tracer.start_span("chat gpt-5", attributes={"gen_ai.operation.name": "chat"})
+        span.add_event("exception", {"exception.type": "openai.RateLimitError"})
+        span.end()
+    shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work)
+    assert "RateLimitError:" not in shown.stdout
+    assert "no content was recorded in this trace" in shown.stderr
+
+
+def test_a_cancelled_call_and_its_own_name(work: Path) -> None:
+    facts = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "genai_otel.error.category": "cancelled",
+        "genai_otel.response.completed": False,
+    }
+    with tracing(work) as tracer:
+        tracer.start_span("invoke_workflow inline", attributes=facts).end()
+    tree = run_cli("traces", "show", "--dir", str(work), cwd=work).stdout
+    for name in ("inline", "invoke_workflow inline"):
+        listed = run_cli("traces", "--name", name, "--dir", str(work), cwd=work).stdout
+        assert "cancelled" in tree
+        assert "cancelled" in listed
+
+
 def test_content_of_every_shape_is_shown(work: Path) -> None:
     parts = [
         {"type": "reasoning", "content": "hm"},
         {"type": "tool_call", "name": "track", "arguments": {"id": 7}},
         {"type": "tool_call_response", "response": "there"},
         {"type": "uri", "uri": "https://example.org/a.png", "mime_type": "image/png"},
+        {"type": "media", "modality": "image", "size": 1024, "sha256": "ab"},
         "bare",
     ]
     facts = {
@@ -374,7 +400,8 @@ def test_content_of_every_shape_is_shown(work: Path) -> None:
     shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work).stdout
     for text in (
         "system: be kind", "user: (thinking) hm", 'user: calls track({"id": 7})',
-        "user: tool answered there", "example.org/a.png", "user: bare", "result: [1, 2]",
+        "user: tool answered there", "user: (image/png, https://example.org/a.png)",
+        "user: (image, 1,024 bytes)", "user: bare", "result: [1, 2]",
         'output: {"answer": 42}',
     ):  # fmt: skip
         assert text in shown
@@ -387,7 +414,7 @@ def test_of_many_messages_the_first_and_the_last_are_shown(work: Path) -> None:
         tracer.start_span("chat", attributes=facts).end()
     shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work).stdout
     assert re.findall(r"no (\d+)", shown) == ["0", "25", "26", "27", "28", "29"]
-    assert "24 more message(s)" in shown
+    assert "24 more messages" in shown
 
 
 def test_a_trace_as_json(work: Path) -> None:
@@ -436,7 +463,7 @@ def test_a_pipe_gets_no_color_and_whole_lines(work: Path) -> None:
     tree = run_cli("traces", "show", cwd=work, env=env).stdout
     assert "\x1b" not in tree
     assert "n" * 90 in tree
-    assert "1,200 → 95 [128]" in tree
+    assert "1,200 [128] → 95" in tree
 
 
 def in_terminal(width: int, *arguments: str, cwd: Path, **env: str) -> str:
@@ -475,7 +502,7 @@ def in_terminal(width: int, *arguments: str, cwd: Path, **env: str) -> str:
 def test_no_terminal_is_too_narrow_for_the_numbers(work: Path, width: int) -> None:
     shown = in_terminal(width, "traces", "show", cwd=work, NO_COLOR="1")
     assert max(map(len, shown.splitlines())) <= width
-    for number in ("1,200 → 95 [128]", "212 ms", "10.4 ms"):
+    for number in ("1,200 [128] → 95", "212 ms", "10.4 ms"):
         assert number in shown
     assert ("├── chat gpt-5\n" in shown) == (width < 90)  # stacked where columns do not fit
     listed = in_terminal(width, "traces", cwd=work, NO_COLOR="1")

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import genai_otel
 from genai_otel import step
 from genai_otel.adapters.catalogue import load
+from genai_otel.engine.imports import installed_version
 from genai_otel.engine.patching import owner_of
 from genai_otel.enrich import background
 from tests import fresh
@@ -180,6 +181,13 @@ def test_one_library_only(client: openai.OpenAI) -> None:
     assert names(exporter) == ["task <lambda>"]
     state = genai_otel.status().libraries[0]
     assert (state.state, state.note) == ("skipped", "uninstrumented")
+    genai_otel.uninstrument()
+    absent = [
+        each
+        for each in genai_otel.status().libraries
+        if installed_version(each.distribution) is None
+    ]
+    assert {(each.state, each.note) for each in absent} == {("not installed", "")}
 
 
 def test_a_stream_opened_before_is_told_to_its_end(client: openai.OpenAI) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .engine.imports import installed_version
+from .engine.imports import UNINSTRUMENTED, installed_version
 
 if TYPE_CHECKING:
     from .destinations.export import Delivery
@@ -90,12 +90,16 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
     if state == "waiting":
         version = version or installed_version(entry.distribution)
         state = state if version else "not installed"
+    note = installation.note or installation.why_unpatched()
+    if note == UNINSTRUMENTED:  # also of what never came
+        version = version or installed_version(entry.distribution)
+        state, note = (state, note) if version else ("not installed", "")
     return LibraryStatus(
         entry.name,
         entry.distribution,
         version,
         state,
-        installation.note or installation.why_unpatched(),
+        note,
         installation.calls,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel import _names as names
 
-from .text import one_line
+from .text import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,9 @@ def passages(span: StoredSpan) -> Iterator[Passage]:
     for event in span.events:
         kind = event.attributes.get(names.EXCEPTION_TYPE)
         if kind is not None:
-            yield _label(kind), _as_text(event.attributes.get(names.EXCEPTION_MESSAGE, ""))
+            said = event.attributes.get(names.EXCEPTION_MESSAGE)
+            if said:
+                yield _label(kind), _as_text(said)
 
 
 def _messages(value: Any) -> Iterator[Passage]:
@@ -52,7 +54,7 @@ def _messages(value: Any) -> Iterator[Passage]:
     left_out = len(messages) - _KEPT_MESSAGES
     for index, message in enumerate(messages):
         if left_out > 0 and index == 1:
-            yield "…", f"{left_out:,} more message(s)"
+            yield "…", counted(left_out, "more message")
         if index == 0 or index > left_out:
             yield from _message(message)
 
@@ -70,7 +72,20 @@ def _part(part: Any) -> str:
     return _as_text(part) if show is None else show(part)
 
 
+def _media(part: dict[str, Any]) -> str:
+    """What it is and where: never its bytes, which others may have recorded."""
+    size = part.get("size")
+    words = [
+        part.get("mime_type") or part.get("modality") or part.get("type"),
+        counted(size, "byte") if type(size) is int else None,
+        part.get("uri") or part.get("file_id") or part.get("id"),
+        part.get("transcript"),
+    ]
+    return f"({', '.join(_as_text(word) for word in words if word)})"
+
+
 _SHOWN: dict[str, Callable[[dict[str, Any]], str]] = {
+    **dict.fromkeys(("media", "uri", "file", "blob"), _media),
     "text": lambda part: _as_text(part.get("content")),
     "reasoning": lambda part: f"(thinking) {_as_text(part.get('content'))}",
     "tool_call": lambda part: (

@@ -19,7 +19,7 @@ from . import Refusal
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .stores import moment, tell
 from .styled import Text
-from .text import one_line
+from .text import counted, one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -182,7 +182,7 @@ def check_file(options: argparse.Namespace) -> int:
     ]
     if len(entries) > _ENTRIES_SHOWN:
         lines.append(f"... and {len(entries) - _ENTRIES_SHOWN:,} more")
-    lines.append(f"{len(entries):,} price(s), version {book.digest}")
+    lines.append(f"{counted(len(entries), 'price')}, version {book.digest}")
     print("\n".join(one_line(line) for line in lines))  # noqa: T201 - speaks to a person
     for name in _unknown(billers):
         tell(f"nobody known is called {one_line(name)!r}: only prices in this file hold there")

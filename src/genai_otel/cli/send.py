@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8 * 1024 * 1024
 _SECONDS = 60
+_PATIENCE = 1.0
+"""Seconds without success after which a person is told what is waited for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -148,9 +151,20 @@ class Way:
 
     def settle(self) -> None:
         """Waits until all is there; a backend of which nothing is heard is not tried for long."""
-        if self._arrives:
-            done = self._delivery.ticket(monotonic() + self.timeout).wait()
-            self._arrives = done or self._delivery.counts.sent > 0
+        if not self._arrives:
+            return
+        waiting = Timer(_PATIENCE, self._say_that_it_tries)
+        waiting.daemon = True
+        waiting.start()
+        done = self._delivery.ticket(monotonic() + self.timeout).wait()
+        waiting.cancel()
+        self._arrives = done or self._delivery.counts.sent > 0
+
+    def _say_that_it_tries(self) -> None:
+        problem = self._delivery.problem
+        if problem:
+            where = f"{self.name} ({self.outlet.where})"
+            tell(f"{where} takes nothing yet: {problem}; trying again, for {self.timeout:g} s")
 
     def close(self) -> None:
         self.settle()
@@ -162,6 +176,8 @@ class Way:
     def reasons(self) -> dict[str, int]:
         """Spans that did not arrive, by reason."""
         found = dict(self._delivery.counts.dropped())
+        if "shutdown" in found:  # it is our giving up that ends the delivery
+            found["undelivered"] = found.get("undelivered", 0) + found.pop("shutdown")
         if self.unreached:
             found["not tried"] = self.unreached
         missing = self.spans - self._delivery.counts.sent - sum(found.values())

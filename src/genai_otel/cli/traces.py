@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import Refusal
+from .content import passages
 from .hints import hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .probe import SERVICE as PROBE
@@ -31,13 +32,14 @@ _SHORTEST_ID = 8
 _SECOND = 1_000_000_000
 # What a trace can be chosen by.
 _TEXTS: dict[str, Callable[[TraceSummary], Iterable[str]]] = {
-    "name": lambda summary: [summary.name],
+    "name": lambda summary: [summary.name, summary.own_name],
     "service": lambda summary: [summary.service],
     "model": lambda summary: summary.models,
     "session": lambda summary: summary.sessions,
     "user": lambda summary: summary.users,
     "tag": lambda summary: summary.tags,
 }
+_HELP = {"name": "whose first span has this name, with or without the operation before it"}
 _HEADS = (
     Column("started"),
     Column("trace"),
@@ -56,7 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """``traces`` alone lists; options may stand before or after ``list`` and ``show``."""
     parser.set_defaults(run=show_list, dir=None, limit=_LIMIT, json=False)
     _add_list_options(parser)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    parser.usage = "%(prog)s [options] [ACTION ...]"  # argparse shows it as if it were required
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", prog=parser.prog)
     listing = actions.add_parser("list", help="newest first (the default)")
     _add_list_options(listing)
     listing.set_defaults(run=show_list)
@@ -76,7 +79,9 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
     only = parser.add_argument_group("only traces (texts may have * and ?)")
     only.add_argument("--since", type=moment, help="begun since: 24h, 7d or 2026-01-31", **quiet)
     for name in _TEXTS:
-        only.add_argument(f"--{name}", metavar="TEXT", help=f"of this {name}", **quiet)
+        only.add_argument(
+            f"--{name}", metavar="TEXT", help=_HELP.get(name, f"of this {name}"), **quiet
+        )
     only.add_argument(
         "--status", choices=("ok", "error"), help="with or without a failure", **quiet
     )
@@ -128,6 +133,8 @@ def show_one(options: argparse.Namespace) -> int:
         from .tree import render_tree
 
         sys.stdout.write(render_tree(trace, content=options.content))
+        if options.content and not any(True for span in trace.spans for _ in passages(span)):
+            tell("no content was recorded in this trace: see docs/privacy.md")
         for hint in hints(trace.spans):
             tell(hint)
     tell_notes(reader)
@@ -194,6 +201,8 @@ def _status(summary: TraceSummary) -> Text:
         return Text("error", "red")
     if summary.errors:
         return Text(f"{summary.errors:,} failed", "yellow")
+    if summary.cancelled:
+        return Text("cancelled", "yellow")
     return Text("left early", "yellow") if summary.left_early else Text("ok", "green")
 
 

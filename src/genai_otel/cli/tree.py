@@ -162,15 +162,13 @@ def _models(facts: dict[str, Any]) -> str:
 
 def _tokens(facts: dict[str, Any]) -> str:
     """Of a call, or in all of the calls inside: such a sum has a mark."""
-    text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE))
+    cached = number(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS))
+    text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE), cached=cached)
     inside = tokens_text(
         *_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE),
         facts.get(names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
     )
-    cached = number(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS))
-    if not text and inside:
-        return f"{_SUM} {inside}"
-    return f"{text} [{cached:,.0f}]" if cached else text
+    return f"{_SUM} {inside}" if inside and not text else text
 
 
 def _both(facts: dict[str, Any], given: str, made: str) -> tuple[float | None, float | None]:
@@ -190,13 +188,18 @@ def _parts(facts: dict[str, Any]) -> str:
     return ", ".join(found)
 
 
-def tokens_text(given: float | None, made: float | None, lacking: Any = None) -> str:
-    """In → out; what is not known is left out, for it is not 0. ``lacking``: some calls are."""
+def tokens_text(
+    given: float | None, made: float | None, lacking: Any = None, cached: float | None = None
+) -> str:
+    """In [cached] → out; what is not known is left out, for it is not 0. ``lacking``: calls are."""
     partial = PARTIAL if lacking else ""
-    if made is None:
-        return "" if given is None else f"{given:,.0f}{partial}"
-    out = f"→ {made:,.0f}{partial}"
-    return out if given is None else f"{given:,.0f} {out}"
+    parts = [
+        "" if given is None else f"{given:,.0f}",
+        f"[{cached:,.0f}]" if cached else "",
+        "" if made is None else f"→ {made:,.0f}",
+    ]
+    text = " ".join(filter(None, parts))
+    return f"{text}{partial}" if text else ""
 
 
 def _seconds(value: Any) -> str:
@@ -243,6 +246,8 @@ def _status(span: StoredSpan) -> Text:
         reason = _short(facts.get(names.GEN_AI_GUARDRAIL_RESULT_REASON))
         text = f"{verdict}: {reason}" if reason else verdict
         return Text(text, _VERDICT_STYLES.get(verdict, "yellow"))
+    if facts.get(names.GENAI_OTEL_ERROR_CATEGORY) == "cancelled":
+        return Text("cancelled", "yellow")
     if facts.get(names.GENAI_OTEL_RESPONSE_COMPLETED) is False:
         return Text("left early", "yellow")
     return Text("ok", "green")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .observe import Recorder
 
 _LOCK = reentrant()
+UNINSTRUMENTED = "uninstrumented"
 
 
 class Later(NamedTuple):
@@ -134,7 +135,7 @@ class Installation:
                     waiting.remove(self)
             self._undo()
             self._done.clear()
-            self.note = "uninstrumented"
+            self.note = UNINSTRUMENTED
 
     def _undo(self) -> None:
         while self._placed:

@@ -113,6 +113,10 @@ class TraceSummary:
     """Model calls whose tokens nobody counted: the sums lack them."""
     unpriced: int = 0
     """Model calls whose cost is not known: the sum of the costs lacks them."""
+    own_name: str = ""
+    """The root's without its operation: ``answer`` of ``invoke_workflow answer``."""
+    cancelled: bool = False
+    """Whether the root's caller gave up waiting."""
     _has_root: bool = field(default=False, repr=False)
 
     @property
@@ -141,6 +145,10 @@ class TraceSummary:
         if root or (earliest and not self._has_root):
             service = span.resource.get("service.name")
             self.name, self.root_failed = span.name, span.failed
+            operation = span.attributes.get(names.GEN_AI_OPERATION_NAME)
+            self.own_name = span.name.removeprefix(f"{operation} ")
+            category = span.attributes.get(names.GENAI_OTEL_ERROR_CATEGORY)
+            self.cancelled = category == "cancelled"
             self.service = service if isinstance(service, str) else ""
             self._has_root = self._has_root or root
 
