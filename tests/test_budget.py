@@ -103,6 +103,42 @@ def test_the_estimate_refuses_what_would_go_beyond() -> None:
         budgets.admit(NOBODY, tokens=11, usd=None)
 
 
+@pytest.mark.parametrize(
+    ("budget", "spent", "more", "told"),
+    [
+        (
+            Budget(limit=0.0003, hard=True),
+            0.00039,
+            9e-07,
+            "$0.000390 of $0.000300 spent, this call would add about $0.00000090",
+        ),
+        (
+            Budget(limit=4_000_000, unit="tokens", hard=True),
+            4_400_000,
+            12,
+            "4,400,000 of 4,000,000 tokens spent, this call would add about 12 tokens",
+        ),
+    ],
+)
+def test_a_refusal_has_its_figures_as_people_read_them(
+    budget: Budget, spent: float, more: float, told: str
+) -> None:
+    budgets = Budgets((budget,))
+    usd = budget.unit == "usd"
+    budgets.settle(NOBODY, tokens=int(spent), usd=spent if usd else None)
+    with pytest.raises(BudgetExceeded) as refused:
+        budgets.admit(NOBODY, tokens=int(more), usd=more)
+    assert str(refused.value) == f"budget {budget.name!r} is used up: {told}"
+    assert refused.value.spending.breached
+
+
+@pytest.mark.parametrize("limit", [20, 20.0, 0.1, 1e-05, 1e6, 123_456_789, 1e18])
+def test_a_budgets_own_name_has_no_exponent(limit: float) -> None:
+    name = Budget(limit=limit).name.partition(" ")[0]
+    assert "e" not in name
+    assert float(name) == limit
+
+
 def test_many_threads_lose_nothing() -> None:
     budgets = Budgets((Budget(limit=1e9, unit="tokens"),))
 

@@ -69,6 +69,7 @@ CONTAINING = {
     "genai_otel.engine.safety.contained",
     "genai_otel.engine.steps.unheard",
     "genai_otel.record.by_hand._HandMadeUsage.__setattr__",
+    "genai_otel.record.misuse.judged",
     "genai_otel.record.operation.Operation.__init__",
 }
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
+import uuid
 import warnings
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 import genai_otel
 from genai_otel import Verdict, agent, guardrail, operation, retriever, scope, step, tool, workflow
-from genai_otel.record import misuse
+from genai_otel.api import decorators
+from genai_otel.record import Kind, misuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +35,14 @@ def _set(name: str, value: Any) -> None:
         setattr(op, name, value)
 
 
-def _set_usage(name: str) -> None:
+def _set_usage(name: str, value: Any = 3) -> None:
     with operation("step", "by hand") as op:
-        setattr(op.usage, name, 3)
+        setattr(op.usage, name, value)
+
+
+def _cached(read: int, of: int) -> None:
+    with operation("step", "by hand") as op:
+        op.usage.cache_read, op.usage.input = read, of
 
 
 def _scope(**given: Any) -> None:
@@ -41,8 +50,8 @@ def _scope(**given: Any) -> None:
         pass
 
 
-def _operation(kind: Any) -> None:
-    with operation(kind):
+def _operation(kind: Any, name: Any = None) -> None:
+    with operation(kind, name):
         pass
 
 
@@ -66,6 +75,32 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "usage": (lambda: _set("usage", {"input": 3}), "usage is a dict .*accepted is Usage"),
     "category": (lambda: _set("category", "mine"), "unknown category 'mine': accepted are app, "),
     "output type": (lambda: _set("output_type", "film"), "accepted are text, json, image, speech"),
+    "count of a type": (
+        lambda: _set_usage("input", "12"),
+        "usage.input is a str and not recorded: accepted is a whole number, 0 or more",
+    ),
+    "negative count": (lambda: _set_usage("input", -3), "usage.input is negative, an int, and not"),
+    "truth as count": (lambda: _set_usage("input", True), "usage.input is a bool and not"),
+    "part of a token": (lambda: _set_usage("output", 12.5), "usage.output is a float and not"),
+    "charged": (lambda: _set_usage("charged", "1 $"), "usage.charged is a str .* a number, 0 or"),
+    "part above its total": (
+        lambda: _cached(500, of=100),
+        "usage.cache_read is not recorded: usage.input, which includes it, is less",
+    ),
+    "cost": (lambda: _set("cost", 0.5), "cost is a float and not recorded: .* usage.charged"),
+    "port": (lambda: _set("port", "x"), "port is a str and not recorded: accepted is a whole"),
+    "truth": (lambda: _set("completed", "yes"), "completed is a str .*accepted is True or False"),
+    "params": (lambda: _set("params", "hot"), "params is a str .*accepted is a mapping"),
+    "reasons": (lambda: _set("finish_reasons", 3), "finish_reasons is an int .*a list of texts"),
+    "query": (lambda: _set("query", ["a", "b"]), "query is a list and recorded as its text"),
+    "model": (lambda: _set("model", 5), "model is an int and recorded as its text: accepted is a"),
+    "name": (lambda: _operation("step", 5), "name is an int and recorded as its text"),
+    "documents": (
+        lambda: _set("documents", [{"id": "a"}, 5]),
+        "documents has an int, which is left out: accepted is a list of texts, dicts, or pairs",
+    ),
+    "messages": (lambda: _set("output", ["a", None]), "output has a NoneType, which is left out"),
+    "tools": (lambda: _set("tools", ["find"]), "tools has a str, which is left out: .*of dicts"),
     "metadata": (lambda: _scope(metadata=["a"]), "metadata is a list .*accepted is a mapping"),
     "experiment": (lambda: _scope(experiment="a"), "experiment is a str: accepted is a pair"),
     "threshold": (lambda: guardrail(threshold="0.5")(len), "accepted is a number"),  # type: ignore[call-overload]
@@ -153,6 +188,12 @@ def test_what_is_right_is_not_told(genai_otel_capture: Capture) -> None:
             op.provider, op.model, op.verdict, op.category = "openai", "m", Verdict("deny"), "quota"
             op.output_type, op.failure, op.usage.input, op.kind = "json", None, 3, "chat"  # type: ignore[assignment]
             op.verdict = None
+            op.usage.output, op.usage.charged, op.usage.seconds = 12, 0.5, 3
+            op.usage.input, op.usage.cache_read = 5, 5
+            op.finish_reasons, op.params, op.port = ("stop",), {"seed": 1}, 443
+            op.query, op.response_id, op.tier = "q", uuid.UUID(int=1), None  # type: ignore[assignment]
+            op.output, op.system, op.tools = ["a", {"content": "b"}], "be kind", [{"name": "f"}]
+            op.documents = ["a", {"id": "b"}, ("c", 0.5)]
         _scope(metadata={"a": 1}, experiment=("a", "b"), tags="one")
         _scope(metadata=None, experiment=None)
     genai_otel_capture.clear()
@@ -210,3 +251,67 @@ def test_what_cannot_be_recorded_replaces_nothing() -> None:
             op.usage = 5  # type: ignore[assignment]
         op.usage.input = 1
     assert op.usage.input == 1
+
+
+def test_a_reported_cost_and_scored_documents_are_recorded(genai_otel_capture: Capture) -> None:
+    """What the warnings say is accepted."""
+    with operation("chat") as op:
+        op.provider, op.model, op.usage.charged = "my-own-server", "small-1", 0.5
+        op.usage.input, op.usage.output = 3, 4
+    with operation("retrieval", "archive") as op:
+        op.query, op.documents = "q", [("first", 0.5), ({"id": "b"}, 1), {"id": "c"}]
+    call, search = genai_otel_capture.spans
+    assert call.attributes["gen_ai.usage.cost"] == 0.5
+    assert json.loads(search.attributes["gen_ai.retrieval.documents"]) == [
+        {"id": "0", "score": 0.5, "content": "first"}, {"id": "b", "score": 1.0}, {"id": "c"},
+    ]  # fmt: skip
+
+
+def test_messages_have_the_reason_they_ended_for(genai_otel_capture: Capture) -> None:
+    with operation("chat") as op:
+        op.provider, op.model = "my-own-server", "small-1"
+        op.output = ["a", {"content": "b", "finish_reason": "tool_call"}]
+        op.finish_reasons = ["stop", "length"]
+    with operation("chat") as op:
+        op.provider, op.model = "my-own-server", "small-1"
+        op.output, op.finish_reasons = ["a", "b"], ["stop"]  # nobody knows of which
+    told = [
+        [
+            message["finish_reason"]
+            for message in json.loads(span.attributes["gen_ai.output.messages"])
+        ]
+        for span in genai_otel_capture.spans
+    ]
+    assert told == [["stop", "tool_call"], ["unknown", "unknown"]]
+
+
+def test_type_checkers_know_every_kind() -> None:
+    assert list(get_args(decorators._Word)) == list(Kind)
+
+
+NO_FIT: dict[str, tuple[Callable[[], Any], str]] = {
+    "too many": (lambda: tool("x", "y"), "positional argument"),  # type: ignore[call-overload]
+    "unknown": (lambda: tool(nme="x"), "'nme'"),  # type: ignore[call-overload]
+    "unknown of a scope": (lambda: scope(sesion_id="x"), "'sesion_id'"),  # type: ignore[call-arg]
+    "no kind": (operation, "'kind'"),
+    "flush": (
+        lambda: genai_otel.flush("5"),  # type: ignore[arg-type]
+        "^flush: timeout is a str: accepted is a number of seconds$",
+    ),
+    "shutdown": (
+        lambda: genai_otel.shutdown(None),  # type: ignore[arg-type]
+        "^shutdown: timeout is a NoneType: accepted is a number of seconds$",
+    ),
+}
+
+
+@pytest.mark.parametrize("call", NO_FIT)
+def test_a_call_that_does_not_fit_its_signature_is_a_type_error(call: str) -> None:
+    act, words = NO_FIT[call]
+    with pytest.raises(TypeError, match=words):
+        act()
+
+
+def test_any_number_is_a_time_limit(genai_otel_capture: Capture) -> None:
+    for limit in (0, -1, 0.5, True, Decimal("0.5"), float("inf"), float("nan")):
+        assert genai_otel.flush(limit) in (True, False)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ error that says nothing to the caller.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from ._settings import Settings
 from .record.misuse import sort_of
@@ -58,3 +58,16 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "budgets": (_is_list, "a list of Budget"),
     "settings": (lambda value: isinstance(value, Settings), "a Settings object"),
 }
+
+
+_LONGEST_WAIT = 366 * 86_400.0
+"""Infinity is more than a lock can wait."""
+
+
+def seconds(function: str, timeout: Any) -> float:
+    """A time limit; raises ``TypeError`` on what is no number."""
+    if not isinstance(timeout, SupportsFloat):
+        raise TypeError(
+            f"{function}: timeout is {sort_of(timeout)}: accepted is a number of seconds"
+        )
+    return min(float(timeout), _LONGEST_WAIT)

@@ -180,13 +180,14 @@ def uninstrument(*libraries: str) -> None:
 
 def flush(timeout: float = 5.0) -> bool:
     """Delivers what is queued; whether all of it was, within ``timeout`` seconds."""
+    seconds = _arguments.seconds("flush", timeout)
     runtime = _RUNTIME
-    return True if runtime is None else runtime.flush(timeout)
+    return True if runtime is None else runtime.flush(seconds)
 
 
 def shutdown(timeout: float = 2.0) -> bool:
     """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
-    return ENDS.delivering(_shut_down, timeout)
+    return ENDS.delivering(_shut_down, _arguments.seconds("shutdown", timeout))
 
 
 def _shut_down(timeout: float) -> bool:

@@ -84,3 +84,11 @@ with genai_otel.operation("chat") as op, genai_otel.scope(user_id="u", tags=["t"
 status = genai_otel.status()
 assert_type(status.destinations[0].where, str)
 assert_type(genai_otel.flush(), bool)
+
+
+with genai_otel.operation("chatt"):  # type: ignore[arg-type]
+    pass
+with genai_otel.operation("chat", "named") as filled:
+    filled.modell = "small-1"  # type: ignore[attr-defined]
+    filled.usage.input_tokens = 3  # type: ignore[attr-defined]
+    filled.usage.input, filled.output, filled.documents = 3, "text", [("text", 0.5)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from genai_otel.engine.adapter import Reader
 from genai_otel.engine.observe import Observer
@@ -342,7 +342,25 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
 # ------------------------------------------------------------------------- context manager
 
 
-def operation(kind: Kind | str, name: str | None = None) -> _GeneratorContextManager[HandMade]:
+_Word = Literal[
+    "chat",
+    "completion",
+    "generation",
+    "embeddings",
+    "retrieval",
+    "rerank",
+    "tool",
+    "agent",
+    "workflow",
+    "step",
+    "guardrail",
+    "evaluation",
+    "store",
+]
+"""The words of ``Kind``, so that type checkers find a misspelt one."""
+
+
+def operation(kind: Kind | _Word, name: str | None = None) -> _GeneratorContextManager[HandMade]:
     """Records what happens inside; yields the Operation to be filled with what is known.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,

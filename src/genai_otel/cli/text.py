@@ -5,9 +5,10 @@ Names and content come from models, tools and strangers: nothing of it may steer
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
+
+from genai_otel.enrich.amounts import figures
 
 # CSI, OSC and the other string sequences, two-byte escapes; each also in its one-byte (C1) form.
 _ESCAPES = re.compile(
@@ -26,10 +27,6 @@ _CONTROLS = {
 }
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
-
-
-_CENT = 0.01
-_LARGE = 100
 
 
 def counted(count: int, noun: str) -> str:
@@ -65,15 +62,8 @@ def duration(nanoseconds: float) -> str:
 
 
 def money(amount: float, currency: str = "USD") -> str:
-    """As many digits as say something: of a sum that is not 0 at least two that are not 0."""
-    if amount >= _LARGE or amount == 0:
-        digits = 2
-    elif amount >= _CENT:
-        digits = 4
-    else:
-        digits = max(6, 1 - math.floor(math.log10(amount)))
-    figure = f"{amount:,.{digits}f}"
-    return f"${figure}" if currency == "USD" else f"{figure} {one_line(currency)[:8]}"
+    sum_ = figures(amount)
+    return f"${sum_}" if currency == "USD" else f"{sum_} {one_line(currency)[:8]}"
 
 
 def sums(amounts: dict[str, float]) -> str:

@@ -9,7 +9,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from genai_otel.record import Refusal
+from genai_otel.record import JUDGE, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,9 @@ def contained(function: Callable[..., _T], *args: Any) -> _T | None:
     except Exception as error:  # noqa: BLE001 - this is the one place where our errors stop
         FAULTS.note(getattr(function, "__qualname__", "?"), error)
         return None
+
+
+JUDGE.contained = contained
 
 
 class Guard:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from genai_otel._locks import reentrant
 from genai_otel.record import Refusal
 
+from .amounts import in_unit, plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -40,7 +42,7 @@ class Spending(NamedTuple):
 
     ``key`` is whose spending it is (a session, a user ...), empty for the process. Amounts are in
     the budget's unit. ``breached``: this call was the first beyond the soft limit, or beyond the
-    limit, in this window.
+    limit, in this window; of a call that was refused it is always true.
     """
 
     budget: Budget
@@ -63,9 +65,12 @@ class BudgetExceeded(Refusal):
     def __init__(self, spending: Spending, estimate: float) -> None:
         budget = spending.budget
         whose = f" of {budget.per} {spending.key!r}" if spending.key else ""
+        amounts = (spending.spent, budget.limit, estimate)
+        spent, limit, more = (in_unit(amount, budget.unit) for amount in amounts)
+        spent = spent.removesuffix(f" {budget.unit}")
         super().__init__(
-            f"budget {budget.name!r}{whose} is used up: {spending.spent:g} of {budget.limit:g}"
-            f" {budget.unit} spent, this call would add about {estimate:g}"
+            f"budget {budget.name!r}{whose} is used up: {spent} of {limit} spent, this call would"
+            f" add about {more}"
         )
         self.spending, self.estimate = spending, estimate
 
@@ -118,7 +123,7 @@ class Budget:
             )
         if not 0 < self.soft <= 1:
             raise ValueError(f"soft is a share of the limit, above 0 and at most 1: {self.soft!r}")
-        object.__setattr__(self, "name", self.name or f"{self.limit:g} {self.unit} {self.per}")
+        object.__setattr__(self, "name", self.name or f"{plain(self.limit)} {self.unit} {self.per}")
         self.seconds  # noqa: B018 - complains now of a window that it cannot read
 
     @property
@@ -188,7 +193,7 @@ class Budgets:
             estimate = (usd if budget.unit == "usd" else tokens) or 0
             spent = self._store(budget).spent(self._name(budget, key), self._window(budget))
             if spent >= budget.limit or spent + estimate > budget.limit:
-                raise BudgetExceeded(Spending(budget, key, spent), estimate)
+                raise BudgetExceeded(Spending(budget, key, spent, breached=True), estimate)
 
     def settle(
         self, who: Mapping[str, Any], *, tokens: int | None, usd: float | None

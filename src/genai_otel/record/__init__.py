@@ -29,7 +29,7 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .misuse import misused, sort_of, unknown
+from .misuse import JUDGE, misused, sort_of, unknown
 from .operation import (
     CATEGORIES,
     Failure,
@@ -48,6 +48,7 @@ from .usage import Usage
 
 __all__ = [
     "CATEGORIES",
+    "JUDGE",
     "KEEPER",
     "Compaction",
     "Document",

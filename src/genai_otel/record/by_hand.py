@@ -10,37 +10,68 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .accepted import (
+    CHOICES,
+    CONTENT,
+    FIELDS,
+    OUTPUT_TYPES,
+    USAGE,
+    WORDS,
+    count,
+    is_scored,
+    is_word,
+    left_out,
+    wrong,
+)
 from .content import text
-from .misuse import misused, sort_of, unknown
+from .misuse import judged, misused, sort_of, unknown
 from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, Verdict
 from .snapshot import snapshot
-from .usage import COUNTS, Usage
+from .usage import COUNTS, PARTS, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WORDS = (
-    "name",
-    "action",
-    "provider",
-    "model",
-    "host",
-    "output_type",
-    "query",
-    "response_id",
-    "tier",
-)
-_OUTPUT_TYPES = ("text", "json", "image", "speech")
-_CONTENT = ("system", "input", "tools", "arguments", "output", "documents", "result")
+_CONTENT = (*CONTENT, "arguments", "result")
+_WORDS = frozenset(WORDS)
 
 
 class _HandMadeUsage(Usage):
     """A Usage in the application's hands."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _USAGE_FIELDS:
-            misused(unknown("field", name, _USAGE_FIELDS, "of an Operation's usage"))
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not judged(_refuses_usage, name, value):
+                object.__setattr__(self, name, value)
+
+    def disbelieve(self) -> None:
+        """Settles it, and tells of parts that are larger than their total."""
+        own = vars(self)
+        before = dict(own)
+        self.settle()
+        for total, parts in PARTS:
+            for part in parts:
+                if before.get(part) and own.get(part) is None:
+                    before[part] = None
+                    misused(
+                        f"usage.{part} is not recorded: usage.{total}, which includes it, is less"
+                    )
+
+
+def _refuses_usage(name: str, value: Any) -> bool:
+    """Tells of a mistake; whether the value is not to be taken."""
+    accepted = USAGE.get(name)
+    if name not in _USAGE_FIELDS:
+        misused(unknown("field", name, _USAGE_FIELDS, "of an Operation's usage"))
+    elif value is not None and accepted is not None and not accepted.holds(value):
+        misused(_refused(f"usage.{name}", value, accepted.words))
+        return True
+    return False
+
+
+def _refused(name: str, value: Any, words: str) -> str:
+    return f"{name} is {wrong(value)} and not recorded: accepted is {words}"
 
 
 _USAGE_FIELDS = tuple(Usage.__annotations__)
@@ -64,42 +95,40 @@ class HandMade(Operation):
         documents: Any
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
+        if name is not None and not is_word(name):
+            misused(_as_text("name", name))
         super().__init__(kind, _words(name))
         self.usage = _HandMadeUsage()
         self.taken: dict[str, Any] = {}
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _KNOWN:
-            misused(unknown("field", name, _FIELDS, "of an Operation"))
-        elif value is not None and name in _TYPES and not issubclass(type(value), _TYPES[name]):
-            accepted = " or ".join(each.__name__ for each in _TYPES[name])
-            misused(f"{name} is {sort_of(value)} and not recorded: accepted is {accepted}")
-            return  # what was there stays, so that filling its fields goes on
-        elif value is not None and name in _CHOICES and not _is_one(value, _CHOICES[name]):
-            misused(unknown(name, value, _CHOICES[name]))
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not judged(_refuses, name, value):  # what was there stays, so filling it goes on
+                object.__setattr__(self, name, value)
 
     def settle(self) -> None:
         if type(self.kind) is not Kind:
             self.kind = _kind(self.kind)
         own = vars(self)  # what is wrong was told as it was set
-        for name in (*_WORDS, "response_model"):
+        for name in WORDS:
             own[name] = _words(getattr(self, name))
         for name in _CONTENT:
             value = getattr(self, name)
             if value is not None and value is not self.taken.get(name):
                 own[name] = snapshot(value)
-        self.port, self.dimensions = _count(self.port), _count(self.dimensions)
-        self.records, self.rows = _count(self.records), _count(self.rows)
-        self.finish_reasons = _reasons(self.finish_reasons)
-        self.input, self.output = _said(self.input, "user"), _said(self.output, "assistant")
-        self.system, self.tools = _parts(self.system), _tools(self.tools)
-        self.documents = _documents(self.documents)
-        if self.output_type is not None and self.output_type not in _OUTPUT_TYPES:
-            self.output_type = None
-        self.params, self.details = _fields(self.params), _fields(self.details)
-        self.stream, self.completed = self.stream is True, _truth(self.completed)
-        self.expired = self.expired is True
+        for name in ("port", "dimensions", "records", "rows"):
+            own[name] = count(getattr(self, name))
+        own["finish_reasons"] = _reasons(self.finish_reasons)
+        own["input"], own["output"] = _said(self.input, "user"), _said(self.output, "assistant")
+        _give_reasons(self.output, self.finish_reasons)
+        own["system"], own["tools"] = _parts(self.system), _tools(self.tools)
+        own["documents"] = _documents(self.documents)
+        if self.output_type is not None and self.output_type not in OUTPUT_TYPES:
+            own["output_type"] = None
+        own["params"], own["details"] = _fields(self.params), _fields(self.details)
+        own["stream"], own["completed"] = self.stream is True, _truth(self.completed)
+        own["expired"] = self.expired is True
         self._settle_values()
 
     def _settle_values(self) -> None:
@@ -108,12 +137,16 @@ class HandMade(Operation):
             self.usage = Usage()
         if type(self.timing) is not Timing:
             self.timing = Timing()
+        used = vars(self.usage)
         for name in COUNTS:
-            setattr(self.usage, name, _count(getattr(self.usage, name)))
-        self.usage.seconds = snapshot(self.usage.seconds)
-        self.usage.charged = snapshot(self.usage.charged)
-        self.usage.estimated = _words(self.usage.estimated)
-        self.usage.settle()
+            used[name] = count(getattr(self.usage, name))
+        used["seconds"] = snapshot(self.usage.seconds)
+        used["charged"] = snapshot(self.usage.charged)
+        used["estimated"] = _words(self.usage.estimated)
+        if isinstance(self.usage, _HandMadeUsage):
+            self.usage.disbelieve()
+        else:
+            self.usage.settle()
         if type(self.failure) is not Failure:
             self.failure = None
         if type(self.category) is not str or self.category not in CATEGORIES:
@@ -123,21 +156,43 @@ class HandMade(Operation):
         self.verdict = _verdict(self.verdict)
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "usage": (Usage,),
-    "timing": (Timing,),
-    "failure": (Failure,),
-    "prompt": (PromptTag,),
-    "verdict": (Verdict,),
-}
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": tuple(Kind),
-    "category": CATEGORIES,
-    "output_type": _OUTPUT_TYPES,
-}
+def _refuses(name: str, value: Any) -> bool:
+    """Tells of a mistake; whether the value is not to be taken."""
+    if value is None and name in _KNOWN:
+        return False
+    accepted = FIELDS.get(name)
+    if accepted is None:
+        mistake = _mistake(name, value)
+        if mistake is not None:
+            misused(mistake)
+        return False
+    if accepted.holds(value):
+        return False
+    misused(_refused(name, value, accepted.words))
+    return True
+
+
+def _mistake(name: str, value: Any) -> str | None:
+    """What is wrong with a value that is kept all the same, or in part."""
+    if name not in _KNOWN:
+        return unknown("field", name, _FIELDS, "of an Operation")
+    if name in CHOICES:
+        return None if _is_one(value, CHOICES[name]) else unknown(name, value, CHOICES[name])
+    if name in _WORDS:
+        return None if is_word(value) else _as_text(name, value)
+    left = left_out(name, value) if name in CONTENT else None
+    return left and f"{name} has {left}, which is left out: accepted is {CONTENT[name]}"
+
+
+def _as_text(name: str, value: Any) -> str:
+    return f"{name} is {sort_of(value)} and recorded as its text: accepted is a str"
+
+
+_OF_THE_LIBRARY = ("capture", "cost", "expired", "pieces", "sent", "turns")
+"""What is found out, whoever fills the rest."""
 _FIELDS = (
     *("kind", "name", "usage", "timing"),
-    *(name for name in Operation.__annotations__ if name not in ("capture", "pieces", "turns")),
+    *(name for name in Operation.__annotations__ if name not in _OF_THE_LIBRARY),
 )
 _KNOWN = frozenset({*_FIELDS, *Operation.__annotations__, *vars(Operation), "taken"})
 
@@ -165,16 +220,6 @@ def _words(value: Any) -> str | None:
     return words if words.isascii() else words.encode("utf-8", "replace").decode("utf-8")
 
 
-def _count(value: Any) -> int | None:
-    """A whole number that is not negative, whatever integer type of Python's it has."""
-    if value is None or type(value) is bool:
-        return None
-    plain = snapshot(value)
-    if type(plain) is float and plain.is_integer():
-        plain = int(plain)
-    return plain if type(plain) is int and plain >= 0 else None
-
-
 def _truth(value: Any) -> bool | None:
     return value if type(value) is bool else None
 
@@ -191,11 +236,21 @@ def _reasons(value: Any) -> list[str] | None:
     return [str(reason) for reason in plain] if type(plain) is list else None
 
 
+def _give_reasons(output: Any, reasons: Any) -> None:
+    """A message without a reason of its own has that of its place, if there are as many."""
+    if output and reasons and len(output) == len(reasons):
+        for message, reason in zip(output, reasons, strict=True):
+            message["finish_reason"] = message.get("finish_reason") or reason
+
+
 def _objects(plain: Any, written: Callable[[str], Any] | None = None) -> list[dict[str, Any]]:
     """The objects of a list, as the schemas have it; a mere text is ``written`` as one."""
-    listed = plain if type(plain) is list else [plain]
-    found = [written(item) if written and type(item) is str else item for item in listed]
+    found = [written(item) if written and type(item) is str else item for item in _listed(plain)]
     return [item for item in found if type(item) is dict]
+
+
+def _listed(plain: Any) -> list[Any]:
+    return plain if type(plain) is list else [plain]
 
 
 def _parts(plain: Any) -> Any:
@@ -226,8 +281,14 @@ def _tools(plain: Any) -> Any:
 
 def _documents(plain: Any) -> Any:
     """Without an id of its own a document's rank serves."""
-    found = _objects(plain, lambda words: {"content": words})
+    listed = [_scored(*item) if is_scored(item) else item for item in _listed(plain)]
+    found = _objects(listed, lambda words: {"content": words})
     return [{"id": str(rank), **item} for rank, item in enumerate(found)] or None
+
+
+def _scored(document: Any, score: float) -> dict[str, Any]:
+    fields = document if type(document) is dict else {"content": document}
+    return {"score": float(score), **fields}
 
 
 def _verdict(value: Any) -> Verdict | None:

@@ -103,7 +103,7 @@ class Usage:
         for name in _LENGTHS:
             if known.get(name) is not None and not _is_length(known[name]):
                 known[name] = None
-        for total, parts in _PARTS:
+        for total, parts in PARTS:
             rest = known.get(total)
             if rest is None:
                 continue
@@ -162,7 +162,7 @@ CHARGES = (
 COUNTS = tuple(name for name in Usage.__annotations__ if name not in _NO_COUNTS)
 
 # Parts of one row do not overlap; where they are too much together, the later one is disbelieved.
-_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("cache_read", "cache_write", "cache_write_1h")),
     ("input", ("audio_input", "image_input", "video_input")),
     ("input", ("tool_use_input",)),

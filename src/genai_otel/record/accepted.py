@@ -1,0 +1,187 @@
+"""What the fields that an application fills accept: asked as they are set, at its own line.
+
+Only what is certainly wrong is refused: which class a value has, of a list which its items have.
+No code of the value's own is run.
+"""
+
+from __future__ import annotations
+
+from enum import EnumMeta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .known_types import plain_value
+from .misuse import sort_of
+from .operation import CATEGORIES, Failure, Kind, PromptTag, Timing, Verdict
+from .snapshot import snapshot
+from .usage import COUNTS, MOST, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WORDS = (
+    "name",
+    "action",
+    "provider",
+    "model",
+    "host",
+    "output_type",
+    "query",
+    "response_id",
+    "response_model",
+    "tier",
+    "region",
+)
+OUTPUT_TYPES = ("text", "json", "image", "speech")
+TYPES: dict[str, tuple[type, ...]] = {
+    "usage": (Usage,),
+    "timing": (Timing,),
+    "failure": (Failure,),
+    "prompt": (PromptTag,),
+    "verdict": (Verdict,),
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "kind": tuple(Kind),
+    "category": CATEGORIES,
+    "output_type": OUTPUT_TYPES,
+}
+_ITEMS_ASKED = 100
+
+
+class Accepted(NamedTuple):
+    """``holds`` says whether a value is accepted, ``words`` what is."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def count(value: Any) -> int | None:
+    """A whole number that is not negative, whatever integer type of Python's it has."""
+    if value is None or type(value) is bool:
+        return None
+    plain = snapshot(value)
+    if type(plain) is float and plain.is_integer():
+        plain = int(plain)
+    return plain if type(plain) is int and 0 <= plain <= MOST else None
+
+
+def is_word(value: Any) -> bool:
+    cls = type(value)
+    if issubclass(cls, str):
+        return True
+    enum = issubclass(type(cls), EnumMeta)
+    return type(snapshot(value) if enum else plain_value(value, cls)) is str
+
+
+def wrong(value: Any) -> str:
+    """What a value is that is not accepted; of a number also which."""
+    plain = snapshot(value)
+    if type(plain) in (int, float) and plain < 0:
+        return f"negative, {sort_of(value)},"
+    return sort_of(value)
+
+
+def left_out(name: str, value: Any) -> str | None:
+    """What a list of content holds that cannot be recorded, if anything."""
+    items = islice(value, _ITEMS_ASKED) if type(value) in (list, tuple) else (value,)
+    takes = _CONTENT[name]
+    return next((sort_of(item) for item in items if not takes(item)), None)
+
+
+def is_scored(item: Any) -> bool:
+    """Whether it is a pair, a document and its score."""
+    return (
+        type(item) in (list, tuple)
+        and len(item) == 2  # noqa: PLR2004 - the two of a pair
+        and (type(item[0]) is str or type(item[0]) is dict)
+        and type(item[1]) in (int, float)
+    )
+
+
+_NOT_CONTENT = (int, float, list, tuple, type(None))
+
+
+def _is_item(item: Any) -> bool:
+    return not issubclass(type(item), _NOT_CONTENT) or _has_fields(item)
+
+
+def _has_fields(item: Any) -> bool:
+    """A named tuple is recorded as its fields."""
+    return issubclass(type(item), tuple) and hasattr(type(item), "_fields")
+
+
+def _is_document(item: Any) -> bool:
+    return _is_item(item) or is_scored(item)
+
+
+def _is_definition(item: Any) -> bool:
+    return _is_item(item) and not issubclass(type(item), str)
+
+
+_CONTENT: dict[str, Callable[[Any], bool]] = {
+    "system": _is_item,
+    "input": _is_item,
+    "output": _is_item,
+    "tools": _is_definition,
+    "documents": _is_document,
+}
+CONTENT = {
+    **dict.fromkeys(("system", "input", "output"), "a text, dicts, or a list of them"),
+    "tools": "a list of dicts",
+    "documents": "a list of texts, dicts, or pairs of one and its score",
+}
+
+
+def _is_count(value: Any) -> bool:
+    return count(value) is not None
+
+
+def _is_length(value: Any) -> bool:
+    plain = snapshot(value)
+    return type(plain) in (int, float) and 0 <= plain <= MOST
+
+
+def _is_truth(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _is_mapping(value: Any) -> bool:
+    return not issubclass(type(value), (str, bytes, int, float, list, set, frozenset)) and (
+        not issubclass(type(value), tuple) or _has_fields(value)
+    )
+
+
+def _is_reasons(value: Any) -> bool:
+    return not issubclass(type(value), (int, float, dict))
+
+
+def _is_priced(value: Any) -> bool:
+    """The library's own ``Cost``."""
+    return _has_fields(value)
+
+
+def _of(types: tuple[type, ...]) -> Accepted:
+    return Accepted(
+        lambda value: issubclass(type(value), types), " or ".join(each.__name__ for each in types)
+    )
+
+
+_COUNT = Accepted(_is_count, "a whole number, 0 or more")
+_LENGTH = Accepted(_is_length, "a number, 0 or more")
+
+FIELDS: dict[str, Accepted] = {
+    **{name: _of(types) for name, types in TYPES.items()},
+    **dict.fromkeys(("port", "dimensions", "records", "rows"), _COUNT),
+    **dict.fromkeys(("stream", "completed", "expired"), Accepted(_is_truth, "True or False")),
+    **dict.fromkeys(("params", "details"), Accepted(_is_mapping, "a mapping")),
+    "finish_reasons": Accepted(_is_reasons, "a list of texts"),
+    "cost": Accepted(
+        _is_priced,
+        "nothing, it follows from usage; what the provider charged is usage.charged, in USD",
+    ),
+}
+USAGE: dict[str, Accepted] = {
+    **dict.fromkeys(COUNTS, _COUNT),
+    **dict.fromkeys(("seconds", "charged"), _LENGTH),
+    "estimated": Accepted(is_word, "a str"),
+}
