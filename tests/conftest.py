@@ -75,3 +75,11 @@ def uncollected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def no_mistake_told_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is told once and only so many are: tests of odd values must not use that up."""
+    from genai_otel.record import misuse
+
+    monkeypatch.setattr(misuse, "_REPORTED", set())

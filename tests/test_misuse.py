@@ -16,18 +16,13 @@ import pytest
 import genai_otel
 from genai_otel import Verdict, agent, guardrail, operation, retriever, scope, step, tool, workflow
 from genai_otel.api import decorators
-from genai_otel.record import Kind, misuse
+from genai_otel.record import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from genai_otel.testing import Capture
-
-
-@pytest.fixture(autouse=True)
-def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(misuse, "_REPORTED", set())
 
 
 def _set(name: str, value: Any) -> None:
