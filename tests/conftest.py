@@ -78,8 +78,8 @@ def uncollected() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_mistake_told_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_mistake_told_yet() -> None:
     """Each is told once and only so many are: tests of odd values must not use that up."""
     from genai_otel.record import misuse
 
-    monkeypatch.setattr(misuse, "_REPORTED", set())
+    misuse._REPORTED.clear()
