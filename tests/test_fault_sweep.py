@@ -53,6 +53,7 @@ CONTAINING = {
     "genai_otel.api.decorators.retriever",
     "genai_otel.api.decorators.step",
     "genai_otel.api.decorators.workflow",
+    "genai_otel.engine.decoded.Decoding._process_response_data",
     "genai_otel.engine.families.stainless._Begin.__call__",
     "genai_otel.engine.observe.Call.enter",
     "genai_otel.engine.observe.Call.failed",

@@ -10,6 +10,8 @@ from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from .safety import contained
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from weakref import ref
@@ -34,8 +36,11 @@ class Decoding:
     def _process_response_data(self) -> Callable[..., Any]:
         """The client's method, asked for once a stream; any other than the usual is left alone."""
         make: Callable[..., Any] = self._client._process_response_data  # noqa: SLF001 - as said
+        return contained(self._observed, make) or make
+
+    def _observed(self, make: Callable[..., Any]) -> Callable[..., Any] | None:
         fold = self._fold()
-        return fold.beside(make) if fold is not None and _is_usual(make) else make
+        return fold.beside(make) if fold is not None and _is_usual(make) else None
 
 
 def is_of(method: Any, module: str) -> bool:

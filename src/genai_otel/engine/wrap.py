@@ -83,7 +83,10 @@ def _in_its_context(original: Any, running: Any) -> Callable[..., Any]:
     between = _between(original)
 
     def observed(*args: Any, **kwargs: Any) -> Any:
-        return running(_made_in(between), args, kwargs)
+        made_in = contained(_of_callers, between) if _MADE else None
+        if made_in is None:  # an empty one is false
+            made_in = copy_context()
+        return running(made_in, args, kwargs)
 
     return _marked(observed, original, CO_COROUTINE)
 
@@ -127,9 +130,10 @@ def keep_context(original: Any, _observer: Observer, *, repeats: bool = False) -
     def method(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         if type(made) is CoroutineType:
+            made_in = contained(_of_callers, between) if _MADE else None
             held = _Made(made, _forget)
             held.key, held.repeats = id(made.cr_frame), repeats
-            held.context = _made_in(between)
+            held.context = copy_context() if made_in is None else made_in
             _MADE[held.key] = held
             if repeats or len(_MADE) > _MOST:
                 contained(_tidy)
@@ -149,17 +153,12 @@ def _tidy() -> None:
         _MADE.pop(key, None)
 
 
-def _made_in(between: tuple[str, ...]) -> Context:
-    found = _of_callers(between) if _MADE else None
-    return copy_context() if found is None else found  # an empty one is false
-
-
 def _of_callers(between: tuple[str, ...]) -> Context | None:
     """Where the method was called that leads to this call, if nothing else is in between.
 
     A client may call a function of the program's, which makes calls of its own.
     """
-    frame: Any = sys._getframe(3)  # noqa: SLF001 - below the stand-in
+    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
     for _ in range(_CALLERS):
         if frame is None:
             return None
