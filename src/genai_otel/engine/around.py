@@ -96,7 +96,7 @@ def _calling(name: str, original: Any) -> Any:
     def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
         if id(holder) not in _OBSERVED:  # all other services' bodies, at the cost of little more
             return original(holder, *args, **kwargs)
-        found = _find(holder, name)
+        found = contained(_find, holder, name)
         if found is None:
             return original(holder, *args, **kwargs)
         if found.before is not None:
@@ -115,7 +115,7 @@ def _calling(name: str, original: Any) -> Any:
 def _calling_async(name: str, original: Any) -> Any:
     @wraps(original)
     async def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
-        found = _find(holder, name)
+        found = contained(_find, holder, name)
         if found is None:
             return await original(holder, *args, **kwargs)
         if found.before is not None:
