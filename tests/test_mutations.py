@@ -250,6 +250,7 @@ def _with(messages: list[Frame], odd: Odd) -> list[Frame]:
 def _visits(
     bench: Bench, served: _Served, library: Library, cell: Cell, answers: list[list[Frame]]
 ) -> list[tuple[dict[str, Any], Facts | None]]:
+    bench.visit(library, cell)  # makes the clients, of which some make calls of their own first
     bench.forget()
     told: list[tuple[dict[str, Any], Facts | None]] = []
     for served.messages in answers:
