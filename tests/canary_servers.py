@@ -129,6 +129,7 @@ def watsonx(canary: Canary) -> None:
             patch.setattr("time.sleep", lambda _: None)  # it tries again
             with ignoring(Exception):
                 its.model(client, "refused").chat(messages=_asked(canary))
+            client.httpx_client.close()  # the client itself has no way to be closed
         finally:
             server.shutdown()
             thread.join()
