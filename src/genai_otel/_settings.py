@@ -217,8 +217,8 @@ def variable(*names: str) -> str | None:
 
 def _converted(default: Any, raw: str) -> Any:
     if isinstance(default, bool):
-        said = on_or_off(raw)
-        return default if said is None else said
+        value = on_or_off(raw)
+        return default if value is None else value
     if isinstance(default, tuple):
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     return raw
@@ -231,7 +231,7 @@ def on_or_off(raw: str) -> bool | None:
 
 
 def standard_mistakes(environ: Mapping[str, str]) -> Iterator[str]:
-    """What of the convention's variables is not taken as it was said."""
+    """Which of the convention's variables are not used as they are set, and why."""
     if environ.get(_HOOK, "").strip() not in ("", "upload"):
         yield f"{_HOOK} is ignored: only upload is known here"
     raw = environ.get(_STANDARD_CONTENT, "").strip()
