@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import fresh
-from tests.receiver import Receiver, attributes
+from tests.receiver import Receiver, attributes, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +244,27 @@ if __name__ == "__main__":
     get_reusable_executor().shutdown(kill_workers=True)
 """
     program(tmp_path, code, receiver.url)
+    assert receiver.names == [f"task s{number}" for number in range(6)]
+
+
+def test_what_sets_up_in_children_only_is_sent_at_once(receiver: Receiver, tmp_path: Path) -> None:
+    """Nobody would take what they leave; they may be killed as soon as a task is done."""
+    code = """
+import multiprocessing
+from genai_otel.destinations import export, handover
+export._KEPT_DELAY = 3_600.0
+assert not os.path.exists(handover._folder())
+def called(number):
+    call(number)
+    return os.path.exists(handover._folder())
+if __name__ == "__main__":
+    pool = multiprocessing.get_context("fork").Pool(2, initializer=setup)
+    assert pool.map(called, range(6)) == [False] * 6
+    signal.pause()
+"""
+    (tmp_path / "work.py").write_text(_BEGIN + code, encoding="utf-8")
+    with fresh.running("work.py", receiver.url, cwd=tmp_path):
+        assert until(lambda: len(receiver.spans) == 6, 60)
     assert receiver.names == [f"task s{number}" for number in range(6)]
 
 

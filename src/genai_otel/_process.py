@@ -27,7 +27,10 @@ HANDLER_SECONDS = 0.3
 """What the end of a Lambda handler may take."""
 _GRACE = 0.3
 _SPAWNED = any(
-    each == "--multiprocessing-fork" or each.endswith(".popen_loky_posix") for each in sys.orig_argv
+    each == "--multiprocessing-fork"
+    or each.endswith(".popen_loky_posix")
+    or each.startswith("from multiprocessing.forkserver ")
+    for each in sys.orig_argv
 )
 """Below ``genai-otel run`` such a child is set up before multiprocessing knows what it is."""
 _LAST = -1_000
@@ -279,6 +282,11 @@ def _blocked(how: int) -> set[int | signal.Signals]:
 def is_child() -> bool:
     """Whether this process was made by ``multiprocessing``, or by what is made like it."""
     return _SPAWNED or any(_is_child_of(name) for name in ("multiprocessing", "billiard"))
+
+
+def is_spawned() -> bool:
+    """Whether ``multiprocessing`` started this process anew, or its server did that forks them."""
+    return _SPAWNED
 
 
 def _is_child_of(package: str) -> bool:

@@ -25,7 +25,12 @@ import os
 import pathlib
 import time
 import celery
+import celery.platforms
 import genai_otel
+# Of a pool with threads, as that folder gets, Celery has the system kill the children that were
+# replaced as soon as it ends: in the middle of a task, without us as well, and with a lock of the
+# pool's in hand, for which it may then wait for ever.
+celery.platforms.set_pdeathsig = lambda name: None
 if not {in_children}:
     genai_otel.instrument(destinations=genai_otel.Destination("otlp", endpoint={url!r}))
 app = celery.Celery("shop", broker="filesystem://")

@@ -42,6 +42,8 @@ DELAY = 1.0
 """Seconds between the first span of a batch and its sending."""
 _KEPT_DELAY = 5.0
 """In processes that may be ended at any time: one that is, while it sends, is sent again."""
+_UNKEPT_DELAY = 0.2
+"""In those of them for which nobody would send it."""
 MEASURE_EVERY = 60.0
 _GRACE = 0.3
 """Seconds for a worker to see that its time is over."""
@@ -130,12 +132,13 @@ class Delivery:
     def problem(self) -> str | None:
         return self._ledger.problem
 
-    def kept_by(self, settled: Callable[[], Any]) -> None:
-        """What is queued is also kept elsewhere, and so can wait longer.
+    def may_end_at_once(self, settled: Callable[[], Any], *, kept: bool) -> None:
+        """This process may be ended at any time. ``kept``: another one would send what is queued.
 
         ``settled`` is called on the worker when nothing is queued any more.
         """
-        self._settled, self._delay = settled, max(self._delay, _KEPT_DELAY)
+        self._settled = settled
+        self._delay = max(self._delay, _KEPT_DELAY) if kept else min(self._delay, _UNKEPT_DELAY)
 
     @property
     def busy(self) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genai_otel._locks import reentrant
-from genai_otel._process import is_child
+from genai_otel._process import is_child, is_spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +45,7 @@ _ATTEMPTS = 3
 _OLD = 86_400.0
 _FORKED = os.urandom(16)
 """A secret that forked children share with their parent."""
+_parent_takes = False
 
 
 def _ends_at_once(handler: Any) -> bool:
@@ -52,10 +53,18 @@ def _ends_at_once(handler: Any) -> bool:
     return handler is signal.SIG_DFL or getattr(handler, "__module__", "") == "billiard.common"
 
 
+def parent_takes() -> None:
+    """In a child that has been forked from a process that was set up."""
+    global _parent_takes  # noqa: PLW0603 - of the process, however often it is set up
+    _parent_takes = True
+
+
 class Keeper:
-    """Writes the spans of this process, until they have been sent."""
+    """Writes the spans of this process until they have been sent, if anybody would take them."""
 
     def __init__(self) -> None:
+        self.is_taken = is_spawned() or _parent_takes
+        """Whether there may be a process that sends what this one leaves."""
         self.lock = reentrant()
         """Held while a span is kept and queued, so that what is not sent yet is not forgotten."""
         self._path: Path | None = None
@@ -69,7 +78,7 @@ class Keeper:
 
     def keep(self, span: ReadableSpan) -> None:
         """``lock`` is held."""
-        if not self.is_needed():
+        if not self.is_taken or not self.is_needed():
             return
         try:
             self._write(span)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel._process import is_child
 
-from . import standard
+from . import handover, standard
 from .handover import Keeper, left_behind
 from .judging import Judge
 from .seat import seat_on
@@ -144,6 +144,7 @@ class Outgoing:
         """Leaves the parent's meters alone; whether there were any."""
         if self._keeper is not None:
             self._keeper.forget()
+        handover.parent_takes()
         self._keep()
         had, self._meters = self._meters is not None, None
         self._gatherers = []
@@ -152,11 +153,14 @@ class Outgoing:
     # ------------------------------------------------------------------- child processes
 
     def _keep(self) -> None:
-        """From now on: what is recorded here outlives this process, if it is ended at once."""
+        """From now on: what is recorded here outlives this process, if it is ended at once.
+
+        Where nobody takes what is left, it is sent as soon as can be instead.
+        """
         self._keeper = Keeper()
         self._judge_all()
         for each in self._all:
-            each.kept_by(self._settled)
+            each.may_end_at_once(self._settled, kept=self._keeper.is_taken)
         for seat in self._seats:
             seat.keeper = self._keeper
 
