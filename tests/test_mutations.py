@@ -1,10 +1,10 @@
 """Answers of odd form: each key of each fixture deleted, nulled and retyped in turn.
 
 The host sees exactly what it sees without us, and the span keeps every fact that does not hang on
-the key (`Library.touches` says which do). Where the client itself cannot use a whole reply, and
-raises, the span has what was paid for. Each third key is changed, or fewer, in one way in turn;
-every key in all three ways by `make test-all`. Of endpoints with one wire format the first stands
-for all.
+the key (`Library.touches` says which do). Where the client itself cannot use what came, and raises,
+the span has what was paid for: of a stream all that had come, the refused chunk included. One key
+in three, or fewer, is changed in one way in turn; every key in all three ways by `make test-all`.
+Of endpoints with one wire format the first stands for all.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import genai_otel
+from genai_otel.adapters.catalogue import CATALOGUE
 from tests.conformance.conftest import Bench
 from tests.conformance.facts import USAGE, found
-from tests.conformance.libraries import LIBRARIES
+from tests.conformance.libraries import LIBRARIES, ROWS
 from tests.conformance.share import WHOLE
-from tests.conformance.table import Cell, cells, listed
+from tests.conformance.table import COLOURS, Cell, cells, listed
 from tests.provider import SCENARIOS, Provider, Replay
 from tests.provider.answer import Answer, stream_parts
 from tests.provider.wire import Ask, Frame, to_json
@@ -39,6 +40,24 @@ FIXTURES = ("tools", "reasoning", "cached", "filtered")
 WAYS = ("deleted", "nulled", "retyped")
 _SHARES = {3: 3, 2: 6, 1: 12}
 """Without `WHOLE` one key of so many is changed, by the library's own share."""
+VALIDATES_ABOVE = {"google_genai": "it makes its objects above the call that is recorded"}
+"""Clients whose refusals are no errors of the span, and why; see docs/reliability.md."""
+_IN_PROCESS = "runs in this process: there is no reply to refuse"
+_NO_MODEL = "calls no model itself"
+ELSEWHERE = {
+    "litellm": "in an environment of its own: tests/adapters/test_litellm.py",
+    "xai_sdk": "protocol buffers, whose fields are of their type or the call has no reply; only"
+    " `parse` reads what was said: tests/adapters/test_xai_sdk.py",
+    "vertexai": "protocol buffers, as above; a session's validation comes after the call, and"
+    " embeddings are read from free objects: tests/adapters/test_vertexai.py",
+    "watsonx": "hands out the JSON as it is, and refuses only what is none, and pieces of text"
+    " without one: tests/adapters/test_watsonx.py",
+    "voyageai": "three endpoints: tests/adapters/test_more_clients.py",
+    "replicate": "its replies count nothing",
+    **dict.fromkeys(("transformers", "llama_cpp", "vllm", "xllamacpp"), _IN_PROCESS),
+    **dict.fromkeys(("langchain", "chroma", "qdrant"), _NO_MODEL),
+}
+"""Libraries that are not in the table, and why, or where what they refuse is tested."""
 _ITEMS = 2
 """Of a list so many items are changed: the others are alike."""
 
@@ -111,7 +130,7 @@ def hanging(library: Library, message: Frame, odd: Odd) -> set[str]:
 # ------------------------------------------------------------------------------------ the provider
 
 
-class _Served(Replay):
+class Served(Replay):
     """Answers with the messages that it is given."""
 
     def __init__(self) -> None:
@@ -141,6 +160,13 @@ def messages_of(visit: Visit, scenario: str) -> list[Frame]:
 # ----------------------------------------------------------------------------------------- visits
 
 
+def test_each_library_is_here_or_has_a_reason() -> None:
+    here = {name for name, library in LIBRARIES.items() if library.touches}
+    here |= {name for name in ROWS if name not in LIBRARIES and name not in ELSEWHERE}
+    assert here | set(ELSEWHERE) == {entry.name for entry in CATALOGUE}
+    assert not here & set(ELSEWHERE)
+
+
 def _rows() -> Iterator[Any]:
     for library in LIBRARIES.values():
         for endpoint in library.endpoints.values() if library.touches else ():
@@ -153,12 +179,12 @@ def _rows() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def served() -> _Served:
-    return _Served()
+def served() -> Served:
+    return Served()
 
 
 @pytest.fixture(scope="module")
-def bench(served: _Served) -> Iterator[Bench]:
+def bench(served: Served) -> Iterator[Bench]:
     import asyncio
 
     with asyncio.Runner() as runner, Provider(replay=served) as provider:
@@ -169,15 +195,15 @@ def bench(served: _Served) -> Iterator[Bench]:
 
 @pytest.mark.parametrize(("library", "endpoint", "mode"), list(_rows()))
 def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
-    bench: Bench, served: _Served, library: Library, endpoint: Endpoint, mode: Mode
+    bench: Bench, served: Served, library: Library, endpoint: Endpoint, mode: Mode
 ) -> None:
     way = endpoint.name, mode.name, "sync", "exhausted"
     cell = next(c for c in cells(library) if _way(c) == way)._replace(scenario=MODEL)
-    asked = list(_asked_of(bench.visit(library, cell), library))
+    asked = list(asked_of(bench.visit(library, cell), library))
     genai_otel.uninstrument()
-    bare = [_visits(bench, served, library, cell, each.answers) for each in asked]
+    bare = [visits(bench, served, library, cell, each.answers) for each in asked]
     bench.instrument()
-    watched = [_visits(bench, served, library, cell, each.answers) for each in asked]
+    watched = [visits(bench, served, library, cell, each.answers) for each in asked]
     for each, unseen, seen in zip(asked, bare, watched, strict=True):
         usual = seen[0][1]
         assert usual is not None
@@ -189,12 +215,39 @@ def test_an_odd_answer_costs_the_host_nothing_and_the_span_one_field(
                 kept = {*usual} if saw["error"] is None else {*USAGE}
                 lost = {f: told[f] for f in kept - loose if told[f] != usual[f]}
                 assert lost == {}, f"{each.scenario}, {odd}, {saw['error']}"
-    if not mode.stream:
+    if mode.stream:
+        for colour in COLOURS:
+            _has_what_came(bench, served, library, cell._replace(colour=colour), asked, watched)
+    else:
         _is_counted_where_refused(bench, served, library, cell, zip(asked, watched, strict=True))
 
 
+def _has_what_came(
+    bench: Bench, served: Served, library: Library, cell: Cell, asked: list[Asked], sync: list[Any]
+) -> None:
+    """Each stream over which the client raised has the facts of what was sent up to there."""
+    if not any(_way(each) == _way(cell) for each in cells(library)):
+        return
+    for each, (_, *seen) in zip(asked, sync, strict=True):
+        whole = each.answers[0]
+        found = zip(each.odds, each.answers[1:], seen, strict=True)
+        refused = [(odd, answer) for odd, answer, (saw, _) in found if saw["error"] is not None]
+        sent = sorted({odd.at for odd, _ in refused})
+        came = visits(bench, served, library, cell, [whole[: at + 1] for at in sent])
+        until = {at: told for at, (_, told) in zip(sent, came, strict=True)}
+        told_of = visits(bench, served, library, cell, [answer for _, answer in refused])
+        for (odd, _), (saw, told) in zip(refused, told_of, strict=True):
+            what, right = f"{each.scenario}, {odd}, {saw['error']}", until[odd.at]
+            assert told is not None, what
+            assert right is not None, what
+            kept = {*USAGE, "texts", "reasoning"} - hanging(library, whole[odd.at], odd)
+            assert {f: told[f] for f in kept if told[f] != right[f]} == {}, what
+            if library.name not in VALIDATES_ABOVE:
+                assert told["error"] == saw["error"], what
+
+
 def _is_counted_where_refused(
-    bench: Bench, served: _Served, library: Library, cell: Cell, sync: Iterable[tuple[_Asked, Any]]
+    bench: Bench, served: Served, library: Library, cell: Cell, sync: Iterable[tuple[Asked, Any]]
 ) -> None:
     """The first answer that the client could not use, given to its asynchronous twin."""
     later = cell._replace(colour="async")
@@ -206,14 +259,14 @@ def _is_counted_where_refused(
         loose = [hanging(library, asked.answers[0][odd.at], odd) for odd, _ in refused]
         for (odd, answer), hung in zip(refused, loose, strict=True):
             if hung.isdisjoint(USAGE):
-                ((saw, told),) = _visits(bench, served, library, later, [answer])
+                ((saw, told),) = visits(bench, served, library, later, [answer])
                 assert saw["error"] is not None
                 assert told is not None
                 assert {f: told[f] for f in USAGE} == {f: usual[f] for f in USAGE}, odd
                 return
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """A fixture as it is, first, and with each of its changes."""
 
     scenario: str
@@ -221,7 +274,7 @@ class _Asked(NamedTuple):
     answers: list[list[Frame]]
 
 
-def _asked_of(visit: Visit, library: Library) -> Iterator[_Asked]:
+def asked_of(visit: Visit, library: Library) -> Iterator[Asked]:
     seen: set[str] = set()
     for scenario in FIXTURES:
         messages = messages_of(visit, scenario)
@@ -229,7 +282,7 @@ def _asked_of(visit: Visit, library: Library) -> Iterator[_Asked]:
         fresh = fresh if WHOLE else fresh[:: _SHARES[library.share]]
         seen |= {_key(messages, odd) for odd in fresh}
         if fresh:
-            yield _Asked(scenario, fresh, [messages, *(_with(messages, odd) for odd in fresh)])
+            yield Asked(scenario, fresh, [messages, *(_with(messages, odd) for odd in fresh)])
 
 
 def _way(cell: Cell) -> tuple[str, ...]:
@@ -247,8 +300,8 @@ def _with(messages: list[Frame], odd: Odd) -> list[Frame]:
     return [changed(m, odd) if at == odd.at else m for at, m in enumerate(messages)]
 
 
-def _visits(
-    bench: Bench, served: _Served, library: Library, cell: Cell, answers: list[list[Frame]]
+def visits(
+    bench: Bench, served: Served, library: Library, cell: Cell, answers: list[list[Frame]]
 ) -> list[tuple[dict[str, Any], Facts | None]]:
     bench.visit(library, cell)  # makes the clients, of which some make calls of their own first
     bench.forget()

@@ -59,6 +59,30 @@ async def test_voyage(genai_otel_capture: Capture, colour: str) -> None:
     assert told[names.GEN_AI_RETRIEVAL_QUERY_TEXT] == "Which?"
 
 
+@pytest.mark.parametrize("colour", ["Client", "AsyncClient"])
+@pytest.mark.parametrize("ask", ["embed", "rerank"])
+async def test_what_voyage_cannot_use_was_paid_for(
+    genai_otel_capture: Capture, colour: str, ask: str
+) -> None:
+    voyageai = pytest.importorskip("voyageai")
+    odd = {path: {**body, "data": [{"index": 0}]} for path, body in VOYAGE.items()}
+    given: dict[str, Any] = {"embed": (["Hello"],), "rerank": ("Which?", ["a", "b"])}
+
+    async def call(client: Any) -> None:
+        made = getattr(client, ask)(*given[ask], model="m")
+        if colour == "AsyncClient":
+            await made
+
+    with serving(odd) as root:
+        client = getattr(voyageai, colour)(api_key="k", base_url=f"{root}/v1")
+        with pytest.raises((AttributeError, KeyError)) as raised:
+            await call(client)
+    (span,) = genai_otel_capture.spans
+    told = dict(span.attributes or {})
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == (3 if ask == "embed" else 9)
+    assert told[names.ERROR_TYPE] == type(raised.value).__name__
+
+
 # ---------------------------------------------------------------------------------- Replicate
 
 PREDICTION = {

@@ -53,12 +53,23 @@ def known(told: dict[str, Any], message: Any = wire.GenerateContentResponse) -> 
 
 
 def generate(request: Any, _context: Any) -> Any:
+    if request.contents[-1].parts[0].text == "Unsafe?":
+        return unsafe()
     if request.tools and request.contents[-1].role == "user":
         return reply(CALL, usage_metadata=known(USAGE, COUNTS))
     return reply({"text": "Hello."}, usage_metadata=known(USAGE, COUNTS))
 
 
-def stream(_request: Any, _context: Any) -> Iterator[Any]:
+def unsafe() -> Any:
+    blocked = reply({"text": "Hello."}, usage_metadata=known(USAGE, COUNTS))
+    blocked.candidates[0].finish_reason = "SAFETY"
+    return blocked
+
+
+def stream(request: Any, _context: Any) -> Iterator[Any]:
+    if request.contents[-1].parts[0].text == "Unsafe?":
+        yield unsafe()
+        return
     yield reply({"text": "Hel"})
     yield reply({"text": "lo."}, usage_metadata=known(USAGE, COUNTS))
 
@@ -190,17 +201,61 @@ def test_nobody_there(genai_otel_capture: Capture) -> None:
     assert (span.attributes or {})[names.ERROR_TYPE].endswith("ServiceUnavailable")
 
 
-def test_embeddings(genai_otel_capture: Capture) -> None:
-    class Endpoint:
-        """What the model sends through; a whole endpoint needs Google's resources."""
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_session_refuses_was_paid_for(
+    genai_otel_capture: Capture, address: str, streamed: bool
+) -> None:
+    """It looks at what the recorded call has returned: no error of that call."""
+    chat = model(address).start_chat()
+    with pytest.raises(models.ResponseValidationError):
+        list(chat.send_message("Unsafe?", stream=streamed))
+    (span,) = genai_otel_capture.spans
+    told = dict(span.attributes or {})
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 9
+    assert told[names.GEN_AI_USAGE_OUTPUT_TOKENS] == (6 if NEW else 4)
+    assert told[names.GEN_AI_RESPONSE_FINISH_REASONS] == ("SAFETY",)
+    assert names.ERROR_TYPE not in told
 
-        def predict(self, instances: Any, parameters: Any) -> Any:
-            counted = {"values": [0.5, 0.25], "statistics": {"token_count": 3, "truncated": False}}
-            predictions = [{"embeddings": counted} for _ in instances]
-            return type("Answer", (), {"predictions": predictions, "metadata": None})()
 
+class Endpoint:
+    """What an embedding model sends through; a whole endpoint needs Google's resources."""
+
+    def __init__(self, **counted: Any) -> None:
+        statistics = {"token_count": 3, "truncated": False}
+        self._made = {"embeddings": {"statistics": statistics, **counted}}
+
+    def predict(self, instances: Any, parameters: Any) -> Any:
+        predictions = [self._made for _ in instances]
+        return type("Answer", (), {"predictions": predictions, "metadata": None})()
+
+    async def predict_async(self, instances: Any, parameters: Any) -> Any:
+        return self.predict(instances, parameters)
+
+
+def embedder(**counted: Any) -> Any:
     made = TextEmbeddingModel.__new__(TextEmbeddingModel)
-    made._model_id, made._endpoint = "text-embedding-005", Endpoint()
+    made._model_id, made._endpoint = "text-embedding-005", Endpoint(**counted)
+    return made
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_embeddings_without_a_vector(genai_otel_capture: Capture, colour: str) -> None:
+    async def ask() -> None:
+        made = embedder()
+        if colour == "async":
+            await made.get_embeddings_async(["One.", "Two."])
+        else:
+            made.get_embeddings(["One.", "Two."])
+
+    with pytest.raises(KeyError, match="values"):
+        await ask()
+    told = genai_otel_capture.span("embeddings text-embedding-005").attributes or {}
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == 6
+    assert told[names.ERROR_TYPE] == "KeyError"
+
+
+def test_embeddings(genai_otel_capture: Capture) -> None:
+    made = embedder(values=[0.5, 0.25])
     found = made.get_embeddings(["One.", TextEmbeddingInput("Two.")])
     assert [each.values for each in found] == [[0.5, 0.25]] * 2
     told = genai_otel_capture.span("embeddings text-embedding-005").attributes or {}

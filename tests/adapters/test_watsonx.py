@@ -98,10 +98,13 @@ class Handler(BaseHTTPRequestHandler):
             self._send(b'{"errors": [{"code": "x", "message": "no"}]}', "application/json", 429)
             return
         found = ROUTES[self.path.partition("?")[0].rpartition("/")[2]](body)
-        if isinstance(found, dict):
+        if isinstance(found, bytes):
+            self._send(found, "application/json")
+        elif isinstance(found, dict):
             self._send(json.dumps(found).encode(), "application/json")
         else:
-            lines = [f"id: 1\nevent: message\ndata: {json.dumps(each)}\n\n" for each in found]
+            texts = [each if type(each) is str else json.dumps(each) for each in found]
+            lines = [f"id: 1\nevent: message\ndata: {each}\n\n" for each in texts]
             self._send("".join(lines).encode(), "text/event-stream")
 
     def _send(self, body: bytes, kind: str, status: int = 200) -> None:
@@ -238,3 +241,62 @@ def test_an_error(
         refused.chat(ASK)
     (span,) = genai_otel_capture.spans
     assert (span.attributes or {})[names.ERROR_TYPE].endswith("ApiRequestFailure")
+
+
+# ----------------------------------------------------------------------- what the client refuses
+
+HALF = '{"results": [{"generated_text": "lo.", "generated_token_count": 4, '
+COUNTS = {"generated_token_count": 4, "input_token_count": 9}
+MASKED = {"generated_text": "lo.", "moderations": {"hap": ["odd"]}, **COUNTS}
+ODD = {**SERVED, "results": [MASKED]}
+
+
+def serving(monkeypatch: pytest.MonkeyPatch, route: str, *pieces: Any) -> None:
+    """The route's own pieces but for the last, and these; with one of bytes, that alone."""
+    usual = ROUTES[route]
+
+    def answer(body: dict[str, Any]) -> Any:
+        return pieces[0] if type(pieces[0]) is bytes else [*list(usual(body))[:-1], *pieces]
+
+    monkeypatch.setitem(ROUTES, route, answer)
+
+
+REFUSED: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
+    "no JSON": ("chat", b'{"id": "chat-1", ', lambda m: m.chat(ASK), {}),
+    "no JSON, generated": ("generation", HALF.encode(), lambda m: m.generate("Hi."), {}),
+    "a chunk that is no JSON": (
+        "generation_stream", HALF, lambda m: list(m.generate_text_stream("Hi.")), {"said": "Hel"}
+    ),
+    "a raw chunk that is none": (
+        "generation_stream", HALF,
+        lambda m: list(m.generate_text_stream("Hi.", raw_response=True)),
+        {"said": "Hel", names.GEN_AI_USAGE_INPUT_TOKENS: 9, names.GEN_AI_USAGE_OUTPUT_TOKENS: 1},
+    ),
+    "a chunk without its text": (
+        "generation_stream", ODD, lambda m: list(m.generate_text_stream("Hi.")),
+        {"said": "Hello.", names.GEN_AI_USAGE_INPUT_TOKENS: 9, names.GEN_AI_USAGE_OUTPUT_TOKENS: 4},
+    ),
+    "a chunk of a chat": (
+        "chat_stream", '{"id": "chat-1", "usage": {', lambda m: list(m.chat_stream(ASK)),
+        {"said": "Hello."},
+    ),
+}  # fmt: skip
+"""The route, what it answers, the call, and what of it was read before the client raised."""
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_client_had_read_is_recorded(
+    genai_otel_capture: Capture, client: Any, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    route, answer, ask, known = REFUSED[case]
+    serving(monkeypatch, route, answer)
+    with pytest.raises(Exception, match=r"\w") as raised:
+        ask(model(client))
+    (span,) = genai_otel_capture.spans
+    told = dict(span.attributes or {})
+    assert told[names.ERROR_TYPE].endswith(type(raised.value).__name__)
+    output = json.loads(told.get(names.GEN_AI_OUTPUT_MESSAGES, "[]"))
+    said = "".join(part["content"] for message in output for part in message["parts"])
+    assert said == known.get("said", "")
+    counts = (names.GEN_AI_USAGE_INPUT_TOKENS, names.GEN_AI_USAGE_OUTPUT_TOKENS)
+    assert [told.get(each) for each in counts] == [known.get(each) for each in counts]

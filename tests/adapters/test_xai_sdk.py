@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from concurrent import futures
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("xai_sdk")
 
 import grpc
+import pydantic
 import xai_sdk
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -197,6 +199,34 @@ async def test_an_asynchronous_chat(genai_otel_capture: Capture, host: str, way:
         assert response.content == "Hello."
         await given.close()
     check(genai_otel_capture, streamed=way == "stream")
+
+
+async def now(ask: Any) -> None:
+    """Of either call style."""
+    made = ask()
+    if inspect.isawaitable(made):
+        await made
+
+
+class Sky(pydantic.BaseModel):
+    colour: str
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_a_reply_that_does_not_fit_its_shape(
+    genai_otel_capture: Capture, host: str, colour: str
+) -> None:
+    """The one thing that the client does with a reply and that may fail: the rest is typed."""
+    cls = xai_sdk.Client if colour == "sync" else xai_sdk.AsyncClient
+    with client(host, cls) as given:
+        with pytest.raises(pydantic.ValidationError):
+            await now(lambda: chat(given).parse(Sky))
+        if colour == "async":
+            await given.close()
+    check(genai_otel_capture, streamed=False)
+    (span,) = genai_otel_capture.spans
+    assert (span.attributes or {})[names.ERROR_TYPE].endswith("ValidationError")
+    assert not span.status.is_ok
 
 
 def test_a_tool(genai_otel_capture: Capture, host: str) -> None:

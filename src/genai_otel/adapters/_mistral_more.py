@@ -5,10 +5,12 @@ Read from docs.mistral.ai/api, "beta.conversations", "responses" and "ocr".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import (
     Kind,
     Pieces,
@@ -191,8 +193,14 @@ class _Events(Accumulator):
             op.output = [spoken(self._said.parts(), reason if self._ended else None)]
 
 
-_MODEL = Reader(Kind.CHAT, _ask, _answer, _content, _Events, model=wire.model)
-_AGENT = Reader(Kind.AGENT, _ask, _answer, _content, _Events, model=wire.model)
+def refused_event(error: BaseException) -> Any:
+    """The event that was to become one of the client's models."""
+    return local_in_error(error, "_parse_event", "out_dict")
+
+
+_reader = partial(Reader, model=wire.model, refused=refused_event)
+_MODEL = _reader(Kind.CHAT, _ask, _answer, _content, _Events)
+_AGENT = _reader(Kind.AGENT, _ask, _answer, _content, _Events)
 
 
 def conversation(given: Json) -> Reader:
@@ -218,13 +226,12 @@ class _ResponseEvents(responses.ResponseEvents):
         return super().add(fields(event).get("data"))
 
 
-RESPONSE = Reader(
+RESPONSE = _reader(
     Kind.CHAT,
     _ask_response,
     responses.answer_response,
     responses.response_content,
     _ResponseEvents,
-    model=wire.model,
 )
 
 

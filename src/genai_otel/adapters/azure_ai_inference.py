@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, address, fields, integer
+from genai_otel.engine.unreturned import json_text, local_in_error
 from genai_otel.record import Kind
 
 from . import _openai_wire as wire
@@ -77,7 +78,21 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_CHAT = Reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Updates, model=wire.model)
+def _refused(error: BaseException) -> Any:
+    """The line of an event stream that was to become an update."""
+    line = local_in_error(error, "_deserialize_and_add_to_queue", "line_str")
+    return json_text(line.partition(":")[2]) if type(line) is str else None
+
+
+_CHAT = Reader(
+    Kind.CHAT,
+    wire.ask_chat,
+    _answer,
+    wire.chat_content,
+    _Updates,
+    model=wire.model,
+    refused=_refused,
+)
 _EMBED = Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, model=wire.model)
 _call = partial(function, origin=_origin, body=_body)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.botocore import Route, botocore
 from genai_otel.engine.read import Json, fields, mapping, mappings, string
+from genai_otel.engine.unreturned import json_text, local_in_error
 from genai_otel.record import Kind, Verdict, bounded
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
@@ -53,8 +54,22 @@ def _model(params: Json) -> str | None:
 def _nothing(_params: Json, _op: Operation) -> None: ...
 
 
+def _refused(error: BaseException) -> Json | None:
+    """The event that the client was parsing."""
+    event = fields(local_in_error(error, "_parse_event", "event"))
+    kind = string(mapping(event, "headers"), ":event-type")
+    said = json_text(event.get("payload"))
+    return None if kind is None or said is None else {kind: said}
+
+
 _CONVERSE = Reader(
-    Kind.CHAT, converse.ask, converse.answer, converse.content, converse.Events, model=_model
+    Kind.CHAT,
+    converse.ask,
+    converse.answer,
+    converse.content,
+    converse.Events,
+    model=_model,
+    refused=_refused,
 )
 _INVOKE = {
     kind: Reader(kind, invoke.ask, invoke.answer, invoke.content, invoke.Chunks, model=_model)

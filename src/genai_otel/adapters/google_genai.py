@@ -23,6 +23,7 @@ from genai_otel.engine.read import (
     pick,
     string,
 )
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Failure, Kind
 from genai_otel.record.usage import GEMINI, read_usage
 
@@ -228,7 +229,13 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.usage.input = sum(told)
 
 
-_GENERATE = Reader(Kind.CHAT, ask, answer, content, Chunks, model)
+def _refused(error: BaseException) -> Any:
+    """A chunk that says what has failed; the client raises that below us, and all else above."""
+    given = local_in_error(error, "request_streamed", "chunk_json")
+    return given or local_in_error(error, "async_generator", "chunk_json")
+
+
+_GENERATE = Reader(Kind.CHAT, ask, answer, content, Chunks, model, refused=_refused)
 _EMBED = Reader(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, model=model)
 
 

@@ -137,6 +137,14 @@ def _refused_by_type(error: BaseException) -> Any:
     return decoded(data, "") if type(data) is bytes else None
 
 
+def _refused_line(error: BaseException) -> Any:
+    return local_in_error(error, "_format_chat_completion_stream_output", "json_payload")
+
+
+def _refused_token(error: BaseException) -> Any:
+    return local_in_error(error, "_format_text_generation_stream_output", "json_payload")
+
+
 _reader = partial(Reader, model=wire.model)
 _CHAT = _reader(
     Kind.CHAT,
@@ -145,8 +153,9 @@ _CHAT = _reader(
     wire.chat_content,
     ChatChunks,
     held=_refused_by_type,
+    refused=_refused_line,
 )
-_GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens)
+_GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens, refused=_refused_token)
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
 _IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)
 _SPEECH = _reader(Kind.GENERATION, _ask_speech, _speech, _prompt)

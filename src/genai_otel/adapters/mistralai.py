@@ -17,7 +17,7 @@ from genai_otel.record import Kind, text
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_wire as wire
-from ._mistral_more import OCR, RESPONSE, conversation
+from ._mistral_more import OCR, RESPONSE, conversation, refused_event
 from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_reader = partial(Reader, model=wire.model)
+_reader = partial(Reader, model=wire.model, refused=refused_event)
 _CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
 _FIM = _reader(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
 _EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)

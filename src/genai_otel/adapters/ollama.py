@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Adapter, Reader
 from genai_otel.engine.families.function import function, leading
 from genai_otel.engine.read import Json, address, fields, integer, mapping, mappings, pick, string
-from genai_otel.engine.unreturned import local_in_error
+from genai_otel.engine.unreturned import local_in_error, local_where_raised
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import OLLAMA, read_usage
 
@@ -160,7 +160,12 @@ def _refused_by_model(error: BaseException) -> Any:
     return local_in_error(error, "__init__", "data")
 
 
-_reader = partial(Reader, model=model, held=_refused_by_model)
+def _refused_part(error: BaseException) -> Any:
+    """One that says what has failed is raised where it is read."""
+    return _refused_by_model(error) or local_where_raised(error, "inner", "part")
+
+
+_reader = partial(Reader, model=model, held=_refused_by_model, refused=_refused_part)
 _ROUTES = {
     "/api/chat": _reader(Kind.CHAT, _ask, answer, _chat_content, _Chunks),
     "/api/generate": _reader(Kind.COMPLETION, _ask, answer, _prompt_content, _Chunks),

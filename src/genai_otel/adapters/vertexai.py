@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Adapter, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, fields, integer, mapping, proto, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind
 
 from . import google_genai as gemini
@@ -119,8 +120,19 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.usage.input = sum(told) if told else None
 
 
+def _predicted(error: BaseException) -> Any:
+    """What the client was about to make its objects of, where there was no vector in it."""
+    functions = ("get_embeddings", "get_embeddings_async")
+    found = (local_in_error(error, name, "prediction_response") for name in functions)
+    response = next((each for each in found if each is not None), None)
+    predictions = getattr(response, "predictions", None)
+    if type(predictions) is not list:
+        return None
+    return [mapping(fields(each), "embeddings") for each in predictions]
+
+
 _CHAT = Reader(Kind.CHAT, gemini.ask, _answer, gemini.content, _Chunks, gemini.model)
-_EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_embedder)
+_EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_embedder, held=_predicted)
 _MODEL = "vertexai.generative_models._generative_models:_GenerativeModel"
 _VECTORS = "vertexai.language_models._language_models:TextEmbeddingModel"
 _generate = partial(function, reader=_CHAT, origin=_origin, body=_body)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Adapter, Patch, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, fields, integer, pick, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind
 
 if TYPE_CHECKING:
@@ -66,8 +67,18 @@ def _document(result: Any) -> Document:
     return document
 
 
-_EMBED = Reader(Kind.EMBEDDINGS, _ask, _vectors, _texts, model=_model)
-_RERANK = Reader(Kind.RERANK, _ask, _ranked, _query, model=_model)
+def _unmade(error: BaseException) -> Any:
+    """The count of a reply that the client could not make an object of; that is a dict's kind."""
+    functions = ("create", "acreate", "update", "__init__")
+    found = (local_in_error(error, name, "response") for name in functions)
+    reply = next((dict(each) for each in found if isinstance(each, dict)), {})
+    usage = reply.get("usage")
+    return dict(usage) if isinstance(usage, dict) else None
+
+
+_reader = partial(Reader, model=_model, held=_unmade)
+_EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
+_RERANK = _reader(Kind.RERANK, _ask, _ranked, _query)
 _call = partial(function, origin=_origin)
 
 

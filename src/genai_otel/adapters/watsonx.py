@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.read import Json, address, fields, first, integer, mappings, pick, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind, text
 from genai_otel.record.usage import WATSONX, read_usage
 
@@ -184,7 +185,16 @@ def _document(result: Json) -> Document:
 
 
 _CHAT = Reader(Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, model=_model)
-_TEXT = Reader(Kind.COMPLETION, _ask, _answer, _prompt, _Chunks, model=_model)
+
+
+def _without_text(error: BaseException) -> Any:
+    """The raw reply from which the client takes the text that it hands out."""
+    return local_in_error(error, "_return_guardrails_stats", "single_response")
+
+
+_TEXT = Reader(
+    Kind.COMPLETION, _ask, _answer, _prompt, _Chunks, model=_model, refused=_without_text
+)
 _EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_model)
 _RERANK = Reader(Kind.RERANK, _ask_vectors, _ranked, _query, model=_model)
 _call = partial(function, origin=_origin)

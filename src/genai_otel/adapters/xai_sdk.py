@@ -14,6 +14,7 @@ from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
 from genai_otel.engine.families.function import function
 from genai_otel.engine.families.native import giving_way
 from genai_otel.engine.read import Json, integer, mapping, mappings, parsed, proto, string
+from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Kind, media, text
 
 from . import _openai_wire as wire
@@ -218,7 +219,12 @@ def _images(reply: Any, op: Operation) -> None:
         op.output = [{"role": "assistant", "parts": [*parts]}]
 
 
-_CHAT = Reader(Kind.CHAT, _ask, _answer, _content_of, _Chunks, model=wire.model)
+def _unparsed(error: BaseException) -> Any:
+    """The response whose text does not fit the shape that was asked for."""
+    return local_in_error(error, "parse", "r")
+
+
+_CHAT = Reader(Kind.CHAT, _ask, _answer, _content_of, _Chunks, model=wire.model, held=_unparsed)
 _IMAGE = Reader(Kind.GENERATION, _ask_image, _images, _image_content, model=wire.model)
 _call = partial(function, origin=_origin)
 

@@ -63,8 +63,9 @@ class Reader(NamedTuple):
     look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
     ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
     where it has one that is always the same. ``held`` finds the reply that a client had when it
-    raised, where ``reply_in_error`` does not. ``extra`` tells a chunk that is there only because
-    usage was asked for on the caller's behalf, and is kept from it.
+    raised, where ``reply_in_error`` does not; ``refused`` the chunk over which it raised, in a form
+    that ``stream`` takes, where ``chunk_in_error`` does not. ``extra`` tells a chunk that is there
+    only because usage was asked for on the caller's behalf, and is kept from it.
     """
 
     kind: Kind
@@ -75,6 +76,7 @@ class Reader(NamedTuple):
     model: Callable[[Any], str | None] | None = None
     name: str | None = None
     held: Callable[[BaseException], Any] | None = None
+    refused: Callable[[BaseException], Any] | None = None
     extra: Callable[[Any], bool] | None = None
 
 

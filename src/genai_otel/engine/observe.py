@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .adapter import Accumulator
 from .safety import contained
-from .unreturned import reply_in_error
+from .unreturned import chunk_in_error, reply_in_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -235,6 +235,12 @@ class Call:
     def look(self, chunk: Any) -> bool:
         """Takes a chunk that is not of the common form; whether it held a token."""
         return bool(self._guard.run(self.fold().add, chunk))
+
+    def refused(self, error: BaseException) -> None:
+        """Takes the chunk over which the client raised, where it had read what it says."""
+        chunk = self._guard.run(self._reader.refused or chunk_in_error, error)
+        if chunk is not None:
+            self.look(chunk)
 
     def examine(self, chunk: Any, now: float) -> Callable[[Any], bool | None] | None:
         """Takes a chunk that is not of the common form, or whose predecessor held no token.

@@ -70,7 +70,7 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
         contained(OPEN.leave, call.key)
         raise
     except BaseException as error:
-        contained(OPEN.end, call.key, error)
+        contained(_failed, call, error)
         raise
     contained(OPEN.end, call.key)
 
@@ -107,9 +107,16 @@ async def _watched_async(
         await call.close_source()
         raise
     except BaseException as error:
-        contained(OPEN.end, call.key, error)
+        contained(_failed, call, error)
         raise
     contained(OPEN.end, call.key)
+
+
+def _failed(call: Call, error: BaseException) -> None:
+    """Ends the call; what its client had of a chunk that it refused is taken before."""
+    if OPEN.get(call.key) is call:
+        call.refused(error)
+    OPEN.end(call.key, error)
 
 
 def apart(holder: Any, attribute: str, make: str) -> Any:

@@ -42,6 +42,30 @@ def local_in_error(error: BaseException, function: str, name: str) -> Any:
     return value
 
 
+def chunk_in_error(error: BaseException) -> Any:
+    """The JSON of the chunk that a client of Stainless's was about to hand out when it raised.
+
+    Where its source failed there is none: the variable holds the chunk before, which was taken.
+    """
+    data = local_in_error(error, "_process_response_data", "data")
+    if data is None:
+        event = local_where_raised(error, "__stream__", "sse")
+        data = json_text(getattr(event, "data", None))
+    return data
+
+
+def local_where_raised(error: BaseException, function: str, name: str) -> Any:
+    """The same of the function that has raised the error itself."""
+    trace = error.__traceback__
+    for _ in range(_FRAMES):
+        if trace is None or trace.tb_next is None:
+            break
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_name != function:
+        return None
+    return trace.tb_frame.f_locals.get(name)
+
+
 def raised_by_helper(error: BaseException, stream: Any) -> bool:
     """Whether it was a client's own helper around ``stream`` that raised, and not its reader."""
     return any(
@@ -86,12 +110,20 @@ def decoded(body: bytes, kind: str) -> Any:
 
     JSON shows itself: servers and gateways name any content type, or none.
     """
-    if body[:_LOOKED_AT].lstrip().startswith((b"{", b"[")):
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            pass
+    found = json_text(body) if body[:_LOOKED_AT].lstrip().startswith((b"{", b"[")) else None
+    if found is not None:
+        return found
     return body.decode(errors="replace") if kind.startswith("text/") or "json" in kind else None
+
+
+def json_text(found: Any) -> Any:
+    """What the JSON says; ``None`` where it is none."""
+    if type(found) not in (str, bytes):
+        return None
+    try:
+        return json.loads(found)
+    except (ValueError, RecursionError):
+        return None
 
 
 _LOOKED_AT = 64
