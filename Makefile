@@ -28,9 +28,11 @@ CLIENT_TESTS := tests/test_stream_property.py tests/test_latency.py tests/test_j
 CLIENTS := openai-2 openai-1 anthropic-1 anthropic-0 kin-older langchain-0 chroma-1 litellm others-older others \
 	prices-older s3
 # What is run in an environment of its own, where that is not all of them.
-TESTS_anthropic-1 := -k anthropic tests/conformance tests/test_mutations.py tests/adapters/test_anthropic.py
+TESTS_anthropic-1 := -k anthropic tests/conformance tests/test_mutations.py tests/test_refused_chunks.py \
+	tests/adapters/test_anthropic.py
 TESTS_anthropic-0 := $(TESTS_anthropic-1)
-TESTS_kin-older := -k "groq or together" tests/conformance tests/test_mutations.py tests/adapters/test_openai_kin.py
+TESTS_kin-older := -k "groq or together" tests/conformance tests/test_mutations.py \
+	tests/test_refused_chunks.py tests/adapters/test_openai_kin.py
 TESTS_langchain-0 := -k langchain tests/test_langchain.py tests/conformance/test_orders.py
 TESTS_chroma-1 := -k "test_stores or chroma" tests/test_stores.py tests/test_canaries.py \
 	tests/conformance/test_orders.py
@@ -38,7 +40,8 @@ TESTS_prices-older := tests/test_price_table.py
 TESTS_s3 := tests/test_uploads.py
 # These clients warn of their own doings, which would be errors here.
 TESTS_litellm := -W ignore -k litellm tests/adapters/test_litellm.py tests/conformance tests/test_canaries.py
-TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conformance
+TESTS_others-older := -W ignore -k "mistral or cohere" tests/adapters tests/conformance \
+	tests/test_refused_chunks.py
 # Heavy ones, which the newest clients need not live with.
 TESTS_others := -W ignore -k "adapters or xai or voyage or vertexai or watsonx" tests/test_canaries.py \
 	tests/adapters/test_xai_sdk.py tests/adapters/test_more_clients.py \

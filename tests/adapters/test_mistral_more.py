@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pydantic
 import pytest
 
 pytest.importorskip("mistralai")
@@ -166,6 +167,34 @@ async def test_an_agents_conversation_in_a_stream(
     (reply,) = json.loads(told[names.GEN_AI_OUTPUT_MESSAGES])
     assert reply["parts"][0] == {"type": "text", "content": "Hello."}
     assert reply["parts"][1]["arguments"] == {"city": "Paris"}
+
+
+async def read(talks: Any, colour: str) -> None:
+    if colour == "sync":
+        with talks.start_stream(agent_id="ag:1", inputs="Hi.") as stream:
+            list(stream)
+    else:
+        async with await talks.start_stream_async(agent_id="ag:1", inputs="Hi.") as stream:
+            [event async for event in stream]
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_a_last_event_of_another_form(genai_otel_capture: Capture, colour: str) -> None:
+    """The client refuses it, or takes it for one that it does not know: it counts."""
+    done = {"type": "conversation.response.done", "usage": COUNTED, "created_at": "yesterday"}
+    body = STREAM[: STREAM.rindex(b"event:")] + events(done)
+    error = None
+    with serving({"/mistral/v1/conversations": body}) as root, client_of(root) as client:
+        try:
+            await read(of(client, "beta", "conversations"), colour)
+        except pydantic.ValidationError as raised:
+            error = type(raised).__name__
+    told = dict(genai_otel_capture.span("invoke_agent").attributes or {})
+    assert told.get(names.ERROR_TYPE, "").rpartition(".")[2] == (error or "")
+    assert told[names.GEN_AI_USAGE_INPUT_TOKENS] == COUNTED["prompt_tokens"]
+    assert told[names.GEN_AI_USAGE_OUTPUT_TOKENS] == COUNTED["completion_tokens"]
+    (reply,) = json.loads(told[names.GEN_AI_OUTPUT_MESSAGES])
+    assert reply["parts"][0] == {"type": "text", "content": "Hello."}
 
 
 def test_responses(genai_otel_capture: Capture, client: Any) -> None:

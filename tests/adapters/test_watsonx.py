@@ -12,10 +12,12 @@ import pytest
 pytest.importorskip("ibm_watsonx_ai")
 
 import ibm_watsonx_ai as ibm
-from ibm_watsonx_ai.foundation_models import Embeddings, ModelInference, Rerank
+from ibm_watsonx_ai.foundation_models import Embeddings, ModelInference, Rerank, schema
 
 from genai_otel import _names as names
 from tests.receiver import certificate
+from tests.wire_types import WireFormat, mismatch
+from tests.wire_types import watsonx as tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,6 +243,129 @@ def test_an_error(
         refused.chat(ASK)
     (span,) = genai_otel_capture.spans
     assert (span.attributes or {})[names.ERROR_TYPE].endswith("ApiRequestFailure")
+
+
+# ------------------------------------------------------------------------------ the tables of types
+
+
+def requested(capture: Capture) -> set[str]:
+    """Which parameters are on the span."""
+    (span,) = capture.spans
+    told = {name for name in span.attributes or {} if name.startswith("gen_ai.request.")}
+    told |= {names.GEN_AI_OUTPUT_TYPE} & set(span.attributes or {})
+    return told - {names.GEN_AI_REQUEST_MODEL, names.GEN_AI_REQUEST_STREAM}
+
+
+def declared(wire: WireFormat) -> set[str]:
+    return {name for row in wire.rows.values() for name in row.parts}
+
+
+@pytest.mark.parametrize("made", [dict, schema.TextChatParameters])
+def test_parameters_of_a_chat(genai_otel_capture: Capture, client: Any, made: Any) -> None:
+    """All there are, in a dict or in the client's own object."""
+    sample = {**schema.TextChatParameters.get_sample_params(), "max_tokens": None, "n": 2}
+    model(client).chat(ASK, params=made(**sample))
+    assert requested(genai_otel_capture) == declared(tables.CHAT)
+    told = genai_otel_capture.spans[0].attributes or {}
+    assert told[names.GEN_AI_OUTPUT_TYPE] == "json"
+    assert told[names.GEN_AI_REQUEST_MAX_TOKENS] == sample["max_completion_tokens"]
+    assert told[names.GEN_AI_REQUEST_REASONING_LEVEL] == "high"
+
+
+@pytest.mark.parametrize("made", [dict, schema.TextGenParameters])
+def test_parameters_of_a_generation(genai_otel_capture: Capture, client: Any, made: Any) -> None:
+    sample = {**schema.TextGenParameters.get_sample_params(), "stop_sequences": ["x"]}
+    del sample["prompt_variables"]  # of a prompt that the service has
+    model(client).generate("Hi.", params=made(**sample))
+    assert requested(genai_otel_capture) == declared(tables.TEXT)
+
+
+PICTURE = "data:image/png;base64,MTIzNDU="
+SENT: dict[str, Any] = {
+    "text": {"text": "Look:"},
+    "image_url": {"image_url": {"url": PICTURE, "detail": "low"}},
+    "video_url": {"video_url": {"url": "https://a.example/a.mp4"}},
+    "input_audio": {"input_audio": {"data": "MTIzNDU=", "format": "wav"}},
+}
+
+
+@pytest.mark.parametrize("kind", tables.CONTENT.beyond)
+def test_content_that_is_sent(genai_otel_capture: Capture, client: Any, kind: str) -> None:
+    sent = {"type": kind, **SENT[kind]}
+    model(client).chat([{"role": "user", "content": [sent]}])
+    told = genai_otel_capture.spans[0].attributes or {}
+    (turn,) = json.loads(str(told[names.GEN_AI_INPUT_MESSAGES]))
+    (part,) = turn["parts"]
+    assert (part["type"],) == tables.CONTENT.beyond[kind].parts
+    if kind == "text":
+        assert part["content"] == "Look:"
+    elif kind == "video_url":
+        assert (part["modality"], part["uri"]) == ("video", "https://a.example/a.mp4")
+    else:
+        assert (part["modality"], part["size"]) == (kind.strip("_url").removeprefix("input_"), 5)
+
+
+REPLIED: dict[str, Any] = {
+    "content": "Hello.",
+    "reasoning_content": "Hm.",
+    "refusal": "No.",
+    "tool_calls": [CALL],
+    "role": "assistant",
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("field", tables.REPLY.beyond)
+def test_fields_of_a_reply(
+    genai_otel_capture: Capture,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    streamed: bool,
+) -> None:
+    head, said = {"id": "chat-1", **SERVED}, {field: REPLIED[field]}
+    choice = {"index": 0, "finish_reason": "stop", "delta" if streamed else "message": said}
+    answer = {**head, "choices": [choice], "usage": COUNTED}
+    route = "chat_stream" if streamed else "chat"
+    monkeypatch.setitem(ROUTES, route, lambda _: [answer] if streamed else answer)
+    if streamed:
+        list(model(client).chat_stream(ASK))
+    else:
+        model(client).chat(ASK)
+    told = genai_otel_capture.spans[0].attributes or {}
+    (turn,) = json.loads(str(told[names.GEN_AI_OUTPUT_MESSAGES]))
+    assert mismatch(tables.REPLY, field, {} if field == "role" else said, turn["parts"]) == []
+
+
+GENERATED: dict[str, Any] = {
+    "generated_text": "Hello.",
+    "generated_token_count": 4,
+    "input_token_count": 9,
+    "stop_reason": "eos_token",
+    "seed": 41_000_001,
+    "input_text": "input-texts",
+    "generated_tokens": [{"text": "made-token", "logprob": -0.25, "rank": 1}],
+    "input_tokens": [{"text": "sent-token"}],
+    "moderations": {"hap": [{"score": 0.97531, "input": False, "entity": "found-hap"}]},
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_fields_of_a_generation(
+    genai_otel_capture: Capture, client: Any, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    assert set(GENERATED) == set(tables.GENERATED.beyond)
+    answer = {**SERVED, "results": [GENERATED]}
+    route = "generation_stream" if streamed else "generation"
+    monkeypatch.setitem(ROUTES, route, lambda _: [answer] if streamed else answer)
+    if streamed:
+        list(model(client).generate_text_stream("Hi.", raw_response=True))
+    else:
+        model(client).generate("Hi.")
+    told = check(genai_otel_capture.spans[0], "text_completion")
+    words = str(told)
+    lost = ("41000001", "input-texts", "made-token", "sent-token", "0.97531")
+    assert [each for each in lost if each in words] == []
 
 
 # ----------------------------------------------------------------------- what the client refuses

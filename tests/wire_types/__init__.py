@@ -226,12 +226,14 @@ def page() -> str:
 
 
 def _section(wire: WireFormat) -> str:
-    head = f"## {wire.title}\n\nEvery type of `{wire.package}` {wire.checked}."
+    whose = "Every type of" if wire.rows else "Those of the API, as there are none in"
+    head = f"## {wire.title}\n\n{whose} `{wire.package}` {wire.checked}."
     if wire.left_out:
         head += f" Not recorded beside that: {_names(wire.left_out)}."
     head = f"{head} {wire.note}".rstrip()
     rows = [f"| {_cells(name, row)} |" for name, row in wire.rows.items()]
-    rows += [f"| {_cells(name, row, beyond=True)} |" for name, row in wire.beyond.items()]
+    beyond = bool(wire.rows)
+    rows += [f"| {_cells(name, row, beyond=beyond)} |" for name, row in wire.beyond.items()]
     lines = ["| on the wire | recorded as | not recorded | |", "| --- | --- | --- | --- |", *rows]
     return f"{head}\n\n" + "\n".join(lines)
 

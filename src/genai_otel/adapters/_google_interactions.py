@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.families.function import followed, function
 from genai_otel.engine.read import Json, fields, known, mapping, mappings, parsed, pick, string
-from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import (
     Kind,
     Pieces,
@@ -269,14 +267,8 @@ def _reader(given: Json) -> Reader:
     return _AGENT if string(_body(given), "agent") is not None else _MODEL
 
 
-def _refused(error: BaseException) -> Any:
-    """The event that was to become one of the client's models."""
-    return mapping(fields(local_in_error(error, "_parse_event", "out_dict")), "data") or None
-
-
-_made_of = partial(Reader, model=wire.model, refused=_refused)
-_MODEL = _made_of(Kind.CHAT, _ask, _answer, _content, _Events)
-_AGENT = _made_of(Kind.AGENT, _ask, _answer, _content, _Events)
+_MODEL = Reader(Kind.CHAT, _ask, _answer, _content, _Events, model=wire.model)
+_AGENT = Reader(Kind.AGENT, _ask, _answer, _content, _Events, model=wire.model)
 _PLACE = "google.genai._gaos"
 
 

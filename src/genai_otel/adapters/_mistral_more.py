@@ -195,7 +195,7 @@ class _Events(Accumulator):
 
 def refused_event(error: BaseException) -> Any:
     """The event that was to become one of the client's models."""
-    return local_in_error(error, "_parse_event", "out_dict")
+    return local_in_error(error, "_parse_event", "event")
 
 
 _reader = partial(Reader, model=wire.model, refused=refused_event)
