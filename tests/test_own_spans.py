@@ -26,6 +26,7 @@ from opentelemetry.trace import (
 import genai_otel
 from genai_otel import operation, step
 from genai_otel.destinations.own_spans import OwnSpans
+from genai_otel.destinations.spans import Recorded, weight
 from genai_otel.store.otlp_json import spans_request
 from genai_otel.testing import Capture
 
@@ -253,3 +254,18 @@ def test_a_disabled_sdk_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         assert not capture.spans
     finally:
         genai_otel.shutdown()
+
+
+def test_a_recorded_span_weighs_what_its_attributes_weigh() -> None:
+    """The recorder's writing weighs as it goes; the queue's bound in bytes depends on it."""
+    kept: list[ReadableSpan] = []
+    provider = TracerProvider(id_generator=_Counting(), shutdown_on_exit=False)
+    spans = OwnSpans(provider, InstrumentationScope("ours", "1"), kept.append)
+    span: Any = spans.start_span("chat", Context(), SpanKind.CLIENT, None, start_time=5)
+    span.put({"short": "é", "long": "é" * 100, "ascii": "a" * 100, "count": 1, "share": 0.5})
+    span.put({"list": ["a", "é" * 100], "tuple": ("b",), "numbers": [1, 2], "flag": True})
+    span.end(9)
+    (ended,) = kept
+    copied = ReadableSpan("chat", attributes=dict(ended.attributes or {}))
+    assert type(ended) is Recorded
+    assert weight(ended) == weight(copied) > 400

@@ -24,11 +24,9 @@ _COUNTS = ("usage", "x_groq", "error")
 _READ = frozenset({*_HEAD, *_COUNTS})
 _KEPT = {"images": 16, "annotations": 100, "executed_tools": 100}
 """Lists of a choice, and how much of each is kept until its end."""
-_MORE = frozenset(
-    (
-        *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
-        *_KEPT,
-    )
+_MORE = (
+    *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
+    *_KEPT,
 )
 """What a delta may hold besides ``content``."""
 
@@ -45,7 +43,8 @@ class ChatChunks(Accumulator):
         self._plain: _PlainChunk | None = None
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
-        self._common: list[Any] = [_NO_INDEX, None]  # these two, for ``beside``
+        self._alike = self._is_beside = False
+        self._common: dict[Any, Any] = {}  # what takes the text of a choice, for ``beside``
         self.taken: list[Any] = [object()]
 
     def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +55,7 @@ class ChatChunks(Accumulator):
         neither way can lose anything that the other would have found. It does not refer to this
         object, nor so to the operation: a stream that was left keeps it until it is collected.
         """
+        self._is_beside = True
         taken, common = self.taken, self._common
 
         def process(*, data: Any, cast_to: Any, response: Any) -> Any:
@@ -64,17 +64,17 @@ class ChatChunks(Accumulator):
                 (choice,) = data["choices"]
                 delta = choice["delta"]
                 content = delta["content"]
+                append = common[choice["index"]]
                 if (
                     type(content) is str
                     and content
-                    and choice["index"] is common[0]
                     and choice.get("finish_reason") is None
                     and (len(delta) == 1 or not _has_more(delta))
                     and data.get("usage") is None
                     and "x_groq" not in data
                     and "error" not in data
                 ):
-                    common[1](content)
+                    append(content)
                     taken[0] = chunk
             except Exception:  # noqa: BLE001, S110 - not of the common form: ``add`` will see it
                 pass
@@ -112,19 +112,32 @@ class ChatChunks(Accumulator):
     def add(self, chunk: Any) -> bool:
         found = fields(chunk)
         choices = mappings(found, "choices")
-        if self._plain is None or not _is_text_only(found, choices):
+        alike = _is_text_only(found, choices)
+        if not (alike and self._alike):
             self._note_head(found)
+        self._alike = alike
         generated = False
         for choice in choices:
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
-        self._plain = _PlainChunk.like(chunk, found, choices) if generated else None
-        self._index = _NO_INDEX
-        if self._plain is not None:
-            self._index = choices[0]["index"]
-            self._append = self._choices[max(0, self._index)].append
-        self._common[:] = self._index, self._append
+        self._plain, self._index = None, _NO_INDEX
+        if not alike:
+            self._common.clear()
+        else:
+            self._expect_alike(chunk, choices[0].get("index"))
         return generated
+
+    def _expect_alike(self, chunk: Any, index: Any) -> None:
+        """Those that add text to this choice take a shorter way from now on."""
+        if type(index) is not int:
+            return
+        append = self._choices[max(0, index)].append
+        if self._is_beside:
+            self._common[index] = append
+            return
+        self._plain = _PlainChunk.like(chunk)
+        if self._plain is not None:
+            self._index, self._append = index, append
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
         """What there is of this choice, its finish reason included."""
@@ -149,7 +162,7 @@ class ChatChunks(Accumulator):
             head["usage"] = {**head.get("usage", {}), **usage}
 
     def close(self) -> None:
-        self._common[:] = _NO_INDEX, None
+        self._common.clear()
         self.taken[0] = None
         choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
@@ -172,15 +185,12 @@ class _PlainChunk:
         self.delta_rest = None if delta_rest is None else {**delta_rest}
 
     @classmethod
-    def like(cls, chunk: Any, found: Json, choices: list[Json]) -> _PlainChunk | None:
+    def like(cls, chunk: Any) -> _PlainChunk | None:
         """Of objects only: dicts are read faster than they are compared."""
-        if found is chunk or not _is_text_only(found, choices):
-            return None
-        delta, index = fields(found["choices"][0]).get("delta"), choices[0].get("index")
+        found = fields(chunk)
+        delta = fields(found["choices"][0]).get("delta")
         said = fields(delta)
-        if not said or said is delta or type(index) is not int:
-            return None
-        return cls(chunk, delta)
+        return cls(chunk, delta) if said and said is not delta and found is not chunk else None
 
 
 def _is_text_only(found: Json, choices: list[Json]) -> bool:
@@ -193,7 +203,8 @@ def _is_text_only(found: Json, choices: list[Json]) -> bool:
 
 def _has_more(delta: Json) -> bool:
     """Whether a delta holds anything besides its ``content``; many name what they do not hold."""
-    return not _MORE.isdisjoint(delta) and any(map(delta.get, _MORE.intersection(delta)))
+    said = len([*filter(None, delta.values())])
+    return said > bool(delta.get("content")) and any(map(delta.get, _MORE))
 
 
 def _is_read(chunk: Any) -> bool:

@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     get_current_span,
 )
 
-from .spans import Recorded
+from .spans import SHORT, Recorded, weight_of_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,7 +93,7 @@ class OwnSpans:
             return NonRecordingSpan(ids)
         span = _OwnSpan(self, name, ids, parent, kind, start_time)
         if told.attributes:
-            span.put(told.attributes)
+            span.set_attributes(told.attributes)
         return span
 
     def dropped(self, context: Context) -> Span | None:
@@ -163,6 +163,7 @@ class _OwnSpan(Span):
         self._links: Sequence[Link] = ()
         self._status = _UNSET
         self._by_others = False
+        self._size = 0
 
     def get_span_context(self) -> SpanContext:
         return self._ids
@@ -180,16 +181,24 @@ class _OwnSpan(Span):
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         self._by_others = True
         self.put(attributes)
+        for key in [key for key in attributes if type(key) is not str]:
+            self._attributes.pop(key, None)
 
     def put(self, attributes: Mapping[str, Any]) -> None:
-        """The recorder's ``set_attributes``."""
+        """The recorder's ``set_attributes``, whose keys are texts; one loop also weighs them."""
         if self._ended:
             return
-        found = self._attributes
+        found, size = self._attributes, 0
         found.update(attributes)
         for key, value in attributes.items():
-            if type(value) not in _SCALARS or type(key) is not str:
+            kind = type(value)
+            if kind is str:
+                length = len(value)
+                size += length if length < SHORT or value.isascii() else 3 * length
+            elif kind not in _SCALARS:
+                size += weight_of_list(value)
                 _clean(found, key)
+        self._size += size
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
@@ -246,23 +255,24 @@ class _OwnSpan(Span):
             return
         self._ended = True
         spans = self._spans
-        spans.ended(
-            (ReadableSpan if self._by_others else Recorded)(
-                self._name,
-                self._ids,
-                self._parent,
-                spans.provider.resource,
-                self._within(spans.limits),
-                self._events,
-                self._links,
-                self._kind,
-                None,
-                self._status,
-                self._started,
-                time_ns() if end_time is None else end_time,
-                spans.scope,
-            )
+        ended = (ReadableSpan if self._by_others else Recorded)(
+            self._name,
+            self._ids,
+            self._parent,
+            spans.provider.resource,
+            self._within(spans.limits),
+            self._events,
+            self._links,
+            self._kind,
+            None,
+            self._status,
+            self._started,
+            time_ns() if end_time is None else end_time,
+            spans.scope,
         )
+        if type(ended) is Recorded:
+            ended.size = self._size
+        spans.ended(ended)
 
     def _within(self, limits: SpanLimits) -> Mapping[str, Any]:
         """The attributes; not more, and not longer ones, than the environment allows."""

@@ -22,6 +22,9 @@ SCOPE = "genai_otel"
 class Recorded(ReadableSpan):
     """An ended span that nobody but the recorder has written on."""
 
+    size: int | None = None
+    """Bytes of its attributes' values, about, if they were counted as they were written."""
+
 
 def is_ours(span: ReadableSpan) -> bool:
     scope = span.instrumentation_scope
@@ -129,7 +132,9 @@ def _lacking(items: Sequence[Any], dropped: int) -> Sequence[Any]:
 
 def weight(span: ReadableSpan) -> int:
     """About how many bytes a span holds in memory; cheap, as it is asked where spans end."""
-    total = _BARE + _held(attributes_of(span))
+    attributes = attributes_of(span)
+    size = span.size if type(span) is Recorded else None
+    total = _BARE + (_held(attributes) if size is None else _EACH * len(attributes) + size)
     for event in span.events:
         total += _BARE + _held(event.attributes or {})
     return total
@@ -137,7 +142,8 @@ def weight(span: ReadableSpan) -> int:
 
 _BARE = 600
 _EACH = 60
-_SHORT = 64
+SHORT = 64
+"""Characters of a text that is not worth asking whether each is one byte."""
 _LISTS = frozenset({list, tuple})
 
 
@@ -146,7 +152,14 @@ def _held(attributes: Mapping[str, Any]) -> int:
     for value in attributes.values():  # almost all are plain, and a call for each would cost
         if type(value) is str:
             size = len(value)
-            total += size if size < _SHORT or value.isascii() else 3 * size
+            total += size if size < SHORT or value.isascii() else 3 * size
         elif type(value) in _LISTS:
-            total += sum(_EACH + 3 * len(item) for item in value if type(item) is str)
+            total += weight_of_list(value)
     return total
+
+
+def weight_of_list(items: Any) -> int:
+    """Of no list or tuple it is nothing."""
+    if type(items) not in _LISTS:
+        return 0
+    return sum(_EACH + 3 * len(item) for item in items if type(item) is str)

@@ -6,6 +6,7 @@ be needed. The client's method that makes the models is given the dicts: they ar
 
 from __future__ import annotations
 
+from functools import lru_cache
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from .safety import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
     from weakref import ref
 
     from genai_otel.engine.adapter import Accumulator
@@ -47,7 +49,12 @@ def is_of(method: Any, module: str) -> bool:
     """Whether a method's code is of a module of that name; wrappers copy ``__module__``."""
     if type(method) is not MethodType or type(method.__func__) is not FunctionType:
         return False
-    return str(method.__func__.__globals__.get("__name__")).endswith(f".{module}")
+    return _is_of(method.__func__, module)
+
+
+@lru_cache(maxsize=64)
+def _is_of(function: FunctionType, module: str) -> bool:
+    return str(function.__globals__.get("__name__")).endswith(f".{module}")
 
 
 def _is_usual(make: Any) -> bool:
@@ -57,10 +64,14 @@ def _is_usual(make: Any) -> bool:
     """
     if not is_of(make, "_base_client"):
         return False
-    code = make.__code__
-    return (
-        code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] == _ACCEPTED
-        and code.co_argcount == 1
-        and not code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
-        and not make.__kwdefaults__
-    )
+    return _usual_code(make.__func__) is make.__code__
+
+
+@lru_cache(maxsize=64)
+def _usual_code(function: FunctionType) -> CodeType | None:
+    """The code that a function had when it was first asked for, if it takes these keywords only."""
+    code = function.__code__
+    takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    more = code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
+    usual = takes == _ACCEPTED and code.co_argcount == 1 and not more
+    return code if usual and not function.__kwdefaults__ else None

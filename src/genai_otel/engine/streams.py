@@ -5,7 +5,9 @@ No context is held while the reader has control: a stream's operation has an exp
 
 from __future__ import annotations
 
+from gc import get_referents
 from time import perf_counter
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from .open_streams import OPEN
@@ -119,6 +121,21 @@ def _failed(call: Call, error: BaseException) -> None:
     OPEN.end(call.key, error)
 
 
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
+
+
+def _is_untouched(iterator: Any, make: str, holder: Any) -> bool:
+    """Whether it is the generator that ``holder.make()`` returned, and not begun.
+
+    What it refers to is asked for, since a frame that is looked into makes an error for each
+    variable that has no value yet.
+    """
+    if type(iterator) not in _GENERATORS or iterator.__name__ != make:
+        return False
+    begun = getattr(iterator, "gi_suspended", getattr(iterator, "ag_suspended", False))
+    return not begun and any(each is holder for each in get_referents(iterator))
+
+
 def apart(holder: Any, attribute: str, make: str) -> Any:
     """What has the iterator of ``holder`` that shall be read: a copy with one of its own.
 
@@ -127,10 +144,7 @@ def apart(holder: Any, attribute: str, make: str) -> Any:
     connection is closed no sooner than it would have been, while the stream's end is seen at once.
     Of an iterator that was read from, or is not the stream's own, it is ``holder`` itself.
     """
-    iterator = vars(holder)[attribute]
-    frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
-    begun = getattr(iterator, "gi_suspended", getattr(iterator, "ag_suspended", False))
-    if frame is None or begun or frame.f_locals.get("self") is not holder:
+    if not _is_untouched(vars(holder)[attribute], make, holder):
         return holder
     spare = object.__new__(type(holder))
     vars(spare).update(vars(holder))

@@ -153,7 +153,7 @@ class Gate:
             return False
         texts: list[str] = []
         if self._facts == FULL:
-            texts += [found[name] for name in found if name in classes.CONTENT]
+            texts += [found[name] for name in found.keys() & classes.CONTENT.keys()]
         elif not self._known(found, texts):
             return False
         most = self.policy.max_chars
