@@ -41,7 +41,11 @@ def span(name: str = "s", **attributes: Any) -> ReadableSpan:
 
 @pytest.fixture
 def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
-    """Makes deliveries to an endpoint; waits are short, and all ends with the test."""
+    """Makes deliveries to an endpoint; waits are short, and all ends with the test.
+
+    Without a ``delay`` nothing goes out before it is flushed: all that is given is one batch,
+    however long giving takes on a busy machine.
+    """
     monkeypatch.setattr(courier, "_FIRST_PAUSE", 0.05)
     made: list[Delivery] = []
 
@@ -50,7 +54,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]
         own = {key: more.pop(key) for key in keys if key in more}
         to = target(Destination("otlp", endpoint=endpoint, **more))
         channel = OtlpChannel(to, sender(to))
-        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 0.01, **own}))
+        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 3_600.0, **own}))
         return made[-1]
 
     yield make
