@@ -128,8 +128,9 @@ class _Chunks(Accumulator):
         self._last: Json = {}
 
     def add(self, chunk: Any) -> bool:
-        self._last = fields(chunk)
-        message = _message(self._last)
+        found = fields(chunk)
+        self._last = {**self._last, **found} if "error" in found else found
+        message = _message(found)
         said = self._said.words(string(message, "thinking"), "reasoning")
         said = self._said.words(string(message, "content")) or said
         for call in mappings(message, "tool_calls"):

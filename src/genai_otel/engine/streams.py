@@ -115,8 +115,11 @@ async def _watched_async(
 
 
 def _failed(call: Call, error: BaseException) -> None:
-    """Ends the call; what its client had of a chunk that it refused is taken before."""
-    if OPEN.get(call.key) is call:
+    """Ends the call; what its client had of a chunk that it refused is taken before.
+
+    An interruption, which is no ``Exception``, may come after a chunk that was taken.
+    """
+    if isinstance(error, Exception) and OPEN.get(call.key) is call:
         call.refused(error)
     OPEN.end(call.key, error)
 
