@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from genai_otel.adapters import azure_ai_inference
+from genai_otel.record import Kind, Operation
 from tests.conformance.conftest import Bench
 from tests.conformance.facts import USAGE
 from tests.conformance.libraries import LIBRARIES
@@ -49,6 +51,8 @@ LEFT_OUT = {
     ("bedrock", "an error in it"): "an event has one key: errors are events of their own",
     ("bedrock", "half a JSON"): "events are binary, and have a length and a checksum",
     ("huggingface_hub", "of another type"): "its classes take any type",
+    ("litellm", "an error in it"): "its own error has nothing of the client's; see reliability.md",
+    ("litellm", "of another type"): "its classes take any type",
     ("together", "of another type"): "its classes refuse the provider's first chunk already",
 }
 """Ways that a client cannot be gone, and why."""
@@ -179,3 +183,21 @@ def test_what_had_come_is_recorded(
         if saw["error"] is not None and library.name not in VALIDATES_ABOVE:
             assert told["error"] == saw["error"], cell
             assert told["status"] == "ERROR"
+
+
+@pytest.mark.parametrize("last", ['{"id": "r", "choices": {"odd": 1}}', '{"id": "r", "cho'])
+def test_a_block_of_which_azure_hands_out_nothing(last: str) -> None:
+    """Which chunks come in one block the network decides; here all do."""
+    client = pytest.importorskip("azure.ai.inference.models._patch")
+    said = {"id": "r", "choices": [{"index": 0, "delta": {"content": "Hi."}}]}
+    stream = client.BaseStreamingChatCompletions()
+    block = b"data: " + to_json(said) + b"\n\ndata: " + last.encode() + b"\n\n"
+    with pytest.raises(Exception, match=r"\w|^$") as raised:
+        stream._deserialize_and_add_to_queue(block)
+    op = Operation(Kind.CHAT)
+    op.capture = True
+    fold = azure_ai_inference._Updates(op)
+    fold.add(azure_ai_inference._refused(raised.value))
+    fold.close()
+    assert op.output is not None
+    assert op.output[0]["parts"] == [{"type": "text", "content": "Hi."}]

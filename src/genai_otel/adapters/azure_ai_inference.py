@@ -60,7 +60,11 @@ class _Updates(ChatChunks):
     quick = Accumulator.quick  # chunks are dicts in objects
 
     def add(self, chunk: Any) -> bool:
-        return super().add(_wire(chunk))
+        """Takes a chunk, or those that were never handed out."""
+        if type(chunk) is not list:
+            return super().add(_wire(chunk))
+        taken = [self.add(each) for each in chunk if each is not None]
+        return any(taken)
 
 
 def _texts(body: Json, op: Operation) -> None:
@@ -79,9 +83,16 @@ def _vectors(reply: Any, op: Operation) -> None:
 
 
 def _refused(error: BaseException) -> Any:
-    """The line of an event stream that was to become an update."""
-    line = local_in_error(error, "_deserialize_and_add_to_queue", "line_str")
-    return json_text(line.partition(":")[2]) if type(line) is str else None
+    """What came in one block of bytes with a line that is no update, and what that line says.
+
+    The client queues a block's updates, and hands out none of a block that it cannot read.
+    """
+    reading = "_deserialize_and_add_to_queue"
+    stream, line = (local_in_error(error, reading, name) for name in ("self", "line"))
+    if stream is None or type(line) is not bytes:
+        return None
+    queued = list(stream._queue.queue)  # noqa: SLF001 - nowhere else
+    return [*queued, json_text(line.partition(b":")[2])]
 
 
 _CHAT = Reader(
