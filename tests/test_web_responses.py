@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import fastapi
 import flask
 import pytest
+from aiohttp import test_utils, web
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.testclient import TestClient
 from opentelemetry import context as otel_context
@@ -58,6 +60,11 @@ async def words_later() -> AsyncIterator[str]:
 
 def encoded() -> Iterator[bytes]:
     for word in words():
+        yield word.encode()
+
+
+async def encoded_later() -> AsyncIterator[bytes]:
+    async for word in words_later():
         yield word.encode()
 
 
@@ -117,6 +124,30 @@ def test_a_streaming_response_is_followed(
 
     assert get(app) == "Good day"
     assert type(responses.pop()) is StreamingResponse
+    check_whole(genai_otel_capture)
+
+
+class CalledToo:
+    """An iterator that can be called for something else."""
+
+    def __init__(self) -> None:
+        self._words = words_later()
+
+    def __call__(self) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._words
+
+
+def test_a_body_that_can_be_called_too(genai_otel_capture: Capture) -> None:
+    app = fastapi.FastAPI()
+
+    @app.get("/")
+    @workflow
+    def serve() -> StreamingResponse:
+        return StreamingResponse(CalledToo())
+
+    assert get(app) == "Good day"
     check_whole(genai_otel_capture)
 
 
@@ -380,16 +411,122 @@ async def test_quart_streams(genai_otel_capture: Capture, sort: str) -> None:
     check_whole(genai_otel_capture)
 
 
-@pytest.mark.parametrize("body", [words, words_later])
-def test_litestar_streams(genai_otel_capture: Capture, body: Any) -> None:
-    litestar = pytest.importorskip("litestar")
-    testing, responses = (pytest.importorskip(f"litestar.{n}") for n in ("testing", "response"))
+class Litestar:
+    """An application with one endpoint, which returns what ``respond`` makes."""
 
-    @workflow(name="serve")
-    async def answer() -> Any:
-        return responses.Stream(body())
+    def __init__(self, respond: Callable[[Any], Any]) -> None:
+        litestar = pytest.importorskip("litestar")
+        self._testing = pytest.importorskip("litestar.testing")
+        responses = pytest.importorskip("litestar.response")
 
-    answer.__annotations__["return"] = responses.Stream
-    with testing.TestClient(litestar.Litestar([litestar.get("/")(answer)])) as client:
-        assert client.get("/").text == "Good day"
+        @workflow(name="serve")
+        async def answer() -> Any:
+            return respond(responses)
+
+        answer.__annotations__["return"] = responses.Stream
+        self._app = litestar.Litestar([litestar.get("/")(answer)])
+
+    def get(self) -> str:
+        with self._testing.TestClient(self._app) as client:
+            return str(client.get("/").text)
+
+
+def listed() -> list[str]:
+    leaf()
+    leaf()
+    return ["Good ", "day"]
+
+
+LITESTAR: dict[str, Callable[[], Any]] = {
+    "sync": words,
+    "async": words_later,
+    "function": lambda: words,
+    "async function": lambda: words_later,
+    "partial": lambda: partial(words),
+    "iterator": lambda: lambda: map(str, words()),
+}
+
+
+@pytest.mark.parametrize("sort", LITESTAR)
+def test_litestar_streams(genai_otel_capture: Capture, sort: str) -> None:
+    app = Litestar(lambda responses: responses.Stream(LITESTAR[sort]()))
+    assert app.get() == "Good day"
     check_whole(genai_otel_capture)
+
+
+@pytest.mark.parametrize("body", [words, words_later])
+@pytest.mark.parametrize("makes", [False, True])
+def test_litestar_events(genai_otel_capture: Capture, body: Any, *, makes: bool) -> None:
+    app = Litestar(lambda responses: responses.ServerSentEvent(body if makes else body()))
+    assert app.get() == "data: Good \r\n\r\ndata: day\r\n\r\n"
+    span = genai_otel_capture.span("invoke_workflow serve")
+    parts = [s.parent and s.parent.span_id for s in genai_otel_capture.spans if s is not span]
+    assert parts == [span.context.span_id] * 2
+
+
+def test_litestar_a_function_that_makes_a_list(genai_otel_capture: Capture) -> None:
+    app = Litestar(lambda responses: responses.Stream(listed))
+    assert app.get() == "Good day"
+    span = genai_otel_capture.span("invoke_workflow serve")
+    told = dict(span.attributes or {})
+    assert json.loads(told["genai_otel.output"]) == ["Good ", "day"]
+    assert parents(genai_otel_capture)["task leaf"] == "invoke_workflow serve"
+
+
+def test_litestar_a_function_that_fails(genai_otel_capture: Capture) -> None:
+    def fails() -> Any:
+        raise LookupError("not here")
+
+    app = Litestar(lambda responses: responses.Stream(fails))
+    assert "Internal Server Error" in app.get()
+    told = dict(genai_otel_capture.span().attributes or {})
+    assert told["error.type"] == "LookupError"
+
+
+def test_litestar_a_response_for_every_request(genai_otel_capture: Capture) -> None:
+    """The function may be called again: the same response is sent as often as it is returned."""
+    kept: list[Any] = []
+
+    def respond(responses: Any) -> Any:
+        kept.append(kept[0] if kept else responses.Stream(words))
+        return kept[0]
+
+    app = Litestar(respond)
+    assert [app.get(), app.get(), app.get()] == ["Good day"] * 3
+    assert kept[0].iterator.__wrapped__ is words
+    spans = [s for s in genai_otel_capture.spans if s.name == "invoke_workflow serve"]
+    outputs = [json.loads(dict(s.attributes or {})["genai_otel.output"]) for s in spans]
+    assert outputs == ["Good day"] * 3
+
+
+def test_litestar_a_response_that_is_never_sent(genai_otel_capture: Capture) -> None:
+    responses = pytest.importorskip("litestar.response")
+    made = workflow(lambda: responses.Stream(words))()
+    assert made.iterator.__name__ == "words"
+    del made
+    collect()
+    told = dict(genai_otel_capture.span().attributes or {})
+    assert told["genai_otel.response.completed"] is False
+    assert "genai_otel.output" not in told
+
+
+# ---------------------------------------------------------------------------------------- aiohttp
+
+
+@pytest.mark.parametrize("sort", ["stream", "whole"])
+async def test_aiohttp_answers(genai_otel_capture: Capture, sort: str) -> None:
+    @workflow(name="serve")
+    async def answer(_request: web.Request) -> web.Response:
+        if sort == "whole":
+            leaf()
+            return web.Response(text="Good day")
+        return web.Response(body=encoded_later())
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    server = test_utils.TestServer(app)
+    async with test_utils.TestClient(server) as client, client.get("/") as response:
+        assert await response.text() == "Good day"
+    if sort == "stream":
+        check_whole(genai_otel_capture)
+    assert parents(genai_otel_capture)["task leaf"] == "invoke_workflow serve"

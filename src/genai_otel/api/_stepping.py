@@ -9,8 +9,8 @@ nothing behind.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from contextlib import suppress
-from functools import partial
+from collections import deque
+from functools import partial, wraps
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from time import perf_counter
 from types import (
@@ -18,12 +18,10 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    GetSetDescriptorType,
-    MemberDescriptorType,
     coroutine,
 )
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from genai_otel.engine.adapter import Accumulator
 from genai_otel.engine.observe import Unwatched
@@ -32,6 +30,8 @@ from genai_otel.engine.safety import contained
 from genai_otel.engine.steps import AtCall, unheard
 from genai_otel.record import snapshot
 from genai_otel.recorder.context import StepContext
+
+from ._bodies import attributes, body_of, each, each_async, has, makes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -289,13 +289,13 @@ def settle(call: Call, result: Any) -> Any:
     kind = type(result)
     if kind in _STEPPING:
         return _continued(call, result, _STEPPING[kind](result))
-    if _has(kind, "_asyncio_future_blocking"):
+    if has(kind, "_asyncio_future_blocking"):
         return _future(call, result)
     if kind is tuple and _is_answer(result):
         first = _continued(call, result[0], _STEPPING[type(result[0])](result[0]))
         return (first, *result[1:])
     response = result[0] if kind is tuple and result else result  # Flask: and its status
-    body = _body_of(response)
+    body = body_of(response)
     if body is None:
         call.reply(result)
     if body is None or not _exchange(call, *body):
@@ -344,68 +344,81 @@ def _done(call: Call, future: Any) -> None:
     contained(_end, call, error)
 
 
-_BODIES = (
-    ("body_iterator", "status_code"),  # Starlette, FastAPI, sse-starlette
-    ("_iterator", "streaming_content"),  # Django
-    ("response", "is_streamed"),  # Werkzeug, Flask
-    ("response", "iterable_body_class"),  # Quart, whose bodies have it in turn
-    ("iterator", "to_asgi_response"),  # Litestar
-)
-"""Where a streaming response keeps what it will send, and what else such a response has."""
-
-
-def _body_of(response: Any) -> tuple[Any, str] | None:
-    """What has a response's body, if that is still to come, and the attribute's name."""
-    found, kind = _attributes(response), type(response)
-    for name, mark in _BODIES:
-        if name in found and (mark in found or _has(kind, mark)):
-            owner, body = response, found[name]
-            if _has(type(body), "__aexit__") and "iter" in (inner := _attributes(body)):
-                owner, name, body = body, "iter", inner["iter"]  # noqa: PLW2901 - it returns
-            sort = type(body)
-            there = _has(sort, "__next__") or _has(sort, "__aiter__")
-            return (owner, name) if there else None
-    return None
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    """An instance's own, without asking it for them."""
-    found: dict[str, Any] = {}
-    for base in type(value).__mro__:
-        slot = vars(base).get("__dict__")
-        if type(slot) is GetSetDescriptorType:
-            found.update(slot.__get__(value))
-        slot = vars(base).get("iterator")
-        if type(slot) is MemberDescriptorType:
-            with suppress(AttributeError):
-                found["iterator"] = slot.__get__(value)
-    return found
-
-
-def _has(kind: type, name: str) -> bool:
-    """Whether a class has that attribute, without asking it: no code of the host's is run."""
-    return any(name in vars(base) for base in kind.__mro__)
-
-
 def _exchange(call: Call, response: Any, name: str) -> bool:
     """Puts what follows the body in its place, if nobody can notice."""
-    found = _attributes(response)
-    inner = found[name]
-    own_end = type(inner) not in _STEPPING and (hasattr(inner, "close") or hasattr(inner, "aclose"))
-    if own_end or found.get("file_to_stream") is not None:  # it is closed, or sent, by other ways
+    found = attributes(response)
+    if found.get("file_to_stream") is not None:  # it is sent by other ways
         return False
+    inner = found[name]
+    ours = _made_later(call, inner) if makes(inner) else _following(call, inner)
+    if ours is not None:
+        setattr(response, name, ours)
+    return ours is not None
+
+
+def _following(call: Call, inner: Any) -> Any:
+    """What hands on the body's parts; nothing, if that has an end of its own."""
     if type(inner) in _STEPPING:
         made = inner
+    elif hasattr(inner, "close") or hasattr(inner, "aclose"):
+        return None
     else:
-        made = _each_async(inner) if hasattr(inner, "__aiter__") else _each(inner)
-    setattr(response, name, _continued(call, made, _STEPPING[type(made)](made)))
-    return True
+        made = each_async(inner) if hasattr(inner, "__aiter__") else each(inner)
+    return _continued(call, made, _STEPPING[type(made)](made))
 
 
-def _each(inner: Any) -> Generator[Any, None, None]:
-    yield from inner
+_MOST_UNSENT = 100
+_TO_MAKE: WeakKeyDictionary[Any, deque[Call]] = WeakKeyDictionary()
+"""By our function in a response: the calls that have returned this and are not sent yet."""
 
 
-async def _each_async(inner: Any) -> AsyncGenerator[Any, None]:
-    async for item in inner:
-        yield item
+def _made_later(call: Call, make: Callable[[], Any]) -> Callable[[], Any]:
+    """The function that makes the body, in whose next use the call goes on.
+
+    A response that has one may be returned, and sent, again and again.
+    """
+    ours = make if type(make) is FunctionType and make in _TO_MAKE else _making(make)
+    _watch(call, None)
+    call.pulse = perf_counter  # nobody knows how long it may wait
+    OPEN.hold(call, ours)
+    _TO_MAKE[ours].append(call)
+    return ours
+
+
+def _making(make: Callable[[], Any]) -> Callable[[], Any]:
+    waiting: deque[Call] = deque(maxlen=_MOST_UNSENT)
+
+    @wraps(make)
+    def made() -> Any:
+        call = contained(_newest, waiting)
+        return make() if call is None else _made_now(call, make)
+
+    _TO_MAKE[made] = waiting
+    return made
+
+
+def _newest(waiting: deque[Call]) -> Call | None:
+    call = waiting.pop() if waiting else None
+    return call if call is not None and OPEN.get(call.key) is call else None
+
+
+def _made_now(call: Call, make: Callable[[], Any]) -> Any:
+    body = contained(StepContext, call.active)
+    try:
+        made = _step(body, lambda _: make(), [None])
+    except BaseException as error:
+        contained(_end, call, error)
+        raise
+    return contained(_followed, call, made) or made
+
+
+def _followed(call: Call, made: Any) -> Any:
+    OPEN.release(call)
+    ours = None
+    if has(type(made), "__next__") or has(type(made), "__aiter__"):
+        ours = _following(call, made)
+    else:
+        call.reply(made)
+    if ours is None:
+        call.finish()
+    return ours
