@@ -38,6 +38,12 @@ _METHODS = {
     "messages.messages:AsyncMessages": "create parse",
     "beta.messages.messages:AsyncMessages": "create parse",
 }
+_BLOCKS = (
+    "lib.streaming._messages:MessageStreamManager",
+    "lib.streaming._messages:AsyncMessageStreamManager",
+    "lib.streaming._beta_messages:BetaMessageStreamManager",
+    "lib.streaming._beta_messages:BetaAsyncMessageStreamManager",
+)
 ADAPTER = Adapter(
     name="anthropic",
     distribution="anthropic",
@@ -50,5 +56,6 @@ ADAPTER = Adapter(
         native="_tracer",
         late=True,
         methods=_METHODS,
+        blocks=_BLOCKS,
     ),
 )

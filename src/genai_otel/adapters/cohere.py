@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from genai_otel.engine.adapter import Accumulator, Adapter, Reader
-from genai_otel.engine.families.function import function
+from genai_otel.engine.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.engine.families.function import function, leading, leading_own
 from genai_otel.engine.read import (
     Json,
     address,
@@ -213,24 +213,33 @@ _RERANK = _reader(Kind.RERANK, _ask, ranks, question)
 _method = partial(function, origin=_origin)
 _stream = partial(_method, stream=True, lazy=True, inner="_data")
 
+
+def _observed(colour: str) -> tuple[Patch, ...]:
+    """The patches of one colour."""
+    return (
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.chat", _CHAT),
+        _stream(f"cohere.v2.raw_client:{colour}RawV2Client.chat_stream", _CHAT),
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.embed", _EMBED),
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.rerank", _RERANK),
+        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.chat", _OLD_CHAT),
+        _stream(f"cohere.raw_base_client:{colour}RawBaseCohere.chat_stream", _OLD_CHAT),
+        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.rerank", _RERANK),
+        # Here for all of its requests, which it makes in threads of its own.
+        _method(f"cohere.client:{colour}Client.embed", _EMBED),
+    )
+
+
 ADAPTER = Adapter(
     name="cohere",
     distribution="cohere",
     oldest="5.17",
     untested="8",
-    patches=tuple(
-        patch
-        for colour in ("", "Async")
-        for patch in (
-            _method(f"cohere.v2.raw_client:{colour}RawV2Client.chat", _CHAT),
-            _stream(f"cohere.v2.raw_client:{colour}RawV2Client.chat_stream", _CHAT),
-            _method(f"cohere.v2.raw_client:{colour}RawV2Client.embed", _EMBED),
-            _method(f"cohere.v2.raw_client:{colour}RawV2Client.rerank", _RERANK),
-            _method(f"cohere.raw_base_client:{colour}RawBaseCohere.chat", _OLD_CHAT),
-            _stream(f"cohere.raw_base_client:{colour}RawBaseCohere.chat_stream", _OLD_CHAT),
-            _method(f"cohere.raw_base_client:{colour}RawBaseCohere.rerank", _RERANK),
-            # Here for all of its requests, which it makes in threads of its own.
-            _method(f"cohere.client:{colour}Client.embed", _EMBED),
-        )
+    patches=(
+        *leading("cohere.v2.client:V2Client", "chat_stream"),
+        *leading("cohere.v2.client:AsyncV2Client", "chat_stream", "embed", "rerank"),
+        *leading("cohere.base_client:BaseCohere", "chat_stream"),
+        *leading("cohere.base_client:AsyncBaseCohere", "chat_stream", "rerank"),
+        leading_own("cohere.client:AsyncClient", "chat"),
+        *(patch for colour in ("", "Async") for patch in _observed(colour)),
     ),
 )

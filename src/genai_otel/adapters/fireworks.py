@@ -14,6 +14,9 @@ ADAPTER = Adapter(
     oldest="1",
     untested="2",
     patches=stainless(
-        "fireworks", {**under("/v1"), "/v1/messages": MESSAGES}, "fireworks", methods=METHODS
+        "fireworks",
+        {**under("/v1"), "/v1/messages": MESSAGES},
+        "fireworks",
+        methods={**METHODS, "messages:AsyncMessagesResource": "create"},
     ),
 )

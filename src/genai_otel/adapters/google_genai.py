@@ -248,9 +248,9 @@ _send = partial(function, reader=_generates, origin=_origin, body=_body)
 _CLIENT = "google.genai._api_client:BaseApiClient"
 
 
-def _leading(place: str, *methods: str) -> tuple[Patch, ...]:
+def _leading(place: str, *methods: str, streams: bool = False) -> tuple[Patch, ...]:
     """Where the model asks for functions that the client may call, it is called again."""
-    return leading(f"google.genai.{place}", *methods, repeats=True)
+    return leading(f"google.genai.{place}", *methods, repeats=True, streams=streams)
 
 
 ADAPTER = Adapter(
@@ -265,8 +265,12 @@ ADAPTER = Adapter(
         _send(f"{_CLIENT}.async_request_streamed", stream=True),
         function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
         function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
-        *_leading("models:AsyncModels", "generate_content", "generate_content_stream"),
-        *_leading("chats:AsyncChat", "send_message", "send_message_stream"),
+        *_leading("models:Models", "generate_content_stream"),
+        *_leading("models:AsyncModels", "generate_content"),
+        *_leading("models:AsyncModels", "generate_content_stream", streams=True),
+        *_leading("chats:Chat", "send_message_stream"),
+        *_leading("chats:AsyncChat", "send_message"),
+        *_leading("chats:AsyncChat", "send_message_stream", streams=True),
         *_google_interactions.patches(_origin),
         *_google_live.patches(_origin),
     ),

@@ -205,11 +205,15 @@ def under(path: str) -> dict[str, Reader]:
 
 
 METHODS = {
-    f"{place}:Async{name}{end}": "create"
-    for place, name in (
-        ("chat.completions", "Completions"),
-        ("completions", "Completions"),
-        ("embeddings", "Embeddings"),
+    f"{place}:Async{name}{end}": verb
+    for place, name, verb in (
+        ("chat.completions", "Completions", "create"),
+        ("completions", "Completions", "create"),
+        ("embeddings", "Embeddings", "create"),
+        ("images", "Images", "generate"),
+        ("audio.speech", "Speech", "create"),
+        ("audio.transcriptions", "Transcriptions", "create"),
+        ("audio.translations", "Translations", "create"),
     )
     for end in ("", "Resource")
 }
@@ -225,13 +229,19 @@ _METHODS = {
     "audio.transcriptions:AsyncTranscriptions": "create",
     "audio.translations:AsyncTranslations": "create",
 }
+_BLOCKS = (
+    "lib.streaming.chat._completions:ChatCompletionStreamManager",
+    "lib.streaming.responses._responses:ResponseStreamManager",
+)
 ADAPTER = Adapter(
     name="openai",
     distribution="openai",
     oldest="1.40",
     untested="4",
     patches=(
-        *stainless("openai", ROUTES, provider, _headers, _USAGE_HOSTS, methods=_METHODS),
+        *stainless(
+            "openai", ROUTES, provider, _headers, _USAGE_HOSTS, methods=_METHODS, blocks=_BLOCKS
+        ),
         *_openai_realtime.patches(provider),
     ),
 )

@@ -51,5 +51,10 @@ ADAPTER = Adapter(
     distribution="together",
     oldest="2",
     untested="4",
-    patches=stainless("together", _ROUTES, "together", methods=METHODS),
+    patches=stainless(
+        "together",
+        _ROUTES,
+        "together",
+        methods={**METHODS, "rerank:AsyncRerankResource": "create"},
+    ),
 )

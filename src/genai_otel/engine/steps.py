@@ -10,6 +10,7 @@ from contextvars import ContextVar, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from .made_in import MADE, between, of_callers
 from .observe import Unwatched
 from .open_streams import OPEN
 from .safety import contained
@@ -35,9 +36,11 @@ class AtCall:
 
     __slots__ = ("_call", "_context", "_given", "_opening", "_token")
 
-    def __init__(self, opening: Callable[..., Call | None], *given: Any) -> None:
+    def __init__(
+        self, opening: Callable[..., Call | None], *given: Any, made_in: Context | None = None
+    ) -> None:
         self._opening, self._given = opening, given
-        self._context: Context | None = copy_context()
+        self._context: Context | None = copy_context() if made_in is None else made_in
         self._call: Call | None = None
 
     def enter(self) -> None:
@@ -67,9 +70,11 @@ def _open_inside(opening: Callable[..., Call | None], given: tuple[Any, ...]) ->
 
 def generating(original: Any, opening: Any) -> Any:
     """A generator function of either colour in the original's place."""
+    modules = between(original)
 
     def make(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        start = AtCall(opening, args, kwargs)
+        made_in = contained(of_callers, modules) if MADE else None
+        start = AtCall(opening, args, kwargs, made_in=made_in)
         start.enter()
         try:
             inner = original(*args, **kwargs)

@@ -21,14 +21,16 @@ from weakref import ref
 
 from genai_otel.engine.adapter import Patch
 from genai_otel.engine.followed import follow, followed, is_followed, register
+from genai_otel.engine.leading import keep_context, keep_own, keep_request, keep_stream
+from genai_otel.engine.made_in import Made, Repeating
 from genai_otel.engine.observe import Unwatched
 from genai_otel.engine.open_streams import OPEN
 from genai_otel.engine.steps import AtCall, by_steps, generating, manage
 from genai_otel.engine.streams import watched, watched_async
-from genai_otel.engine.wrap import awaited, keep_context, wrap, wrap_async
+from genai_otel.engine.wrap import awaited, wrap, wrap_async
 from genai_otel.record import Operation
 
-__all__ = ["followed", "function", "leading", "noting"]
+__all__ = ["followed", "function", "leading", "leading_block", "leading_own", "noting"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,14 +100,28 @@ def _note(note: Callable[[Json, Operation], None], observer: Observer, given: Js
         note(given, op)
 
 
-def leading(target: str, *methods: str, repeats: bool = False) -> tuple[Patch, ...]:
-    """The patches of asynchronous methods of ``module:Class`` that only lead to observed ones.
+def leading(
+    target: str, *methods: str, repeats: bool = False, streams: bool = False
+) -> tuple[Patch, ...]:
+    """The patches of methods of ``module:Class`` that only lead to observed ones.
 
-    What they lead to begins when it is awaited, and still belongs to where the method was called.
-    ``repeats``: one call may lead to several.
+    What they lead to begins when it is awaited, or at a generator's first step, and still belongs
+    to where the method was called. ``repeats``: one call may lead to several. ``streams``: they are
+    asynchronous, and return the generator.
     """
-    keep = partial(keep_context, repeats=repeats)
-    return tuple(Patch(f"{target}.{name}", keep, optional=True) for name in methods)
+    sort = Repeating if repeats else Made
+    make = partial(keep_stream if streams else keep_context, sort=sort)
+    return tuple(Patch(f"{target}.{name}", make, optional=True) for name in methods)
+
+
+def leading_own(target: str, *methods: str) -> Patch:
+    """The same for what each object of ``module:Class`` has of its own, from when it is made."""
+    return Patch(f"{target}.__init__", partial(keep_own, methods), optional=True)
+
+
+def leading_block(target: str) -> Patch:
+    """The same for blocks of ``module:Class``, which make their request when they are entered."""
+    return Patch(f"{target}.__init__", keep_request, optional=True)
 
 
 class _Form(NamedTuple):
@@ -127,7 +143,8 @@ def _stand_in(form: _Form, original: Any, observer: Observer) -> Any:
     settle = partial(_settle, form.inner)
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
         return generating(original, begin.stepped)
-    make = wrap_async if inspect.iscoroutinefunction(original) else wrap
+    later = inspect.iscoroutinefunction(original)
+    make = wrap_async if later else partial(wrap, led=True)
     return make(original, begin, settle)
 
 

@@ -27,7 +27,7 @@ from genai_otel.engine.unreturned import body_of
 from genai_otel.engine.wrap import wrap, wrap_async
 from genai_otel.record import Operation
 
-from .function import leading
+from .function import leading, leading_block, leading_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +55,7 @@ def stainless(
     *,
     late: bool = False,
     methods: Mapping[str, str] = NO_METHODS,
+    blocks: tuple[str, ...] = (),
 ) -> tuple[Patch, ...]:
     """The patches of one such client.
 
@@ -62,7 +63,8 @@ def stainless(
     known to take ``stream_options.include_usage``. ``native``: the property with the tracer of a
     client that traces itself, which it does not in a call that we record. ``late``: some versions
     make a stream's iterator at its first chunk. ``methods``: the asynchronous ones that lead here,
-    by ``module:Class`` below ``resources``.
+    by ``module:Class`` below ``resources``. ``blocks``: what makes its request when it is entered,
+    besides responses, by ``module:Class``.
     """
     base, streaming = f"{package}._base_client", f"{package}._streaming"
     servers = _Servers(_always(provider) if isinstance(provider, str) else provider)
@@ -72,12 +74,16 @@ def stainless(
         return make(original, begin, _settle)
 
     return (
-        Patch(f"{base}:SyncAPIClient.request", partial(stand_in, wrap)),
+        Patch(f"{base}:SyncAPIClient.request", partial(stand_in, partial(wrap, led=True))),
         Patch(f"{base}:AsyncAPIClient.request", partial(stand_in, wrap_async)),
         *(
             patch
             for place, names in methods.items()
-            for patch in leading(f"{package}.resources.{place}", *names.split())
+            for patch in _leading(f"{package}.resources.{place}", *names.split())
+        ),
+        *(
+            leading_block(f"{package}.{place}")
+            for place in ("_response:ResponseContextManager", *blocks)
         ),
         Patch(f"{streaming}:Stream.__init__", _adopting),
         Patch(f"{streaming}:AsyncStream.__init__", _adopting),
@@ -99,6 +105,10 @@ def stainless(
             if name
         ),
     )
+
+
+def _leading(target: str, *methods: str) -> tuple[Patch, ...]:
+    return *leading(target, *methods), leading_own(f"{target}WithRawResponse", *methods)
 
 
 def _always(name: str) -> Provider:

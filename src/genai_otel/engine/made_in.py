@@ -1,0 +1,139 @@
+"""Where it was made what runs elsewhere, and leads to a call that is observed only then.
+
+A client's own method hands out a coroutine, a generator or a block, in which the call is made
+later, perhaps by another task. The call belongs to where the method was called, and finds that by
+the frames that it is called from: nothing is put on what was handed out.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import Context, copy_context
+from operator import attrgetter
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from weakref import ref
+
+from .safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FRAMES: dict[type, Callable[[Any], Any]] = {
+    CoroutineType: attrgetter("cr_frame"),
+    GeneratorType: attrgetter("gi_frame"),
+    AsyncGeneratorType: attrgetter("ag_frame"),
+}
+"""What is still to run, and where it keeps its frame until it is done."""
+
+
+class Made(ref[Any]):
+    """What a client's own method has handed out, and where that was called."""
+
+    __slots__ = ("context", "key")
+    context: Context
+    key: int
+    repeats: ClassVar[bool] = False
+
+    @property
+    def frame(self) -> Any:
+        """Where it runs; ``None`` when it is done."""
+        made = self()
+        return None if made is None else FRAMES[type(made)](made)
+
+
+class Repeating(Made):
+    """The same where more than one observed call may come of it."""
+
+    __slots__ = ()
+    repeats = True
+
+
+class _Entered(NamedTuple):
+    """A frame of ours, in which a block is entered, and where that block was made."""
+
+    frame: Any
+    context: Context
+    repeats: bool = False
+
+
+class _Kept(dict[int, Made | _Entered]):
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        """That of the process which loads it: what is pickled by value may refer to it."""
+        return "MADE"
+
+
+MADE = _Kept()
+"""By the ``id`` of their frame, the oldest first.
+
+A context may lead back to what was made in it: by its task, say, which keeps one that is done. So
+none is kept here for longer than it is of use, or the collector would never find that both are
+garbage.
+"""
+_MOST = 10_000
+_CALLERS = 6
+_DECORATORS = ("typing_extensions", "warnings")  # of deprecated methods
+
+
+def keep(made: Any, made_in: Context | None, sort: type[Made] = Made) -> None:
+    """Keeps where it was made, if it is still to run; without a context, it is made here."""
+    frame_of = FRAMES.get(type(made))
+    if frame_of is None:
+        return
+    held = sort(made, _forget)
+    held.key = id(frame_of(made))
+    held.context = copy_context() if made_in is None else made_in
+    MADE[held.key] = held
+    if sort.repeats or len(MADE) > _MOST:
+        contained(_tidy)
+
+
+def _forget(gone: Made) -> None:
+    if MADE.get(gone.key) is gone:  # another frame may be at that address by now
+        MADE.pop(gone.key, None)
+
+
+def _tidy() -> None:
+    key, oldest = next(iter(MADE.items()))
+    if len(MADE) > _MOST or oldest.frame is None:
+        MADE.pop(key, None)
+
+
+def run_within(made_in: Context, request: Callable[[], Any]) -> Any:
+    """Makes a block's request, which belongs to where the block was made."""
+    key = id(sys._getframe())  # noqa: SLF001 - a local variable of its own would be a cycle
+    MADE[key] = _Entered(sys._getframe(), made_in)  # noqa: SLF001
+    try:
+        return request()
+    finally:
+        MADE.pop(key, None)
+
+
+def between(original: Any) -> tuple[str, ...]:
+    """How the modules are named through which a client's own method leads to what is observed."""
+    package = str(getattr(original, "__module__", None)).partition(".")[0]
+    return f"{package}.", "genai_otel.", *_DECORATORS
+
+
+def of_callers(modules: tuple[str, ...]) -> Context | None:
+    """Where the method was called that leads to this call, if nothing else is in between.
+
+    A client may call a function of the program's, which makes calls of its own.
+    """
+    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
+    for _ in range(_CALLERS):
+        if frame is None:
+            return None
+        key = id(frame)
+        found = MADE.get(key)
+        if found is not None and found.frame is frame:
+            if found.repeats:
+                return found.context.copy()  # entered by one call at a time
+            MADE.pop(key, None)
+            return found.context
+        if not str(dict.get(frame.f_globals, "__name__")).startswith(modules):
+            return None
+        frame = frame.f_back
+    return None
