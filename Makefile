@@ -183,11 +183,11 @@ endif
 backends: $(VENV)/.has-dev $(foreach name,$(BACKENDS),.venvs/$(name)/.has-$(name)) ## real Phoenix, MLflow and a collector
 	GENAI_OTEL_BACKENDS=$(CURDIR)/.venvs $(PY) -m pytest tests/backends
 
-hosts: .venvs/hosts/.has-hosts ## Celery, Jupyter, gevent, Lambda's runtime, AWS's credentials by moto
+hosts: .venvs/hosts/.has-hosts ## Celery, Jupyter, gevent, Lambda's runtime, moto, Django, Litestar, Quart
 	$(call with,$<,in-hosts)
 
 in-hosts:
-	.venvs/hosts/bin/python -m pytest -q tests/hosts tests/aws/test_xray.py
+	.venvs/hosts/bin/python -m pytest -q tests/hosts tests/aws/test_xray.py tests/test_web_responses.py
 
 torture: $(VENV)/.has-dev ## 500 pools on a busy machine: none hangs, nothing is lost
 	GENAI_OTEL_POOL_RUNS=500 $(PY) -m pytest -q tests/test_pools.py

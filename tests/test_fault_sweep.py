@@ -45,6 +45,7 @@ CONTAINING = {
     "genai_otel.api._stepping._awaitable",
     "genai_otel.api._stepping._coroutine",
     "genai_otel.api._stepping._generator",
+    "genai_otel.api._stepping._made_now",
     "genai_otel.api._stepping._step",
     "genai_otel.api.decorators._Begin.__call__",
     "genai_otel.api.decorators._decorate",
@@ -55,6 +56,7 @@ CONTAINING = {
     "genai_otel.api.decorators.workflow",
     "genai_otel.engine.decoded.Decoding._process_response_data",
     "genai_otel.engine.families.stainless._Begin.__call__",
+    "genai_otel.engine.made_in.run_within",
     "genai_otel.engine.observe.Call.enter",
     "genai_otel.engine.observe.Call.failed",
     "genai_otel.engine.observe.Call.finish",
@@ -106,7 +108,9 @@ def _calls(client: openai.OpenAI) -> list[Any]:
 async def _async_calls(client: openai.AsyncOpenAI) -> list[Any]:
     create = client.chat.completions.create
     reply = await create(model="retry-429", messages=ASK)
-    return [reply, [c async for c in await create(model="ok", messages=ASK, stream=True)]]
+    raw = await client.chat.completions.with_raw_response.create(model="ok", messages=ASK)
+    streamed = [c async for c in await create(model="ok", messages=ASK, stream=True)]
+    return [reply, raw.parse(), streamed]
 
 
 async def _soon(word: str) -> str:
@@ -116,6 +120,16 @@ async def _soon(word: str) -> str:
 
 async def _read(response: StreamingResponse) -> list[Any]:
     return [piece async for piece in response.body_iterator]
+
+
+class _Sent:
+    """A response that makes its body when it is sent, as Litestar's."""
+
+    def __init__(self, make: Any) -> None:
+        self.iterator = make
+
+    def to_asgi_response(self) -> Any:
+        return self.iterator()
 
 
 def _by_hand(run: Any) -> list[Any]:
@@ -143,6 +157,7 @@ def _by_hand(run: Any) -> list[Any]:
     found += [
         list(step(lambda: pieces(2))()),
         run(_read(response)),
+        list(workflow(lambda: _Sent(lambda: iter("abc")))().to_asgi_response()),
         run(step(lambda: _soon("d"))()),
     ]
     with pytest.raises(ZeroDivisionError):

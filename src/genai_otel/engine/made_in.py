@@ -103,12 +103,16 @@ def _tidy() -> None:
 
 def run_within(made_in: Context, request: Callable[[], Any]) -> Any:
     """Makes a block's request, which belongs to where the block was made."""
-    key = id(sys._getframe())  # noqa: SLF001 - a local variable of its own would be a cycle
-    MADE[key] = _Entered(sys._getframe(), made_in)  # noqa: SLF001
+    key = contained(_enter, sys._getframe(), made_in)  # noqa: SLF001
     try:
         return request()
     finally:
-        MADE.pop(key, None)
+        contained(MADE.pop, key, None)
+
+
+def _enter(frame: Any, made_in: Context) -> int:
+    MADE[id(frame)] = _Entered(frame, made_in)
+    return id(frame)
 
 
 def between(original: Any) -> tuple[str, ...]:
