@@ -5,9 +5,23 @@ from __future__ import annotations
 from contextvars import copy_context
 from functools import partial, wraps
 from inspect import CO_COROUTINE
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from .made_in import FRAMES, MADE, Made, between, keep, of_callers, run_within
+from .made_in import (
+    FRAMES,
+    LED,
+    MADE,
+    MOST,
+    Awaiting,
+    Made,
+    between,
+    forget,
+    keep,
+    of_callers,
+    run_within,
+    tidy,
+)
 from .safety import contained
 from .wrap import in_its_context, lazy_flag, marked
 
@@ -20,13 +34,24 @@ if TYPE_CHECKING:
 
 def keep_context(original: Any, observer: Observer, *, sort: type[Made] = Made) -> Any:
     """A method that hands out a coroutine or a generator, as it is."""
-    modules, guard = between(original), observer.guard
+    modules, guard, repeats = between(original), observer.guard, sort.repeats
 
     def method(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
-        if type(made) in FRAMES and guard.enabled:
-            made_in = contained(of_callers, modules) if MADE else None
-            contained(keep, made, made_in, sort)
+        kind = type(made)
+        if kind is CoroutineType and guard.enabled:
+            made_in = contained(of_callers, modules, LED) if MADE else None
+            if made_in is not LED:
+                held = sort(
+                    made, forget
+                )  # as keep() does, without its frames: most calls come here
+                held.key = key = id(made.cr_frame)
+                held.context = copy_context() if made_in is None else made_in
+                MADE[key] = held
+                if repeats or len(MADE) > MOST:
+                    contained(tidy)
+        elif kind in FRAMES and guard.enabled:
+            contained(keep, made, contained(of_callers, modules) if MADE else None, sort)
         return made
 
     return marked(method, original, lazy_flag(original))
@@ -60,7 +85,7 @@ def keep_own(names: Iterable[str], original: Any, observer: Observer) -> Any:
 def _keep_own(names: Iterable[str], own: dict[str, Any], observer: Observer) -> None:
     for name in names:
         if name in own and lazy_flag(own[name]) == CO_COROUTINE:
-            own[name] = keep_context(own[name], observer)
+            own[name] = keep_context(own[name], observer, sort=Awaiting)
 
 
 def keep_request(original: Any, observer: Observer) -> Any:

@@ -28,12 +28,17 @@ FRAMES: dict[type, Callable[[Any], Any]] = {
 
 
 class Made(ref[Any]):
-    """What a client's own method has handed out, and where that was called."""
+    """What a client's own method has handed out, and where that was called.
+
+    ``repeats``: more than one observed call may come of it. ``awaits``: it does nothing but await
+    another such method's, of which nothing needs to be kept besides.
+    """
 
     __slots__ = ("context", "key")
     context: Context
     key: int
     repeats: ClassVar[bool] = False
+    awaits: ClassVar[bool] = False
 
     @property
     def frame(self) -> Any:
@@ -43,10 +48,17 @@ class Made(ref[Any]):
 
 
 class Repeating(Made):
-    """The same where more than one observed call may come of it."""
+    """See ``repeats``."""
 
     __slots__ = ()
     repeats = True
+
+
+class Awaiting(Made):
+    """See ``awaits``."""
+
+    __slots__ = ()
+    awaits = True
 
 
 class _Entered(NamedTuple):
@@ -55,6 +67,10 @@ class _Entered(NamedTuple):
     frame: Any
     context: Context
     repeats: bool = False
+    awaits: bool = False
+
+    def __call__(self) -> None:
+        """As of one that is gone: it has a frame nevertheless."""
 
 
 class _Kept(dict[int, Made | _Entered]):
@@ -72,7 +88,7 @@ A context may lead back to what was made in it: by its task, say, which keeps on
 none is kept here for longer than it is of use, or the collector would never find that both are
 garbage.
 """
-_MOST = 10_000
+MOST = 10_000
 _CALLERS = 6
 _DECORATORS = ("typing_extensions", "warnings")  # of deprecated methods
 
@@ -80,24 +96,25 @@ _DECORATORS = ("typing_extensions", "warnings")  # of deprecated methods
 def keep(made: Any, made_in: Context | None, sort: type[Made] = Made) -> None:
     """Keeps where it was made, if it is still to run; without a context, it is made here."""
     frame_of = FRAMES.get(type(made))
-    if frame_of is None:
-        return
-    held = sort(made, _forget)
-    held.key = id(frame_of(made))
-    held.context = copy_context() if made_in is None else made_in
-    MADE[held.key] = held
-    if sort.repeats or len(MADE) > _MOST:
-        contained(_tidy)
+    if frame_of is not None:
+        held = sort(made, forget)
+        held.key = id(frame_of(made))
+        held.context = copy_context() if made_in is None else made_in
+        MADE[held.key] = held
+        if sort.repeats or len(MADE) > MOST:
+            contained(tidy)
 
 
-def _forget(gone: Made) -> None:
+def forget(gone: Made) -> None:
+    """It was dropped."""
     if MADE.get(gone.key) is gone:  # another frame may be at that address by now
         MADE.pop(gone.key, None)
 
 
-def _tidy() -> None:
+def tidy() -> None:
+    """Drops the oldest if it is done, or if there are too many."""
     key, oldest = next(iter(MADE.items()))
-    if len(MADE) > _MOST or oldest.frame is None:
+    if len(MADE) > MOST or oldest.frame is None:
         MADE.pop(key, None)
 
 
@@ -121,10 +138,15 @@ def between(original: Any) -> tuple[str, ...]:
     return f"{package}.", "genai_otel.", *_DECORATORS
 
 
-def of_callers(modules: tuple[str, ...]) -> Context | None:
+LED = Context()
+"""Stands for the context of one that is kept already."""
+
+
+def of_callers(modules: tuple[str, ...], led: Context | None = None) -> Context | None:
     """Where the method was called that leads to this call, if nothing else is in between.
 
-    A client may call a function of the program's, which makes calls of its own.
+    A client may call a function of the program's, which makes calls of its own. ``led`` is the
+    answer for what needs not be kept itself.
     """
     frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
     for _ in range(_CALLERS):
@@ -132,7 +154,11 @@ def of_callers(modules: tuple[str, ...]) -> Context | None:
             return None
         key = id(frame)
         found = MADE.get(key)
-        if found is not None and found.frame is frame:
+        if found is not None and (
+            getattr(found(), "cr_frame", None) is frame or found.frame is frame
+        ):
+            if led is not None and found.awaits:
+                return led
             if found.repeats:
                 return found.context.copy()  # entered by one call at a time
             MADE.pop(key, None)
