@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 import dill
+import openai
 import pydantic
 import pytest
 
@@ -376,3 +377,17 @@ def test_what_can_be_copied_of_a_client_still_can(provider: Provider, tmp_path: 
 def test_the_open_streams_of_a_process_are_not_copied() -> None:
     """Decorators refer to them, and ``dill`` follows that."""
     assert pickle.loads(pickle.dumps(OPEN)) is OPEN
+
+
+async def test_pickled_while_a_clients_coroutine_waits(
+    genai_otel_capture: Capture, provider: Provider
+) -> None:
+    """Where that was made is kept in this process, and goes nowhere."""
+    async with openai.AsyncOpenAI(api_key="sk", base_url=provider.base_url) as client:
+        made = client.chat.completions.create(
+            model="gpt-4o", messages=[{"role": "user", "content": "hi"}]
+        )
+        pickled = cloudpickle.dumps(step(lambda word: word * 2))
+        await made
+    assert cloudpickle.loads(pickled)("ab") == "abab"
+    assert len(genai_otel_capture.spans) == 2

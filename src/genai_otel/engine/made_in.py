@@ -73,15 +73,7 @@ class _Entered(NamedTuple):
         """As of one that is gone: it has a frame nevertheless."""
 
 
-class _Kept(dict[int, Made | _Entered]):
-    __slots__ = ()
-
-    def __reduce__(self) -> str:
-        """That of the process which loads it: what is pickled by value may refer to it."""
-        return "MADE"
-
-
-MADE = _Kept()
+MADE: dict[int, Made | _Entered] = {}
 """By the ``id`` of their frame, the oldest first.
 
 A context may lead back to what was made in it: by its task, say, which keeps one that is done. So

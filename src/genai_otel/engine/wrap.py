@@ -33,10 +33,11 @@ def wrap(
     ``led``: a client's own method may lead to it, and scope and parent are those of that.
     """
     modules = between(original)
+    kept = MADE if led else None  # a program's own function may be pickled by value
 
     @wraps(original)
     def observed(*args: Any, **kwargs: Any) -> Any:
-        made_in = contained(of_callers, modules) if MADE and led else None
+        made_in = contained(of_callers, modules) if kept else None
         call = begin(args, kwargs) if made_in is None else made_in.run(begin, args, kwargs)
         if call is None:
             return original(*args, **kwargs)
