@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from genai_otel.engine.imports import Installation
 
-ORDERS = ("before", "after", "run", "opentelemetry-instrument")
-"""Imported before ``instrument()``, after it, and after it was called from outside."""
 _INPUT_TOKENS = "gen_ai.usage.input_tokens"
 _STORE = Path(".genai_otel")
 

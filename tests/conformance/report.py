@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.conformance.facts import ANSWERS
 from tests.conformance.libraries import LIBRARIES, ROWS, WITHOUT_ROWS
+from tests.conformance.order_cells import CELLS, ORDERS, UNTRIED, OrderCell
 from tests.conformance.table import COLOURS, cells, listed
 
 if TYPE_CHECKING:
@@ -28,8 +29,14 @@ def matrix(before: str) -> str:
     """The generated part of the page, of which `before` is the present text."""
     sections = {name: _section(name, before) for name in sorted(ROWS)}
     parts = ["\n".join(_overview(sections)), *sections.values()]
-    reasons = [f"* {name}: {why}" for name, why in sorted(WITHOUT_ROWS.items())]
-    return "\n\n".join([*parts, *(["## Not in the table", "\n".join(reasons)] if reasons else [])])
+    parts += _reasons("Not in the table", WITHOUT_ROWS)
+    return "\n\n".join([*parts, *_reasons("In no order", UNTRIED)])
+
+
+def _reasons(head: str, reasons: dict[str, str]) -> Iterator[str]:
+    if reasons:
+        yield f"## {head}"
+        yield "\n".join(f"* {name}: {why}" for name, why in sorted(reasons.items()))
 
 
 def _overview(sections: dict[str, str]) -> Iterator[str]:
@@ -38,9 +45,24 @@ def _overview(sections: dict[str, str]) -> Iterator[str]:
     for name, text in sections.items():
         counts = _COUNTS.search(text)
         known = counts.groups() if counts else ("", "", "", "")
-        rows.append((f"[{name}](#{name})", *known, "✓"))
-    rows += [(name, "", "", "", "", "patched") for name in sorted(WITHOUT_ROWS)]
-    yield from _rows(("library", "calls", "endpoints", "doors", "gaps", "in both orders"), rows)
+        rows.append((f"[{name}](#{name})", *known, *_orders(name)))
+    rows += [(name, "", "", "", "", *_orders(name)) for name in sorted(WITHOUT_ROWS)]
+    orders = map(_ORDERS.__getitem__, ORDERS)
+    yield from _rows(("library", "calls", "endpoints", "doors", "gaps", *orders), rows)
+
+
+_ORDERS = {
+    "before": "imported before",
+    "after": "imported after",
+    "run": "`genai-otel run`",
+    "opentelemetry-instrument": "`opentelemetry-instrument`",
+}
+
+
+def _orders(name: str) -> Iterator[str]:
+    """What is tested in each order: calls, or of a library that has no table what is patched."""
+    tested = "✓" if name in ROWS else "patched"
+    return (tested if OrderCell(order, name) in CELLS else "" for order in ORDERS)
 
 
 _COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) doors?, (\d+) gaps?")

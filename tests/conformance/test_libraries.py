@@ -7,6 +7,7 @@ import pytest
 from genai_otel.adapters.catalogue import NAMES
 from tests.conformance.facts import ATTRIBUTES, DERIVED
 from tests.conformance.libraries import LIBRARIES, ROWS, WITHOUT_ROWS, installed
+from tests.conformance.order_cells import CELLS, ORDERS, UNTRIED, environments, share
 from tests.conformance.share import shared
 from tests.conformance.table import cells, listed
 from tests.provider.catalogue import ENDPOINTS
@@ -15,6 +16,25 @@ from tests.provider.catalogue import ENDPOINTS
 def test_every_library_of_the_catalogue_has_rows_or_a_reason() -> None:
     assert sorted([*ROWS, *WITHOUT_ROWS]) == sorted(NAMES)
     assert all(WITHOUT_ROWS.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_library_is_called_in_each_order_or_in_none(name: str) -> None:
+    """In an environment of the suite, whose command comes to it; what is in none has a reason."""
+    assert [cell.order for cell in CELLS if cell.name == name] == (
+        [] if name in UNTRIED else [*ORDERS]
+    )
+    assert bool(environments(name)) == (name not in UNTRIED)
+    assert UNTRIED.keys() <= set(NAMES)
+
+
+def test_the_share_of_orders_leaves_out_half_of_those_from_outside() -> None:
+    names = [name for name in NAMES if name not in UNTRIED]
+    assert share(names, whole=True) == [*CELLS]
+    some = share(names, whole=False)
+    outside = [cell.name for cell in some if cell.order in ORDERS[2:]]
+    assert sorted(outside) == sorted(names)
+    assert set(CELLS) - set(some) <= {cell for cell in CELLS if cell.order in ORDERS[2:]}
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))

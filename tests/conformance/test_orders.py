@@ -11,12 +11,12 @@ import pytest
 
 from genai_otel.adapters.catalogue import NAMES
 from tests.conformance.libraries import ROWS, installed
-from tests.conformance.orders import ORDERS
+from tests.conformance.order_cells import share
 from tests.conformance.share import WHOLE
 from tests.fresh import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Told = dict[str, dict[str, Any]]
 
@@ -32,20 +32,6 @@ _NO_OTLP = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS"
 
 
 pytestmark = pytest.mark.slow  # importing all libraries takes long
-
-
-def _chosen() -> Iterator[tuple[str, str]]:
-    """Each library in both orders, and under one of the two that instrument from outside.
-
-    All of them with all libraries are run by `make test-all`.
-    """
-    names = [name for name in NAMES if installed(name)]
-    _, after, *outside = ORDERS
-    shares = {after: names}
-    for number, order in enumerate(outside):
-        shares[order] = names if WHOLE else names[number :: len(outside)]
-    for order, share in shares.items():  # a program for each
-        yield from ((order, name) for name in share)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +59,10 @@ def _told(
     return {line.pop("name"): line for line in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.mark.parametrize(("order", "name"), [*_chosen()])
+_CHOSEN = share([name for name in NAMES if installed(name)], whole=WHOLE)
+
+
+@pytest.mark.parametrize(("order", "name"), _CHOSEN)
 def test_calls_are_recorded_in_either_order(
     told: Callable[[str], Told], order: str, name: str
 ) -> None:
