@@ -321,6 +321,22 @@ def test_sums_that_lack_calls_are_marked(work: Path) -> None:
     assert (row["uncounted_calls"], row["unpriced_calls"]) == (1, 1)
 
 
+def test_sums_that_may_lack_calls_are_marked(work: Path) -> None:
+    totals = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "genai_otel.total.model_calls": 1,
+        "genai_otel.total.input_tokens": 1200,
+        "genai_otel.total.output_tokens": 95,
+        "genai_otel.total.cost": 0.5,
+        "genai_otel.total.partial": True,
+    }
+    with tracing(work) as tracer, tracer.start_as_current_span("job", attributes=totals):
+        tracer.start_span("chat gpt-5", attributes=chat(gen_ai__usage__cost=0.5)).end()
+    shown = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
+    assert "Σ 1,200 → 95 (partial)" in shown
+    assert "Σ $0.5000 (partial)" in shown
+
+
 def test_where_nobody_counted_no_sum_is_shown(work: Path) -> None:
     totals = {"gen_ai.operation.name": "invoke_workflow", "genai_otel.total.model_calls": 1,
               "genai_otel.total.uncounted_calls": 1}  # fmt: skip

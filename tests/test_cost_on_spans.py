@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -15,10 +16,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import genai_otel
 from genai_otel.enrich.background import finish
 from genai_otel.testing import Capture
+from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,6 +243,140 @@ def test_what_has_no_tokens_lacks_none(capture: Capture, client: Any) -> None:
     )
     assert "genai_otel.total.uncounted_calls" not in told
     assert told["genai_otel.total.input_tokens"] >= 12
+
+
+def test_a_call_that_is_open_at_the_end_is_lacking(capture: Capture, client: Any) -> None:
+    streams: list[Any] = []
+    told = inside(
+        capture, lambda: chat(client), lambda: streams.append(chat(client, stream=True))
+    )  # fmt: skip
+    assert told == {
+        "genai_otel.total.model_calls": 2,
+        "genai_otel.total.input_tokens": 12,
+        "genai_otel.total.output_tokens": 8,
+        "genai_otel.total.cost": pytest.approx(OK_CALL),
+        "genai_otel.total.uncounted_calls": 1,
+        "genai_otel.total.unpriced_calls": 1,
+    }
+    assert [*streams.pop()]
+    assert len(capture.spans) == 3
+
+
+def test_what_is_open_at_the_end_may_make_further_calls(capture: Capture, client: Any) -> None:
+    """In each workflow and agent around it; who waits for it has its calls."""
+    late = genai_otel.operation("step", "late")
+    with genai_otel.operation("workflow", "whole"):
+        with genai_otel.operation("workflow", "outer"), genai_otel.operation("agent", "inner"):
+            chat(client)
+            late.__enter__()
+            with genai_otel.operation("workflow", "done"):
+                pass
+        late.__exit__(None, None, None)
+    told = {span.name.split()[-1]: span.attributes for span in capture.spans}
+    partial = {name for name, found in told.items() if found.get("genai_otel.total.partial")}
+    assert partial == {"outer", "inner"}
+    assert told["outer"]["genai_otel.total.input_tokens"] == 12
+
+
+class _WithoutCalls(Sampler):
+    def should_sample(self, context: Any, trace: int, name: str, *_: Any, **__: Any) -> Any:
+        dropped = name.startswith("chat")
+        return SamplingResult(Decision.DROP if dropped else Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return "without calls"
+
+
+@pytest.mark.parametrize("metrics", [False, True])
+def test_a_call_that_is_not_recorded_is_lacking(
+    client: Any, monkeypatch: pytest.MonkeyPatch, *, metrics: bool
+) -> None:
+    """Where metrics are measured it is counted all the same, and in the sum."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler=_WithoutCalls())
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    meters = MeterProvider() if metrics else None
+    genai_otel.instrument(tracer_provider=provider, meter_provider=meters, prices=PRICES)
+    with genai_otel.operation("workflow", "job"):
+        chat(client)
+    genai_otel.shutdown()
+    provider.shutdown()
+    if meters is not None:
+        meters.shutdown()
+    (span,) = exporter.get_finished_spans()
+    told = span.attributes or {}
+    assert told.get("genai_otel.total.input_tokens") == (12 if metrics else None)
+    assert told.get("genai_otel.total.partial") == (None if metrics else True)
+
+
+FORKS = """
+import os, sys
+import genai_otel
+from genai_otel.testing import Capture
+capture = Capture()
+genai_otel.instrument(destinations=capture.exporter)
+def call(number=0):
+    with genai_otel.operation("chat", f"s{number}") as op:
+        op.provider, op.model, op.usage.input, op.usage.output = "house", "ok", 12, 8
+    return number
+def child(act):
+    pid = os.fork()
+    if pid == 0:
+        act()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+def pool():
+    import multiprocessing
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as workers:
+        assert workers.map(call, range(4), 1) == [0, 1, 2, 3]
+def inner():
+    with genai_otel.operation("agent", "inner"):
+        call()
+HOW = {
+    "a call": lambda: child(call),
+    "a call in an agent's turn": lambda: child(inner),
+    "a child's child": lambda: child(lambda: child(call)),
+    "a pool": pool,
+    "no call": lambda: child(lambda: None),
+    "a search": lambda: child(genai_otel.retriever(lambda: [])),
+    "another context": lambda: child(lambda: otel_context.attach(Context()) and call()),
+}
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+with genai_otel.operation("workflow", "job"):
+    with genai_otel.operation("agent", "first"):
+        pass
+    call()
+    HOW[sys.argv[1]]()
+    with genai_otel.operation("agent", "second"):
+        pass
+    call()
+for name in ("invoke_workflow job", "invoke_agent first", "invoke_agent second"):
+    told = capture.span(name).attributes
+    print(told.get("genai_otel.total.input_tokens"), told.get("genai_otel.total.partial"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize(
+    ("how", "partial"),
+    [
+        ("a call", True),
+        ("a call in an agent's turn", True),
+        ("a child's child", True),
+        ("a pool", True),
+        ("no call", None),
+        ("a search", None),
+        ("another context", None),
+    ],
+)
+def test_calls_of_a_child_that_was_forked_inside_are_lacking(
+    tmp_path: Path, how: str, *, partial: bool | None
+) -> None:
+    done = fresh.script(FORKS, how, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [f"24 {partial}", "None None", "None None"]
 
 
 def test_a_sum_is_of_one_currency(client: Any) -> None:

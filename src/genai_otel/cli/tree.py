@@ -166,9 +166,14 @@ def _tokens(facts: dict[str, Any]) -> str:
     text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE), cached=cached)
     inside = tokens_text(
         *_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE),
-        facts.get(names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
+        _lacks(facts, names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
     )
     return f"{_SUM} {inside}" if inside and not text else text
+
+
+def _lacks(facts: dict[str, Any], calls: str) -> bool:
+    """Whether a sum lacks so many calls, or may lack some."""
+    return bool(facts.get(calls) or facts.get(names.GENAI_OTEL_TOTAL_PARTIAL))
 
 
 def _both(facts: dict[str, Any], given: str, made: str) -> tuple[float | None, float | None]:
@@ -210,7 +215,7 @@ def _seconds(value: Any) -> str:
 def _cost(facts: dict[str, Any]) -> str:
     cost, inside = _both(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
     if cost is None and inside is not None:
-        partial = PARTIAL if facts.get(names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
+        partial = PARTIAL if _lacks(facts, names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
         return f"{_SUM} {money(inside, 'USD')}{partial}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from genai_otel import _names as names
-from genai_otel._locks import reentrant
 from genai_otel.enrich.background import begin
 from genai_otel.record import Kind, Usage
 
@@ -32,7 +31,7 @@ AGENT_KEY = otel_context.create_key("genai_otel-agent")
 _NOT_READY = "not_ready"
 _FOR_THE_TABLE = 1.0
 """Seconds that who sends waits for prices, once; they take a third of that to load."""
-_WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
+WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
 class Accounts:
@@ -83,6 +82,11 @@ class Accounts:
         self.waiting = Waiting(self._run)
 
     @property
+    def has_prices(self) -> bool:
+        """Whether calls are priced at all."""
+        return self._prices is not None
+
+    @property
     def prices(self) -> str:
         """As ``Status.prices``."""
         book = self._prices
@@ -124,14 +128,14 @@ class Accounts:
         usage.output = asked if type(asked) is int else 0
         cost = self._cost(op, usage, time.time())
         tokens = usage.input + usage.output
-        self._budgets.admit(_who(context), tokens=tokens, usd=_dollars(cost))
+        self._budgets.admit(_who(context), tokens=tokens, usd=dollars(cost))
 
     def count(self, op: Operation, context: Context) -> Sequence[Spending]:
         """Counts the tokens of a finished call; returns how the budgets of tokens stand now."""
         if op.kind not in MODEL_KINDS:
             return ()
         usage = op.usage
-        if self._tokenizers is not None and op.capture and op.failure is None and _unknown(usage):
+        if self._tokenizers is not None and op.capture and op.failure is None and is_unknown(usage):
             self._estimates.fill(usage, op, self._tokenizers)
         if self._budgets is None:
             return ()
@@ -161,10 +165,10 @@ class Accounts:
             op.cost = op.cost._replace(pending=_pending(op, started))
         if self._budgets is None:
             return ()
-        dollars = _dollars(op.cost)
-        if dollars is None:
+        amount = dollars(op.cost)
+        if amount is None:
             return ()
-        return self._budgets.settle(_who(context), tokens=None, usd=dollars)
+        return self._budgets.settle(_who(context), tokens=None, usd=amount)
 
     def _is_priced_late(self) -> bool:
         return self.priced_as_sent and self.may_end_at_once()
@@ -204,11 +208,13 @@ def _never() -> bool:
     return False
 
 
-def _dollars(cost: Cost | None) -> float | None:
+def dollars(cost: Cost | None) -> float | None:
+    """What a call cost, if that is known in the currency of sums and budgets."""
     return cost.amount if cost is not None and cost.currency == "USD" else None
 
 
-def _unknown(usage: Usage) -> bool:
+def is_unknown(usage: Usage) -> bool:
+    """Whether nobody has counted its tokens."""
     return usage.input is None and usage.output is None
 
 
@@ -222,85 +228,9 @@ def _is_counted(usage: Usage) -> bool:
     )
 
 
-_UNITS = ("images", "seconds", "characters", "pages", "search_units")
-_REFUSALS = range(400, 500)
-_TIMED_OUT = 408
-
-
-def _lacks_tokens(op: Operation) -> bool:
-    """Whether tokens were used of which nobody knows how many.
-
-    A request that was refused has used none, and some calls are billed by other units.
-    """
-    usage, failure = op.usage, op.failure
-    status = None if failure is None else failure.status
-    if not op.sent or (status in _REFUSALS and status != _TIMED_OUT):
-        return False
-    if _unknown(usage):
-        return all(getattr(usage, unit) is None for unit in _UNITS)
-    return usage.input is None or (usage.output is None and op.kind not in _WITHOUT_OUTPUT)
-
-
-class Totals:
-    """What the model calls inside a workflow or an agent's turn came to.
-
-    Told under names of its own: the same numbers under the additive names would count twice. What
-    no call has told is absent, and sums that lack calls say how many.
-    """
-
-    def __init__(self) -> None:
-        self._lock = reentrant()
-        self._calls = self._uncounted = self._unpriced = 0
-        self._input: int | None = None
-        self._output: int | None = None
-        self._cost: float | None = None
-
-    def add(self, op: Operation) -> None:
-        with self._lock:
-            self._calls += 1
-            self._input = _plus(self._input, op.usage.input)
-            self._output = _plus(self._output, op.usage.output)
-            amount = _dollars(op.cost)
-            self._cost = _plus(self._cost, amount)
-            lacks = _lacks_tokens(op)
-            self._uncounted += lacks
-            if op.cost is not None and amount is None:
-                self._unpriced += lacks or op.cost.status != "failed"
-
-    def tell(self, found: dict[str, Any]) -> None:
-        if not self._calls:
-            return
-        told = {
-            names.GENAI_OTEL_TOTAL_MODEL_CALLS: self._calls,
-            names.GENAI_OTEL_TOTAL_INPUT_TOKENS: self._input,
-            names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS: self._output,
-            names.GENAI_OTEL_TOTAL_COST: self._cost,
-            names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS: self._uncounted or None,
-            names.GENAI_OTEL_TOTAL_UNPRICED_CALLS: self._unpriced or None,
-        }
-        found.update((name, value) for name, value in told.items() if value is not None)
-
-
-def _plus(known: Any, more: Any) -> Any:
-    """Unknown stays unknown, and is not 0."""
-    return known if more is None else (known or 0) + more
-
-
-ROLLED_UP = frozenset({Kind.WORKFLOW, Kind.AGENT})
-
-
-def roll_up(parent: Any, op: Operation) -> None:
-    """Adds a model call to each workflow and agent that it happened in."""
-    if op.kind in MODEL_KINDS:
-        while parent is not None:
-            if parent.totals is not None:
-                parent.totals.add(op)
-            parent = parent.parent
-
-
 def _billed(op: Operation) -> Usage:
     """Vectors and rankings are no output tokens: none were counted because there are none."""
-    if op.kind not in _WITHOUT_OUTPUT or op.usage.input is None or op.usage.output is not None:
+    if op.kind not in WITHOUT_OUTPUT or op.usage.input is None or op.usage.output is not None:
         return op.usage
     usage = Usage()
     vars(usage).update(vars(op.usage), output=0)

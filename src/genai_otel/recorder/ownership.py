@@ -158,8 +158,8 @@ class Layer(Frame):
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_due", "base", "ended", "errors", "inside", "joined", "op", "parent", "stands", "stirred",
-        "totals", "tried", "wanted", "weighs",
+        "_due", "around", "base", "ended", "errors", "inside", "joined", "op", "parent", "stands",
+        "stirred", "totals", "tried", "wanted", "weighs",
     )  # fmt: skip
 
     wanted: bool
@@ -169,6 +169,9 @@ class Layer(Frame):
         super().__init__(context)
         self.op, self.parent = op, parent
         self.totals: Any = None
+        """The sums of what is inside, where it has any."""
+        self.around: Any = None if parent is None else parent.totals or parent.around
+        """The innermost sums that it is itself in."""
         self.joined: Operation | None = None
         """The same call, as the lower layer sees it."""
         self.tried: Operation | None = None

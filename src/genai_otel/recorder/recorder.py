@@ -12,7 +12,7 @@ from opentelemetry.trace import Status, StatusCode
 from genai_otel import _names as names
 from genai_otel.record import Kind, Refusal
 
-from .accounts import AGENT_KEY, ROLLED_UP, Accounts, Totals, roll_up
+from .accounts import AGENT_KEY, Accounts
 from .categories import APP, PROVIDER, category_of_word
 from .context import (
     OPERATION_KEY,
@@ -47,6 +47,7 @@ from .semconv import (
     turn_facts,
     utf8,
 )
+from .totals import ROLLED_UP, Totals, outwards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -197,7 +198,11 @@ class Recorder:
         recorded, ledgers = span.is_recording(), self._ledgers
         if not recorded and not self._all_matter:
             unseen = Context({**context, SPAN_KEY: span, UNSEEN_KEY: True})
-            return Unrecorded(op, context.get(OPERATION_KEY), unseen)  # type: ignore[arg-type]
+            unrecorded = Unrecorded(op, context.get(OPERATION_KEY), unseen)  # type: ignore[arg-type]
+            if op.kind in MODEL_KINDS:
+                for totals in outwards(unrecorded.around):
+                    totals.miss()
+            return unrecorded
         recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:
             op.capture = gate.capture
@@ -239,7 +244,7 @@ class Recording(Layer):
     """A started operation with a span of its own, or one that a meter or a budget counts."""
 
     __slots__ = (
-        *("_encoded", "_gate", "_ledgers", "_span", "_standing", "_started"),
+        *("_encoded", "_gate", "_is_call", "_ledgers", "_span", "_standing", "_started"),
         *("found", "recorded"),
     )
 
@@ -263,8 +268,12 @@ class Recording(Layer):
             inside[AGENT_KEY] = op.name or (op.details or {}).get("agent_id")
         super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
         self._gate, self.errors = gate, gate.errors
+        self._is_call = op.kind in MODEL_KINDS
+        if self.around is not None:
+            for totals in outwards(self.around):
+                totals.begin(call=self._is_call)
         if op.kind in ROLLED_UP:
-            self.totals = Totals()
+            self.totals = Totals(self.around, priced=accounts.has_prices)
         self.found: dict[str, Any] = {}
         self._encoded = False
         self._standing: Sequence[Spending] = ()
@@ -323,7 +332,8 @@ class Recording(Layer):
         standing = self._standing
         try:
             standing = (*standing, *accounts.settle(op, self._context, self._started / 1e9))
-            roll_up(self.parent, op)
+            if self.around is not None:
+                self._roll_up()
         finally:
             if self.recorded:
                 self._write(op, standing)
@@ -333,6 +343,13 @@ class Recording(Layer):
         for spending in standing:
             if spending.breached and spending.budget.on_breach is not None:
                 spending.budget.on_breach(spending)
+
+    def _roll_up(self) -> None:
+        for totals in outwards(self.around):
+            if self._is_call:
+                totals.add(self.op)
+            else:
+                totals.end()
 
     def _judge_words(self) -> None:
         """Names go into the span's name and into metrics, too."""
