@@ -18,7 +18,9 @@ import genai_otel
 from genai_otel import Destination
 from genai_otel.destinations.channels import ExporterChannel
 from genai_otel.destinations.export import Delivery
+from genai_otel.destinations.handover import Keeper
 from genai_otel.destinations.spans import weight
+from genai_otel.engine.safety import FAULTS
 from tests.deliveries import end, flush, give, span
 from tests.receiver import (
     IN_TIME,
@@ -183,6 +185,40 @@ def test_a_span_that_never_fits_is_counted(deliver: Any) -> None:
         assert not flush(delivery)
         assert len(receiver.names) == 9
         assert delivery.counts.dropped() == {"too_large": 1}
+
+
+def failing(*_: object) -> Any:
+    raise ZeroDivisionError
+
+
+def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what shortens a span, in the worker, in what a child keeps: the last loses nothing."""
+    counts: dict[str, int] = {}
+    monkeypatch.setattr(FAULTS, "strict", False)
+    monkeypatch.setattr(FAULTS, "counts", counts)
+    with Receiver(over(20_000)) as receiver:
+        delivery = deliver(receiver.url)
+        monkeypatch.setattr(delivery._channel, "smaller", failing)
+        give(delivery, span("poison", k="v" * 50_000))
+        assert not flush(delivery)
+        assert delivery.counts.dropped() == {"too_large": 1}
+        assert counts == {"Courier.smaller: ZeroDivisionError": 1}
+        turns = iter([failing])
+        turn = delivery._turn
+        monkeypatch.setattr(delivery, "_turn", lambda *given: next(turns, turn)(*given))
+        give(delivery, span("s"))
+        assert until(lambda: receiver.names == ["s"])
+        assert counts["Delivery.run: ZeroDivisionError"] == 1
+    keeper = Keeper()
+    keeper._failed = False
+    monkeypatch.setattr(keeper, "is_needed", lambda: True)
+    monkeypatch.setattr(keeper, "_write", failing)
+    with keeper.lock:
+        keeper.keep(span("s"))
+    assert counts["Keeper.keep: ZeroDivisionError"] == 1
+    monkeypatch.setattr(FAULTS, "strict", True)
+    with keeper.lock, pytest.raises(ZeroDivisionError):
+        keeper.keep(span("s"))
 
 
 def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from genai_otel.adapters import _openai_wire as openai_wire
 from genai_otel.adapters import catalogue
-from genai_otel.engine import observe, streams
+from genai_otel.engine import decoded, observe, streams
 from genai_otel.engine.adapter import Accumulator, Reader
 from genai_otel.engine.observe import Call
 from genai_otel.engine.open_streams import OPEN
@@ -336,7 +338,8 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=accumulator)
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
-    process = call.fold().beside(lambda *, data, cast_to, response: make(data))
+    make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
+    process = decoded.reading(make_chunk, call.fold(), call.note)
     made = (process(data=each, cast_to=None, response=None) for each in chunks)
     assert list(streams.watched(made, call)) == [make(each) for each in chunks]
     facts = {
@@ -366,8 +369,8 @@ CASES = [(name, *case) for name, cases in ALL.items() for case in cases]
 )
 def test_the_short_way_tells_what_the_long_one_tells(name: str, sequences: Any, make: Any) -> None:
     fast = ACCUMULATORS[name]
-    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "beside": Accumulator.beside})
-    of_models = type("OfModels", (fast,), {"beside": Accumulator.beside})
+    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "quick_json": Accumulator.quick_json})
+    of_models = type("OfModels", (fast,), {"quick_json": Accumulator.quick_json})
 
     @settings(max_examples=300, deadline=None)
     @given(found=sequences, capture=st.sampled_from([True, True, True, False]))
@@ -401,3 +404,120 @@ def test_the_common_form_takes_the_short_way(name: str, plain: Any, make: Any) -
         accumulator.add({"type": "content_block_start", "index": 0, "content_block": {}})
     accumulator.add(make(plain))
     assert accumulator.quick(make(plain)) is True
+
+
+# ------------------------------------------------------------------- what a short way must not hide
+
+PLAIN = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "a"}}]}
+ODD_CHUNKS: list[Any] = [
+    None, [], {}, {"choices": None}, {"choices": []}, {"choices": [{}]}, {"choices": 5},
+    {"choices": [None]}, {"choices": [{"delta": None}]}, {"choices": [{"delta": []}]},
+    {"choices": [{"delta": {"content": "a"}}]}, {"choices": [PLAIN["choices"][0]] * 2},
+]  # fmt: skip
+
+
+class _Rude(dict[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("asked")
+
+
+def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
+    """A call whose stream has had a plain chunk, and what passes further ones through it."""
+    op = Operation(Kind.CHAT)
+    op.stream = op.capture = True
+    reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=ACCUMULATORS[CHATS])
+    call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
+    make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
+    process = decoded.reading(make_chunk, call.fold(), call.note)
+
+    def pass_through(chunks: Any) -> list[Any]:
+        OPEN.add(call, SimpleNamespace())
+        return list(
+            streams.watched((process(data=c, cast_to=None, response=None) for c in chunks), call)
+        )
+
+    return call, pass_through
+
+
+CHATS = "_openai_chunks.ChatChunks"
+
+
+def _said(call: Call) -> str:
+    return "".join(part["content"] for each in call.op.output or () for part in each["parts"])
+
+
+@pytest.fixture
+def leniently(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """What is counted, where errors of ours are contained."""
+    counts: dict[str, int] = {}
+    monkeypatch.setattr(FAULTS, "strict", False)
+    monkeypatch.setattr(FAULTS, "counts", counts)
+    return counts
+
+
+@pytest.mark.parametrize("make", [_as_it_is, plain_chunks])
+def test_an_odd_chunk_is_no_fault_of_ours(leniently: dict[str, int], make: Any) -> None:
+    call, pass_through = _stream(make)
+    rude = [] if make is plain_chunks else [_Rude(PLAIN)]
+    odd = [each for each in ODD_CHUNKS if make is _as_it_is or type(each) is dict]
+    chunks = [part for each in [*odd, *rude] for part in (PLAIN, PLAIN, each)]
+    assert len(pass_through(chunks)) == len(chunks)
+    assert leniently == {}
+    assert _said(call).startswith("aa")
+
+
+OURS = """
+def quick(self, chunk):
+    return helper()
+def quick_json(self):
+    def takes(data):
+        return helper()
+    return takes
+def helper():
+    raise ERROR
+"""
+
+
+@pytest.mark.parametrize("way", ["quick", "quick_json"])
+@pytest.mark.parametrize("error", [KeyError, TypeError, RuntimeError])
+def test_a_fault_of_ours_in_a_short_way_is_counted(
+    leniently: dict[str, int], monkeypatch: pytest.MonkeyPatch, way: str, error: Any
+) -> None:
+    """The application has its chunks, and the record its text, by the long way."""
+    module: dict[str, Any] = {"__name__": "genai_otel.adapters.made_here", "ERROR": error}
+    exec(OURS, module)
+    chats = ACCUMULATORS[CHATS]
+    monkeypatch.setattr(chats, "quick_json", Accumulator.quick_json)
+    monkeypatch.setattr(chats, way, module[way])
+    call, pass_through = _stream(_as_it_is)
+    assert pass_through([PLAIN] * 5) == [PLAIN] * 5
+    assert leniently == {f"test.{way}: {error.__name__}": 5 if way == "quick_json" else 4}
+    assert _said(call) == "a" * 5
+    monkeypatch.setattr(FAULTS, "strict", True)
+    with pytest.raises(error):
+        _stream(_as_it_is)[1]([PLAIN] * 2)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, RuntimeError])
+def test_what_no_form_explains_is_a_fault(
+    leniently: dict[str, int], monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    module: dict[str, Any] = {"__name__": "genai_otel.adapters.made_here", "ERROR": error}
+    exec("def quick(self, chunk):\n    raise ERROR", module)
+    monkeypatch.setattr(ACCUMULATORS[CHATS], "quick_json", Accumulator.quick_json)
+    monkeypatch.setattr(ACCUMULATORS[CHATS], "quick", module["quick"])
+    call, pass_through = _stream(_as_it_is)
+    pass_through([PLAIN] * 5)
+    assert _said(call) == "a" * 5
+    assert leniently == {f"test.quick: {error.__name__}": 4}
+
+
+def test_an_adapter_catches_nothing() -> None:
+    """What contains and counts is the engine."""
+    folder = Path(catalogue.__file__).parent
+    trees = {file.name: ast.parse(file.read_text("utf-8")) for file in folder.glob("*.py")}
+    assert trees
+    caught = [
+        name for name, tree in trees.items() if any(isinstance(n, ast.Try) for n in ast.walk(tree))
+    ]
+    assert caught == []

@@ -12,6 +12,7 @@ from ._api_spans import ApiSpans
 from ._libraries import Libraries
 from ._locks import reentrant
 from ._notices import NOTICES
+from .destinations.own_errors import OWN
 from .engine.open_streams import OPEN
 from .engine.safety import FAULTS, contained
 from .privacy import Gate, preset, strictest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .privacy.blobs import Uploads
 
 logger = logging.getLogger("genai_otel")
+OWN.note = FAULTS.note
 
 _LOCK = reentrant()
 _FOR_PRICES = 0.6

@@ -43,44 +43,39 @@ class ChatChunks(Accumulator):
         self._plain: _PlainChunk | None = None
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
-        self._alike = self._is_beside = False
-        self._common: dict[Any, Any] = {}  # what takes the text of a choice, for ``beside``
+        self._alike = self._is_json = False
+        self._common: dict[Any, Any] = {}  # what takes the text of a choice, for ``quick_json``
         self.taken: list[Any] = [object()]
 
-    def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
+    def quick_json(self) -> Callable[[Any], bool]:
         """Takes a chunk that says nothing new but one piece of text, as almost all do.
 
-        In its JSON that is soon seen, and this stands in one piece, since a further call for each
-        chunk would cost what it saves. Whatever else ``add`` would read is looked at, so that
+        In its JSON that is soon seen. Whatever else ``add`` would read is looked at, so that
         neither way can lose anything that the other would have found. It does not refer to this
         object, nor so to the operation: a stream that was left keeps it until it is collected.
         """
-        self._is_beside = True
-        taken, common = self.taken, self._common
+        self._is_json = True
+        common = self._common
 
-        def process(*, data: Any, cast_to: Any, response: Any) -> Any:
-            chunk = make(data=data, cast_to=cast_to, response=response)
-            try:
-                (choice,) = data["choices"]
-                delta = choice["delta"]
-                content = delta["content"]
-                append = common[choice["index"]]
-                if (
-                    type(content) is str
-                    and content
-                    and choice.get("finish_reason") is None
-                    and (len(delta) == 1 or not _has_more(delta))
-                    and data.get("usage") is None
-                    and "x_groq" not in data
-                    and "error" not in data
-                ):
-                    append(content)
-                    taken[0] = chunk
-            except Exception:  # noqa: BLE001, S110 - not of the common form: ``add`` will see it
-                pass
-            return chunk
+        def takes(data: Any) -> bool:
+            (choice,) = data["choices"]
+            delta = choice["delta"]
+            content = delta["content"]
+            append = common[choice["index"]]
+            if (
+                type(content) is str
+                and content
+                and choice.get("finish_reason") is None
+                and (len(delta) == 1 or not _has_more(delta))
+                and data.get("usage") is None
+                and "x_groq" not in data
+                and "error" not in data
+            ):
+                append(content)
+                return True
+            return False
 
-        return process
+        return takes
 
     def quick(self, chunk: Any, /) -> bool | None:
         """The same of a model: takes one that differs from the one before in its text only."""
@@ -132,7 +127,7 @@ class ChatChunks(Accumulator):
         if type(index) is not int:
             return
         append = self._choices[max(0, index)].append
-        if self._is_beside:
+        if self._is_json:
             self._common[index] = append
             return
         self._plain = _PlainChunk.like(chunk)

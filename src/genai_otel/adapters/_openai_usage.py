@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from genai_otel.engine.read import mapping
+from genai_otel.engine.read import in_common_form, mapping
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
 
 from . import _charges as charges
@@ -19,7 +19,7 @@ _USUAL_KEYS = 5
 
 def count(usage: Json, op: Operation) -> None:
     """Notes what was used; nothing if nothing is told."""
-    if usage and not _counted_plainly(usage, op.usage):
+    if usage and not in_common_form(_counted_plainly, usage, op.usage):
         chat = "prompt_tokens" in usage or "completion_tokens" in usage
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
         charges.counted(op.usage)
@@ -88,32 +88,24 @@ def _counted_plainly(usage: Json, ledger: Usage) -> bool:
 
     Text in and out, some of it cached or reasoned, and the sums agree: a third of the rule's time.
     """
-    try:
-        sent, made = usage["prompt_tokens_details"], usage["completion_tokens_details"]
-        if len(usage) != _USUAL_KEYS or sent.__pydantic_extra__ or made.__pydantic_extra__:
-            return False
-        sent, made = sent.__dict__, made.__dict__
-        asked, answered = usage["prompt_tokens"], usage["completion_tokens"]
-        read, written = sent["cached_tokens"] or 0, sent["cache_write_tokens"] or 0
-        thought = made["reasoning_tokens"] or 0
-        if (
-            sent["audio_tokens"]
-            or sent["image_tokens"]
-            or made["audio_tokens"]
-            or made["accepted_prediction_tokens"]
-            or made["rejected_prediction_tokens"]
-            or not type(asked)
-            is type(answered)
-            is type(read)
-            is type(written)
-            is type(thought)
-            is int
-            or not 0 <= read <= asked - written <= asked
-            or not 0 <= thought <= answered
-            or not asked + answered == usage["total_tokens"] <= MOST
-        ):
-            return False
-    except (AttributeError, KeyError):
+    sent, made = usage["prompt_tokens_details"], usage["completion_tokens_details"]
+    if len(usage) != _USUAL_KEYS or sent.__pydantic_extra__ or made.__pydantic_extra__:
+        return False
+    sent, made = sent.__dict__, made.__dict__
+    asked, answered = usage["prompt_tokens"], usage["completion_tokens"]
+    read, written = sent["cached_tokens"] or 0, sent["cache_write_tokens"] or 0
+    thought = made["reasoning_tokens"] or 0
+    if (
+        sent["audio_tokens"]
+        or sent["image_tokens"]
+        or made["audio_tokens"]
+        or made["accepted_prediction_tokens"]
+        or made["rejected_prediction_tokens"]
+        or not type(asked) is type(answered) is type(read) is type(written) is type(thought) is int
+        or not 0 <= read <= asked - written <= asked
+        or not 0 <= thought <= answered
+        or not asked + answered == usage["total_tokens"] <= MOST
+    ):
         return False
     ledger.input, ledger.output = asked, answered
     ledger.cache_read = None if sent["cached_tokens"] is None else read

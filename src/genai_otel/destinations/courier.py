@@ -7,6 +7,7 @@ from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from .own_errors import OWN
 from .packing import halves
 from .replies import Answer, Kind
 
@@ -77,7 +78,8 @@ class Courier:
         """Whether a span that was too large is taken with shorter texts."""
         try:
             smaller = self._channel.smaller(parcel, parcel.size // 4)
-        except Exception:  # noqa: BLE001 - then it is lost as it is
+        except Exception as error:  # noqa: BLE001 - then it is lost as it is
+            OWN.add("Courier.smaller", error)
             return False
         if smaller is None:
             return False

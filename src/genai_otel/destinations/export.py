@@ -23,6 +23,7 @@ from genai_otel._process import unterminated
 from . import forking, quietly  # noqa: F401 - forking is asked last before a fork: it registers first
 from .courier import PATIENCE, Courier
 from .ledger import Ledger
+from .own_errors import OWN
 from .packing import MIB, packed
 from .replies import Kind
 from .spans import is_ours
@@ -309,6 +310,7 @@ class Delivery:
                             self.each_minute()
             except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
                 self._ledger.problem = f"contained an error of its own: {type(error).__name__}"
+                OWN.add("Delivery.run", error)
             if self._resting and not self._queue:
                 return
             if self._closed and not self._queue:

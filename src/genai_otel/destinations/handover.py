@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 from genai_otel._locks import reentrant
 from genai_otel._process import is_child, is_spawned
 
+from .own_errors import OWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -82,8 +84,11 @@ class Keeper:
             return
         try:
             self._write(span)
-        except Exception:  # noqa: BLE001 - no room, say: it is sent as it would be without this
+        except OSError:  # no room, say: it is sent as it would be without this
             self._failed = True
+        except Exception as error:  # noqa: BLE001 - the span ends all the same
+            self._failed = True
+            OWN.add("Keeper.keep", error)
 
     def _write(self, span: ReadableSpan) -> None:
         from genai_otel.store.otlp_json import spans_request

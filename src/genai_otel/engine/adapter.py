@@ -18,21 +18,28 @@ class Accumulator(ABC):
     """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
 
     reads_json: ClassVar[bool] = False
-    """Whether ``beside`` is of use, where a client makes its chunks of JSON."""
+    """Whether it has a ``quick_json``, for clients that make their chunks of JSON."""
     taken: Sequence[Any] = (object(),)
-    """The newest chunk that ``beside`` took, and is not looked at again: by default no chunk is."""
+    """The newest chunk that was taken from its JSON, and is not looked at again; else none is.
+
+    A list, where it ``reads_json``.
+    """
 
     def __init__(self, op: Operation) -> None:
         self._op = op
 
-    def beside(self, make: Callable[..., Any]) -> Callable[..., Any]:
-        """The client's function that makes a chunk, called with its JSON as ``data``, observed."""
-        return make
+    def quick_json(self) -> Callable[[Any], bool]:
+        """What takes a chunk of the common form from its JSON; it must not keep this object alive.
+
+        It may raise where a chunk is of another form, as ``quick`` may.
+        """
+        return _nothing
 
     def quick(self, _chunk: Any, /) -> bool | None:
         """A shorter way than ``add`` for chunks of the common form, where there is one.
 
-        ``None``, or any error, sends a chunk to ``add`` instead.
+        ``None``, or an error, sends a chunk to ``add`` instead. One may be raised where a chunk is
+        of another form; in what else is called here it counts as a fault of ours.
         """
         return None
 
@@ -46,6 +53,10 @@ class Accumulator(ABC):
     @abstractmethod
     def close(self) -> None:
         """Writes what was gathered into the Operation; the stream may have been cut."""
+
+
+def _nothing(_data: Any) -> bool:
+    return False
 
 
 class Conversation(Accumulator):

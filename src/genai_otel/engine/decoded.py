@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .safety import contained
+from .safety import contained, is_odd_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +24,17 @@ _ACCEPTED = ("data", "cast_to", "response")
 
 
 class Decoding:
-    """Stands in for the client in our copy of its stream; ``fold`` sees what chunks are made of."""
+    """Stands in for the client in our copy of its stream; ``fold`` sees what chunks are made of.
 
-    __slots__ = ("_client", "_fold")
+    ``note`` is given what it should not raise.
+    """
 
-    def __init__(self, client: Any, fold: ref[Accumulator]) -> None:
-        self._client, self._fold = client, fold
+    __slots__ = ("_client", "_fold", "_note")
+
+    def __init__(
+        self, client: Any, fold: ref[Accumulator], note: Callable[[str, Exception], None]
+    ) -> None:
+        self._client, self._fold, self._note = client, fold, note
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -42,7 +47,28 @@ class Decoding:
 
     def _observed(self, make: Callable[..., Any]) -> Callable[..., Any] | None:
         fold = self._fold()
-        return fold.beside(make) if fold is not None and _is_usual(make) else None
+        if fold is None or not _is_usual(make):
+            return None
+        return reading(make, fold, self._note)
+
+
+def reading(
+    make: Callable[..., Any], fold: Accumulator, note: Callable[[str, Exception], None]
+) -> Callable[..., Any]:
+    """``make``, the JSON of whose chunks is offered to ``fold``, to which it does not refer."""
+    takes, taken = fold.quick_json(), cast("list[Any]", fold.taken)
+
+    def process(*, data: Any, cast_to: Any, response: Any) -> Any:
+        chunk = make(data=data, cast_to=cast_to, response=response)
+        try:
+            if takes(data):
+                taken[0] = chunk
+        except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+            if not is_odd_form(error):
+                note("quick_json", error)
+        return chunk
+
+    return process
 
 
 def is_of(method: Any, module: str) -> bool:

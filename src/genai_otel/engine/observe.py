@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .adapter import Accumulator
-from .safety import contained
+from .safety import contained, is_odd_form
 from .unreturned import chunk_in_error, reply_in_error
 
 if TYPE_CHECKING:
@@ -228,9 +228,19 @@ class Call:
         self.op.timing.settle()
         self.op.weigh()
 
+    @property
+    def note(self) -> Callable[[str, Exception], None]:
+        """What counts an error of ours, and does not refer to this call."""
+        return self._guard.note
+
     def stumbled(self, error: Exception) -> None:
         """Notes that a chunk could not be taken."""
         self._guard.note("chunk", error)
+
+    def unfit(self, error: Exception) -> None:
+        """Notes what a short way raised, unless the chunk is only not of the common form."""
+        if not is_odd_form(error):
+            self._guard.note("quick", error)
 
     def look(self, chunk: Any) -> bool:
         """Takes a chunk that is not of the common form; whether it held a token."""

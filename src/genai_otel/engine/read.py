@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from genai_otel.record.foreign import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "Json", "address", "fields", "first", "integer", "known", "mapping", "mappings", "parsed",
@@ -128,6 +128,14 @@ def parsed(arguments: Any) -> Any:
         return json.loads(arguments)
     except (ValueError, RecursionError):
         return arguments
+
+
+def in_common_form(read: Callable[..., bool], *given: Any) -> bool:
+    """What ``read`` says of a value; ``False`` where a field is not there that it relies on."""
+    try:
+        return read(*given)
+    except (AttributeError, KeyError):
+        return False
 
 
 _PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}

@@ -66,6 +66,27 @@ def contained(function: Callable[..., _T], *args: Any) -> _T | None:
 JUDGE.contained = contained
 
 
+_ODD = frozenset((AttributeError, KeyError, IndexError, TypeError, ValueError))
+
+
+def is_odd_form(error: Exception) -> bool:
+    """Whether a short way has met a value that is not of the form it is for, and no fault of ours.
+
+    It looks at values without asking first what they are, so it may raise itself, and so may code
+    of the values; functions of ours that it calls may not. Called where the error was caught.
+    """
+    caught = error.__traceback__
+    first = last = None if caught is None else caught.tb_next
+    if first is None or last is None:
+        return type(error) in _ODD
+    while last.tb_next is not None:
+        last = last.tb_next
+    if not str(last.tb_frame.f_globals.get("__name__")).startswith("genai_otel."):
+        return True
+    raised_itself = last.tb_frame.f_code.co_name == first.tb_frame.f_code.co_name
+    return raised_itself and type(error) in _ODD
+
+
 class Guard:
     """Runs one adapter's functions; switches the adapter off when it keeps failing."""
 

@@ -55,8 +55,9 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
                 if taken[0] is not chunk:
                     try:
                         token = quick(chunk)
-                    except Exception:  # noqa: BLE001 - not of the common form
+                    except Exception as error:  # noqa: BLE001 - not of the common form, mostly
                         token = None
+                        call.unfit(error)
                     if not token:
                         quick = call.examine(chunk, now) or _unlike
                         if call.hides(chunk):
@@ -91,8 +92,9 @@ async def _watched_async(
                 if taken[0] is not chunk:
                     try:
                         token = quick(chunk)
-                    except Exception:  # noqa: BLE001 - not of the common form
+                    except Exception as error:  # noqa: BLE001 - not of the common form, mostly
                         token = None
+                        call.unfit(error)
                     if not token:
                         quick = call.examine(chunk, now) or _unlike
                         if call.hides(chunk):

@@ -32,7 +32,7 @@ from .function import leading, leading_block, leading_own
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from genai_otel.engine.adapter import Accumulator, Reader
+    from genai_otel.engine.adapter import Reader
     from genai_otel.engine.observe import Call, Observer
 
     Provider = Callable[[Any, str, int | None], str]
@@ -357,21 +357,22 @@ def _tie(stream: Any, call: Call) -> None:
     if "_iterator" in found:
         source = apart(stream, "_iterator", "__stream__")
         if source is not stream:
-            _see_decoding(source, call.fold())
+            _see_decoding(source, call)
         found["_iterator"] = _watched(vars(source)["_iterator"], call)
     else:
         call.watcher = _not_yet
     OPEN.hold(call, stream)
 
 
-def _see_decoding(copy: Any, fold: Accumulator) -> None:
-    """Lets ``fold`` see the JSON of the chunks; the copy of a stream is nobody's but ours.
+def _see_decoding(copy: Any, call: Call) -> None:
+    """Lets the accumulator see the JSON of the chunks; the copy of a stream is nobody's but ours.
 
     Another's generator, of a class or put in the place of the client's, need not hand out all the
     chunks that the client has made, nor the very same.
     """
+    fold = call.fold()
     if fold.reads_json and is_of(copy.__stream__, "_streaming"):
-        copy._client = Decoding(copy._client, ref(fold))  # noqa: SLF001 - as the client does
+        copy._client = Decoding(copy._client, ref(fold), call.note)  # noqa: SLF001 - as the client
 
 
 def _watched(iterator: Any, call: Call) -> Any:
