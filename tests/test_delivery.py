@@ -203,9 +203,12 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
         assert not flush(delivery)
         assert delivery.counts.dropped() == {"too_large": 1}
         assert counts == {"Courier.smaller: ZeroDivisionError": 1}
-        turns = iter([failing])
-        turn = delivery._turn
-        monkeypatch.setattr(delivery, "_turn", lambda *given: next(turns, turn)(*given))
+        turn, turns = delivery._turn, iter([failing])
+
+        def once() -> None:
+            next(turns, turn)()
+
+        monkeypatch.setattr(delivery, "_turn", once)
         give(delivery, span("s"))
         assert until(lambda: receiver.names == ["s"])
         assert counts["Delivery.run: ZeroDivisionError"] == 1

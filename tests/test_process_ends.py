@@ -108,6 +108,64 @@ def test_slow_credentials_hold_nobody(tmp_path: Path, how: str, stopped: str) ->
     assert took < IN_TIME
 
 
+INTERRUPTED = """
+import multiprocessing.util, signal  # whose callback is older than ours
+from genai_otel.destinations.outgoing import Outgoing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+atexit.register(print, "the host's own", flush=True)  # comes last
+def told(method):
+    def delivering(self, *given):
+        print(method.__name__, flush=True)
+        return method(self, *given)
+    return delivering
+setup()
+Outgoing.close, Outgoing.flush = told(Outgoing.close), told(Outgoing.flush)
+one()
+"""
+BESIDE_A_CHILD = """
+import multiprocessing
+context = multiprocessing.get_context("fork")
+def work():
+    one()
+    kept.set()
+    time.sleep(60)
+kept = context.Event()
+context.Process(target=work, daemon=True).start()
+kept.wait()
+"""
+ENDED_BY = {
+    "its own end": ("", "close", ""),
+    "Ctrl+C": ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", "close", "KeyboardInterrupt"),
+    "an exception": ("1 / 0", "close", "ZeroDivisionError: division by zero"),
+    "its own end, beside a child": (BESIDE_A_CHILD, "flush", ""),
+}
+
+
+@forking
+@pytest.mark.parametrize("by", ENDED_BY)
+def test_ctrl_c_ends_a_delivery_without_a_word(tmp_path: Path, by: str) -> None:
+    """The process dies of it, when what else is to be done at its end is done.
+
+    A signal that comes just before a thread waits is acted on after that, when the loss is logged.
+    """
+    code, delivers, said = ENDED_BY[by]
+    with (
+        Receiver(lambda _: Reply(hang=60)) as receiver,
+        fresh.running("-c", _BEGIN + INTERRUPTED + code, receiver.url, cwd=tmp_path) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{delivers}\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        receiver.closing.set()
+    assert (process.returncode, out) == (-signal.SIGINT, "the host's own\n")
+    lost = "genai_otel: telemetry for otlp is being lost: shutdown (no answer in time)\n"
+    err = err.replace(lost, "")
+    assert err.rpartition("\n")[0].endswith(said) if said else err == ""
+    assert err.count("Traceback") == bool(said)
+    assert "genai_otel" not in err
+
+
 class _Imds(Receiver):
     """Accepts connections, and says nothing."""
 

@@ -87,27 +87,48 @@ class Ends:
             sys.modules["multiprocessing.util"].Finalize(None, self._at_end, exitpriority=0)
 
     def _at_end(self) -> None:
-        """SIGTERM waits for it: what is being delivered would be left behind, and come twice."""
+        """SIGTERM waits for it: what is being delivered would be left behind, and come twice.
+
+        Ctrl+C ends it without a word: such a child then ends as it was about to.
+        """
         before = unterminated()
         try:
-            self._end(SECONDS)
+            with suppress(KeyboardInterrupt):
+                self._end(SECONDS)
         finally:
             if before is not None and signal.SIGTERM not in before:
                 _blocked(signal.SIG_UNBLOCK)
 
     def _at_exit(self) -> None:
+        try:
+            left = self._left_after_flush()
+        except KeyboardInterrupt:
+            _die_of_it()
+            return
+        if left is None:
+            self._last(SECONDS)
+        else:
+            util = sys.modules["multiprocessing.util"]
+            util.Finalize(None, self._last, args=(left,), exitpriority=_LAST)
+
+    def _left_after_flush(self) -> float | None:
+        """How long the last delivery may take; ``None`` where that is to be made now.
+
+        Pools that were left open are ended after this, by callbacks that are older than ours.
+        """
         util = sys.modules.get("multiprocessing.util")
         if util is None or getattr(util, "_exiting", True) or not contained(self._awaited):
-            self._last(SECONDS)
-            return
-        # Pools that were left open are ended after this, by callbacks that are older than ours.
+            return None
         began = monotonic()
         self._flush(SECONDS / 2)
-        left = SECONDS - (monotonic() - began)
-        util.Finalize(None, self._last, args=(max(left, _GRACE),), exitpriority=_LAST)
+        return max(SECONDS - (monotonic() - began), _GRACE)
 
     def _last(self, seconds: float) -> None:
-        self._end(seconds)
+        """Ctrl+C ends it without a word; what it was pressed for is the end of the process."""
+        try:
+            self._end(seconds)
+        except KeyboardInterrupt:
+            _die_of_it()
         _stay_interrupted()
 
     def _at_end_of_worker(self, *_: Any, **__: Any) -> None:
@@ -262,11 +283,33 @@ def _stay_interrupted() -> None:
     """What Ctrl+C has ended dies of SIGINT, by which a shell knows that it shall not go on.
 
     Python forgets that as soon as any text is executed, which named tuples and dataclasses do: an
-    end that delivers may be the first to import some. A text that is interrupted reminds it.
+    end that delivers may be the first to import some, and other threads may go on meanwhile.
     """
     if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
-        with suppress(KeyboardInterrupt):
+        _die_of_it()
+
+
+class _Reminder:
+    """Tells Python once more when modules are taken apart, and no other thread runs any more."""
+
+    def remind(self) -> None:
+        try:
             exec("raise KeyboardInterrupt")  # noqa: S102 - of this very text
+        except KeyboardInterrupt:
+            return
+
+    __del__ = remind
+
+
+def _die_of_it() -> None:
+    """Of SIGINT, when all else is done: a text that is interrupted tells Python so."""
+    global _REMINDER  # noqa: PLW0603 - of the process
+    if _REMINDER is None:
+        _REMINDER = _Reminder()
+    _REMINDER.remind()
+
+
+_REMINDER: _Reminder | None = None
 
 
 def unterminated() -> set[int | signal.Signals] | None:
