@@ -75,9 +75,6 @@ class Destination:
             one_of("signal", signal, _signals(self.preset), f"of destination {self.preset!r}")
 
 
-Destination.__module__ = "genai_otel"
-
-
 def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 

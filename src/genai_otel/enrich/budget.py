@@ -83,7 +83,8 @@ class BudgetExceeded(Refusal):
         return type(self), sent, more  # as of any exception: notes, for one
 
 
-BudgetExceeded.__module__ = "genai_otel"  # as ``error.type``, tracebacks and pickles name it
+# As ``error.type``, tracebacks and pickles name it; ``inspect.getsource`` does not find it there.
+BudgetExceeded.__module__ = "genai_otel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +149,6 @@ class Budget:
             return self._tag if self._tag in who.get("tags", ()) else None
         found = who.get(self.per)
         return None if found is None else str(found)
-
-
-Budget.__module__ = "genai_otel"
 
 
 class MemoryStore:

@@ -126,9 +126,6 @@ class PriceBook:
         yield from () if self._list is None else self._list.ids(biller)
 
 
-PriceBook.__module__ = "genai_otel"
-
-
 def _priced_by(sources: Sequence[Any]) -> PriceList:
     from .pricelist import PriceList
 

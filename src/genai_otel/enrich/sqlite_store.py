@@ -61,9 +61,6 @@ class SqliteBudgetStore:
         self._file.close()
 
 
-SqliteBudgetStore.__module__ = "genai_otel"
-
-
 class _File:
     """One connection of a process, used by one thread at a time.
 

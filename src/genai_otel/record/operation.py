@@ -321,6 +321,3 @@ class Operation:
     def __repr__(self) -> str:
         """Without content: it may end up in a log."""
         return f"Operation({self.kind.value!r}, {self.name!r}, model={self.model!r})"
-
-
-Operation.__module__ = "genai_otel"
