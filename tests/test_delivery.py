@@ -213,7 +213,7 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
         assert until(lambda: receiver.names == ["s"])
         assert counts["Delivery.run: ZeroDivisionError"] == 1
     keeper = Keeper()
-    keeper._failed = False
+    keeper.is_taken, keeper._failed = True, False
     monkeypatch.setattr(keeper, "is_needed", lambda: True)
     monkeypatch.setattr(keeper, "_write", failing)
     with keeper.lock:
