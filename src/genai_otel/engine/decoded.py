@@ -64,11 +64,15 @@ def reading(
             if takes(data):
                 taken[0] = chunk
         except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-            if not is_odd_form(error):
-                note("quick_json", error)
+            contained(_judge, error, note)
         return chunk
 
     return process
+
+
+def _judge(error: Exception, note: Callable[[str, Exception], None]) -> None:
+    if not is_odd_form(error):
+        note("quick_json", error)
 
 
 def is_of(method: Any, module: str) -> bool:
