@@ -210,6 +210,7 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
 
         monkeypatch.setattr(delivery, "_turn", once)
         give(delivery, span("s"))
+        flush(delivery)
         assert until(lambda: receiver.names == ["s"])
         assert counts["Delivery.run: ZeroDivisionError"] == 1
     keeper = Keeper()
