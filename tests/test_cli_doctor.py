@@ -111,7 +111,7 @@ def test_a_library_that_is_not_installed_or_not_wanted(tmp_path: Path) -> None:
     assert "- openai: openai is not installed (supported: >=1.40,<4)" in named
     assert "excluded by the settings" in doctor(tmp_path, GENAI_OTEL_EXCLUDE="openai")
     unknown = doctor(tmp_path, 1, GENAI_OTEL_LIBRARIES="opnai")
-    assert "! unknown library 'opnai': did you mean 'openai'?" in unknown
+    assert "! GENAI_OTEL_LIBRARIES: unknown library 'opnai': did you mean 'openai'?" in unknown
 
 
 TRIED = ("openai", "ollama")
@@ -199,7 +199,7 @@ def test_destinations_that_were_chosen(tmp_path: Path) -> None:
     assert "http://localhost:4318" in text
     assert "\n  console\n" in text
     wrong = doctor(tmp_path, 1, GENAI_OTEL_DESTINATIONS="locl")
-    assert "! unknown destination 'locl': did you mean 'local'?" in wrong
+    assert "! GENAI_OTEL_DESTINATIONS: unknown destination 'locl': did you mean 'local'?" in wrong
 
 
 def test_a_store_that_cannot_be(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_prices_are_tried(tmp_path: Path) -> None:
     wrong = tmp_path / "prices.toml"
     wrong.write_text("[model]")
     said = doctor(tmp_path, 1, GENAI_OTEL_PRICES=str(wrong))
-    assert f"! {wrong}: unknown key 'model'; accepted are" in said
+    assert f"! GENAI_OTEL_PRICES: {wrong}: unknown key 'model'; accepted are" in said
 
 
 def test_a_price_table_that_cannot_be_read(tmp_path: Path) -> None:
@@ -278,9 +278,26 @@ def test_being_switched_off_is_a_finding(tmp_path: Path, switch: str) -> None:
 
 
 def test_a_setting_that_is_not_accepted(tmp_path: Path) -> None:
-    text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful")
-    assert "! the environment: unknown content mode 'ful': did you mean 'full'?" in text
+    text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful", GENAI_OTEL_THREAD_CONTEXT="al")
+    assert "! GENAI_OTEL_CONTENT: unknown content mode 'ful': did you mean 'full'?" in text
+    assert "! GENAI_OTEL_THREAD_CONTEXT: unknown thread context 'al': did you mean 'all'?" in text
     assert "Libraries" in text
+
+
+def test_every_setting_that_is_not_accepted_is_told_at_once(tmp_path: Path) -> None:
+    text = doctor(
+        tmp_path,
+        1,
+        GENAI_OTEL_CONTENT="ful",
+        GENAI_OTEL_DESTINATIONS="phenix",
+        GENAI_OTEL_PRICES="none.toml",
+    )
+    assert (
+        "! GENAI_OTEL_DESTINATIONS: unknown destination 'phenix': did you mean 'phoenix'?" in text
+    )
+    assert "! GENAI_OTEL_PRICES: none.toml: cannot be read" in text
+    assert "local store" not in text
+    assert "3 problems" in text
 
 
 # ------------------------------------------------------------------------------- foreign files

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.cli.spending import Report
+from genai_otel.enrich.pricing import PriceBook
 from genai_otel.store.decoding import StoredSpan
 from tests.stored import CLIENT, chat, run_cli, tracing
 
@@ -220,7 +221,7 @@ def test_a_file_is_checked(work: Path) -> None:
     assert "'openai'" not in checked.stderr
     assert "llama-*: free" in shown
     assert "big: input 1, output 2 USD, from 2026-01-01 00:00Z" in shown
-    assert "2 prices, version " in shown
+    assert f"2 prices: {PriceBook(str(work / 'good.toml')).version}\n" in shown  # as spans have it
     (work / "bad.toml").write_text('[models]\n"big" = {inptu = 1}\n')
     bad = run_cli("prices", "check", "bad.toml", cwd=work, code=2).stderr
     assert "bad.toml: models.\"big\": unknown key 'inptu'; accepted are above, " in bad

@@ -179,7 +179,8 @@ def test_the_store_is_the_one_that_the_settings_name(work: Path) -> None:
 
 def test_no_store_and_an_empty_one(work: Path) -> None:
     missing = run_cli("traces", cwd=work, code=2)
-    assert "there is no store" in missing.stderr
+    assert f"there is no store at {work / '.genai_otel'}: run a program" in missing.stderr
+    assert "or name one with --dir\n" in missing.stderr
     (work / ".genai_otel").mkdir()
     empty = run_cli("traces", cwd=work)
     assert (empty.stdout, empty.stderr) == ("", "note: no traces yet\n")

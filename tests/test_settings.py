@@ -85,6 +85,8 @@ VARIABLES: list[tuple[str, str, str]] = [
     ("GENAI_OTEL_LIBRARIES", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
     ("GENAI_OTEL_EXCLUDE", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
     ("GENAI_OTEL_THREAD_CONTEXT", "thread", "unknown thread context 'thread': did you mean"),
+    ("GENAI_OTEL_DESTINATIONS", "local,langfuse", "destination 'langfuse' needs public_key: "),
+    ("GENAI_OTEL_PRICES", "no/such.toml", "no/such.toml: cannot be read"),
 ]
 
 
@@ -93,7 +95,15 @@ def test_refused_variables(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert message in refusal(genai_otel.instrument)
+    assert refusal(genai_otel.instrument).startswith(f"{variable}: {message}")
+
+
+def test_code_is_not_told_of_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_OTEL_DESTINATIONS", "local")
+    monkeypatch.setenv("GENAI_OTEL_CONTENT", "none")
+    said = refusal(lambda: genai_otel.instrument(destinations="locl"))
+    assert said.startswith("unknown destination 'locl'")
+    assert refusal(lambda: genai_otel.instrument(content="ful")).startswith("unknown content mode")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._notices import NOTICES
+from ._settings import naming_the_variable
 from .engine.safety import contained
 from .privacy import as_policy, loosest, preset
 from .privacy.policy import address_of
@@ -29,11 +30,12 @@ def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
 
     content, directory = own_policy(settings), settings.directory
     chosen = _destinations(settings, given, joined=joined)
-    return [
-        outlet(part, content=content, directory=directory)
-        for each in chosen
-        for part in parts(each)
-    ]
+    with naming_the_variable("destinations", settings.destinations if given is None else None):
+        return [
+            outlet(part, content=content, directory=directory)
+            for each in chosen
+            for part in parts(each)
+        ]
 
 
 def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[Any]:
@@ -103,12 +105,14 @@ def recorded(settings: Settings, ways: Sequence[Outlet], *, joined: bool) -> Con
 
 def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Accounts:
     """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+    of_settings = settings.prices if prices is None else None
     prices = settings.prices if prices is None else prices
     book = ledger = tokenizers = None
     if prices != "off":
         from .enrich.pricing import PriceBook
 
-        book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+        with naming_the_variable("prices", of_settings):
+            book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
         book.load_if_read()
     if budgets:
         from .enrich.budget import Budgets

@@ -6,6 +6,7 @@ What ``instrument()`` is given wins over a ``Settings`` object, that over the en
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -169,8 +170,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.content is not None:
-            as_policy(self.content)
-        one_of("thread context", self.thread_context, THREAD_MODES)
+            with naming_the_variable("content", self.content):
+                as_policy(self.content)
+        with naming_the_variable("thread_context", self.thread_context):
+            one_of("thread context", self.thread_context, THREAD_MODES)
         if self.completion_hook is not None:
             one_of("completion hook", self.completion_hook, ("upload",))
 
@@ -213,6 +216,24 @@ def switched_off(environ: Mapping[str, str] | None = None) -> bool:
 def variable(*names: str) -> str | None:
     """The first of these variables that is set: what a destination's own backend documents."""
     return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+
+
+@contextmanager
+def naming_the_variable(setting: str, value: Any) -> Iterator[None]:
+    """A ``ValueError`` in here begins with the setting's variable, if that has said ``value``."""
+    try:
+        yield
+    except ValueError as error:
+        (of,) = [each for each in fields(Settings) if each.name == setting]
+        name = of.metadata["variable"]
+        raw = variable(name)
+        if (
+            raw is not None
+            and isinstance(value, str | tuple)
+            and _converted(of.default, raw) == value
+        ):
+            error.args = (f"{name}: {error}",)
+        raise
 
 
 def _converted(default: Any, raw: str) -> Any:

@@ -13,7 +13,7 @@ from ._notices import NOTICES
 from ._process import Ends
 from ._providers import sdk_can_be_used
 from ._runtime import Runtime
-from ._settings import Settings, environment, one_of, switched_off
+from ._settings import Settings, environment, naming_the_variable, one_of, switched_off
 from .adapters import catalogue
 from .engine import published
 from .engine.open_streams import OPEN
@@ -255,9 +255,12 @@ def _settle(arguments: dict[str, Any]) -> Settings:
         if value is not None:
             given[name] = (value,) if isinstance(value, str) else tuple(value)
     chosen = replace(chosen, **given)
-    for name in (*chosen.libraries, *chosen.exclude):
-        if name != "auto":
-            _check_library(name, "auto")
+    for setting in ("libraries", "exclude"):
+        names = getattr(chosen, setting)
+        with naming_the_variable(setting, names):
+            for name in names:
+                if name != "auto":
+                    _check_library(name, "auto")
     return chosen
 
 

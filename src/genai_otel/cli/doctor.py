@@ -48,17 +48,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _sections(send: Sequence[str] | None, *, trial: bool) -> Iterable[tuple[str, Iterable[Line]]]:
-    from genai_otel._settings import Settings
-
     from . import findings
 
     yield "Versions", findings.versions()
     yield "Installation", findings.foreign_files()
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        yield "Settings", [findings.Line("problem", f"the environment: {error}")]
-        settings = Settings()
+    settings, refused = findings.settings()
+    yield "Settings", refused
     yield "Variables", findings.variables(os.environ)
     yield "Switched off", findings.switches(settings, os.environ)
     yield "Libraries", findings.libraries(settings)

@@ -61,6 +61,20 @@ def versions() -> Iterator[Line]:
             yield Line("ok", f"{name} {version}")
 
 
+def settings() -> tuple[Settings, list[Line]]:
+    """What the environment sets apart from what is refused, and what is."""
+    from genai_otel._settings import Settings, environment
+
+    left, refused = dict(environment()), list[Line]()
+    while True:
+        try:
+            return Settings.from_environment(left), refused
+        except ValueError as error:
+            refused.append(Line("problem", str(error)))
+            if left.pop(str(error).partition(":")[0], None) is None:
+                return Settings(), refused
+
+
 def variables(environ: Mapping[str, str]) -> Iterator[Line]:
     from genai_otel._variables import mistakes
 
@@ -74,7 +88,8 @@ def libraries(settings: Settings) -> Iterator[Line]:
 
     others = points(catalogue.NAMES)
     accepted = (*catalogue.NAMES, *others, "auto")
-    yield from _unknown("library", (*settings.libraries, *settings.exclude), accepted)
+    for setting in ("libraries", "exclude"):
+        yield from _unknown("library", setting, settings, accepted)
     found, absent = bool(others), list[str]()
     for entry in catalogue.CATALOGUE:
         installation = Installation(catalogue.load(entry.name))
@@ -123,12 +138,16 @@ def _in_brackets(note: str) -> str:
     return f" ({note})" if note else ""
 
 
-def _unknown(what: str, names: Iterable[str], accepted: Iterable[str]) -> Iterator[Line]:
-    from genai_otel._settings import one_of
+def _unknown(
+    what: str, setting: str, settings: Settings, accepted: Iterable[str]
+) -> Iterator[Line]:
+    from genai_otel._settings import naming_the_variable, one_of
 
+    names: tuple[str, ...] = getattr(settings, setting)
     for name in names:
         try:
-            one_of(what, name, accepted)
+            with naming_the_variable(setting, names):
+                one_of(what, name, accepted)
         except ValueError as error:
             yield Line("problem", str(error))
 
@@ -140,7 +159,7 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
 
     NOTICES.clear()
     NOTICES.logged = False  # they are printed here
-    yield from _unknown("destination", settings.destinations, PRESETS)
+    yield from _unknown("destination", "destinations", settings, PRESETS)
     default = [each.preset for each in defaults(otlp=settings.otlp_in_environment)]
     if not settings.destinations and not default:
         yield Line("note", "nowhere: the OTEL_*_EXPORTER variables say none")
@@ -244,13 +263,15 @@ def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
 
 def prices(settings: Settings) -> Iterator[Line]:
     """By which prices calls would be priced; the table is read as it will be for a program."""
+    from genai_otel._settings import naming_the_variable
     from genai_otel.enrich.pricing import PriceBook
 
     if settings.prices == "off":
         yield Line("note", "no call is priced (GENAI_OTEL_PRICES says so)")
         return
     try:
-        book = PriceBook(settings.prices or ())
+        with naming_the_variable("prices", settings.prices):
+            book = PriceBook(settings.prices or ())
     except ValueError as error:
         yield Line("problem", str(error))
         return

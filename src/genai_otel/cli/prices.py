@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._settings import Settings
 from genai_otel.enrich.books import ITSELF
+from genai_otel.enrich.pricelist import version_of
 from genai_otel.enrich.prices_file import read_prices
 from genai_otel.enrich.pricing import PriceBook
 from genai_otel.enrich.rates import TOKENS, UNITS, Rates
@@ -182,7 +183,7 @@ def check_file(options: argparse.Namespace) -> int:
     ]
     if len(entries) > _ENTRIES_SHOWN:
         lines.append(f"... and {len(entries) - _ENTRIES_SHOWN:,} more")
-    lines.append(f"{counted(len(entries), 'price')}, version {book.digest}")
+    lines.append(f"{counted(len(entries), 'price')}: {version_of([book])}")
     print("\n".join(one_line(line) for line in lines))  # noqa: T201 - speaks to a person
     for name in _unknown(billers):
         tell(f"nobody known is called {one_line(name)!r}: only prices in this file hold there")

@@ -51,10 +51,10 @@ def moment(text: str) -> float:
 
 
 def open_store(place: str | None) -> StoreReader:
-    return open_stores([place] if place else [])
+    return open_stores([place] if place else [], "name one with --dir")
 
 
-def open_stores(places: Sequence[str]) -> StoreReader:
+def open_stores(places: Sequence[str], named: str = "name one") -> StoreReader:
     """All of these as one; the default store where none is named."""
     from genai_otel.store.reading import StoreReader
 
@@ -62,8 +62,8 @@ def open_stores(places: Sequence[str]) -> StoreReader:
     for path in paths:
         if not path.exists():
             raise Refusal(
-                f"there is no store at {one_line(str(path))}: run a program with"
-                " genai_otel.instrument() or `genai-otel run` here, or name one"
+                f"there is no store at {one_line(str(path.absolute()))}: run a program with"
+                f" genai_otel.instrument() or `genai-otel run` here, or {named}"
             )
     return StoreReader(*paths)
 

@@ -146,10 +146,14 @@ class PriceList:
         bundled = self._resolver.bundled
         parts = [] if bundled is None else [bundled.version]
         if self._sources:
-            said = [s.digest if isinstance(s, Book) else _name_of(s) for s in self._sources]
-            digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:8]
-            parts.append(f"overrides {digest}")
+            parts.append(version_of(self._sources))
         return "; ".join(parts) or "none"
+
+
+def version_of(sources: Sequence[Book | Override]) -> str:
+    """As spans have it beside the table's."""
+    said = [each.digest if isinstance(each, Book) else _name_of(each) for each in sources]
+    return f"overrides {hashlib.sha256(' '.join(said).encode()).hexdigest()[:8]}"
 
 
 def _source(given: Any) -> Book | Override:
