@@ -280,6 +280,8 @@ def test_being_switched_off_is_a_finding(tmp_path: Path, switch: str) -> None:
 def test_a_setting_that_is_not_accepted(tmp_path: Path) -> None:
     text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful", GENAI_OTEL_THREAD_CONTEXT="al")
     assert "! GENAI_OTEL_CONTENT: unknown content mode 'ful': did you mean 'full'?" in text
+    assert "- undecided: GENAI_OTEL_CONTENT is not accepted" in text
+    assert "redacted everywhere" not in text
     assert "! GENAI_OTEL_THREAD_CONTEXT: unknown thread context 'al': did you mean 'all'?" in text
     assert "Libraries" in text
 

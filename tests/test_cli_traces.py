@@ -314,7 +314,7 @@ def test_sums_that_lack_calls_are_marked(work: Path) -> None:
     shown = run_cli("traces", "show", "--dir", ".", cwd=work).stdout
     assert "Σ 1,200 → 95 (partial)" in shown
     assert "Σ $0.5000 (partial)" in shown
-    assert "1,200 → 95 (partial) tokens" in shown
+    assert "1,200 → 95 tokens (partial)" in shown
     listed = run_cli("traces", "--dir", ".", cwd=work).stdout
     assert "1,200 → 95 (partial)" in listed
     assert "$0.5000 (partial)" in listed

@@ -253,7 +253,10 @@ def _endpoint(variable: str, endpoint: str) -> Line:
 
 def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
     variable = next((name for name in _CONTENT if environ.get(name, "").strip()), None)
-    if settings.content is None:
+    refused = variable == _CONTENT[0] and settings.content != environ[variable].strip()
+    if refused:
+        yield Line("note", f"undecided: {variable} is not accepted")
+    elif settings.content is None:
         yield Line(
             "ok", "redacted everywhere (the default): recorded, without secrets and the like"
         )

@@ -72,7 +72,8 @@ class Hints:
         for host in sorted(self._uncounted):
             yield (
                 f"streams from {host} came without token counts; most servers send them on"
-                ' request: pass stream_options={"include_usage": True}, or set'
+                ' request: pass stream_options={"include_usage": True} (stream_usage=True to'
+                " LangChain's ChatOpenAI), or set"
                 f" GENAI_OTEL_REQUEST_STREAM_USAGE={host} to have it asked for"
             )
 

@@ -79,9 +79,9 @@ def _headline(trace: Trace) -> Text:
         f"{figures.spans:,} span{'' if figures.spans == 1 else 's'}",
         duration(trace.duration_ns),
     ]
-    tokens = tokens_text(figures.input_tokens, figures.output_tokens, figures.uncounted)
+    tokens = tokens_text(figures.input_tokens, figures.output_tokens)
     if tokens:
-        parts.append(f"{tokens} tokens")
+        parts.append(f"{tokens} tokens{PARTIAL if figures.uncounted else ''}")
     return Text("  ".join(part for part in parts if part), style="bold")
 
 
