@@ -117,6 +117,7 @@ class ResponseEvents(Accumulator):
             return self._keep_item(event)
         if kind == "response.output_item.done":
             self._keep_item(event)
+            self._keep_words(mapping(event, "item"))
         if kind == "error":
             self._reply = {**self._reply, "error": event}
         elif "response" in event:
@@ -135,13 +136,26 @@ class ResponseEvents(Accumulator):
         """Keeps what is not said in pieces; whether it is a call."""
         item = mapping(event, "item")
         kind = string(item, "type") or ""
-        if kind not in _IN_PIECES and self._op.capture:
-            self._items[event.get("output_index")] = (item, Pieces(self._op))
+        if kind not in _IN_PIECES:
+            kept = item if self._op.capture else {k: v for k, v in item.items() if k in _FACTS}
+            self._items[event.get("output_index")] = (kept, Pieces(self._op))
         return "call" in kind
 
+    def _keep_words(self, item: Json) -> None:
+        """Of a message that did not come in pieces."""
+        if string(item, "type") != "message" or "response.output_text.delta" in self._pieces:
+            return
+        pieces = self._pieces.setdefault("response.output_text.done", Pieces(self._op))
+        for part in mappings(item, "content"):
+            pieces.add(string(part, "text") or "")
+
     def close(self) -> None:
-        answer_response(self._reply, self._op)
-        if self._op.output and not self._op.output[0]["parts"]:
+        """Some servers end with a response that leaves out what it made."""
+        reply = self._reply
+        left_out = string(reply, "status") in _ENDED and not reply.get("output")
+        items = self._whole_items() if left_out else []
+        answer_response({**reply, "output": items} if items else reply, self._op)
+        if self._op.output and (items or not self._op.output[0]["parts"]):
             self._op.output[0]["parts"] = self._so_far()
 
     def _so_far(self) -> list[Part]:
@@ -150,11 +164,16 @@ class ResponseEvents(Accumulator):
             words = pieces.whole()
             if words:
                 parts.append(reasoning(words) if "reasoning" in kind else text(words))
-        items = [_filled(item, pieces.whole()) for item, pieces in self._items.values()]
-        return [*parts, *items_parts(items)]
+        return [*parts, *items_parts(self._whole_items())]
+
+    def _whole_items(self) -> list[Json]:
+        return [_filled(item, pieces.whole()) for item, pieces in self._items.values()]
 
 
 _IN_PIECES = ("message", "reasoning")
+_ENDED = ("completed", "incomplete")
+_FACTS = frozenset({"type", "id", "call_id", "action", "container_id", "environment", "execution"})
+"""Of an item, what tells whom it waits for and what it costs, where content is not recorded."""
 _GROWING = {"custom_tool_call": "input", "code_interpreter_call": "code"}
 
 
