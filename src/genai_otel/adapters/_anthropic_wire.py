@@ -114,6 +114,8 @@ def answer(reply: Any, op: Operation) -> None:
         op.output = [turn]
 
 
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_NO_INPUT = (*_INPUT, "cache_creation")
 _OUTPUT = ("output_tokens", "output_tokens_details")
 
 
@@ -156,7 +158,12 @@ class Events(Accumulator):
         return False
 
     def _count(self, usage: Json) -> None:
-        """The counters are running totals: a later one replaces the one before."""
+        """The counters are running totals: a later one replaces the one before.
+
+        No request has an input of nothing: where all of it is 0, the count before is meant.
+        """
+        if self._usage and not any(map(usage.get, _INPUT)):
+            usage = {key: value for key, value in usage.items() if key not in _NO_INPUT}
         self._usage.update((key, value) for key, value in usage.items() if value is not None)
 
     def _open(self, event: Json) -> bool:

@@ -8,7 +8,7 @@ from genai_otel.engine.adapter import Patch, Reader
 from genai_otel.engine.families.sessions import Session, block, connections
 from genai_otel.engine.read import Json, fields, mapping, mappings, pick, string
 from genai_otel.record import Kind, Usage, cut, reasoning, text
-from genai_otel.record.usage import GEMINI, read_usage
+from genai_otel.record.usage import GEMINI, read_usage, running
 
 from . import _charges as charges
 from . import _gemini_parts as gemini
@@ -105,7 +105,7 @@ class _Turns(Turns):
     def add(self, event: Any) -> bool:
         event = fields(event)
         if event.get("usage_metadata"):
-            self._used = mapping(event, "usage_metadata")
+            self._used = running(self._used, mapping(event, "usage_metadata"))
         calls = mappings(mapping(event, "tool_call"), "function_calls")
         for call in calls:
             called, name = string(call, "id"), string(call, "name") or ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.engine.adapter import Accumulator
-from genai_otel.engine.read import Json, fields, integer, mapping, mappings, string
+from genai_otel.engine.read import Json, fields, integer, mapping, mappings, parsed, string
 from genai_otel.record import Pieces
+from genai_otel.record.usage import running
 
 from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Operation
 
-_NOTHING: Json = {}
 _NO_INDEX: Any = object()
 """Is that of no chunk, which may say ``None``."""
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
@@ -109,7 +109,7 @@ class ChatChunks(Accumulator):
         choices = mappings(found, "choices")
         alike = _is_text_only(found, choices)
         if not (alike and self._alike):
-            self._note_head(found)
+            self._note_head(found, choices)
         self._alike = alike
         generated = False
         for choice in choices:
@@ -143,8 +143,8 @@ class ChatChunks(Accumulator):
         so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
         return so_far
 
-    def _note_head(self, chunk: Json) -> None:
-        """The newest count replaces the one before: some servers send a running total."""
+    def _note_head(self, chunk: Json, choices: list[Json]) -> None:
+        """Of usage the running total, which some servers send; Moonshot's is in its last choice."""
         head = self._head
         for name in _HEAD:
             value = chunk.get(name)
@@ -153,8 +153,11 @@ class ChatChunks(Accumulator):
         usage = mapping(chunk, "usage")
         if not usage and "x_groq" in chunk:
             usage = mapping(mapping(chunk, "x_groq"), "usage")
+        for choice in () if usage else choices:
+            if choice.get("finish_reason"):  # so that no chunk of plain text need be looked at
+                usage = mapping(choice, "usage") or usage
         if usage:
-            head["usage"] = {**head.get("usage", {}), **usage}
+            head["usage"] = running(head.get("usage", {}), usage)
 
     def close(self) -> None:
         self._common.clear()
@@ -216,12 +219,13 @@ def only_usage(chunk: Any) -> bool:
 class _ChoiceSoFar:
     """One choice of a stream: its text in pieces, its tool calls by index."""
 
-    __slots__ = ("_calls", "_lists", "_op", "_texts", "finish_reason")
+    __slots__ = ("_calls", "_lists", "_op", "_places", "_texts", "finish_reason")
 
     def __init__(self, op: Operation) -> None:
         self._op = op
         self._texts: dict[str, Pieces] = {}
         self._calls: dict[int, Json] = {}
+        self._places: dict[int, int] = {}  # of the newest call with a server's number
         self._lists: dict[str, list[Json]] = {}
         self.finish_reason: str | None = None
 
@@ -280,12 +284,7 @@ class _ChoiceSoFar:
                 kept.append(item)
 
     def _add_call(self, call: Json) -> None:
-        index = integer(call, "index") or 0
-        before = self._calls.get(index, _NOTHING).get("id")
-        if before and string(call, "id") not in {None, "", before}:
-            # Whole calls, which some servers number 0, all of them, and may repeat as they go on.
-            same = (i for i, each in self._calls.items() if each.get("id") == call["id"])
-            index = next(same, max(self._calls) + 1)
+        index = self._place(call)
         so_far = self._calls.get(index)
         if so_far is None:
             so_far = self._calls[index] = {"pieces": Pieces(self._op)}
@@ -297,8 +296,27 @@ class _ChoiceSoFar:
         given = function.get("arguments", function.get("input"))
         if type(given) is str:
             so_far["pieces"].add(given)
+            so_far["may_be_whole"] = given.endswith("}")
         elif given is not None:  # whole, as some servers send it
             so_far["arguments"] = given
+
+    def _place(self, call: Json) -> int:
+        """Which call it belongs to: some servers number all of them 0, with ids or without.
+
+        They may repeat one that has an id as they go on.
+        """
+        number, told = integer(call, "index") or 0, string(call, "id")
+        place = self._places.get(number, number)
+        before = self._calls.get(place)
+        if before is None:
+            return place
+        if told and before["id"] and told != before["id"]:
+            same = (i for i, each in self._calls.items() if each["id"] == told)
+            place = next(same, max(self._calls) + 1)
+        elif not (told and before["id"]) and _is_another(mapping(call, "function"), before):
+            place = max(self._calls) + 1
+        self._places[number] = place
+        return place
 
     def whole(self) -> Json:
         """The choice as a whole reply has it."""
@@ -307,6 +325,17 @@ class _ChoiceSoFar:
         texts = {name: words for name, words in said.items() if words}
         message = {"role": "assistant", **texts, "tool_calls": calls, **self._lists}
         return {"message": message, "finish_reason": self.finish_reason}
+
+
+def _is_another(function: Json, before: Json) -> bool:
+    """Whether a name and an object come after a call that has both already."""
+    if not (string(function, "name") and before.get("name")):
+        return False
+    given = function.get("arguments")
+    if type(given) is not str:
+        return given is not None and "arguments" in before
+    begins = before.get("may_be_whole") and given.lstrip().startswith("{")
+    return bool(begins) and type(parsed(before["pieces"].whole())) is dict
 
 
 def _whole_call(call: Json) -> Json:

@@ -25,7 +25,7 @@ from genai_otel.engine.read import (
 )
 from genai_otel.engine.unreturned import local_in_error
 from genai_otel.record import Failure, Kind
-from genai_otel.record.usage import GEMINI, read_usage
+from genai_otel.record.usage import GEMINI, read_usage, running
 
 from . import _charges as charges
 from . import _google_interactions, _google_live
@@ -143,6 +143,9 @@ def _count_nothing(told: Json, op: Operation) -> None:
         op.usage.output = 0
 
 
+_USED = "usageMetadata"
+
+
 class Chunks(Accumulator):
     """Each chunk is a reply of its own with further parts; what it counts are running totals."""
 
@@ -156,7 +159,10 @@ class Chunks(Accumulator):
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)
+        before, used = mapping(self._head, _USED), mapping(reply, _USED)
         self._head.update((key, value) for key, value in reply.items() if value is not None)
+        if before and used:
+            self._head[_USED] = running(before, used)
         said = [self._candidate(candidate) for candidate in mappings(reply, "candidates")]
         return any(said)
 

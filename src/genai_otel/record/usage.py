@@ -269,6 +269,25 @@ def read_usage(payload: Mapping[str, Any], usage: Usage, rule: Rule) -> Usage:
     return usage
 
 
+def running(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stream has counted so far: totals that only grow, of which the newest is believed.
+
+    One that is absent, or 0 after more, says nothing: some servers end with such counts.
+    """
+    found = {**before}
+    for name, value in later.items():
+        known = found.get(name)
+        parts, more = fields(known), fields(value)
+        if parts and more and name.endswith("_details"):
+            found[name] = running(parts, more)
+        elif known is None or not (value is None or (type(value) in _NUMBERS and value == 0)):
+            found[name] = value
+    return found
+
+
+_NUMBERS = (int, float)
+
+
 def _has_parts(found: Mapping[str, Any]) -> bool:
     """Whether anything but the totals was counted: mostly not, and then nothing can be wrong."""
     return bool(sum(found.values()) != found.get("input", 0) + found.get("output", 0))
@@ -372,6 +391,7 @@ _CHAT_SHAPE: Shape = (
     ("cached_tokens", "cache_read"),  # Moonshot
     ("prompt_cache_hit_tokens", "cache_read"),  # DeepSeek
     ("num_cached_tokens", "cache_read"),  # Mistral
+    ("reasoning_tokens", "reasoning"),  # SGLang
     *_SERVER_TOOLS,
     ("num_search_queries", "web_searches"),  # Perplexity
     (
