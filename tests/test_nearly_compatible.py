@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 from google import genai
@@ -207,6 +208,52 @@ async def _read(client: Any, ask: Callable[[Any], Any]) -> None:
     async with client, await ask(client) as stream:
         async for _ in stream:
             pass
+
+
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai/"
+SUMS: dict[str, tuple[str, Json, dict[str, int]]] = {
+    "thoughts in the sum only": (
+        GOOGLE,
+        {**USED, "total_tokens": 145},
+        {"input": 19, "output": 126, "reasoning.output": 105},
+    ),
+    "none": (GOOGLE, USED, {"input": 19, "output": 21}),
+    "nothing but thoughts": (
+        GOOGLE,
+        {**USED, "completion_tokens": 0, "total_tokens": 30},
+        {"input": 19, "output": 11, "reasoning.output": 11},
+    ),
+    "of another server": (
+        "https://other.test/v1",
+        {**USED, "total_tokens": 145},
+        {"input": 19, "output": 21},
+    ),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("case", SUMS)
+def test_google_sum(capture: Capture, case: str, *, stream: bool) -> None:
+    url, usage, expected = SUMS[case]
+    if stream:
+        frames = [chunk({"content": "abc"}), chunk({}, usage, "stop")]
+        content, kind = b"".join(map(_frame, frames)), "text/event-stream"
+    else:
+        message = {"role": "assistant", "content": "abc"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "nearly"}
+        body = {**whole, "choices": [choice], "usage": usage}
+        content, kind = json.dumps(body).encode(), "application/json"
+    answers = httpx.MockTransport(
+        lambda _: httpx.Response(200, content=content, headers={"content-type": kind})
+    )
+    options: Json = {"model": "nearly", "messages": ASK, "stream": stream}
+    http = httpx.Client(transport=answers)
+    with openai.OpenAI(api_key="k", base_url=url, http_client=http) as client:
+        reply: Any = client.chat.completions.create(**options)
+        if stream:
+            assert list(reply)
+    assert counts(capture) == expected
 
 
 # ---------------------------------------------------------------------------------- responses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from genai_otel.engine.read import in_common_form, mapping
+from genai_otel.engine.read import in_common_form, integer, mapping
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
 
 from . import _charges as charges
@@ -22,6 +22,8 @@ def count(usage: Json, op: Operation) -> None:
     if usage and not in_common_form(_counted_plainly, usage, op.usage):
         chat = "prompt_tokens" in usage or "completion_tokens" in usage
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
+        if op.provider in _THOUGHTS_IN_SUM:
+            _note_thoughts(usage, op.usage)
         charges.counted(op.usage)
         if "queue_time" in usage:
             _note_times(usage, op)
@@ -29,6 +31,19 @@ def count(usage: Json, op: Operation) -> None:
         if charged is not None:
             op.usage.charged = charged(usage)
             _note_unpriced(usage, op)
+
+
+_THOUGHTS_IN_SUM = frozenset({"gcp.gemini", "gcp.vertex_ai"})
+
+
+def _note_thoughts(usage: Json, ledger: Usage) -> None:
+    """Google's endpoint for OpenAI's clients counts thoughts in the sum of all and nowhere else."""
+    whole, asked, answered = integer(usage, "total_tokens"), ledger.input, ledger.output
+    if whole is None or asked is None or answered is None or ledger.reasoning:
+        return
+    thought = whole - asked - answered
+    if thought > 0:
+        ledger.reasoning, ledger.output = thought, answered + thought
 
 
 def _note_unpriced(usage: Json, op: Operation) -> None:
