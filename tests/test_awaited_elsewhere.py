@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -14,6 +17,10 @@ import openai
 import pytest
 from google import genai
 from openai.types.chat import ChatCompletion
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
 import genai_otel
@@ -182,6 +189,41 @@ async def test_a_block_that_is_entered_again(
     users = [dict(span.attributes or {})["user.id"] for span in genai_otel_capture.spans]
     assert users == ["ada", "ada"]
     assert not MADE
+
+
+class Meeting(Sampler):
+    """Is asked by two threads at once."""
+
+    def __init__(self) -> None:
+        self.both = threading.Barrier(2, timeout=60)
+
+    def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+        self.both.wait()
+        return SamplingResult(Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return "meeting"
+
+
+def test_a_block_that_two_threads_enter_at_once(provider: Provider) -> None:
+    kept, spans = InMemorySpanExporter(), TracerProvider(sampler=Meeting(), shutdown_on_exit=False)
+    spans.add_span_processor(SimpleSpanProcessor(kept))
+    genai_otel.instrument(tracer_provider=spans)
+    with openai.OpenAI(api_key="sk", base_url=provider.base_url) as client:
+        with scope(user_id="ada"):
+            block = client.chat.completions.with_streaming_response.create(**ASK)
+
+        def enter(_: int) -> bytes:
+            with closing(block.__enter__()) as response:
+                return bytes(response.read())
+
+        with ThreadPoolExecutor(2) as pool:
+            assert all(pool.map(enter, range(2)))
+    users = [dict(span.attributes or {})["user.id"] for span in kept.get_finished_spans()]
+    assert users == ["ada", "ada"]
+    assert not MADE
+    genai_otel.uninstrument()
+    spans.shutdown()
 
 
 async def test_what_was_made_with_us_is_inert_without(provider: Provider) -> None:

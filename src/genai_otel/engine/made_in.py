@@ -111,7 +111,10 @@ def tidy() -> None:
 
 
 def run_within(made_in: Context, request: Callable[[], Any]) -> Any:
-    """Makes a block's request, which belongs to where the block was made."""
+    """Makes a block's request, which belongs to where the block was made.
+
+    Several threads may enter the block at once.
+    """
     key = contained(_enter, sys._getframe(), made_in)  # noqa: SLF001
     try:
         return request()
@@ -120,7 +123,7 @@ def run_within(made_in: Context, request: Callable[[], Any]) -> Any:
 
 
 def _enter(frame: Any, made_in: Context) -> int:
-    MADE[id(frame)] = _Entered(frame, made_in)
+    MADE[id(frame)] = _Entered(frame, made_in.copy())
     return id(frame)
 
 
