@@ -247,24 +247,34 @@ if __name__ == "__main__":
     assert receiver.names == [f"task s{number}" for number in range(6)]
 
 
-def test_what_sets_up_in_children_only_is_sent_at_once(receiver: Receiver, tmp_path: Path) -> None:
-    """Nobody would take what they leave; they may be killed as soon as a task is done."""
+@pytest.mark.parametrize("method", METHODS)
+def test_what_sets_up_in_children_only_is_sent_at_once(
+    receiver: Receiver, tmp_path: Path, method: str
+) -> None:
+    """Nobody may take what they leave; they may be killed as soon as a task is done.
+
+    What was not forked from a process that is set up knows that nobody will.
+    """
     code = """
 import multiprocessing
 from genai_otel.destinations import export, handover
 export._KEPT_DELAY = 3_600.0
-assert not os.path.exists(handover._folder())
 def called(number):
     call(number)
     return os.path.exists(handover._folder())
 if __name__ == "__main__":
-    pool = multiprocessing.get_context("fork").Pool(2, initializer=setup)
-    assert pool.map(called, range(6)) == [False] * 6
-    signal.pause()
+    pool = multiprocessing.get_context(sys.argv[2]).Pool(2, initializer=setup)
+    assert pool.map(called, range(6)) == [sys.argv[2] != "fork"] * 6
+    while not os.path.exists("arrived"):
+        time.sleep(0.05)
+    pool.close()
+    pool.join()
 """
     (tmp_path / "work.py").write_text(_BEGIN + code, encoding="utf-8")
-    with fresh.running("work.py", receiver.url, cwd=tmp_path):
+    with fresh.running("work.py", receiver.url, method, cwd=tmp_path) as process:
         assert until(lambda: len(receiver.spans) == 6, 60)
+        (tmp_path / "arrived").touch()
+        process.communicate(timeout=60)
     assert receiver.names == [f"task s{number}" for number in range(6)]
 
 

@@ -332,6 +332,12 @@ def is_spawned() -> bool:
     return _SPAWNED
 
 
+def is_at_work() -> bool:
+    """Whether a process that was spawned has imported its main module, and does its work."""
+    current = getattr(sys.modules.get("multiprocessing.process"), "current_process", None)
+    return getattr(current() if current is not None else None, "_parent_pid", None) is not None
+
+
 def _is_child_of(package: str) -> bool:
     current = getattr(sys.modules.get(f"{package}.process"), "current_process", None)
     process = current() if current is not None else None

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genai_otel._locks import reentrant
-from genai_otel._process import is_child, is_spawned
+from genai_otel._process import is_at_work, is_child, is_spawned
 
 from .own_errors import OWN
 
@@ -67,6 +67,8 @@ class Keeper:
     def __init__(self) -> None:
         self.is_taken = is_spawned() or _parent_takes
         """Whether there may be a process that sends what this one leaves."""
+        self.is_surely_taken = _parent_takes or (is_spawned() and not is_at_work())
+        """Not where only the work sets up, in a pool's initializer say, and the parent may not."""
         self.lock = reentrant()
         """Held while a span is kept and queued, so that what is not sent yet is not forgotten."""
         self._path: Path | None = None

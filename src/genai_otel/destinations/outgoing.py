@@ -155,12 +155,12 @@ class Outgoing:
     def _keep(self) -> None:
         """From now on: what is recorded here outlives this process, if it is ended at once.
 
-        Where nobody takes what is left, it is sent as soon as can be instead.
+        Where nobody may take what is left, it is sent as soon as can be.
         """
         self._keeper = Keeper()
         self._judge_all()
         for each in self._all:
-            each.may_end_at_once(self._settled, kept=self._keeper.is_taken)
+            each.may_end_at_once(self._settled, kept=self._keeper.is_surely_taken)
         for seat in self._seats:
             seat.keeper = self._keeper
 
