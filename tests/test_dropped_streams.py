@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 import genai_otel
 from genai_otel.cli import main
@@ -166,3 +169,84 @@ def test_it_is_listed_as_left_early(
     assert main(["traces", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["left_early"] == 1
+
+
+GENERATOR_CLOSED = {
+    "close": lambda generator: generator.close(),
+    "throw": lambda generator: generator.throw(KeyError("of the program's")),
+}
+GENERATOR_CLOSED_ASYNC = {
+    "aclose": lambda generator: generator.aclose(),
+    "athrow": lambda generator: generator.athrow(KeyError("of the program's")),
+}
+
+
+@pytest.mark.parametrize("how", GENERATOR_CLOSED)
+def test_who_closes_its_generator_closes_the_connection(
+    genai_otel_capture: Capture, provider: Provider, how: str
+) -> None:
+    with _client(provider, "openai", "sync") as client:
+        stream = _chat(client)
+        next(stream)
+        with suppress(KeyError):
+            GENERATOR_CLOSED[how](stream._iterator)
+        assert stream.response.is_closed
+    assert len(genai_otel_capture.spans) == 1
+
+
+@pytest.mark.parametrize("how", GENERATOR_CLOSED_ASYNC)
+async def test_who_closes_its_generator_closes_the_connection_async(
+    genai_otel_capture: Capture, provider: Provider, how: str
+) -> None:
+    async with _client(provider, "openai", "async") as client:
+        stream = await _chat(client)
+        await stream.__anext__()
+        with suppress(KeyError):
+            await GENERATOR_CLOSED_ASYNC[how](stream._iterator)
+        assert stream.response.is_closed
+    assert len(genai_otel_capture.spans) == 1
+
+
+async def test_a_stream_that_the_program_has_begun_to_read(
+    genai_otel_capture: Capture, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below us, where a program's own stand-in wants to see whether anything comes."""
+    async with _client(provider, "openai", "async") as client:
+        given = client._process_response
+
+        async def processed(**of_client: Any) -> Any:
+            stream = await given(**of_client)
+            firsts.append(await stream.__anext__())
+            return stream
+
+        firsts: list[Any] = []
+        monkeypatch.setattr(client, "_process_response", processed)
+        rest = [chunk async for chunk in await _chat(client)]
+    assert firsts[0].choices[0].delta.role == "assistant"
+    assert rest[-1].choices[0].finish_reason == "stop"
+    (span,) = genai_otel_capture.spans
+    assert span.attributes["gen_ai.response.finish_reasons"] == ("stop",)
+
+
+def test_a_stream_of_a_class_with_an_end_of_its_own(
+    genai_otel_capture: Capture, provider: Provider
+) -> None:
+    ended = []
+
+    class Counted(openai.Stream[Any]):
+        def __del__(self) -> None:
+            ended.append(self)
+
+    with _client(provider, "openai", "sync") as client:
+        stream = client.post(
+            "/chat/completions",
+            body=CHAT,
+            cast_to=ChatCompletionChunk,
+            stream=True,
+            stream_cls=Counted,
+        )
+        assert len([*stream]) > 2
+        del stream
+        collect()
+    assert len(ended) == 1
+    assert len(genai_otel_capture.spans) == 1

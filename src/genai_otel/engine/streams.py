@@ -71,9 +71,11 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
             asked = clock()
     except GeneratorExit:
         contained(OPEN.leave, call.key)
+        _close(inner, call)
         raise
     except BaseException as error:
         contained(_failed, call, error)
+        _close(inner, call)
         raise
     contained(OPEN.end, call.key)
 
@@ -109,9 +111,11 @@ async def _watched_async(
     except GeneratorExit:
         contained(OPEN.leave, call.key)
         await call.close_source()
+        await _close_async(inner, call)
         raise
     except BaseException as error:
         contained(_failed, call, error)
+        await _close_async(inner, call)
         raise
     contained(OPEN.end, call.key)
 
@@ -129,8 +133,26 @@ def _failed(call: Call, error: BaseException) -> None:
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
-def _is_untouched(iterator: Any, make: str, holder: Any) -> bool:
-    """Whether it is the generator that ``holder.make()`` returned, and not begun.
+def _close(inner: Any, call: Call) -> None:
+    if type(inner) is GeneratorType and not inner.gi_running and _is_held(call):
+        inner.close()
+
+
+async def _close_async(inner: Any, call: Call) -> None:
+    if type(inner) is AsyncGeneratorType and not inner.ag_running and _is_held(call):
+        await inner.aclose()
+
+
+def _is_held(call: Call) -> bool:
+    """Whether somebody closes the stream's generator, or throws into it, who has a hold of it.
+
+    Nobody has of one that was dropped: what it reads is closed when it would have been without us.
+    """
+    return call.watcher is not None and call.watcher() is not None
+
+
+def _is_its_own(iterator: Any, make: str, holder: Any) -> bool:
+    """Whether it is the generator that ``holder.make()`` returned, and is neither read nor done.
 
     What it refers to is asked for, since a frame that is looked into makes an error for each
     variable that has no value yet.
@@ -141,6 +163,14 @@ def _is_untouched(iterator: Any, make: str, holder: Any) -> bool:
     return not begun and any(each is holder for each in get_referents(iterator))
 
 
+def _stands_at(generator: Any) -> int:
+    """Where it goes on, of an asynchronous one: before Python 3.12 none tells that it has begun."""
+    return -1 if _TELLS or type(generator) is GeneratorType else generator.ag_frame.f_lasti
+
+
+_TELLS = hasattr(AsyncGeneratorType, "ag_suspended")
+
+
 def apart(holder: Any, attribute: str, make: str) -> Any:
     """What has the iterator of ``holder`` that shall be read: a copy with one of its own.
 
@@ -149,9 +179,11 @@ def apart(holder: Any, attribute: str, make: str) -> Any:
     connection is closed no sooner than it would have been, while the stream's end is seen at once.
     Of an iterator that was read from, or is not the stream's own, it is ``holder`` itself.
     """
-    if not _is_untouched(vars(holder)[attribute], make, holder):
+    iterator = vars(holder)[attribute]
+    kind = type(holder)
+    if not _is_its_own(iterator, make, holder) or hasattr(kind, "__del__"):  # seen twice
         return holder
-    spare = object.__new__(type(holder))
+    spare = object.__new__(kind)
     vars(spare).update(vars(holder))
-    vars(spare)[attribute] = getattr(spare, make)()
-    return spare
+    vars(spare)[attribute] = own = getattr(spare, make)()
+    return spare if _stands_at(iterator) == _stands_at(own) else holder
