@@ -84,9 +84,8 @@ def test_a_backend_that_refuses_is_told(work: Path, sink: Receiver) -> None:
 
 
 def test_wrong_calls(work: Path) -> None:
-    assert (
-        "no store at nowhere" in run_cli("send", "nowhere", "--to", "otlp", cwd=work, code=2).stderr
-    )
+    nowhere = run_cli("send", "nowhere", "--to", "otlp", cwd=work, code=2).stderr
+    assert f"no store at {work / 'nowhere'}" in nowhere
     unknown = run_cli("send", "--to", "phenix", cwd=work, code=2).stderr
     assert "did you mean 'phoenix'" in unknown
     assert "--to" in run_cli("send", cwd=work, code=2).stderr

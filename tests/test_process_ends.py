@@ -95,7 +95,11 @@ def test_slow_credentials_hold_nobody(tmp_path: Path, how: str, stopped: str) ->
     metadata = _Imds()
     env = no_credentials_but(tmp_path, how, metadata.url)
     code = _BEGIN + AWS + ("time.sleep(1.5)" if stopped == "at its end" else "") + _END
-    code += "" if stopped == "at its end" else "\nwhile True: time.sleep(10)"
+    code += (
+        ""
+        if stopped == "at its end"
+        else "\nwhile True: time.sleep(0.05)  # see waits() in test_process_life.py"
+    )
     with metadata, fresh.running("-c", code, metadata.url, cwd=tmp_path, env=env) as process:
         assert process.stdout is not None
         ended = float(process.stdout.readline())
@@ -215,9 +219,15 @@ def test_sigterm_as_process_1(receiver: Receiver, tmp_path: Path) -> None:
     if unshare is None or subprocess.run([unshare, "-Urpf", "true"], check=False).returncode:
         pytest.skip("needs unshare, and the right to make process namespaces")
     code = """
+import select
 setup(); one("first")
 print(os.getpid(), flush=True)
-for line in sys.stdin:
+while True:
+    while not select.select([sys.stdin], [], [], 0.05)[0]:  # see waits() in test_process_life.py
+        pass
+    line = sys.stdin.readline()
+    if not line:
+        break
     one(line.strip())
     print("alive", flush=True)
 """
