@@ -79,7 +79,9 @@ class ChatChunks(Accumulator):
 
     def quick(self, chunk: Any, /) -> bool | None:
         """The same of a model: takes one that differs from the one before in its text only."""
-        plain: Any = self._plain
+        plain = self._plain
+        if plain is None:
+            return None
         head = chunk.__dict__
         (choice,) = head["choices"]
         chosen = choice.__dict__
