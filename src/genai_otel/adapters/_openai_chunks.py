@@ -58,6 +58,8 @@ class ChatChunks(Accumulator):
         common = self._common
 
         def takes(data: Any) -> bool:
+            if not common:
+                return False
             (choice,) = data["choices"]
             delta = choice["delta"]
             content = delta["content"]

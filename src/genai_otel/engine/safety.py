@@ -77,7 +77,7 @@ def is_odd_form(error: Exception) -> bool:
     """
     caught = error.__traceback__
     first = last = None if caught is None else caught.tb_next
-    if first is None or last is None:
+    if first is None or last is None or first.tb_next is None:  # mostly: it has raised it itself
         return type(error) in _ODD
     while last.tb_next is not None:
         last = last.tb_next

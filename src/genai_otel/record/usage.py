@@ -275,6 +275,8 @@ def running(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     One that is absent, or 0 after more, says nothing: some servers end with such counts.
     """
     found = {**before}
+    if not found:
+        return {**later}
     for name, value in later.items():
         known = found.get(name)
         parts, more = fields(known), fields(value)
