@@ -269,3 +269,23 @@ def test_a_recorded_span_weighs_what_its_attributes_weigh() -> None:
     copied = ReadableSpan("chat", attributes=dict(ended.attributes or {}))
     assert type(ended) is Recorded
     assert weight(ended) == weight(copied) > 400
+
+
+class _Adding(Sampler):
+    def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+        odd: Any = {"rate": 0.5, 1: "no name"}
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, odd)
+
+    def get_description(self) -> str:
+        return "adding"
+
+
+def test_what_a_sampler_adds_makes_a_span_nobody_elses() -> None:
+    """It is not judged once more: a user that was hashed would be hashed twice."""
+    kept: list[ReadableSpan] = []
+    provider = TracerProvider(sampler=_Adding(), shutdown_on_exit=False)
+    spans = OwnSpans(provider, InstrumentationScope("ours", "1"), kept.append)
+    spans.start_span("chat", Context(), SpanKind.CLIENT, None, start_time=5).end(9)
+    (ended,) = kept
+    assert type(ended) is Recorded
+    assert dict(ended.attributes or {}) == {"rate": 0.5}

@@ -290,7 +290,7 @@ def _stay_interrupted() -> None:
 
 
 class _Reminder:
-    """Tells Python once more when modules are taken apart, and no other thread runs any more."""
+    """Does it once more when modules are taken apart, and no other thread runs any more."""
 
     def remind(self) -> None:
         try:
@@ -302,7 +302,7 @@ class _Reminder:
 
 
 def _die_of_it() -> None:
-    """Of SIGINT, when all else is done: a text that is interrupted tells Python so."""
+    """Has Python die of SIGINT when all else is done: a text that is interrupted does that."""
     global _REMINDER  # noqa: PLW0603 - of the process
     if _REMINDER is None:
         _REMINDER = _Reminder()

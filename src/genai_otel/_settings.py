@@ -220,7 +220,7 @@ def variable(*names: str) -> str | None:
 
 @contextmanager
 def naming_the_variable(setting: str, value: Any) -> Iterator[None]:
-    """A ``ValueError`` in here begins with the setting's variable, if that has said ``value``."""
+    """A ``ValueError`` in here begins with the setting's variable, if ``value`` came from that."""
     try:
         yield
     except ValueError as error:

@@ -205,8 +205,8 @@ def _is_text_only(found: Json, choices: list[Json]) -> bool:
 
 def _has_more(delta: Json) -> bool:
     """Whether a delta holds anything besides its ``content``; many name what they do not hold."""
-    said = len([*filter(None, delta.values())])
-    return said > bool(delta.get("content")) and any(map(delta.get, _MORE))
+    filled = len([*filter(None, delta.values())])
+    return filled > bool(delta.get("content")) and any(map(delta.get, _MORE))
 
 
 def _is_read(chunk: Any) -> bool:
@@ -309,15 +309,15 @@ class _ChoiceSoFar:
 
         They may repeat one that has an id as they go on.
         """
-        number, told = integer(call, "index") or 0, string(call, "id")
+        number, call_id = integer(call, "index") or 0, string(call, "id")
         place = self._places.get(number, number)
         before = self._calls.get(place)
         if before is None:
             return place
-        if told and before["id"] and told != before["id"]:
-            same = (i for i, each in self._calls.items() if each["id"] == told)
+        if call_id and before["id"] and call_id != before["id"]:
+            same = (i for i, each in self._calls.items() if each["id"] == call_id)
             place = next(same, max(self._calls) + 1)
-        elif not (told and before["id"]) and _is_another(mapping(call, "function"), before):
+        elif not (call_id and before["id"]) and _is_another(mapping(call, "function"), before):
             place = max(self._calls) + 1
         self._places[number] = place
         return place

@@ -133,7 +133,7 @@ class Delivery:
     def problem(self) -> str | None:
         return self._ledger.problem
 
-    def may_end_at_once(self, settled: Callable[[], Any], *, kept: bool) -> None:
+    def expect_sudden_end(self, settled: Callable[[], Any], *, kept: bool) -> None:
         """This process may be ended at any time. ``kept``: another one would send what is queued.
 
         ``settled`` is called on the worker when nothing is queued any more.

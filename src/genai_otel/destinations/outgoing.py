@@ -160,7 +160,7 @@ class Outgoing:
         self._keeper = Keeper()
         self._judge_all()
         for each in self._all:
-            each.may_end_at_once(self._settled, kept=self._keeper.is_surely_taken)
+            each.expect_sudden_end(self._settled, kept=self._keeper.is_surely_taken)
         for seat in self._seats:
             seat.keeper = self._keeper
 

@@ -93,7 +93,7 @@ class OwnSpans:
             return NonRecordingSpan(ids)
         span = _OwnSpan(self, name, ids, parent, kind, start_time)
         if told.attributes:
-            span.set_attributes(told.attributes)
+            span.put({k: v for k, v in told.attributes.items() if type(k) is str})
         return span
 
     def dropped(self, context: Context) -> Span | None:

@@ -79,12 +79,7 @@ def is_of(method: Any, module: str) -> bool:
     """Whether a method's code is of a module of that name; wrappers copy ``__module__``."""
     if type(method) is not MethodType or type(method.__func__) is not FunctionType:
         return False
-    return _is_of(method.__func__, module)
-
-
-@lru_cache(maxsize=64)
-def _is_of(function: FunctionType, module: str) -> bool:
-    return str(function.__globals__.get("__name__")).endswith(f".{module}")
+    return str(method.__func__.__globals__.get("__name__")).endswith(f".{module}")
 
 
 def _is_usual(make: Any) -> bool:

@@ -42,9 +42,8 @@ def keep_context(original: Any, observer: Observer, *, sort: type[Made] = Made) 
         if kind is CoroutineType and guard.enabled:
             made_in = contained(of_callers, modules, LED) if MADE else None
             if made_in is not LED:
-                held = sort(
-                    made, forget
-                )  # as keep() does, without its frames: most calls come here
+                # As keep() does, without a call of it: most calls come here.
+                held = sort(made, forget)
                 held.key = key = id(made.cr_frame)
                 held.context = copy_context() if made_in is None else made_in
                 MADE[key] = held

@@ -9,7 +9,7 @@ children, who tell by a byte that they share with their parent.
 from __future__ import annotations
 
 import os
-from mmap import mmap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -20,6 +20,9 @@ from genai_otel.record import JUDGE, Kind
 
 from .accounts import WITHOUT_OUTPUT, dollars, is_unknown
 from .context import OPERATION_KEY
+
+with suppress(ImportError):  # where there is none, nothing forks
+    from mmap import mmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
