@@ -127,6 +127,7 @@ def call(number):
 """
 GPT_4O = (1000 * 2.5 + 100 * 10) / 1e6
 FLUSHED = ENDS["a pool that is left"] + "    assert genai_otel.flush(30)\n"
+KILLED = ENDS["workers that are killed"] + "    assert genai_otel.flush(30)\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -148,6 +149,9 @@ SHORT = """
 import logging
 logging.disable()  # OpenTelemetry warns of each text that it cuts
 os.environ["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = sys.argv[3]
+from genai_otel.enrich.pricing import PriceBook
+os.register_at_fork(  # no child has prices, however slow it is
+    after_in_child=lambda: setattr(PriceBook, "load", lambda self: time.sleep(60)))
 """
 
 
@@ -155,8 +159,12 @@ os.environ["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = sys.argv[3]
 def test_a_limit_on_the_length_of_texts_costs_no_call(
     receiver: Receiver, tmp_path: Path, limit: str, cost: float | None
 ) -> None:
-    """What a price depends on is told in attributes until it is sent; what is cut is no JSON."""
-    program(tmp_path, SHORT + CALLING + _MAIN + FLUSHED, receiver.url, "fork", limit)
+    """What a price depends on is told in attributes until it is sent; what is cut is no JSON.
+
+    The workers are killed: one that ends in order waits for prices, and drops what it cannot send.
+    """
+    code = SHORT + CALLING + _MAIN + KILLED
+    program(tmp_path, code, receiver.url, "fork", limit)
     told = [attributes(span) for span in receiver.spans.values() if span.name != "chat s0"]
     assert [found.get("gen_ai.usage.cost") for found in told] == [cost and pytest.approx(cost)] * 11
     status = None if cost else "not_ready"
