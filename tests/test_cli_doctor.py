@@ -226,13 +226,14 @@ MISTAKES = {
     "GENAI_OTEL_CONTNET": ("none", "did you mean GENAI_OTEL_CONTENT?"),
     "GENAI_OTEL_RECORD_OTEL_SPANS": ("nope", "=nope is ignored: accepted are 1, true, yes, on,"),
     "OTEL_TRACES_SAMPLER": ("sometimes", "=sometimes is ignored: accepted are always_on,"),
+    "OTEL_EXPORTER_OTLP_ENDPIONT": ("http://c", "did you mean OTEL_EXPORTER_OTLP_ENDPOINT?"),
 }
 
 
 def test_mistakes_in_the_environment_are_problems(tmp_path: Path) -> None:
     text = doctor(tmp_path, 1, **{name: value for name, (value, _) in MISTAKES.items()})
     assert all(f"! {name}" in text and said in text for name, (_, said) in MISTAKES.items())
-    assert text.endswith("3 problems\n")
+    assert text.endswith("4 problems\n")
 
 
 # --------------------------------------------------------------------------- content, switches

@@ -17,6 +17,7 @@ from opentelemetry.sdk import environment_variables as of_the_sdk
 import genai_otel
 from genai_otel import Destination, step
 from genai_otel._notices import NOTICES
+from genai_otel._variables import mistakes
 from genai_otel.destinations import standard
 from genai_otel.destinations.replies import MAX_PAUSE, understood
 from genai_otel.destinations.sending import HttpSender
@@ -354,6 +355,74 @@ def test_a_proxy_that_is_not_supported_is_not_gone_past(
 def test_a_far_retry_after_is_capped(asked: str) -> None:
     answer = understood("traces", 503, {"retry-after": asked}, b"")
     assert answer.pause == MAX_PAUSE == 60.0, "it is tried again while there is patience"
+
+
+# ----------------------------------------------------------------------------------- misspelt
+
+MISSPELT = {
+    "OTEL_EXPORTER_OTLP_ENDPIONT": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINTS": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_ENDPOINT": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTOR_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACE_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRIC_HEADERS": "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADER": "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTCOL": "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_INSECURED": "OTEL_EXPORTER_OTLP_INSECURE",
+    "OTEL_TRACE_EXPORTER": "OTEL_TRACES_EXPORTER",
+    "OTEL_METRIC_EXPORTER": "OTEL_METRICS_EXPORTER",
+    "OTEL_TRACE_SAMPLER": "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARGS": "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_SERVICENAME": "OTEL_SERVICE_NAME",
+    "OTEL_SERVICE_NMAE": "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTE": "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLE": "OTEL_SDK_DISABLED",
+    "OTEL_BSP_SCHEDULED_DELAY": "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGES_CONTENT": (
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+    ),
+}
+OF_OTHERS = [
+    *("OTEL_EXPORTER_JAEGER_ENDPOINT", "OTEL_EXPORTER_JAEGER_AGENT_HOST"),
+    *("OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT", "OTEL_EXPORTER_OTLP_API_KEY"),
+    *("OTEL_EXPORTER_OTLP_TRACES_ENABLED", "OTEL_EXPORTER_PROMETHEUS_ENDPOINT"),
+    *("OTEL_PYTHON_LOGGER_PROVIDER", "OTEL_PYTHON_LOG_LEVEL", "OTEL_PYTHON_LOG_CORRELATION"),
+    *("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "OTEL_PYTHON_DISTRO", "OTEL_PYTHON_CONFIGURATOR"),
+    *("OTEL_SERVICE_VERSION", "OTEL_SERVICE_NAMESPACE", "OTEL_SEMCONV_STABILITY_OPT_IN"),
+    *("OTEL_RESOURCE_ATTRIBUTES_POD_NAME", "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME"),
+    *("OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", "OTEL_INSTRUMENTATION_GENAI_UPLOAD_FORMAT"),
+    *("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "OTEL_JAVAAGENT_ENABLED"),
+    *("OTEL_NODE_RESOURCE_DETECTORS", "OTEL_DOTNET_AUTO_HOME", "OTEL_GO_AUTO_TARGET_EXE"),
+    *("OTEL_COLLECTOR_HOST", "OTEL_TAG", "OTEL_LEVEL", "OTEL_", "MY_OTEL_SERVICE_NMAE"),
+]
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_misspelt_name_is_reported_once_and_never_its_value(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    says(monkeypatch, **{name: "http://user:secret@c.example"})
+    genai_otel.instrument(destinations=[])
+    genai_otel.instrument(destinations=[])
+    (notice,) = genai_otel.status().notices
+    assert notice == (
+        f"{name} is ignored: it is no standard variable; did you mean {MISSPELT[name]}?"
+    )
+    assert caplog.messages == [f"genai_otel: {notice}"]
+
+
+def test_names_of_others_are_not_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    says(monkeypatch, **dict.fromkeys(OF_OTHERS, "1"))
+    genai_otel.instrument(destinations=[])
+    assert (genai_otel.status().notices, caplog.messages) == ((), [])
+
+
+def test_no_standard_name_is_taken_for_a_mistake() -> None:
+    """Of none of them there is more to say than that its value is malformed."""
+    texts = list(mistakes(dict.fromkeys(VARIABLES, "nonsense")))
+    assert not [text for text in texts if "did you mean" in text]
 
 
 # ---------------------------------------------------------------------------------- malformed

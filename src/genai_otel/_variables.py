@@ -6,7 +6,8 @@ They are reported, and the program runs with the defaults.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._settings import Settings, on_or_off, standard_mistakes
 from .record.misuse import nearest
@@ -19,6 +20,75 @@ _OF_OUR_SUITE = ("BACKENDS", "POOL_RUNS", "PYTHONS", "SHARE", "SOAK_SECONDS", "W
 """What the Makefile and the tests of this project use."""
 _SETTINGS = {each.metadata["variable"]: each.default for each in fields(Settings)}
 _KNOWN = sorted(name for name in _SETTINGS if name.startswith(_PREFIX))
+_OTLP = "OTEL_EXPORTER_OTLP_"
+_CONVENTION = "OTEL_INSTRUMENTATION_GENAI_"
+_STANDARD = (
+    *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS"),
+    *("OTEL_LOG_LEVEL", "OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"),
+    *("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"),
+    *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_METRICS_EXEMPLAR_FILTER"),
+    *("OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT"),
+    *(
+        f"OTEL_{processor}_{setting}"
+        for processor in ("BSP", "BLRP")
+        for setting in (
+            *("SCHEDULE_DELAY", "EXPORT_TIMEOUT", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE"),
+        )
+    ),
+    *(f"OTEL_{of}ATTRIBUTE_COUNT_LIMIT" for of in ("", "SPAN_", "EVENT_", "LINK_", "LOGRECORD_")),
+    *(f"OTEL_{of}ATTRIBUTE_VALUE_LENGTH_LIMIT" for of in ("", "SPAN_", "LOGRECORD_")),
+    *("OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"),
+    *(
+        f"{_OTLP}{signal}{setting}"
+        for signal in ("", "TRACES_", "METRICS_", "LOGS_", "PROFILES_")
+        for setting in (
+            *("ENDPOINT", "PROTOCOL", "HEADERS", "COMPRESSION", "TIMEOUT", "INSECURE"),
+            *("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"),
+        )
+    ),
+    f"{_OTLP}METRICS_TEMPORALITY_PREFERENCE",
+    f"{_OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    f"{_CONVENTION}CAPTURE_MESSAGE_CONTENT",
+    *(name for name in _SETTINGS if name.startswith(_CONVENTION)),
+)
+"""Of the specification and the convention, whether they mean anything here or not."""
+
+
+class _Names(NamedTuple):
+    """Variables that begin alike: which of them exist, and which others are mistakes."""
+
+    prefix: str
+    known: frozenset[str]
+    suggested: tuple[str, ...]
+    near: float
+    """How close a name must be to be taken for a misspelt one: difflib's ratio, after the prefix.
+
+    What is long and equal would make everything close.
+    """
+    owner: str
+    exclusive: bool = False
+    """Whether nobody else has names that begin so: each that does not exist is a mistake."""
+
+
+def _standard_names(prefix: str) -> _Names:
+    suggested = tuple(name for name in _STANDARD if name.startswith(prefix))
+    return _Names(prefix, frozenset(_STANDARD), suggested, 0.85, "standard variable")
+
+
+_FAMILIES = (
+    _Names(
+        _PREFIX,
+        frozenset({*_KNOWN, *(_PREFIX + name for name in _OF_OUR_SUITE)}),
+        tuple(_KNOWN),
+        0.6,
+        "variable of genai_otel",
+        exclusive=True,
+    ),
+    *map(_standard_names, (_OTLP, _CONVENTION, "OTEL_")),
+)
+"""A name belongs to the first that it begins with."""
+_OTHERS = ("OTEL_PYTHON_",)
+"""Instrumentations have many names of their own that begin so."""
 _ON_OR_OFF = "1, true, yes, on, 0, false, no, off"
 _SDK_DISABLED = "OTEL_SDK_DISABLED"
 _LONGEST = 60
@@ -40,12 +110,21 @@ def mistakes(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    known = {*_KNOWN, *(_PREFIX + name for name in _OF_OUR_SUITE)}
-    found = sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
-    for name in found[:_MOST]:
-        near = nearest(name.removeprefix(_PREFIX), (each.removeprefix(_PREFIX) for each in _KNOWN))
-        hint = f"did you mean {_PREFIX}{near}?" if near else "see docs/configuration.md"
-        yield f"{name[:_LONGEST]} is ignored: it is no variable of genai_otel; {hint}"
+    """Only so many: what sets a thousand of them is no human hand."""
+    return islice(filter(None, map(_misspelt, sorted(environ))), _MOST)
+
+
+def _misspelt(name: str) -> str:
+    """What is wrong with the name of a variable, if anything is; nothing of its value."""
+    names = next((each for each in _FAMILIES if name.startswith(each.prefix)), None)
+    if names is None or name in names.known or name.startswith(_OTHERS):
+        return ""
+    bare = (each.removeprefix(names.prefix) for each in names.suggested)
+    near = nearest(name.removeprefix(names.prefix)[:_LONGEST], bare, names.near)
+    if near is None and not names.exclusive:
+        return ""
+    hint = f"did you mean {names.prefix}{near}?" if near else "see docs/configuration.md"
+    return f"{name[:_LONGEST]} is ignored: it is no {names.owner}; {hint}"
 
 
 def _neither_on_nor_off(environ: Mapping[str, str]) -> Iterator[str]:
