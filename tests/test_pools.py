@@ -301,6 +301,64 @@ os.waitpid(pid, 0)
     assert receiver.names == ["task s1", "task s2"]
 
 
+SIBLINGS = """
+from pathlib import Path
+from genai_otel.destinations import export, handover
+export.MEASURE_EVERY = 0.05
+setup()
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return pid
+def is_there(name):
+    while not Path(name).exists():
+        time.sleep(0.01)
+def files():
+    return list(handover._place(handover._FORKED).glob("*.jsonl"))
+os.waitpid(child(lambda: call(1)), 0)
+assert len(files()) == 1
+"""
+
+
+def test_an_idle_main_process_is_not_waited_for(receiver: Receiver, tmp_path: Path) -> None:
+    """What a killed child has left is sent by one that goes on."""
+    code = """
+def goes_on():
+    call(2)
+    is_there("arrived")
+    genai_otel.shutdown()
+pid = child(goes_on)
+os.waitpid(pid, 0)
+assert threading.active_count() == 1
+is_there("arrived")
+"""
+    (tmp_path / "work.py").write_text(_BEGIN + SIBLINGS + code, encoding="utf-8")
+    with fresh.running("work.py", receiver.url, cwd=tmp_path) as process:
+        assert until(lambda: len(receiver.spans) >= 2, 60)
+        (tmp_path / "arrived").touch()
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out, error) == (0, "", "")
+    assert receiver.names == ["task s1", "task s2"], "and not again at the end"
+
+
+def test_who_takes_over_may_be_killed_too(receiver: Receiver, tmp_path: Path) -> None:
+    code = """
+export._KEPT_DELAY = 600.0
+def goes_on():
+    call(2)
+    assert genai_otel.flush(30)
+    while len(files()) > 1:
+        time.sleep(0.01)
+os.waitpid(child(goes_on), 0)
+assert genai_otel.flush(30)
+assert files() == []
+"""
+    program(tmp_path, SIBLINGS + code, receiver.url)
+    assert receiver.names == ["task s1", "task s2"]
+
+
 def test_what_a_child_cannot_keep_is_counted(receiver: Receiver, tmp_path: Path) -> None:
     code = """
 from genai_otel.destinations import handover

@@ -290,7 +290,7 @@ class Runtime:
         OPEN.settle()
         OPEN.expire(perf_counter())
         if self._outgoing is not None:
-            contained(self._outgoing.take_over)
+            contained(self._outgoing.take_over_in_operation)
         for library in self.libraries:
             library.expire(perf_counter())
 

@@ -4,7 +4,8 @@ A pool ends its workers by SIGTERM as soon as their results are there, a second 
 spans would go out. So a child that may end like that also writes each span into a file of its own,
 in memory where the system has such a folder; the file is emptied when everything has been sent,
 and removed at an orderly end. A file whose process is gone is taken by whoever flushes or ends next
-in the same tree of processes: its parent, as a rule.
+in the same tree of processes: its parent, as a rule; or within a minute by a process that records,
+which keeps it as its own if it may be ended like that itself.
 
 The folder's name is derived from a secret that only that tree has; it and its files are private.
 """
@@ -29,7 +30,7 @@ from genai_otel._process import is_at_work, is_child, is_spawned
 from .own_errors import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -75,6 +76,8 @@ class Keeper:
         self._descriptor = -1
         self._size = 0
         self._failed = not _WORKS
+        self._adopts = False
+        """What is in the file may be of another process, and not be queued yet."""
 
     def is_needed(self) -> bool:
         """Only where SIGTERM would end the process at once, or billiard will."""
@@ -96,17 +99,45 @@ class Keeper:
         from genai_otel.store.otlp_json import spans_request
         from genai_otel.store.sink import to_line
 
-        if self._descriptor < 0:
-            self._path, self._descriptor = _created(_folder())
-            _remove_old()
+        self._begin()
         line = to_line(spans_request([span]))
         if self._size + len(line) > MOST_BYTES:
             line = _MISSED
         self._size += os.write(self._descriptor, line)
 
+    def _begin(self) -> None:
+        if self._descriptor < 0:
+            self._path, self._descriptor = _created(_folder())
+            _remove_old()
+
+    def adopt(self, queue: Callable[[list[ReadableSpan], int], object]) -> None:
+        """Queues what processes have left that are gone, if it can be kept here until it is sent.
+
+        Should this process be ended first, another one takes it from its file.
+        """
+        self._adopts = True
+        try:
+            queue(*left_behind(self._kept))
+        finally:
+            self._adopts = False
+
+    def _kept(self, lines: bytes) -> bool:
+        """Whether these are in the file of this process now."""
+        with self.lock:
+            if not self.is_taken or not self.is_needed():
+                return False
+            self._begin()
+            if self._size + len(lines) > MOST_BYTES:
+                return False
+            if os.write(self._descriptor, lines) < len(lines):  # no room
+                os.ftruncate(self._descriptor, self._size)
+                return False
+            self._size += len(lines)
+        return True
+
     def sent(self) -> None:
         """Nothing of this process is unsent; ``lock`` is held."""
-        if self._size:
+        if self._size and not self._adopts:
             os.ftruncate(self._descriptor, 0)
             self._size = 0
 
@@ -128,8 +159,13 @@ class Keeper:
             self._descriptor = -1
 
 
-def left_behind() -> tuple[list[ReadableSpan], int]:
-    """The spans of processes that are gone, and how many of theirs are lost."""
+def left_behind(
+    is_taken: Callable[[bytes], bool] = lambda _: True,
+) -> tuple[list[ReadableSpan], int]:
+    """The spans of processes that are gone, and how many of theirs are lost.
+
+    A file stays if ``is_taken`` says so of the lines that are in it.
+    """
     spans: list[ReadableSpan] = []
     lost = 0
     for path, descriptor in _files():
@@ -141,13 +177,21 @@ def left_behind() -> tuple[list[ReadableSpan], int]:
         with suppress(OSError), os.fdopen(descriptor, "rb") as file:
             if not os.fstat(descriptor).st_nlink:  # another one has taken it meanwhile
                 continue
+            lines = file.read().splitlines(keepends=True)
+            if not is_taken(b"".join(_whole(line) for line in lines)):
+                continue
             path.unlink()
-            for line in file:
+            for line in lines:
                 found, bad = _read(line)
                 spans += found
                 lost += bad
             path.parent.rmdir()
     return spans, lost
+
+
+def _whole(line: bytes) -> bytes:
+    """What is torn must not tear what comes after it."""
+    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def _read(line: bytes) -> tuple[list[ReadableSpan], int]:

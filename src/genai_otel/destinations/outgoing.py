@@ -176,9 +176,17 @@ class Outgoing:
 
     def take_over(self) -> None:
         """Queues what child processes have left that are gone; not in one of their kind."""
-        if self._keeper is not None:  # or it might be ended with all of it
-            return
-        left, lost = left_behind()
+        if self._keeper is None:  # or it might be ended with all of it
+            self._queue_left(*left_behind())
+
+    def take_over_in_operation(self) -> None:
+        """In one of their kind, too: where the main process is idle nobody else would for long."""
+        if self._keeper is None:
+            self.take_over()
+        else:
+            self._keeper.adopt(self._queue_left)
+
+    def _queue_left(self, left: list[ReadableSpan], lost: int) -> None:
         spans = [self._priced(span) for span in left]
         for each in self._all:
             for span in spans:
