@@ -173,10 +173,13 @@ class Ends:
         except ValueError:  # a subinterpreter
             return
 
-    def after_serving(self) -> None:
-        """At the end of a server that will die of SIGTERM, unless that comes to our handler."""
-        if self._pid != os.getpid():
-            contained(self._flush, SECONDS)
+    def ends_at_sigterm(self) -> bool:
+        """Whether SIGTERM that comes to what this process was set up with is an orderly end."""
+        return self._pid == os.getpid()
+
+    def before_sigterm(self) -> None:
+        """Where the process is about to die of it at once."""
+        contained(self._flush, SECONDS)
 
     def leave_sigterm(self) -> None:
         """As it was, unless somebody has put a handler of their own over ours."""

@@ -1,16 +1,20 @@
 """What a worker of uvicorn's has recorded is delivered before it dies of SIGTERM.
 
 It handles that signal itself while it serves, then puts back what was there before and sends it to
-itself once more: in a worker that is the default action, which no Python code survives.
+itself once more: in a worker that is the default action, which no Python code survives. Tasks that
+it has cancelled do not run any more, as a rule; so the streams that are open in them end here.
 """
 
 from __future__ import annotations
 
+import signal
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from .engine.adapter import Adapter, Patch
 from .engine.imports import Installation
+from .engine.open_streams import OPEN
+from .engine.safety import contained
 
 if TYPE_CHECKING:
     from .engine.observe import Observer
@@ -27,9 +31,18 @@ def _delivering(original: Any, observer: Observer) -> Any:
     async def shutdown(*args: Any, **kwargs: Any) -> Any:
         result = await original(*args, **kwargs)
         if observer.guard.enabled:
-            from ._setup import ENDS  # which imports this module
-
-            ENDS.after_serving()
+            contained(_deliver, *args[:1])
         return result
 
     return shutdown
+
+
+def _deliver(server: Any) -> None:
+    from ._setup import ENDS  # which imports this module
+
+    if ENDS.ends_at_sigterm():
+        return
+    # Before 0.29 uvicorn returns instead, and the process goes on to an end of its own.
+    if signal.SIGTERM in getattr(server, "_captured_signals", ()):
+        OPEN.end_all()
+    ENDS.before_sigterm()
