@@ -73,14 +73,14 @@ HOSTS := hosts
 # Real receivers, which the tests start on loopback, send to and read back.
 BACKENDS := phoenix mlflow rotel
 
-.PHONY: check install format format-check lint types names docs docs-check test test-quick test-all \
+.PHONY: check install format format-check lint layers types names docs docs-check test test-quick test-all \
 	suite clients pythons conformance privacy hosts in-hosts backends torture demo bench build clean \
 	help python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: format-check lint types names docs-check test-quick ## quick checks (the default)
+check: format-check lint layers types names docs-check test-quick ## quick checks (the default)
 
 # ---------------------------------------------------------------------------- environments
 
@@ -134,6 +134,9 @@ format-check: $(VENV)/.has-dev
 
 lint: $(VENV)/.has-dev ## ruff, all rules
 	$(PY) -m ruff check .
+
+layers: $(VENV)/.has-dev ## who may import whom
+	$(VENV)/bin/lint-imports --no-cache
 
 types: $(VENV)/.has-dev ## mypy --strict
 	$(PY) -m mypy

@@ -17,7 +17,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from genai_otel.cli.tree import render_tree
-from genai_otel.store.reading import StoreReader
+from genai_otel.store.read.reader import StoreReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from genai_otel._settings import Settings
 from genai_otel.adapters.catalogue import CATALOGUE
-from genai_otel.destinations.presets import PRESETS
+from genai_otel.export.backends.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from genai_otel.destinations.presets import Option
+    from genai_otel.export.backends.presets import Option
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,4 +1,4 @@
-"""Write src/genai_otel/_names.py from semconv/gen_ai.json.
+"""Write src/genai_otel/_semconv.py from semconv/gen_ai.json.
 
 python scripts/generate_names.py            write the file
 python scripts/generate_names.py --check    exit 1 if the file is not what would be written
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "semconv" / "gen_ai.json"
-TARGET = ROOT / "src" / "genai_otel" / "_names.py"
+TARGET = ROOT / "src" / "genai_otel" / "_semconv.py"
 
 LINE_LENGTH = 100
 # What a model server measures is never ours to emit.

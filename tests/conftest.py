@@ -35,12 +35,12 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 # pytest compiles our modules by way of their syntax trees, which CPython 3.11 cannot do on two
 # threads at once: what a thread of ours would import is imported before there are any.
-for _name in ("bundled", "pricelist", "tokenizers"):
-    import_module(f"genai_otel.enrich.{_name}")
+for _name in ("pricing.bundled", "pricing.price_list", "tokens.tokenizers"):
+    import_module(f"genai_otel.{_name}")
 
 # A process's first call may be over before its prices are loaded; no test here is about that.
 with suppress(ImportError):  # without the table's package
-    import_module("genai_otel.enrich.bundled").Bundled()
+    import_module("genai_otel.pricing.bundled").Bundled()
 
 # How long an example takes on a busy machine decides nothing.
 settings.register_profile("suite", deadline=None)

@@ -12,11 +12,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
-from genai_otel.destinations import courier
-from genai_otel.destinations.export import Delivery
-from genai_otel.destinations.otlp_channel import OtlpChannel, sender
-from genai_otel.destinations.spans import weight
-from genai_otel.destinations.target import target
+from genai_otel.export.backends.resolve import target
+from genai_otel.export.otlp.exporter import OtlpChannel, sender
+from genai_otel.export.pipeline import retry
+from genai_otel.export.pipeline.worker import Delivery
+from genai_otel.export.readable import weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]
     Without a ``delay`` nothing goes out before it is flushed: all that is given is one batch,
     however long giving takes on a busy machine.
     """
-    monkeypatch.setattr(courier, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.05)
     made: list[Delivery] = []
 
     def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:

@@ -19,8 +19,8 @@ import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from genai_otel.store import files
 from genai_otel.store.otlp_json import metrics_request, spans_request
+from genai_otel.store.write import files
 from semconv.check import Checker
 from tests.stored import MADE_UP
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 import genai_otel
-from genai_otel.store.local import LocalStore
+from genai_otel.store.write.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

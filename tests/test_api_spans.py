@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import Destination, Settings, operation, step
-from genai_otel._notices import NOTICES
+from genai_otel._support.notices import NOTICES
 from tests import fresh
 from tests.receiver import Receiver
 from tests.stored import run_cli

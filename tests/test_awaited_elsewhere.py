@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind
 
 import genai_otel
 from genai_otel import operation, scope
-from genai_otel.engine.made_in import MADE
+from genai_otel.instrumentation.call_context import MADE
 from tests.collected import collect
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.table import cells

@@ -14,8 +14,8 @@ import pytest
 
 import genai_otel
 from genai_otel import ContentPolicy, Destination
-from genai_otel import _names as names
-from genai_otel.privacy.blobs import Uploads
+from genai_otel import _semconv as names
+from genai_otel.privacy.uploads.media import Uploads
 from genai_otel.record import KEEPER, media
 from genai_otel.testing import Capture
 
@@ -175,7 +175,7 @@ def test_a_slow_store_is_waited_for_no_longer_than_asked() -> None:
 
 
 def test_other_stores_need_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genai_otel.privacy.blobs.find_spec", lambda name: None)
+    monkeypatch.setattr("genai_otel.privacy.uploads.media.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="needs fsspec") as told:
         Uploads("s3://user:key@bucket/media?secret=1")
     assert "key" not in str(told.value)

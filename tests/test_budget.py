@@ -12,9 +12,9 @@ import pytest
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded
-from genai_otel.engine.safety import FAULTS
-from genai_otel.enrich.budget import Budgets, Spending
-from genai_otel.enrich.sqlite_store import SqliteBudgetStore
+from genai_otel._support.errors import FAULTS
+from genai_otel.budgets.budget import Budgets, Spending
+from genai_otel.budgets.sqlite_store import SqliteBudgetStore
 from genai_otel.testing import Capture
 from tests import fresh
 
@@ -196,7 +196,7 @@ def opened():
     return [link for link in links if "budget.db" in os.path.realpath(link)]
 inherited = []
 os.register_at_fork(before=lambda: inherited.extend(opened()))  # asked last: it is first here
-from genai_otel.enrich.sqlite_store import SqliteBudgetStore
+from genai_otel.budgets.sqlite_store import SqliteBudgetStore
 store = SqliteBudgetStore("budget.db", timeout=10)
 threads = [threading.Thread(target=store.add, args=("key", 0, 1.0)) for _ in range(4)]
 for thread in threads: thread.start()

@@ -187,7 +187,7 @@ def test_after_a_shutdown(exporter: InMemorySpanExporter) -> None:
 
 _OWN = """
 import genai_otel
-from genai_otel import _entry
+from genai_otel._sdk import entry_point as _entry
 _entry.start()
 genai_otel.instrument({own})
 genai_otel.instrument(service_name="library", content="full")

@@ -34,7 +34,7 @@ from genai_otel import (
     workflow,
 )
 from genai_otel.adapters.catalogue import NAMES
-from genai_otel.privacy.classes import FIXED
+from genai_otel.privacy.attribute_classes import FIXED
 from genai_otel.testing import Capture
 from tests.canary_rows import (
     SECRET,
@@ -214,8 +214,8 @@ def test_errors_of_our_own(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*given: Any) -> None:
         raise ValueError(f"cannot take {given} {canary()}")
 
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
     monkeypatch.setattr("genai_otel.recorder.recorder.outcome", breaks)
     monkeypatch.setattr("genai_otel.api.decorators._result", breaks)
     step(lambda text: canary("result"))(canary("argument"))

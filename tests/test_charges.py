@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
 from genai_otel.record import usage as rules
 from genai_otel.record.usage import CHARGES, read_usage
@@ -506,7 +506,7 @@ def test_own_prices_of_charges() -> None:
 
 
 def test_a_live_session_counts_its_searches() -> None:
-    from genai_otel.adapters import _charges as charges
+    from genai_otel.adapters.clients import _charges as charges
 
     grounding, usage = charges.Grounding(), Usage()
     for queries in (["rain"], ["rain", "sun"], None, "odd", [3, ""]):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from genai_otel.cli.hints import hints
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
-from genai_otel.store.decoding import StoredSpan
+from genai_otel.store.read.decoder import StoredSpan
 from tests.stored import chat
 
 AT = 1_796_000_000.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel.cli.spending import Report
-from genai_otel.enrich.pricing import PriceBook
-from genai_otel.store.decoding import StoredSpan
+from genai_otel.pricing.book import PriceBook
+from genai_otel.store.read.cost_report import Report
+from genai_otel.store.read.decoder import StoredSpan
 from tests.stored import CLIENT, chat, run_cli, tracing
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_no_number_from_a_file_spoils_the_total(cost: Any) -> None:
 
 
 def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genai_otel.cli.spending._MOST_GROUPS", 10)
+    monkeypatch.setattr("genai_otel.store.read.cost_report._MOST_GROUPS", 10)
     report = Report("user")
     for number in range(100):
         facts = {"gen_ai.operation.name": "chat", "user.id": f"u{number}", "gen_ai.usage.cost": 1.0}

@@ -386,7 +386,7 @@ def test_under_opentelemetry_instrument_we_join_and_add_no_destination(
 def test_the_instrumentor_is_what_the_loader_expects(work: Path) -> None:
     code = """
 import genai_otel
-from genai_otel._entry import Instrumentor
+from genai_otel._sdk.entry_point import Instrumentor
 assert not Instrumentor().is_instrumented_by_opentelemetry
 Instrumentor().instrument(skip_dep_check=True, tracer_provider=None, anything="else")
 assert Instrumentor().is_instrumented_by_opentelemetry
@@ -399,7 +399,7 @@ assert not genai_otel.status().active
     run_python("-c", code, cwd=work)
     wrong = {"GENAI_OTEL_DESTINATIONS": "nowhere"}
     code = """
-from genai_otel._entry import Instrumentor
+from genai_otel._sdk.entry_point import Instrumentor
 Instrumentor().instrument()
 assert not Instrumentor().is_instrumented_by_opentelemetry
 """

@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from genai_otel.cli.text import clean, duration, local_time, one_line, shortened
 from genai_otel.cli.tree import render_tree
-from genai_otel.store.reading import StoreReader
+from genai_otel.store.read.reader import StoreReader
 from tests.stored import SOURCES, chat, messages, run_cli, run_python, tracing, write_assistant
 
 if TYPE_CHECKING:

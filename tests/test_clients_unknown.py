@@ -158,7 +158,7 @@ def test_a_foreign_distribution_is_told_once(tmp_path: Path) -> None:
 import sys
 sys.path.append(sys.argv[1])
 import genai_otel
-from genai_otel import _setup
+from genai_otel._sdk import lifecycle as _setup
 for _ in range(3):
     genai_otel.instrument()
     genai_otel.shutdown()

@@ -11,7 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import scope, step, suppress
-from genai_otel.engine import safety
+from genai_otel._support import errors
 from genai_otel.testing import Capture
 from tests.collected import collect
 
@@ -27,8 +27,8 @@ ASK: list[Any] = [{"role": "user", "content": "Hello"}]
 def contained(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production: nothing is raised again, nothing was said yet."""
     # Imported before anything is patched: what one of them takes then it would keep.
-    homes = [import_module(f"genai_otel.{home}") for home in ("_setup", "_runtime")]
-    monkeypatch.setattr(safety, "FAULTS", faults := safety.Faults())
+    homes = [import_module(f"genai_otel.{home}") for home in ("_sdk.lifecycle", "_sdk.runtime")]
+    monkeypatch.setattr(errors, "FAULTS", faults := errors.Faults())
     for home in homes:
         monkeypatch.setattr(home, "FAULTS", faults)
     monkeypatch.setenv("GENAI_OTEL_STRICT", "0")
@@ -60,7 +60,7 @@ def test_a_dropped_stream_is_quiet_even_if_we_fail(
     capture: Capture, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finalisers have nobody to raise to: Python would print a traceback."""
-    monkeypatch.setattr("genai_otel.engine.open_streams.OpenStreams.leave", breaks)
+    monkeypatch.setattr("genai_otel.instrumentation.open_registry.OpenStreams.leave", breaks)
     stream = client.chat.completions.create(model="ok", messages=ASK, stream=True)
     next(stream)
     del stream
@@ -94,7 +94,7 @@ def fail(times: int, error: Exception | None = None, name: str = "place") -> Non
 
     place.__qualname__ = name
     for _ in range(times):
-        safety.contained(place)
+        errors.contained(place)
 
 
 def test_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,7 +113,7 @@ def test_said_again_after_a_minute(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr(safety.time, "monotonic", lambda: now)
+    monkeypatch.setattr(errors.time, "monotonic", lambda: now)
     said = []
     for seconds in (0, 30, 29, 2, 59, 1):
         now += seconds
@@ -144,7 +144,7 @@ def test_what_keeps_failing_is_switched_off(
         entered += 1
         raise ValueError
 
-    monkeypatch.setattr("genai_otel.engine.families.stainless._Begin._open", opens)
+    monkeypatch.setattr("genai_otel.instrumentation.patchers.stainless._Begin._open", opens)
     for _ in range(40):
         assert client.chat.completions.create(model="ok", messages=ASK).choices
     assert entered == 20
@@ -165,8 +165,8 @@ def test_what_keeps_failing_is_switched_off(
 
 def test_failures_now_and_then_break_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(safety.time, "monotonic", lambda: now)
-    guard = safety.Guard("library")
+    monkeypatch.setattr(errors.time, "monotonic", lambda: now)
+    guard = errors.Guard("library")
     for _ in range(200):
         now += 4
         guard.note("place", ValueError())

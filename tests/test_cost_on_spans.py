@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import genai_otel
-from genai_otel.enrich.background import finish
+from genai_otel._support.background import finish
 from genai_otel.testing import Capture
 from tests import fresh
 

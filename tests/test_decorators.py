@@ -454,8 +454,8 @@ def test_arguments_are_told_as_they_were_given(genai_otel_capture: Capture) -> N
 def test_unknown_kind_is_a_step(
     genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
     with operation("chatt", "typo") as op:
         op.result = 1
     genai_otel_capture.span("task typo")

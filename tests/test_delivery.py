@@ -16,11 +16,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 import genai_otel
 from genai_otel import Destination
-from genai_otel.destinations.channels import ExporterChannel
-from genai_otel.destinations.export import Delivery
-from genai_otel.destinations.handover import Keeper
-from genai_otel.destinations.spans import weight
-from genai_otel.engine.safety import FAULTS
+from genai_otel._support.errors import FAULTS
+from genai_otel.export.pipeline.handover import Keeper
+from genai_otel.export.pipeline.worker import Delivery
+from genai_otel.export.protocol import ExporterChannel
+from genai_otel.export.readable import weight
 from tests.deliveries import end, flush, give, span
 from tests.receiver import (
     IN_TIME,

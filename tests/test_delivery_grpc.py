@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel.destinations.sending_grpc import _RETRYABLE
+from genai_otel.export.otlp.grpc import _RETRYABLE
 from tests.deliveries import end, flush, give, span
 from tests.receiver import GrpcReceiver, Receiver, certificate, closed_port, rejecting
 

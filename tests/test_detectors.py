@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_otel.privacy import digits, keys, national, scan, words
-from genai_otel.privacy.keys import KEYS
+from genai_otel.privacy.detectors import digits, keys, national, passwords, scanner
+from genai_otel.privacy.detectors.keys import KEYS
 from genai_otel.privacy.masking import DEFAULT, GROUPS, Masker
 from genai_otel.privacy.reasons import reason
 
@@ -168,7 +168,7 @@ CLEAN = (
     "Bearer authentication and Basic authentication are explained in the chapter on passwords.",
     "password = get_password()",
     "The password: please choose one.",
-    "from genai_otel.destinations import destination_of_the_metric_exporter_for_everything",
+    "from genai_otel.export import destination_of_the_metric_exporter_for_everything",
     "127.0.0.1:8080 and 0.0.0.0 and 999.999.999.999 and 1.2.3.4.5",
     "4111111111111112 is no card, and 1234567890123456 neither",
     "DE00370400440532013000 is no account",
@@ -327,7 +327,7 @@ def steps() -> Iterator[Callable[[str], int]]:
     """What masking a text takes: calls of functions, Python's too, and characters of patterns."""
     counted = [0]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (digits, keys, national, scan, words):
+        for module in (digits, keys, national, scanner, passwords):
             for name, value in list(vars(module).items()):
                 if isinstance(value, re.Pattern):
                     patch.setattr(module, name, Counted(value, counted))

@@ -11,7 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel.record import CATEGORIES, Failure
-from genai_otel.recorder.categories import category_of, category_of_word
+from genai_otel.recorder.error_categories import category_of, category_of_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseTextDeltaEvent
 
-from genai_otel.adapters import _openai_wire as openai_wire
+from genai_otel._support.errors import FAULTS, Guard
 from genai_otel.adapters import catalogue
-from genai_otel.engine import decoded, observe, streams
-from genai_otel.engine.adapter import Accumulator, Reader
-from genai_otel.engine.observe import Call
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.safety import FAULTS, Guard
+from genai_otel.adapters.clients import _openai_wire as openai_wire
+from genai_otel.instrumentation import decoded_chunks, stream_wrappers, tracker
+from genai_otel.instrumentation.adapter import Accumulator, Reader
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.tracker import Call
 from genai_otel.record import Kind, Operation
 
 if TYPE_CHECKING:
@@ -339,9 +339,9 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
-    process = decoded.reading(make_chunk, call.fold(), call.note)
+    process = decoded_chunks.reading(make_chunk, call.fold(), call.note)
     made = (process(data=each, cast_to=None, response=None) for each in chunks)
-    assert list(streams.watched(made, call)) == [make(each) for each in chunks]
+    assert list(stream_wrappers.watched(made, call)) == [make(each) for each in chunks]
     facts = {
         name: value
         for name, value in vars(op).items()
@@ -355,7 +355,7 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
 def strictly() -> Iterator[None]:
     """With a clock that stands still, and errors of ours that are raised."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (observe, streams):
+        for module in (tracker, stream_wrappers):
             patch.setattr(module, "perf_counter", lambda: 0.0)
         patch.setattr(FAULTS, "strict", True)
         yield
@@ -428,12 +428,14 @@ def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=ACCUMULATORS[CHATS])
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
-    process = decoded.reading(make_chunk, call.fold(), call.note)
+    process = decoded_chunks.reading(make_chunk, call.fold(), call.note)
 
     def pass_through(chunks: Any) -> list[Any]:
         OPEN.add(call, SimpleNamespace())
         return list(
-            streams.watched((process(data=c, cast_to=None, response=None) for c in chunks), call)
+            stream_wrappers.watched(
+                (process(data=c, cast_to=None, response=None) for c in chunks), call
+            )
         )
 
     return call, pass_through

@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 
 import genai_otel
 from genai_otel import guardrail, operation, retriever, scope, step, suppress, workflow
-from genai_otel.engine.safety import BY_HAND, FAULTS
+from genai_otel._support.errors import BY_HAND, FAULTS
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ OURS = genai_otel.__path__[0]
 # What contains the others' errors and makes the host's call, in as few words as possible, and the
 # public names themselves.
 CONTAINING = {
-    "genai_otel._threads._Inside.__call__",
+    "genai_otel._sdk.threads._Inside.__call__",
     "genai_otel.api._stepping.Lazily.__call__",
     "genai_otel.api._stepping._Steps.__del__",
     "genai_otel.api._stepping._async_generator",
@@ -54,25 +54,24 @@ CONTAINING = {
     "genai_otel.api.decorators.retriever",
     "genai_otel.api.decorators.step",
     "genai_otel.api.decorators.workflow",
-    "genai_otel.engine.decoded.Decoding._process_response_data",
-    "genai_otel.engine.families.stainless._Begin.__call__",
-    "genai_otel.engine.made_in.run_within",
-    "genai_otel.engine.observe.Call.enter",
-    "genai_otel.engine.observe.Call.failed",
-    "genai_otel.engine.observe.Call.finish",
-    "genai_otel.engine.observe.Call.leave",
-    "genai_otel.engine.observe.Call.returned",
-    "genai_otel.engine.open_streams.OpenStreams._on_gc",
-    "genai_otel.engine.responses._Body.passing",
-    "genai_otel.engine.responses._Tap.__aiter__",
-    "genai_otel.engine.responses._Tap.__iter__",
-    "genai_otel.engine.responses._Tap.aclose",
-    "genai_otel.engine.responses._Tap.close",
-    "genai_otel.engine.safety.Guard.run",
-    "genai_otel.engine.safety.contained",
-    "genai_otel.engine.steps.unheard",
-    "genai_otel.record.by_hand._HandMadeUsage.__setattr__",
-    "genai_otel.record.misuse.judged",
+    "genai_otel.instrumentation.decoded_chunks.Decoding._process_response_data",
+    "genai_otel.instrumentation.patchers.stainless._Begin.__call__",
+    "genai_otel.instrumentation.call_context.run_within",
+    "genai_otel.instrumentation.tracker.Call.enter",
+    "genai_otel.instrumentation.tracker.Call.failed",
+    "genai_otel.instrumentation.tracker.Call.finish",
+    "genai_otel.instrumentation.tracker.Call.leave",
+    "genai_otel.instrumentation.tracker.Call.returned",
+    "genai_otel.instrumentation.open_registry.OpenStreams._on_gc",
+    "genai_otel.instrumentation.http_responses._Body.passing",
+    "genai_otel.instrumentation.http_responses._Tap.__aiter__",
+    "genai_otel.instrumentation.http_responses._Tap.__iter__",
+    "genai_otel.instrumentation.http_responses._Tap.aclose",
+    "genai_otel.instrumentation.http_responses._Tap.close",
+    "genai_otel._support.errors.Guard.run",
+    "genai_otel._support.errors.contained",
+    "genai_otel.instrumentation.generators.unheard",
+    "genai_otel.record.manual._HandMadeUsage.__setattr__",
     "genai_otel.record.operation.Operation.__init__",
 }
 
@@ -289,7 +288,7 @@ def program(provider: Provider) -> Iterator[Program]:
 
 
 def test_whatever_fails_the_host_sees_nothing(capture: Capture, program: Program) -> None:
-    runtime: Any = genai_otel._setup._RUNTIME
+    runtime: Any = genai_otel._sdk.lifecycle._RUNTIME
     genai_otel.uninstrument()
     expected = program()
     runtime.install()

@@ -291,7 +291,7 @@ pid = os.fork()
 if pid == 0:
     signal.alarm(60)
     import genai_prices, pydantic
-    from genai_otel.enrich.pricing import PriceBook
+    from genai_otel.pricing.book import PriceBook
     book = PriceBook()
     book.load()
     os._exit(book.problem is not None)
@@ -309,7 +309,7 @@ def test_a_fork_while_others_hold_our_locks(provider: Provider, tmp_path: Path) 
     """A thread that calls while the process forks must not leave the child stuck."""
     code = """
 import signal
-from genai_otel import _locks
+from genai_otel._support import locks as _locks
 genai_otel.instrument(prices="off", force=True)  # a fork waits for a table that is being read
 locks = tuple(_locks._LOCKS)
 assert len(locks) > 3, locks
@@ -353,13 +353,13 @@ for thread in threads:
 def test_every_lock_of_ours_is_renewed_in_a_child() -> None:
     """Those of ``_locks`` are; who makes another kind has to look after it, and to say so here."""
     known = {
-        "_locks.py": 1,
-        "_process.py": 1,  # Ends.in_child
-        "destinations/export.py": 3,  # Delivery.renew
-        "destinations/forking.py": 2,  # the fork itself
-        "privacy/blobs.py": 2,  # Uploads.after_fork
+        "_support/locks.py": 1,
+        "_sdk/exit.py": 1,  # Ends.in_child
+        "export/pipeline/worker.py": 3,  # Delivery.renew
+        "_support/fork.py": 2,  # the fork itself
+        "privacy/uploads/media.py": 2,  # Uploads.after_fork
         "recorder/waiting.py": 1,  # Accounts.after_fork
-        "store/files.py": 1,  # by process
+        "store/write/files.py": 1,  # by process
     }
     found = {}
     for file in (fresh.SOURCES / "genai_otel").rglob("*.py"):

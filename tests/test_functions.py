@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel.engine import patching
-from genai_otel.engine.adapter import Accumulator, Adapter, Reader
-from genai_otel.engine.families.function import followed, function
-from genai_otel.engine.imports import Installation
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.read import string
+from genai_otel.instrumentation import patching
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.instrumentation.fields import string
+from genai_otel.instrumentation.installer import Installation
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.patchers.function import followed, function
 from genai_otel.record import Kind
 from genai_otel.recorder.recorder import ACTIVE
 from tests import lumen

@@ -50,7 +50,7 @@ ask("warm")
 with operation("chat", "warm"):
     pass
 genai_otel.flush()
-from genai_otel.enrich import background
+from genai_otel._support import background
 background.finish()
 on = True
 evil = "http://evil.example/v1/traces"

@@ -12,11 +12,11 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel import operation, step
-from genai_otel.destinations import export
-from genai_otel.engine import open_streams
-from genai_otel.engine.open_streams import OPEN
+from genai_otel.export.pipeline import worker
+from genai_otel.instrumentation import open_registry
+from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder import ACTIVE
 from tests import lumen
@@ -177,11 +177,11 @@ def test_without_a_worker_the_next_one_looks(
     ]
     for call in OPEN._calls.values():
         call.idle(call.stirred)
-    monkeypatch.setattr(open_streams, "IDLE", 1e-9)
+    monkeypatch.setattr(open_registry, "IDLE", 1e-9)
     assert genai_otel_capture.spans == ()
     monkeypatch.setattr(OPEN, "_looked", 0.0)
     kept.append(client.chat.completions.create(model="ok", messages=ASK, stream=True))
-    assert len(expired(genai_otel_capture)) == open_streams.AT_ONCE
+    assert len(expired(genai_otel_capture)) == open_registry.AT_ONCE
     kept.append(client.chat.completions.create(model="ok", messages=ASK, stream=True))
     assert len(expired(genai_otel_capture)) == 20
 
@@ -189,8 +189,8 @@ def test_without_a_worker_the_next_one_looks(
 def test_the_worker_looks(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process that has nothing else to do, and has leaked a stream."""
     genai_otel.shutdown()
-    monkeypatch.setattr(export, "MEASURE_EVERY", 0.05)
-    monkeypatch.setattr(open_streams, "IDLE", 0.1)
+    monkeypatch.setattr(worker, "MEASURE_EVERY", 0.05)
+    monkeypatch.setattr(open_registry, "IDLE", 0.1)
     exporter = InMemorySpanExporter()
     genai_otel.instrument(destinations=exporter)
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import wrapt
 
-from genai_otel.engine.import_hook import ImportHook
+from genai_otel.instrumentation.import_hook import ImportHook
 from tests import fresh
 
 if TYPE_CHECKING:

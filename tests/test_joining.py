@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import genai_otel
 from genai_otel import Destination, operation, step
-from genai_otel.destinations.attached import Attached
+from genai_otel._support.weakmap import IdentityWeakMap
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_providers_that_cannot_be_hashed(
 
 
 def test_what_is_kept_for_an_object_goes_with_it() -> None:
-    kept: Attached[str] = Attached()
+    kept: IdentityWeakMap[str] = IdentityWeakMap()
     owner, other = Capture.__new__(Capture), Capture.__new__(Capture)
     assert kept.put(owner, "its") == kept.get(owner) == "its"
     assert kept.get(other) is None
@@ -367,7 +367,7 @@ def test_what_nobody_records_is_not_even_read(
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     genai_otel.instrument(tracer_provider=provider, content="full")
     for name in ("request", "outcome", "to_json"):
-        monkeypatch.setattr(f"genai_otel.recorder.semconv.{name}", forbidden)
+        monkeypatch.setattr(f"genai_otel.recorder.attributes.{name}", forbidden)
     monkeypatch.setattr("genai_otel.recorder.recorder.request", forbidden)
     monkeypatch.setattr("genai_otel.recorder.recorder.outcome", forbidden)
     monkeypatch.setattr("genai_otel.record.snapshot", forbidden)

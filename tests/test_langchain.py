@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded, operation, scope, suppress
-from genai_otel.engine import runs as engine_runs
+from genai_otel.instrumentation import runs as engine_runs
 from genai_otel.testing import Capture
 from tests.collected import collect
 from tests.trees import complaints, tokens, tree
@@ -1058,7 +1058,7 @@ def test_a_config_can_be_pickled_in_the_middle_of_a_run(genai_otel_capture: Capt
 def test_a_tools_message_says_that_it_failed(status: str) -> None:
     from langchain_core.messages import ToolMessage
 
-    from genai_otel.adapters._langchain_messages import message
+    from genai_otel.adapters.frameworks._langchain_messages import message
 
     given: Any = ToolMessage("No.", tool_call_id="t1", status=status)
     (part,) = message(given)["parts"]

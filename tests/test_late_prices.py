@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel.enrich import background
-from genai_otel.enrich.budget import Budget
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel._support import background
+from genai_otel.budgets.budget import Budget
+from genai_otel.pricing.book import PriceBook
 from genai_otel.recorder.waiting import _MOST, _ROUNDS, Waiting
-from genai_otel.store.reading import StoreReader
+from genai_otel.store.read.reader import StoreReader
 from genai_otel.testing import Capture
 from tests.stored import run_python
 
@@ -87,7 +87,7 @@ def test_a_script_with_one_call(tmp_path: Path, end: str) -> None:
 
 
 NEVER_LOADED = """
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 PriceBook.load = lambda self: threading.Event().wait()
 genai_otel.instrument(service_name="again")
 """

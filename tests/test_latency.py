@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel.adapters import _openai_wire as wire
-from genai_otel.adapters._openai_chunks import ChatChunks
-from genai_otel.engine import observe, streams
-from genai_otel.engine.adapter import Reader
-from genai_otel.engine.families import stainless
-from genai_otel.engine.observe import Call
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.safety import Guard
+from genai_otel._support.errors import Guard
+from genai_otel.adapters.clients import _openai_wire as wire
+from genai_otel.adapters.clients._openai_chunks import ChatChunks
+from genai_otel.instrumentation import stream_wrappers, tracker
+from genai_otel.instrumentation.adapter import Reader
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.patchers import stainless
+from genai_otel.instrumentation.tracker import Call
 from genai_otel.record import Kind, Operation
+from genai_otel.recorder.attributes import outcome
 from genai_otel.recorder.ownership import absorb
-from genai_otel.recorder.semconv import outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -43,7 +43,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (observe, streams):
+    for module in (tracker, stream_wrappers):
         monkeypatch.setattr(module, "perf_counter", clock)
     return clock
 
@@ -83,7 +83,7 @@ def provided(clock: Clock, script: Sequence[tuple[float, Any]]) -> Iterator[Any]
 def read(clock: Clock, script: Sequence[tuple[float, Any]], busy: float = 0.0) -> dict[str, Any]:
     """What the span tells of a stream whose reader is ``busy`` seconds with each chunk."""
     call = call_at(clock)
-    for _ in streams.watched(provided(clock, script), call):
+    for _ in stream_wrappers.watched(provided(clock, script), call):
         clock.now += busy
     found: dict[str, Any] = {}
     outcome(call.op, found)
@@ -164,7 +164,7 @@ def test_asynchronous_streams_tell_the_same(clock: Clock) -> None:
 
     async def read_slowly() -> dict[str, Any]:
         call = call_at(clock)
-        async for _ in streams.watched_async(items(), call):
+        async for _ in stream_wrappers.watched_async(items(), call):
             clock.now += 10
         found: dict[str, Any] = {}
         outcome(call.op, found)
@@ -180,7 +180,7 @@ def test_a_layer_above_that_began_earlier(clock: Clock) -> None:
     clock.now += 4
     call = call_at(clock)
     script = [(1, ROLE), (2, chunk("a")), (3, chunk("b")), (1, USAGE)]
-    for _ in streams.watched(provided(clock, script), call):
+    for _ in stream_wrappers.watched(provided(clock, script), call):
         clock.now += 10
     absorb(owner, call.op)
     owner.timing.ended = clock.now
@@ -197,7 +197,7 @@ def test_a_layer_above_that_began_earlier(clock: Clock) -> None:
 def test_what_the_client_slept_between_attempts(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genai_otel.engine.families.stainless.perf_counter", clock)
+    monkeypatch.setattr("genai_otel.instrumentation.patchers.stainless.perf_counter", clock)
     op = Operation(Kind.CHAT)
     op.host = "api.openai.com"
     observer = SimpleNamespace(recorder=SimpleNamespace(current=lambda: op), guard=Guard("test"))

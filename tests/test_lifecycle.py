@@ -19,16 +19,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import step
+from genai_otel._support import background
 from genai_otel.adapters.catalogue import load
-from genai_otel.engine.imports import installed_version
-from genai_otel.engine.patching import owner_of
-from genai_otel.enrich import background
+from genai_otel.instrumentation.installer import installed_version
+from genai_otel.instrumentation.patching import owner_of
 from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.engine.adapter import Patch
+    from genai_otel.instrumentation.adapter import Patch
     from tests.provider import Provider
 
 ASK: list[Any] = [{"role": "user", "content": "Hello"}]

@@ -27,8 +27,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind
 
-from genai_otel.store import files, sink
-from genai_otel.store.local import LocalStore
+from genai_otel.store.write import files, writer
+from genai_otel.store.write.store import LocalStore
 from tests.stored import lines, run_python, spans, tracing, write_assistant
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_metrics_and_logs_are_stored_beside_the_spans(directory: Path) -> None:
 
 
 def test_long_batches_are_several_lines(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "_LINE_BYTES", 1000)
+    monkeypatch.setattr(writer, "_LINE_BYTES", 1000)
     batch = [span(f"s{i}", text="x" * 150) for i in range(9)]
     LocalStore(directory).span_exporter().export(batch)
     sizes = [len(line) for line in store_files(directory)[0].read_bytes().splitlines()]

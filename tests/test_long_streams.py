@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel.adapters._openai_chunks import ChatChunks
-from genai_otel.adapters._said import Said
+from genai_otel.adapters.clients._openai_chunks import ChatChunks
+from genai_otel.adapters.clients._said import Said
 from genai_otel.record import Kind, Operation, Pieces
 from tests.provider import Reply, Scenario, ToolCall, Usage
 

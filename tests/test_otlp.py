@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
-from genai_otel.destinations import otlp
+from genai_otel.export.otlp import encoder
 from genai_otel.store.otlp_json import any_value
 from tests.test_otlp_json import KEYS, SPANS, VALUES
 
@@ -47,8 +47,8 @@ SAME = st.sampled_from(
 
 
 def encoded(spans: list[Any]) -> Any:
-    items = [(s.resource, s.instrumentation_scope, otlp.span(s)) for s in spans]
-    return ExportTraceServiceRequest.FromString(otlp.request(items))
+    items = [(s.resource, s.instrumentation_scope, encoder.span(s)) for s in spans]
+    return ExportTraceServiceRequest.FromString(encoder.request(items))
 
 
 def flat(request: Any) -> list[tuple[str, ...]]:
@@ -145,8 +145,8 @@ def test_log_records(key: str, body: Any) -> None:
         span_id=2,
     )
     scope = InstrumentationScope("genai_otel", "1")
-    item = (Resource({"service.name": "s"}), scope, otlp.log_record(record))
-    parsed = ExportLogsServiceRequest.FromString(otlp.request([item]))
+    item = (Resource({"service.name": "s"}), scope, encoder.log_record(record))
+    parsed = ExportLogsServiceRequest.FromString(encoder.request([item]))
     (found,) = parsed.resource_logs[0].scope_logs[0].log_records
     assert (found.time_unix_nano, found.severity_number, found.severity_text) == (5, 9, "INFO")
     assert (found.trace_id, found.span_id) == (bytes(15) + b"\x01", bytes(7) + b"\x02")
@@ -156,8 +156,8 @@ def test_log_records(key: str, body: Any) -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     for n in range(10_000):
-        otlp.span(_span({f"key-{n}": "v"}))
-    assert len(otlp._known) <= 4096
+        encoder.span(_span({f"key-{n}": "v"}))
+    assert len(encoder._known) <= 4096
     for n in range(200):
-        otlp.request([(Resource({"n": n}), None, b"")])
-    assert len(otlp._heads) <= 64
+        encoder.request([(Resource({"n": n}), None, b"")])
+    assert len(encoder._heads) <= 64

@@ -25,10 +25,10 @@ from opentelemetry.trace import (
 
 import genai_otel
 from genai_otel import operation, step
-from genai_otel.destinations.own_spans import OwnSpans
-from genai_otel.destinations.spans import Recorded, weight
+from genai_otel.export.readable import Recorded, weight
 from genai_otel.store.otlp_json import spans_request
 from genai_otel.testing import Capture
+from genai_otel.tracing.fast_span import OwnSpans
 
 if TYPE_CHECKING:
     from collections.abc import Callable

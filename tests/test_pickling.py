@@ -25,7 +25,7 @@ import pytest
 
 import genai_otel
 from genai_otel import agent, guardrail, retriever, step, tool, workflow
-from genai_otel.engine.open_streams import OPEN
+from genai_otel.instrumentation.open_registry import OPEN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -99,7 +99,7 @@ def test_what_was_done_is_recorded(
 
 
 ASKING = """
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 PriceBook.load = lambda self: time.sleep(60)  # the price table does not come in time
 def call(number):
     with genai_otel.operation("chat", f"s{number}") as op:
@@ -117,7 +117,7 @@ def test_model_calls_do_not_wait_for_prices_in_what_may_be_ended(
 
 
 CALLING = """
-from genai_otel.recorder import accounts
+from genai_otel.recorder import costs as accounts
 accounts._FOR_THE_TABLE = 60.0  # however busy the machine is
 def call(number):
     with genai_otel.operation("chat", f"s{number}") as op:
@@ -149,7 +149,7 @@ SHORT = """
 import logging
 logging.disable()  # OpenTelemetry warns of each text that it cuts
 os.environ["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = sys.argv[3]
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 os.register_at_fork(  # no child has prices, however slow it is
     after_in_child=lambda: setattr(PriceBook, "load", lambda self: time.sleep(60)))
 """
@@ -216,7 +216,7 @@ def test_a_loader_that_is_terminated(receiver: Receiver, tmp_path: Path, method:
     assert loader.exitcode == -signal.SIGTERM
     assert genai_otel.flush(30)
     assert genai_otel.status().destinations[0].written == 5
-    from genai_otel.destinations import handover
+    from genai_otel.export.pipeline import handover
     assert not list(handover._files())
 """
     program(tmp_path, LOOP + _MAIN + code, receiver.url, method)
@@ -265,7 +265,7 @@ def test_what_sets_up_in_children_only_is_sent_at_once(
     """
     code = """
 import multiprocessing
-from genai_otel.destinations import export, handover
+from genai_otel.export.pipeline import worker as export, handover
 export._KEPT_DELAY = 3_600.0
 def called(number):
     call(number)
@@ -303,8 +303,8 @@ os.waitpid(pid, 0)
 
 SIBLINGS = """
 from pathlib import Path
-from genai_otel.destinations import export, handover
-export.MEASURE_EVERY = 0.05
+from genai_otel.export.pipeline import handover, worker
+worker.MEASURE_EVERY = 0.05
 setup()
 def child(work):
     pid = os.fork()
@@ -361,7 +361,7 @@ assert files() == []
 
 def test_what_a_child_cannot_keep_is_counted(receiver: Receiver, tmp_path: Path) -> None:
     code = """
-from genai_otel.destinations import handover
+from genai_otel.export.pipeline import handover
 handover.MOST_BYTES = 3_000
 setup()
 pid = os.fork()
@@ -385,7 +385,7 @@ def test_what_is_kept_is_private(receiver: Receiver, tmp_path: Path) -> None:
     """A server that handles SIGTERM itself keeps nothing: it ends in an orderly way."""
     code = """
 import stat
-from genai_otel.destinations import handover
+from genai_otel.export.pipeline import handover
 setup()
 def modes():
     folder = handover._place(handover._FORKED)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from genai_otel import Destination
-from genai_otel.destinations.presets import PRESETS
-from genai_otel.destinations.target import target
+from genai_otel.export.backends.presets import PRESETS
+from genai_otel.export.backends.resolve import target
 from tests import fresh
 
 if TYPE_CHECKING:
-    from genai_otel.destinations.target import Target
+    from genai_otel.export.backends.resolve import Target
 
 
 @pytest.fixture(autouse=True)

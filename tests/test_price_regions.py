@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
 
 AT = 1_796_000_000.0

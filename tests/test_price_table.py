@@ -15,11 +15,12 @@ import pytest
 
 import genai_otel
 from genai_otel import Settings
-from genai_otel.enrich import bundled, pricetable, tablemodule
-from genai_otel.enrich.background import finish
-from genai_otel.enrich.bundled import Bundled, BundledModel, _as_rates
-from genai_otel.enrich.matching import names
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel._support.background import finish
+from genai_otel.pricing import bundled, table_source
+from genai_otel.pricing import table as pricetable
+from genai_otel.pricing.book import PriceBook
+from genai_otel.pricing.bundled import Bundled, BundledModel, _as_rates
+from genai_otel.pricing.matching import names
 from genai_otel.record import Usage
 from genai_otel.recorder import Accounts
 from tests.stored import run_python
@@ -27,8 +28,8 @@ from tests.stored import run_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.enrich.pricetable import Price, Prices
-    from genai_otel.enrich.rates import Rates
+    from genai_otel.pricing.rates import Rates
+    from genai_otel.pricing.table import Price, Prices
 
 _DATA = "genai_prices.data"
 SECOND = timedelta(seconds=1)
@@ -185,7 +186,7 @@ def _read_module(
     file.write_text(text)
     spec = spec_from_file_location(_DATA, file)
     assert spec is not None
-    monkeypatch.setattr(tablemodule, "_found", lambda: (spec, spec.loader))
+    monkeypatch.setattr(table_source, "_found", lambda: (spec, spec.loader))
     return pricetable.read()
 
 
@@ -372,7 +373,7 @@ def test_status_says_by_which_prices(tmp_path: Path) -> None:
 
 _PRICED = """
 import sys
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
 from genai_otel.recorder import Accounts
 def priced():
@@ -465,9 +466,9 @@ def test_where_no_compiled_form_can_be_kept_it_is_read_in_pieces(
 ) -> None:
     """Each takes milliseconds to compile, in which no other thread runs."""
     sizes: list[int] = []
-    pieces = tablemodule._pieces
+    pieces = table_source._pieces
     monkeypatch.setattr(
-        tablemodule, "_pieces", lambda text: (sizes.append(len(p)) or p for p in pieces(text))
+        table_source, "_pieces", lambda text: (sizes.append(len(p)) or p for p in pieces(text))
     )
     assert pricetable.read() == table
     assert len(sizes) > 100
@@ -485,10 +486,10 @@ def test_a_table_that_is_laid_out_otherwise_is_read_as_one(
     text = f"{heads[0]}{begin}{model})]), {heads[1]}{begin}{model}{end}])"
     file = tmp_path / "data.py"
     file.write_text(f"from .types import *\nproviders = [{text}]")
-    found = spec_from_file_location(_DATA, file), tablemodule._Loader(_DATA, str(file))
-    monkeypatch.setattr(tablemodule, "_found", lambda: found)
+    found = spec_from_file_location(_DATA, file), table_source._Loader(_DATA, str(file))
+    monkeypatch.setattr(table_source, "_found", lambda: found)
     with pytest.raises(SyntaxError):
-        [compile(piece, "piece", "exec") for piece in tablemodule._pieces(file.read_text())]
+        [compile(piece, "piece", "exec") for piece in table_source._pieces(file.read_text())]
 
     assert [provider.exact["a"].id for provider in pricetable.read().values()] == ["a", "a"]
 
@@ -526,7 +527,7 @@ def test_a_look_up_imports_reads_and_compiles_nothing(tmp_path: Path) -> None:
 import itertools, re
 import genai_otel
 from genai_otel import Settings
-from genai_otel.enrich import bundled
+from genai_otel.pricing import bundled
 given = {"models": {"mine*": {"input": 1, "output": 1, "region": "eu-*", "tier": "f*"},
     "yours": {"same_as": "gpt-4o", "provider": "open?i"}}, "billers": {"*.home": "openai"}}
 book, usage = PriceBook(given), Usage()

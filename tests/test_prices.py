@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_otel.enrich import bundled
-from genai_otel.enrich.pricing import Cost, PriceBook
-from genai_otel.enrich.rates import Rates, charge
+from genai_otel.pricing import bundled
+from genai_otel.pricing.book import Cost, PriceBook
+from genai_otel.pricing.rates import Rates, charge
 from genai_otel.record import Usage
 from tests.stored import run_python
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from genai_otel.enrich.pricelist import PriceList
+    from genai_otel.pricing.price_list import PriceList
 
 NOVEMBER = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -477,11 +477,11 @@ def test_a_module_that_cannot_be_loaded_prices_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A process that has no file descriptor left loads none; nobody is there to catch an error."""
-    monkeypatch.setitem(sys.modules, "genai_otel.enrich.pricelist", None)
+    monkeypatch.setitem(sys.modules, "genai_otel.pricing.price_list", None)
     book = PriceBook()
     book.load()
     assert caplog.text.count("cannot be used") == 1
-    assert "pricelist" in (book.problem or "")
+    assert "price_list" in (book.problem or "")
     assert book.price(TOKENS, provider="openai", model="gpt-4o", at=0.0).status == "not_ready"
 
 
@@ -492,7 +492,7 @@ def forbid(event, arguments):
     if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
         print("network:", event, arguments); sys.stdout.flush(); import os; os._exit(3)
 sys.addaudithook(forbid)
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
 assert "genai_prices" not in sys.modules and "pydantic" not in sys.modules
 book = PriceBook()
@@ -571,7 +571,7 @@ def test_a_table_whose_module_is_being_imported_is_not_read_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As another thread does, in the middle of whose import ``instrument()`` may be called."""
-    monkeypatch.setitem(sys.modules, "genai_otel.enrich.bundled", types.ModuleType("bundled"))
+    monkeypatch.setitem(sys.modules, "genai_otel.pricing.bundled", types.ModuleType("bundled"))
     book = PriceBook()
     book.load_if_read()
     assert not book.ready

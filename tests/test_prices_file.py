@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_otel.enrich.prices_file import read_prices
-from genai_otel.enrich.pricing import Cost, PriceBook
+from genai_otel.pricing.book import Cost, PriceBook
+from genai_otel.pricing.overrides_file import read_prices
 from tests.test_prices import NOVEMBER, used
 
 if TYPE_CHECKING:

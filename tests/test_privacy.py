@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import genai_otel
 from genai_otel import ContentPolicy, Destination, operation, scope, step
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.privacy import Gate, as_policy, loosest, preset
-from genai_otel.privacy.classes import CONTENT, FIXED
-from genai_otel.privacy.hooks import presidio
+from genai_otel.privacy.attribute_classes import CONTENT, FIXED
+from genai_otel.privacy.custom_functions import presidio
 from genai_otel.privacy.policy import CLASSES
 from genai_otel.privacy.truncation import to_json
 from genai_otel.testing import Capture
@@ -481,11 +481,11 @@ def test_an_error_of_ours_withholds_the_value(
     def breaks(*_: Any) -> Any:
         raise RuntimeError(KEY)
 
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
     record(capture, None)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.privacy.walk.Walk.attribute", breaks)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel.privacy.json_walk.Walk.attribute", breaks)
     step(lambda text: None)(f"mail {MAIL}")
     span = capture.span()
     assert span.attributes is not None

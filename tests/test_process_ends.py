@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests import fresh
 from tests.receiver import IN_TIME, OK, GrpcReceiver, Receiver, Reply, closed_port, until
 
@@ -114,7 +114,7 @@ def test_slow_credentials_hold_nobody(tmp_path: Path, how: str, stopped: str) ->
 
 INTERRUPTED = """
 import multiprocessing.util, signal  # whose callback is older than ours
-from genai_otel.destinations.outgoing import Outgoing
+from genai_otel.export.manager import Outgoing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 atexit.register(print, "the host's own", flush=True)  # comes last
 def told(method):
@@ -381,7 +381,7 @@ for number in range(8):
 def test_a_fork_from_the_inside_waits_for_nobody(tmp_path: Path) -> None:
     """What a worker imports may start a process itself."""
     code = """
-from genai_otel.destinations.forking import unforked
+from genai_otel._support.fork import unforked
 with unforked(), unforked():
     pid = os.fork()
 if pid == 0:
@@ -650,10 +650,10 @@ def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -
         return Reply(503) if when == "while it waits" else Reply(hang=60)
 
     code = """
-from genai_otel.destinations import courier
+from genai_otel.export.pipeline import retry as courier
 courier._OVERDUE = 1.0
 setup(options={"timeout": "2"})
-genai_otel._setup._RUNTIME._outgoing.pairs[0][1]._courier.patience = 2.5
+genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs[0][1]._courier.patience = 2.5
 one()
 print(genai_otel.flush(0.3), flush=True)
 sys.stdin.readline()

@@ -341,7 +341,7 @@ one("after")
 def test_fork_under_load(receiver: Receiver) -> None:
     """While others record and the worker sends: every child lives and delivers."""
     code = """
-from genai_otel.enrich import background
+from genai_otel._support import background
 one("first")
 background.finish()  # a fork waits for imports that are under way
 stop = threading.Event()

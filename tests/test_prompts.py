@@ -11,7 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import prompt, scope
-from genai_otel.engine.safety import FAULTS
+from genai_otel._support.errors import FAULTS
 from tests.stored import run_cli
 
 if TYPE_CHECKING:

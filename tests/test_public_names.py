@@ -11,7 +11,7 @@ import pytest
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded, Spending
-from genai_otel.record import Refusal
+from genai_otel._support.errors import CallRefused
 
 CLASSES = {
     name: each for name in genai_otel.__all__ if inspect.isclass(each := getattr(genai_otel, name))
@@ -44,8 +44,8 @@ def _below(cls: type[Any]) -> set[type[Any]]:
 
 
 def test_what_the_application_is_to_catch_is_public() -> None:
-    raised = {each for each in _below(Refusal) if each.__module__.startswith("genai_otel")}
-    assert raised - {Refusal} <= set(CLASSES.values())
+    raised = {each for each in _below(CallRefused) if each.__module__.startswith("genai_otel")}
+    assert raised - {CallRefused} <= set(CLASSES.values())
 
 
 def test_a_stop_comes_back_whole_from_a_worker_process() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel.adapters
-from genai_otel.engine.published import points
+from genai_otel.instrumentation.entry_points import points
 from tests.fresh import SOURCES, run, script
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_otel.store import reading
-from genai_otel.store.decoding import StoredSpan, attributes, decode_spans
 from genai_otel.store.otlp_json import any_value, spans_request
-from genai_otel.store.reading import StoreReader
-from genai_otel.store.traces import Trace
+from genai_otel.store.read import reader as reading
+from genai_otel.store.read.decoder import StoredSpan, attributes, decode_spans
+from genai_otel.store.read.reader import StoreReader
+from genai_otel.store.read.traces import Trace
 from tests.stored import chat, tracing, write_assistant
 from tests.test_otlp_json import SPANS, VALUES
 

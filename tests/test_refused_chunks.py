@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from genai_otel.adapters import azure_ai_inference
+from genai_otel.adapters.clients import azure_ai_inference
 from genai_otel.record import Kind, Operation
 from tests.conformance.conftest import Bench
 from tests.conformance.facts import USAGE

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 
 SEMCONV = Path(__file__).resolve().parent.parent / "semconv"
 REGISTRY = json.loads((SEMCONV / "gen_ai.json").read_text("utf-8"))

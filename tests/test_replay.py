@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.store.otlp_json import spans_request
-from genai_otel.store.reading import StoreReader
-from genai_otel.store.replay import revive
+from genai_otel.store.read.reader import StoreReader
+from genai_otel.store.read.replay import revive
 from tests.stored import lines, write_assistant
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pytest
 
 import genai_otel
 from genai_otel import operation, step
-from genai_otel.engine import runs as engine
-from genai_otel.engine.adapter import Adapter, Bridge, Reader
-from genai_otel.engine.imports import Installation
-from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import FAULTS
+from genai_otel._support.errors import FAULTS
+from genai_otel.instrumentation import runs as engine
+from genai_otel.instrumentation.adapter import Adapter, Bridge, Reader
+from genai_otel.instrumentation.installer import Installation
+from genai_otel.instrumentation.tracker import Observer
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder import ACTIVE
 from tests.trees import tree
@@ -24,7 +24,7 @@ from tests.trees import tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genai_otel.engine.runs import Runs
+    from genai_otel.instrumentation.runs import Runs
     from genai_otel.testing import Capture
 
 

@@ -12,8 +12,8 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 
 import genai_otel
 from genai_otel import Destination, Sample
-from genai_otel.destinations.export import Delivery
-from genai_otel.destinations.sampling import Tail, sample_of
+from genai_otel.export.pipeline.tail_sampling import Tail, sample_of
+from genai_otel.export.pipeline.worker import Delivery
 from tests.receiver import Receiver, until
 
 RESOURCE = Resource({})
@@ -149,8 +149,8 @@ def test_through_a_destination() -> None:
 def test_the_worker_wakes_for_what_waits() -> None:
     """A trace whose root never comes goes out by itself when its window is over."""
     with Receiver() as receiver:
-        from genai_otel.destinations.otlp_channel import OtlpChannel, sender
-        from genai_otel.destinations.target import target
+        from genai_otel.export.backends.resolve import target
+        from genai_otel.export.otlp.exporter import OtlpChannel, sender
 
         to = target(Destination("otlp", endpoint=receiver.url))
         sample = Sample(rate=0.0, window=0.2)

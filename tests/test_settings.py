@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import genai_otel
 from genai_otel import Budget, ContentPolicy, Destination, Settings, step
-from genai_otel._variables import mistakes
+from genai_otel._sdk.environment import mistakes
 from tests import fresh
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 import genai_otel
 from genai_otel import ContentPolicy
-from genai_otel.destinations import dialects, otlp
-from genai_otel.destinations.judging import Judge
-from genai_otel.destinations.shrinking import shrunk, within
-from genai_otel.destinations.spans import changed
+from genai_otel.export import dialects
+from genai_otel.export.otlp import encoder
+from genai_otel.export.otlp.truncate import shrunk, within
+from genai_otel.export.pipeline.redaction import Judge
+from genai_otel.export.readable import changed
 
 CONTEXT = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
 SAID = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 90_000}]}])
@@ -75,9 +76,9 @@ def test_copies_say_what_the_original_had_dropped() -> None:
 def test_what_is_given_up_is_counted() -> None:
     events = [Event("e", {"n": n}, 1) for n in range(200)]
     one = span({f"k{n}": n for n in range(500)}, events, [Link(CONTEXT)])
-    smaller = shrunk(one, 3_000, otlp.span)
+    smaller = shrunk(one, 3_000, encoder.span)
     assert smaller is not None
-    assert len(otlp.span(smaller)) <= 3_000
+    assert len(encoder.span(smaller)) <= 3_000
     assert smaller.dropped_attributes == 500 - len(smaller.attributes or {})
     assert (smaller.dropped_events, smaller.dropped_links) == (200, 1)
 
@@ -85,9 +86,9 @@ def test_what_is_given_up_is_counted() -> None:
 def test_texts_of_attributes_and_events_are_shortened_together() -> None:
     event = Event("exception", {"exception.stacktrace": "y" * 90_000}, 1)
     one = span({"gen_ai.input.messages": SAID, "gen_ai.response.id": "r" * 300}, [event])
-    smaller = shrunk(one, 20_000, otlp.span)
+    smaller = shrunk(one, 20_000, encoder.span)
     assert smaller is not None
-    assert 18_000 < len(otlp.span(smaller)) <= 20_000
+    assert 18_000 < len(encoder.span(smaller)) <= 20_000
     told: Any = smaller.attributes
     assert told["gen_ai.response.id"] == "r" * 300
     (message,) = json.loads(told["gen_ai.input.messages"])
@@ -113,9 +114,9 @@ _VALUES = st.one_of(_TEXTS, st.integers(-5, 5), st.lists(_TEXTS, max_size=4).map
 )
 def test_any_span_fits(own: dict[str, Any], others: list[dict[str, Any]], limit: int) -> None:
     one = span(own, [Event("e", each, 1) for each in others])
-    smaller = shrunk(one, limit, otlp.span)
+    smaller = shrunk(one, limit, encoder.span)
     assert smaller is not None
-    assert len(otlp.span(smaller)) <= limit
+    assert len(encoder.span(smaller)) <= limit
     assert len(own) == len(smaller.attributes or {}) + smaller.dropped_attributes
 
 

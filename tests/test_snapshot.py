@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from genai_otel.record import snapshot
-from genai_otel.recorder.semconv import to_json
+from genai_otel.recorder.attributes import to_json
 from tests.test_odd_values import Poison, PoisonDict, PoisonInt, PoisonList, PoisonText
 
 if TYPE_CHECKING:

@@ -16,19 +16,19 @@ from opentelemetry.sdk import environment_variables as of_the_sdk
 
 import genai_otel
 from genai_otel import Destination, step
-from genai_otel._notices import NOTICES
-from genai_otel._variables import mistakes
-from genai_otel.destinations import standard
-from genai_otel.destinations.replies import MAX_PAUSE, understood
-from genai_otel.destinations.sending import HttpSender
-from genai_otel.destinations.target import target
+from genai_otel._sdk.environment import mistakes
+from genai_otel._support.notices import NOTICES
+from genai_otel.export import otel_environment
+from genai_otel.export.backends.resolve import target
+from genai_otel.export.otlp.http import HttpSender
+from genai_otel.export.otlp.response import MAX_PAUSE, understood
 from tests import fresh
 from tests.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.destinations.target import Target
+    from genai_otel.export.backends.resolve import Target
 
 E = "OTEL_EXPORTER_OTLP_"
 
@@ -59,7 +59,7 @@ def says(monkeypatch: pytest.MonkeyPatch, **environ: str) -> None:
 
 def one() -> Target:
     """What ``destinations="otlp"`` is made to."""
-    (part,) = standard.parts("otlp")
+    (part,) = otel_environment.parts("otlp")
     return target(part)
 
 
@@ -106,7 +106,7 @@ def test_where_signals_go(
 ) -> None:
     says(monkeypatch, **environ)
     otlp = any(name.endswith("ENDPOINT") for name in environ)
-    found = standard.defaults(otlp=otlp)
+    found = otel_environment.defaults(otlp=otlp)
     assert {each.preset: list(each.signals or ()) for each in found} == goes
 
 
@@ -127,9 +127,9 @@ def test_a_named_otlp_keeps_to_the_endpoints(monkeypatch: pytest.MonkeyPatch) ->
     assert list(one().addresses) == ["traces"]
     says(monkeypatch, OTEL_METRICS_EXPORTER="otlp")
     assert list(one().addresses) == ["traces", "metrics"]
-    (in_code,) = standard.parts(Destination("otlp", signals=["logs"]))
+    (in_code,) = otel_environment.parts(Destination("otlp", signals=["logs"]))
     assert list(target(in_code).addresses) == ["logs"], "what is said in code wins"
-    assert standard.parts(Destination("otlp", endpoint=OTLP)) == [
+    assert otel_environment.parts(Destination("otlp", endpoint=OTLP)) == [
         Destination("otlp", endpoint=OTLP)
     ]
 
@@ -163,7 +163,7 @@ def test_signals_that_are_sent_in_different_ways(monkeypatch: pytest.MonkeyPatch
         OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:4318/v1/metrics",
         OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/protobuf",
     )
-    found = [target(part) for part in standard.parts("otlp")]
+    found = [target(part) for part in otel_environment.parts("otlp")]
     assert [(each.protocol, list(each.addresses)) for each in found] == [
         ("grpc", ["traces", "logs"]),
         ("http/protobuf", ["metrics"]),
@@ -197,8 +197,8 @@ def test_options(
     for name in ("ca.pem", "c.pem", "k.pem"):
         Path(name).touch()
     says(monkeypatch, OTEL_TRACES_EXPORTER="otlp", **{f"{E}{signal}{option}": value})
-    (part,) = standard.defaults(otlp=True)
-    made = target(standard.parts(part)[0])
+    (part,) = otel_environment.defaults(otlp=True)
+    made = target(otel_environment.parts(part)[0])
     have = made.limits.timeout if attribute == "timeout" else getattr(made, attribute)
     assert have == found
     assert NOTICES.texts == ()
@@ -460,7 +460,7 @@ def test_a_malformed_variable_is_reported_and_not_raised(
     assert step(lambda: 1)() == 1
     genai_otel.flush()
     assert list(tmp_path.glob(".genai_otel/traces-*.jsonl")), "recorded all the same"
-    standard.parts("otlp")  # and by one who asks for it by name
+    otel_environment.parts("otlp")  # and by one who asks for it by name
     target(Destination("otlp"))
     if name in REPORTED:
         assert any(name in text for text in NOTICES.texts), NOTICES.texts

@@ -12,8 +12,8 @@ import pytest
 
 import genai_otel
 from genai_otel import step
+from genai_otel._support.errors import FAULTS
 from genai_otel.adapters.catalogue import CATALOGUE
-from genai_otel.engine.safety import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

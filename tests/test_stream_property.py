@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
 import genai_otel
-from genai_otel.adapters._openai_chunks import ChatChunks
+from genai_otel.adapters.clients._openai_chunks import ChatChunks
 from tests.collected import collect
 from tests.provider import Reply, Scenario, ToolCall, Usage
 from tests.provider.answer import Answer

@@ -8,9 +8,9 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel.adapters.openai import ADAPTER
-from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import Guard
+from genai_otel._support.errors import Guard
+from genai_otel.adapters.clients.openai import ADAPTER
+from genai_otel.instrumentation.tracker import Observer
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel.adapters import _anthropic_wire as anthropic
-from genai_otel.adapters import _converse_wire as converse
-from genai_otel.adapters import _openai_wire as openai
-from genai_otel.adapters import bedrock, google_genai, mistralai
-from genai_otel.enrich.pricing import PriceBook
+from genai_otel.adapters.clients import _anthropic_wire as anthropic
+from genai_otel.adapters.clients import _converse_wire as converse
+from genai_otel.adapters.clients import _openai_wire as openai
+from genai_otel.adapters.clients import bedrock, google_genai, mistralai
+from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Kind, Operation
-from genai_otel.recorder.semconv import outcome
+from genai_otel.recorder.attributes import outcome
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import genai_otel
-from genai_otel.enrich import background
-from genai_otel.enrich.tokenizers import Counted, Tokenizers
-from genai_otel.enrich.tokens import estimate
+from genai_otel._support import background
 from genai_otel.testing import Capture
+from genai_otel.tokens.estimate import estimate
+from genai_otel.tokens.tokenizers import Counted, Tokenizers
 from tests.provider.fixtures import GREETING
 
 if TYPE_CHECKING:

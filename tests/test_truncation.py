@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genai_otel import ContentPolicy
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.privacy import Gate, fit, shorten
+from genai_otel.privacy.detectors.scanner import Scanner
 from genai_otel.privacy.masking import MARGIN
-from genai_otel.privacy.scan import Scanner
 from genai_otel.privacy.truncation import fitted, shorten_text, size
 
 LONG = "abcdefghij" * 1_000

@@ -17,7 +17,7 @@ from opentelemetry.trace import StatusCode
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded
-from genai_otel.enrich.background import finish
+from genai_otel._support.background import finish
 from genai_otel.testing import Capture
 from tests.provider.answer import Answer
 

@@ -14,7 +14,7 @@ import pytest
 
 import genai_otel
 from genai_otel import ContentPolicy, Destination, Settings, operation, retriever, tool
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.privacy import loosest, preset
 from genai_otel.record import KEEPER
 from genai_otel.testing import Capture
@@ -121,9 +121,9 @@ def test_an_error_of_ours_uploads_no_raw_text(
 
     policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.engine.safety.FAULTS.counts", {})
-    monkeypatch.setattr("genai_otel.privacy.walk.Walk.attribute", breaks)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
+    monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
+    monkeypatch.setattr("genai_otel.privacy.json_walk.Walk.attribute", breaks)
     say()
     found = told(capture)
     assert read(found[names.GEN_AI_INPUT_MESSAGES_REF]) == "[redaction failed: RuntimeError]"
@@ -174,7 +174,7 @@ def test_a_slow_store_holds_nobody(
     capture: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
-    monkeypatch.setattr("genai_otel.privacy.blobs._write_file", lambda *_: free.wait(60))
+    monkeypatch.setattr("genai_otel.privacy.uploads.media._write_file", lambda *_: free.wait(60))
     policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()  # returns, though nothing can be written

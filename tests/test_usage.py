@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_otel.adapters._openai_usage import count
+from genai_otel.adapters.clients._openai_usage import count
 from genai_otel.record import Kind, Operation, Usage
 from genai_otel.record import usage as rules
 from genai_otel.record.usage import COUNTS, MOST, Rule, read_usage

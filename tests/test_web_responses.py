@@ -21,7 +21,7 @@ from opentelemetry import context as otel_context
 
 import genai_otel
 from genai_otel import operation, scope, step, workflow
-from genai_otel.engine.open_streams import OPEN
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.collected import collect
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from genai_otel import (
     step,
     tool,
 )
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.cli import main
 from genai_otel.privacy import Gate, preset, told
 from genai_otel.record import cut

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.adapters.kin import facts
 from tests.adapters.test_bedrock_agents import OPTIONS, coded
 from tests.adapters.test_more_clients import serving

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.adapters.kin import facts
 from tests.adapters.test_more_clients import serving
 from tests.closing import closing

@@ -43,8 +43,8 @@ def _in_the_hosts_provider(exporters: Exporters, content: str) -> Session:
 def _encoded(content: str) -> Session:
     """The whole way of a span into the body of an OTLP request, which is not sent."""
     import genai_otel
-    from genai_otel.destinations.replies import TAKEN
-    from genai_otel.destinations.sending import HttpSender
+    from genai_otel.export.otlp.http import HttpSender
+    from genai_otel.export.otlp.response import TAKEN
 
     delivered: list[int] = []
 

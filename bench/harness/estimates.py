@@ -15,7 +15,7 @@ TIMES = 20
 
 def measure() -> dict[str, Any]:
     """Characters, tokens and estimate of each kind; dumps what an estimate costs."""
-    from genai_otel.enrich.tokens import estimate
+    from genai_otel.tokens.estimate import estimate
 
     library = ctypes.CDLL(os.environ["BENCH_CALLGRIND_LIB"])
     found = {}

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.privacy import Gate, preset
 from genai_otel.privacy.masking import DEFAULT, Masker
 

@@ -5,52 +5,53 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from ._sdk.lifecycle import flush, instrument, shutdown, status, uninstrument
+    from ._sdk.status import Status
     from ._settings import Settings
-    from ._setup import flush, instrument, shutdown, status, uninstrument
-    from ._status import Status
     from .api.ambient import scope, suppress
     from .api.decorators import agent, guardrail, operation, retriever, step, tool, workflow
     from .api.prompts import prompt
-    from .destinations.destination import Destination
-    from .destinations.sampling import Sample
-    from .enrich.budget import Budget, BudgetExceeded, Spending
-    from .enrich.pricing import PriceBook
-    from .enrich.sqlite_store import SqliteBudgetStore
+    from .budgets.budget import Budget, BudgetExceeded, Spending
+    from .budgets.sqlite_store import SqliteBudgetStore
+    from .export.destination import Destination
+    from .export.pipeline.tail_sampling import Sample
+    from .pricing.book import PriceBook
     from .privacy import ContentPolicy
     from .record import Operation, Verdict
     from .recorder import current
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "Budget": ".enrich.budget",
-    "BudgetExceeded": ".enrich.budget",
+    "Budget": ".budgets.budget",
+    "BudgetExceeded": ".budgets.budget",
     "ContentPolicy": ".privacy",
-    "Destination": ".destinations.destination",
+    "Destination": ".export.destination",
     "Operation": ".record",
-    "PriceBook": ".enrich.pricing",
-    "Sample": ".destinations.sampling",
+    "PriceBook": ".pricing.book",
+    "Sample": ".export.pipeline.tail_sampling",
     "Settings": "._settings",
-    "Spending": ".enrich.budget",
-    "SqliteBudgetStore": ".enrich.sqlite_store",
-    "Status": "._status",
+    "Spending": ".budgets.budget",
+    "SqliteBudgetStore": ".budgets.sqlite_store",
+    "Status": "._sdk.status",
     "Verdict": ".record",
     "agent": ".api.decorators",
     "current": ".recorder",
-    "flush": "._setup",
+    "flush": "._sdk.lifecycle",
     "guardrail": ".api.decorators",
-    "instrument": "._setup",
+    "instrument": "._sdk.lifecycle",
     "operation": ".api.decorators",
     "prompt": ".api.prompts",
     "retriever": ".api.decorators",
     "scope": ".api.ambient",
-    "shutdown": "._setup",
-    "status": "._setup",
+    "shutdown": "._sdk.lifecycle",
+    "status": "._sdk.lifecycle",
     "step": ".api.decorators",
     "suppress": ".api.ambient",
     "tool": ".api.decorators",
-    "uninstrument": "._setup",
+    "uninstrument": "._sdk.lifecycle",
     "workflow": ".api.decorators",
 }
 
@@ -94,7 +95,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .destinations.forking import unforked
+    from ._support.fork import unforked
 
     with unforked():
         value = getattr(import_module(home, __name__), name)

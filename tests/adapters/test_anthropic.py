@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import _names as names
-from genai_otel.engine.open_streams import OPEN
+from genai_otel import _semconv as names
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.collected import collect
 
 if TYPE_CHECKING:

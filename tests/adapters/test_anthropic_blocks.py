@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.answers import events, serving
 from tests.wire_types import anthropic as tables
 from tests.wire_types import example, mismatch

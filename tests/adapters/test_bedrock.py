@@ -11,10 +11,10 @@ import pytest
 import wrapt
 
 import genai_otel
-from genai_otel import _names as names
-from genai_otel.engine.around import _OBSERVED
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.enrich.background import finish
+from genai_otel import _semconv as names
+from genai_otel._support.background import finish
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.returned_objects import _OBSERVED
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ pytest.importorskip("boto3")
 
 import boto3
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.adapters.test_bedrock import OPTIONS
 from tests.adapters.test_more_clients import serving
 from tests.provider.bedrock_wire import encode

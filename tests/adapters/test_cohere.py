@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.testing import Capture
 from tests.adapters.kin import CITY, facts
 from tests.provider.cohere_wire import DIMENSIONS

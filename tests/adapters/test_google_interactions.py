@@ -11,7 +11,7 @@ pytest.importorskip("google.genai._gaos", reason="came with google-genai 2")
 
 from google import genai
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.adapters.test_more_clients import serving
 from tests.closing import closing
 

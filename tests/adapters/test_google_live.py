@@ -20,7 +20,7 @@ from google.genai import types
 from websockets.sync.server import serve
 
 import genai_otel
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.receiver import certificate, closed_port
 from tests.surfaces import differences, surface
 

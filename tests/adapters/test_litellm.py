@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel import _names as names
-from genai_otel.engine.open_streams import OPEN
+from genai_otel import _semconv as names
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.adapters.kin import facts
 from tests.provider import SCENARIOS
 from tests.provider.answer import Answer
@@ -276,7 +276,7 @@ def test_a_whole_reply_without_usage(
 
 
 def test_what_it_counts_itself_is_marked() -> None:
-    from genai_otel.adapters.litellm import _answer
+    from genai_otel.adapters.clients.litellm import _answer
     from genai_otel.record import Kind, Operation
 
     op = Operation(Kind.CHAT)
@@ -341,7 +341,7 @@ def test_all_that_estimates_is_there() -> None:
     """A function that is gone, or has another name, would be told as the provider's count."""
     from importlib import import_module
 
-    from genai_otel.adapters.litellm import _ESTIMATING
+    from genai_otel.adapters.clients.litellm import _ESTIMATING
 
     for target in _ESTIMATING:
         module, _, path = target.partition(":")

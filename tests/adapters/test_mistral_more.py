@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("mistralai")
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.adapters.test_mistralai import client_of
 from tests.adapters.test_more_clients import serving
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import _names as names
-from genai_otel.engine.open_streams import OPEN
+from genai_otel import _semconv as names
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.adapters.kin import facts
 from tests.provider.mistral_wire import DIMENSIONS
 

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.answers import events, serving
 from tests.wire_types import example, mismatch
 from tests.wire_types import openai as tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 
 if TYPE_CHECKING:
     from genai_otel.testing import Capture

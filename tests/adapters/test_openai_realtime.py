@@ -19,9 +19,9 @@ import openai
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel import _names as names
-from genai_otel.engine.around import _OBSERVED
-from genai_otel.engine.open_streams import OPEN
+from genai_otel import _semconv as names
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.returned_objects import _OBSERVED
 from tests.provider.realtime import CHUNK, PLAIN, Server, serving
 from tests.surfaces import differences, surface
 from tests.wire_types import at_least, example, mismatch

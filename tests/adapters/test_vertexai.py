@@ -18,7 +18,7 @@ from google.cloud.aiplatform_v1.services.prediction_service import transports
 from vertexai import generative_models as models
 from vertexai.language_models import TextEmbeddingInput, TextEmbeddingModel
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

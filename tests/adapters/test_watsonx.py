@@ -14,7 +14,7 @@ pytest.importorskip("ibm_watsonx_ai")
 import ibm_watsonx_ai as ibm
 from ibm_watsonx_ai.foundation_models import Embeddings, ModelInference, Rerank, schema
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.receiver import certificate
 from tests.wire_types import WireFormat, mismatch
 from tests.wire_types import watsonx as tables

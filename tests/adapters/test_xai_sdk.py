@@ -23,7 +23,7 @@ from xai_sdk import chat as said
 from xai_sdk.proto import chat_pb2, chat_pb2_grpc, image_pb2, image_pb2_grpc, sample_pb2, usage_pb2
 
 import genai_otel
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

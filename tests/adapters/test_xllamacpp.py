@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from scripts import local_model
 
 if TYPE_CHECKING:

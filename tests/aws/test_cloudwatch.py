@@ -14,9 +14,9 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 import genai_otel
 from genai_otel import Destination
-from genai_otel.destinations import otlp
-from genai_otel.destinations.dialects import aws as dialect
-from genai_otel.destinations.xray import HEADER
+from genai_otel.export.dialects import aws as dialect
+from genai_otel.export.otlp import encoder
+from genai_otel.tracing.xray import HEADER
 from tests.aws.server import EVENT_BYTES, Aws, Key
 from tests.receiver import attributes
 
@@ -149,7 +149,7 @@ def test_a_conversation_of_very_many_turns() -> None:
     context = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
     one = ReadableSpan("chat", context, resource=Resource({}), attributes=facts, end_time=2)
     (event,) = dialect.log_records(one)
-    assert 500_000 < len(otlp.log_record(event)) < EVENT_BYTES
+    assert 500_000 < len(encoder.log_record(event)) < EVENT_BYTES
     assert "left out" in str(event.body)
 
 

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from genai_otel.destinations import sigv4
+from genai_otel.export.backends import sigv4
 from tests.aws.server import Aws, Key
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def test_keys_that_end_are_fetched_anew(aws: Aws, tmp_path: Path) -> None:
 
 def test_botocore_is_not_imported_before_something_is_signed() -> None:
     code = (
-        "import sys; from genai_otel.destinations import sigv4;"
+        "import sys; from genai_otel.export.backends import sigv4;"
         " sigv4.signer('xray', {'region': 'eu-west-1'}); assert 'botocore' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

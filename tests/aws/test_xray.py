@@ -10,7 +10,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from genai_otel.destinations.xray import HEADER, XRayHeader, XRayIds, propagate_header
+from genai_otel.tracing.xray import HEADER, XRayHeader, XRayIds, propagate_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import genai_otel
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.safety import FAULTS
+from genai_otel._support.errors import FAULTS
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.visits import Visit, closed, now
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.provider import SCENARIOS, Truth, truth
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import genai_otel
-from genai_otel import _setup
+from genai_otel._sdk import lifecycle
 from genai_otel.adapters import catalogue
 from tests.provider import Provider
 from tests.stored import spans
@@ -26,7 +26,7 @@ from tests.stored import spans
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.engine.imports import Installation
+    from genai_otel.instrumentation.installer import Installation
 
 _INPUT_TOKENS = "gen_ai.usage.input_tokens"
 _STORE = Path(".genai_otel")
@@ -96,7 +96,7 @@ def _tokens(span: Any) -> Any:
 
 
 def _told(name: str) -> dict[str, Any]:
-    runtime = _setup._RUNTIME
+    runtime = lifecycle._RUNTIME
     assert runtime is not None
     (installation,) = (each for each in runtime.libraries if each.adapter.name == name)
     return {

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel
-from genai_otel import _names as names
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.safety import FAULTS
+from genai_otel import _semconv as names
+from genai_otel._support.errors import FAULTS
+from genai_otel.instrumentation.open_registry import OPEN
 from tests.conformance.facts import expected, found, truth_of
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.share import QUICK, WHOLE, shared

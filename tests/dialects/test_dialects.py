@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_otel import _names as names
-from genai_otel.destinations import dialects
-from genai_otel.destinations.dialects import aws
-from genai_otel.destinations.judging import Judge
+from genai_otel import _semconv as names
+from genai_otel.export import dialects
+from genai_otel.export.dialects import aws
+from genai_otel.export.pipeline.redaction import Judge
 from genai_otel.privacy import preset
 from tests.dialects.spans import (
     ALL,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from genai_otel.destinations.dialects import openinference
+from genai_otel.export.dialects import openinference
 from tests.dialects.spans import (
     AGENT,
     ALL,

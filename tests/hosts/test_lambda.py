@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 SHOP = """
 import genai_otel
-from genai_otel import _process
+from genai_otel._sdk import exit as _process
 _process.HANDLER_SECONDS = 60  # how long a delivery takes on a busy machine decides nothing
 genai_otel.instrument(destinations=genai_otel.Destination("otlp", endpoint={url!r}))
 def handler(event, context):

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from tests.wire_types import Found, Recorded, WireFormat, fields_of, recorded
 
 PACKAGE, CHECKED = "ibm-watsonx-ai", "1.8.1"

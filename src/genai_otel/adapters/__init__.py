@@ -10,10 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genai_otel.engine.adapter import Accumulator, Adapter, Bridge, Patch, Reader
-    from genai_otel.engine.families.function import followed, function
-    from genai_otel.engine.families.stainless import stainless
-    from genai_otel.engine.read import (
+    from genai_otel.instrumentation.adapter import Accumulator, Adapter, Bridge, Patch, Reader
+    from genai_otel.instrumentation.fields import (
         address,
         fields,
         first,
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
         pick,
         string,
     )
+    from genai_otel.instrumentation.patchers.function import followed, function
+    from genai_otel.instrumentation.patchers.stainless import stainless
     from genai_otel.record import (
         Document,
         Failure,
@@ -93,10 +93,10 @@ __all__ = [
 _HOMES = (
     "genai_otel.record",
     "genai_otel.record.usage",
-    "genai_otel.engine.adapter",
-    "genai_otel.engine.read",
-    "genai_otel.engine.families.function",
-    "genai_otel.engine.families.stainless",
+    "genai_otel.instrumentation.adapter",
+    "genai_otel.instrumentation.fields",
+    "genai_otel.instrumentation.patchers.function",
+    "genai_otel.instrumentation.patchers.stainless",
 )
 
 

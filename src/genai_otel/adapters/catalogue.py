@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from genai_otel.engine.adapter import Adapter
+    from genai_otel.instrumentation.adapter import Adapter
 
 
 class Entry(NamedTuple):
@@ -148,10 +148,22 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
 )
 
+_FOLDERS = {
+    "model client": "clients",
+    "model in process": "clients",
+    "framework": "frameworks",
+    "vector store": "stores",
+}
 NAMES = tuple(entry.name for entry in CATALOGUE)
+
+
+def module_of(name: str) -> str:
+    """Where the adapter of that library is."""
+    kind = next(entry.kind for entry in CATALOGUE if entry.name == name)
+    return f"{__package__}.{_FOLDERS[kind]}.{name}"
 
 
 def load(name: str) -> Adapter:
     """The adapter of that library; the library itself is not touched."""
-    adapter: Adapter = import_module(f"{__package__}.{name}").ADAPTER
+    adapter: Adapter = import_module(module_of(name)).ADAPTER
     return adapter

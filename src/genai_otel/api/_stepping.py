@@ -23,11 +23,11 @@ from types import (
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from genai_otel.engine.adapter import Accumulator
-from genai_otel.engine.observe import Unwatched
-from genai_otel.engine.open_streams import OPEN
-from genai_otel.engine.safety import contained
-from genai_otel.engine.steps import AtCall, unheard
+from genai_otel._support.errors import contained
+from genai_otel.instrumentation.adapter import Accumulator
+from genai_otel.instrumentation.generators import AtCall, unheard
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.instrumentation.tracker import Unwatched
 from genai_otel.record import snapshot
 from genai_otel.recorder.context import StepContext
 
@@ -36,8 +36,8 @@ from ._bodies import attributes, body_of, each, each_async, has, makes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from genai_otel.engine.observe import Call
-    from genai_otel.engine.wrap import Begin
+    from genai_otel.instrumentation.tracker import Call
+    from genai_otel.instrumentation.wrappers import Begin
     from genai_otel.record import Operation
 
 _ITEMS_KEPT = 1_000

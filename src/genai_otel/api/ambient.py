@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from genai_otel.engine.safety import contained
+from genai_otel._support.errors import contained
 from genai_otel.recorder import context
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from genai_otel.engine.adapter import Reader
-from genai_otel.engine.observe import Observer
-from genai_otel.engine.safety import BY_HAND, contained
-from genai_otel.engine.wrap import lazy_flag, wrap, wrap_lazy
+from genai_otel._support.errors import BY_HAND, contained
+from genai_otel.instrumentation.adapter import Reader
+from genai_otel.instrumentation.tracker import Observer
+from genai_otel.instrumentation.wrappers import lazy_flag, wrap, wrap_lazy
 from genai_otel.record import (
     HandMade,
     Kind,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import _GeneratorContextManager
 
-    from genai_otel.engine.observe import Active, Call, Frame
+    from genai_otel.instrumentation.tracker import Active, Call, Frame
     from genai_otel.record import Document
 
     Function = TypeVar("Function", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from genai_otel.engine.safety import contained
+from genai_otel._support.errors import contained
 from genai_otel.record import PromptTag
 from genai_otel.recorder import context
 

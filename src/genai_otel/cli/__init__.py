@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_anything()
     try:
         return _dispatch(arguments)
-    except Refusal as refusal:
-        print(f"genai-otel: {refusal}", file=sys.stderr)  # noqa: T201 - speaks to a person
+    except CommandError as error:
+        print(f"genai-otel: {error}", file=sys.stderr)  # noqa: T201 - speaks to a person
         return 2
     except BrokenPipeError:  # the reader (`| head`) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-class Refusal(Exception):
+class CommandError(Exception):
     """The command cannot be carried out as given; the message says why, in one line."""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 
 from .text import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genai_otel.store.decoding import StoredSpan
+    from genai_otel.store.read.decoder import StoredSpan
 
 Passage = tuple[str, str]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from genai_otel._settings import Settings
-    from genai_otel.engine.published import Published
+    from genai_otel.instrumentation.entry_points import Published
 
 _OURS = "genai-otel"
 _SHOWN = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "wrapt")
@@ -76,15 +76,15 @@ def settings() -> tuple[Settings, list[Line]]:
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Line]:
-    from genai_otel._variables import mistakes
+    from genai_otel._sdk.environment import mistakes
 
     return (Line("problem", text) for text in mistakes(environ))
 
 
 def libraries(settings: Settings) -> Iterator[Line]:
     from genai_otel.adapters import catalogue
-    from genai_otel.engine.imports import Installation
-    from genai_otel.engine.published import Published, points
+    from genai_otel.instrumentation.entry_points import Published, points
+    from genai_otel.instrumentation.installer import Installation
 
     others = points(catalogue.NAMES)
     accepted = (*catalogue.NAMES, *others, "auto")
@@ -153,9 +153,9 @@ def _unknown(
 
 
 def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
-    from genai_otel._notices import NOTICES
-    from genai_otel.destinations.presets import PRESETS
-    from genai_otel.destinations.standard import defaults
+    from genai_otel._support.notices import NOTICES
+    from genai_otel.export.backends.presets import PRESETS
+    from genai_otel.export.otel_environment import defaults
 
     NOTICES.clear()
     NOTICES.logged = False  # they are printed here
@@ -179,9 +179,9 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
 
 
 def _backend(name: str) -> Line:
-    from genai_otel.destinations.destination import Destination
-    from genai_otel.destinations.presets import PRESETS
-    from genai_otel.destinations.target import target
+    from genai_otel.export.backends.presets import PRESETS
+    from genai_otel.export.backends.resolve import target
+    from genai_otel.export.destination import Destination
 
     if not PRESETS[name].routes:
         return Line("ok", name)
@@ -218,8 +218,8 @@ def _why_not_written(place: Path) -> str:
 
 def _parts() -> Iterator[Line]:
     """Which signals the environment sends, where and how."""
-    from genai_otel.destinations.standard import parts
-    from genai_otel.destinations.target import target
+    from genai_otel.export.backends.resolve import target
+    from genai_otel.export.otel_environment import parts
 
     for part in parts("otlp"):
         to = target(part)
@@ -267,7 +267,7 @@ def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
 def prices(settings: Settings) -> Iterator[Line]:
     """By which prices calls would be priced; the table is read as it will be for a program."""
     from genai_otel._settings import naming_the_variable
-    from genai_otel.enrich.pricing import PriceBook
+    from genai_otel.pricing.book import PriceBook
 
     if settings.prices == "off":
         yield Line("note", "no call is priced (GENAI_OTEL_PRICES says so)")

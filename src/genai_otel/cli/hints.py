@@ -6,17 +6,17 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
-from genai_otel.enrich.billers import biller_of_provider
-from genai_otel.enrich.pricing import PriceBook
-from genai_otel.enrich.resolution import Call
+from genai_otel import _semconv as names
+from genai_otel.pricing.billers import biller_of_provider
+from genai_otel.pricing.book import PriceBook
+from genai_otel.pricing.resolver import Call
 
 from .text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from genai_otel.store.decoding import StoredSpan
+    from genai_otel.store.read.decoder import StoredSpan
 
 _KEPT = 3
 """Hosts, and models, that are told of in each kind of hint."""

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._settings import Settings
-from genai_otel.enrich.books import ITSELF
-from genai_otel.enrich.pricelist import version_of
-from genai_otel.enrich.prices_file import read_prices
-from genai_otel.enrich.pricing import PriceBook
-from genai_otel.enrich.rates import TOKENS, UNITS, Rates
-from genai_otel.enrich.resolution import Call, Quote
+from genai_otel.pricing.book import PriceBook
+from genai_otel.pricing.overrides import ITSELF
+from genai_otel.pricing.overrides_file import read_prices
+from genai_otel.pricing.price_list import version_of
+from genai_otel.pricing.rates import TOKENS, UNITS, Rates
+from genai_otel.pricing.resolver import Call, Quote
 
-from . import Refusal
+from . import CommandError
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .stores import moment, tell
 from .styled import Text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from genai_otel.enrich.books import Entry
+    from genai_otel.pricing.overrides import Entry
 
 _NEAREST = 5
 _ENTRIES_SHOWN = 50
@@ -79,7 +79,7 @@ def _book(file: str | None) -> PriceBook:
         file = file or Settings.from_environment().prices
         book = PriceBook(() if file in {None, "off"} else file)
     except ValueError as error:
-        raise Refusal(one_line(str(error))) from None
+        raise CommandError(one_line(str(error))) from None
     book.load()
     if book.problem:
         tell(book.problem)
@@ -174,7 +174,7 @@ def check_file(options: argparse.Namespace) -> int:
     try:
         book = read_prices(options.file)
     except ValueError as error:
-        raise Refusal(one_line(str(error))) from None
+        raise CommandError(one_line(str(error))) from None
     entries = list(book.all())
     lines = [f"{entry.model}: {_told(entry)}" for entry in entries[:_ENTRIES_SHOWN]]
     billers = [biller for _, biller in book.billers]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from genai_otel import Destination
     from genai_otel._settings import Settings
-    from genai_otel.destinations.outlets import Outlet
+    from genai_otel.export.factory import Outlet
 
 _SECONDS = 15.0
 _PATIENCE = 1.0
@@ -24,8 +24,8 @@ SERVICE = "genai-otel doctor"
 
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     """A line for each; without ``names`` for those of the settings."""
-    from genai_otel.destinations.export import Delivery
-    from genai_otel.destinations.standard import defaults
+    from genai_otel.export.otel_environment import defaults
+    from genai_otel.export.pipeline.worker import Delivery
 
     default = defaults(otlp=settings.otlp_in_environment)
     for given in names or settings.destinations or default:
@@ -54,8 +54,8 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
 
 def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:
     """The destination, or the part of it that traces go to, if there is one."""
-    from genai_otel.destinations.outlets import outlet
-    from genai_otel.destinations.standard import parts
+    from genai_otel.export.factory import outlet
+    from genai_otel.export.otel_environment import parts
     from genai_otel.privacy import preset
 
     for part in parts(given):
@@ -71,8 +71,8 @@ def _span() -> ReadableSpan:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext, TraceFlags
 
-    from genai_otel import __version__
-    from genai_otel.destinations.ids import OsEntropyIds
+    from genai_otel._version import __version__
+    from genai_otel.tracing.ids import OsEntropyIds
 
     ids = OsEntropyIds()
     sampled = TraceFlags(TraceFlags.SAMPLED)

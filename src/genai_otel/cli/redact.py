@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genai_otel.privacy.masking import DEFAULT, GROUPS, Masker, check_groups, replaced
 from genai_otel.privacy.reasons import reason
 
-from . import Refusal
+from . import CommandError
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         check_groups(groups)
     except ValueError as error:
-        raise Refusal(str(error)) from None
+        raise CommandError(str(error)) from None
     masker = Masker(groups, key=options.key.encode() if options.key else None)
     text = _read(options.file)
     masks = masker.masks(text)
@@ -61,7 +61,7 @@ def _read(path: str | None) -> str:
         with open(path, "rb") as file:  # noqa: PTH123 - as the user wrote it
             return file.read().decode("utf-8", "replace")
     except OSError as error:
-        raise Refusal(f"cannot read {path}: {error.strerror}") from None
+        raise CommandError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _place(text: str, mask: Mask) -> str:

@@ -6,9 +6,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.store.read.cost_report import GROUPS, Report, Sum
+
 from .hints import Hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
-from .spending import GROUPS, Report, Sum
 from .stores import add_store_options, moment, open_store, positive, tell, tell_notes
 from .styled import Text
 from .text import one_line, sums

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import Refusal
+from . import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     own, target = _split(arguments)
     options = _parser().parse_args(own)
     if not target:
-        raise Refusal("run what? For example: genai-otel run app.py")
+        raise CommandError("run what? For example: genai-otel run app.py")
     _check(options)
     program, command = _command(target)
     return _become(program, command, _environment(options))
@@ -80,13 +80,13 @@ def _check(options: argparse.Namespace) -> None:
     if not options.destination:
         return
     from genai_otel._settings import one_of
-    from genai_otel.destinations.presets import PRESETS
+    from genai_otel.export.backends.presets import PRESETS
 
     for name in options.destination:
         try:
             one_of("destination", name, PRESETS)
         except ValueError as error:
-            raise Refusal(str(error)) from None
+            raise CommandError(str(error)) from None
 
 
 def _command(target: Sequence[str]) -> tuple[str, list[str]]:
@@ -100,7 +100,7 @@ def _command(target: Sequence[str]) -> tuple[str, list[str]]:
         return found, list(target)
     if Path(first).exists():
         return sys.executable, [sys.executable, *target]
-    raise Refusal(f"there is no command, script or directory {first!r}")
+    raise CommandError(f"there is no command, script or directory {first!r}")
 
 
 def _found(command: str) -> str | None:
@@ -152,4 +152,4 @@ def _become(program: str, command: list[str], environment: dict[str, str]) -> in
     try:
         os.execve(program, command, environment)  # noqa: S606 - to run it is what we were asked for
     except OSError as error:
-        raise Refusal(f"cannot run {program}: {error.strerror}") from None
+        raise CommandError(f"cannot run {program}: {error.strerror}") from None

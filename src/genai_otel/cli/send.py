@@ -12,7 +12,7 @@ from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import Refusal
+from . import CommandError
 from .stores import open_stores, positive, tell, tell_notes
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.destinations.outlets import Outlet
+    from genai_otel.export.factory import Outlet
 
 _AT_ONCE = 8 * 1024 * 1024
 _SECONDS = 60
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def send(options: argparse.Namespace) -> int:
     """0 if everything that could be read was acknowledged by every destination."""
-    from genai_otel.store.replay import revive
+    from genai_otel.store.read.replay import revive
 
     ways = [Way(_outlet(name, options), options.timeout) for name in options.to]
     reader = open_stores(options.files)
@@ -82,15 +82,15 @@ def send(options: argparse.Namespace) -> int:
 
 def _outlet(name: str, options: argparse.Namespace) -> Outlet:
     from genai_otel._settings import Settings
-    from genai_otel.destinations.destination import Destination
-    from genai_otel.destinations.outlets import outlet
+    from genai_otel.export.destination import Destination
+    from genai_otel.export.factory import outlet
     from genai_otel.privacy import as_policy
 
     if name == "local":
-        raise Refusal("the local store is what is read: name another destination with --to")
+        raise CommandError("the local store is what is read: name another destination with --to")
     pairs = [given.partition("=") for given in options.option]
     if any(not sign for _, sign, _ in pairs):
-        raise Refusal("an option is NAME=VALUE")
+        raise CommandError("an option is NAME=VALUE")
     try:
         settings = Settings.from_environment()
         to = Destination(
@@ -101,11 +101,11 @@ def _outlet(name: str, options: argparse.Namespace) -> Outlet:
         content = as_policy(options.content or settings.content or "redacted")
         return outlet(to, content=content, directory=settings.directory)
     except ValueError as error:
-        raise Refusal(str(error)) from None
+        raise CommandError(str(error)) from None
 
 
 def _carry(spans: Iterable[ReadableSpan], ways: list[Way]) -> None:
-    from genai_otel.destinations.spans import weight
+    from genai_otel.export.readable import weight
 
     size = 0
     try:
@@ -134,7 +134,7 @@ class Way:
     traces: set[int] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        from genai_otel.destinations.judging import Judge
+        from genai_otel.export.pipeline.redaction import Judge
 
         self.name, self.content = self.outlet.name, self.outlet.content
         self._delivery = self.outlet.delivery(Judge(self.content, recorded=None))

@@ -10,13 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import Refusal
+from . import CommandError
 from .text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genai_otel.store.reading import StoreReader
+    from genai_otel.store.read.reader import StoreReader
 
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -56,12 +56,12 @@ def open_store(place: str | None) -> StoreReader:
 
 def open_stores(places: Sequence[str], named: str = "name one") -> StoreReader:
     """All of these as one; the default store where none is named."""
-    from genai_otel.store.reading import StoreReader
+    from genai_otel.store.read.reader import StoreReader
 
     paths = [Path(place).expanduser() for place in places or (_default_directory(),)]
     for path in paths:
         if not path.exists():
-            raise Refusal(
+            raise CommandError(
                 f"there is no store at {one_line(str(path.absolute()))}: run a program with"
                 f" genai_otel.instrument() or `genai-otel run` here, or {named}"
             )
@@ -74,7 +74,7 @@ def _default_directory() -> str:
     try:
         return Settings.from_environment().directory
     except ValueError as error:
-        raise Refusal(f"{error}; or name a store with --dir") from None
+        raise CommandError(f"{error}; or name a store with --dir") from None
 
 
 def tell_notes(reader: StoreReader) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from genai_otel.enrich.amounts import figures
+from genai_otel.pricing.amounts import figures
 
 # CSI, OSC and the other string sequences, two-byte escapes; each also in its one-byte (C1) form.
 _ESCAPES = re.compile(

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase as fnmatch
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from . import Refusal
+from . import CommandError
 from .content import passages
 from .hints import hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
@@ -24,8 +24,8 @@ from .text import duration, local_time, one_line, sums
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from genai_otel.store.reading import StoreReader
-    from genai_otel.store.traces import TraceSummary
+    from genai_otel.store.read.reader import StoreReader
+    from genai_otel.store.read.traces import TraceSummary
 
 _LIMIT = 20
 _SHORTEST_ID = 8
@@ -146,7 +146,7 @@ def _find(reader: StoreReader, wanted: str) -> str:
     summaries = reader.summaries()
     ids = [summary.trace_id for summary in summaries]
     if not ids:
-        raise Refusal("the store has no traces yet")
+        raise CommandError("the store has no traces yet")
     if wanted == "last":
         programs = (each for each in summaries if each.service != PROBE)
         return next(programs, summaries[0]).trace_id
@@ -155,9 +155,9 @@ def _find(reader: StoreReader, wanted: str) -> str:
     if not prefix or len(matching) > 1:
         length = _id_length(ids)
         some = ", ".join(trace_id[:length] for trace_id in (matching or ids)[:5])
-        raise Refusal(f"{len(matching)} traces begin with {wanted!r}: {some} ...")
+        raise CommandError(f"{len(matching)} traces begin with {wanted!r}: {some} ...")
     if not matching:
-        raise Refusal(f"no trace begins with {wanted!r}; `genai-otel traces` lists them")
+        raise CommandError(f"no trace begins with {wanted!r}; `genai-otel traces` lists them")
     return matching[0]
 
 

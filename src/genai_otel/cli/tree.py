@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
-from genai_otel.store.traces import number, total
+from genai_otel import _semconv as names
+from genai_otel.store.read.traces import number, total
 
 from .content import passages
 from .layout import Below, Column, Row, columns, draw, terminal_has_color, terminal_width
@@ -13,8 +13,8 @@ from .styled import Text
 from .text import clean, duration, local_time, money, one_line, shortened
 
 if TYPE_CHECKING:
-    from genai_otel.store.decoding import StoredSpan
-    from genai_otel.store.traces import Branch, Trace
+    from genai_otel.store.read.decoder import StoredSpan
+    from genai_otel.store.read.traces import Branch, Trace
 
 _HEADS = (
     Column("", least=20),

@@ -27,7 +27,7 @@ _LONGEST = 200
 def tried(settings: Settings) -> Iterator[Line]:
     """A line for each library that is installed, wanted and of a supported version."""
     from genai_otel.adapters import catalogue
-    from genai_otel.engine.imports import Installation
+    from genai_otel.instrumentation.installer import Installation
 
     for entry in catalogue.CATALOGUE:
         if wanted(entry.name, settings) and Installation(catalogue.load(entry.name)).suits():
@@ -58,7 +58,7 @@ def _line(name: str, state: str, note: str) -> Line:
 
 def _try(name: str) -> tuple[str, str]:
     """Imports everything of the library that is patched, with the hook in place; its state."""
-    from genai_otel._libraries import waiting
+    from genai_otel._sdk.instrumentors import waiting
     from genai_otel.adapters import catalogue
 
     entry = next(each for each in catalogue.CATALOGUE if each.name == name)

@@ -5,9 +5,9 @@ may have less. ``fit`` and ``shorten`` keep what leaves within sizes; ``told`` s
 resource may leave.
 """
 
-from .gate import Gate
+from .attribute_filter import Gate
 from .policy import ContentPolicy, as_policy, loosest, preset, strictest
-from .resources import told
+from .resource_filter import told
 from .truncation import fit, fit_all, shorten
 
 __all__ = [

@@ -14,7 +14,7 @@ from .truncation import left_out
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .keys import Finding
+    from .detectors.keys import Finding
 
 GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")
 """What can be looked for."""
@@ -55,7 +55,9 @@ class Masker:
         patterns: Iterable[re.Pattern[str]] = (),
         key: bytes | None = None,
     ) -> None:
-        from .scan import Scanner  # its patterns are many: who masks nothing waits for none
+        from .detectors.scanner import (
+            Scanner,  # its patterns are many: who masks nothing waits for none
+        )
 
         self._scanner, self._patterns, self._key = Scanner(groups), tuple(patterns), key
         self.plain = not self._patterns

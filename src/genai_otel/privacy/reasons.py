@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .keys import KEYS
+from .detectors.keys import KEYS
 
 _WHY = {
     "PRIVATE_KEY": "a private key in PEM",

@@ -1,7 +1,6 @@
 """What happened, in neutral words; the standard library only."""
 
 from .bounded import bounded
-from .by_hand import HandMade, take
 from .content import (
     KEEPER,
     Compaction,
@@ -29,26 +28,25 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .misuse import JUDGE, misused, sort_of, unknown
+from .manual import HandMade, take
+from .misuse import misused, sort_of, unknown
 from .operation import (
     CATEGORIES,
     Failure,
     Kind,
     Operation,
     PromptTag,
-    Refusal,
     Scalar,
     Timing,
     Turn,
     Verdict,
 )
-from .pieces import Pieces
 from .snapshot import cut, snapshot
+from .text_buffer import Pieces
 from .usage import Usage
 
 __all__ = [
     "CATEGORIES",
-    "JUDGE",
     "KEEPER",
     "Compaction",
     "Document",
@@ -63,7 +61,6 @@ __all__ = [
     "Pieces",
     "PromptTag",
     "Reasoning",
-    "Refusal",
     "Scalar",
     "ServerToolCall",
     "ServerToolResult",

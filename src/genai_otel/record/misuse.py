@@ -8,8 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Iterable
 
 logger = logging.getLogger("genai_otel")
 
@@ -24,7 +23,7 @@ def misused(message: str, place: tuple[str, int] | None = None) -> None:
 
     Where warnings are errors it is logged instead: a program that runs must not be stopped.
     """
-    file, line = place or _caller()
+    file, line = place or caller()
     if (file, line, message) in _REPORTED or len(_REPORTED) >= _MOST:
         return
     _REPORTED.add((file, line, message))
@@ -34,23 +33,9 @@ def misused(message: str, place: tuple[str, int] | None = None) -> None:
         logger.warning("%s (%s:%d)", warning, file, line)
 
 
-class Judge:
-    """Looks for mistakes on the application's own lines; ``engine.safety`` makes it contained."""
-
-    contained: Callable[..., Any] | None = None
-
-
-JUDGE = Judge()
-
-
-def judged(look: Callable[..., Any], *given: Any) -> Any:
-    """What ``look`` finds; nothing where it fails itself."""
-    return look(*given) if JUDGE.contained is None else JUDGE.contained(look, *given)
-
-
-def _caller() -> tuple[str, int]:
+def caller() -> tuple[str, int]:
     """The nearest line that is not ours."""
-    frame = sys._getframe(2)  # noqa: SLF001 - as warnings and logging do
+    frame = sys._getframe(1)  # noqa: SLF001 - as warnings and logging do
     while frame.f_back is not None and _is_between(frame.f_globals.get("__name__")):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno

@@ -10,14 +10,14 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .pieces import KEPT
+from .text_buffer import KEPT
 from .usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .content import Document, Message, Part
-    from .pieces import Pieces
+    from .text_buffer import Pieces
 
 Scalar = str | bool | int | float
 """A value that any backend can show as it is."""
@@ -197,10 +197,6 @@ class Failure:
     code: str | None = None
     status: int | None = None
     request_id: str | None = None
-
-
-class Refusal(Exception):
-    """Raised by us for the host to see, because it asked for it: the call is not made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """An Operation becomes a span, events and metrics; the only user of the OpenTelemetry API."""
 
-from .accounts import Accounts
+from .costs import Accounts
 from .metrics import Instruments
 from .recorder import ACTIVE, Ledgers, Recorder, Recording, Source, current
 

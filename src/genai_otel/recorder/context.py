@@ -9,10 +9,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.record import PromptTag, misused, snapshot, sort_of
 
-from .semconv import to_json, utf8
+from .attributes import to_json, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

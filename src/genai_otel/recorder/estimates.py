@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.enrich.tokens import ESTIMATED, estimate
 from genai_otel.record import Kind
+from genai_otel.tokens.estimate import ESTIMATED, estimate
 
-from .semconv import to_json
+from .attributes import to_json
 
 if TYPE_CHECKING:
-    from genai_otel.enrich.tokenizers import Tokenizers
     from genai_otel.record import Operation, Usage
+    from genai_otel.tokens.tokenizers import Tokenizers
 
 _SAMPLE = 2_048
 _SAMPLED = 8

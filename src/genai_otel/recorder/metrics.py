@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from genai_otel import _names as names
+from genai_otel import _semconv as names
 from genai_otel.record import Kind
 
+from .attributes import opening, utf8
 from .context import ambient
 from .ownership import MODEL_KINDS
-from .semconv import opening, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Counter, Histogram, Meter
 
-    from genai_otel.enrich.budget import Spending
-    from genai_otel.enrich.pricing import Cost
+    from genai_otel.budgets.budget import Spending
+    from genai_otel.pricing.book import Cost
     from genai_otel.record import Operation
 
     Dimensions = dict[str, Any]

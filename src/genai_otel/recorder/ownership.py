@@ -21,7 +21,7 @@ from opentelemetry import context as otel_context
 from genai_otel.record import Kind
 
 from .context import OPERATION_KEY, SPAN_KEY, attach, detach
-from .failures import fail
+from .errors import fail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

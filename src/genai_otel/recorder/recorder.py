@@ -9,11 +9,21 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Status, StatusCode
 
-from genai_otel import _names as names
-from genai_otel.record import Kind, Refusal
+from genai_otel import _semconv as names
+from genai_otel._support.errors import CallRefused
+from genai_otel.record import Kind
 
-from .accounts import AGENT_KEY, Accounts
-from .categories import APP, PROVIDER, category_of_word
+from .attributes import (
+    budget_facts,
+    cost_facts,
+    opening,
+    outcome,
+    request,
+    span_kind,
+    span_name,
+    turn_facts,
+    utf8,
+)
 from .context import (
     OPERATION_KEY,
     SPAN_KEY,
@@ -24,7 +34,9 @@ from .context import (
     suppressed,
     take_prompt,
 )
-from .failures import fail
+from .costs import AGENT_KEY, Accounts
+from .error_categories import APP, PROVIDER, category_of_word
+from .errors import fail
 from .ownership import (
     GENERATING,
     MODEL_KINDS,
@@ -36,17 +48,6 @@ from .ownership import (
     taker,
     within,
 )
-from .semconv import (
-    budget_facts,
-    cost_facts,
-    opening,
-    outcome,
-    request,
-    span_kind,
-    span_name,
-    turn_facts,
-    utf8,
-)
 from .totals import ROLLED_UP, Totals, outwards
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-    from genai_otel.enrich.budget import Spending
+    from genai_otel.budgets.budget import Spending
     from genai_otel.privacy import Gate
     from genai_otel.record import Failure, Operation
 
@@ -281,7 +282,7 @@ class Recording(Layer):
     def opened(self) -> None:
         """Encodes the request as it was sent, unless more of it may yet become known.
 
-        Raises a ``Refusal`` of a hard budget.
+        Raises a ``CallRefused`` of a hard budget.
         """
         op = self.op
         if self.recorded and not (op.by_hand or op.secondhand or op.turns is not None):
@@ -293,7 +294,7 @@ class Recording(Layer):
     def _admit(self) -> None:
         try:
             self._ledgers.accounts.admit(self.op, self._context)
-        except Refusal as refusal:
+        except CallRefused as refusal:
             self.op.sent = False
             self.finish(refusal)
             raise

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
-from genai_otel import _names as names
-from genai_otel._locks import reentrant
-from genai_otel.record import JUDGE, Kind
+from genai_otel import _semconv as names
+from genai_otel._support.errors import contained
+from genai_otel._support.locks import reentrant
+from genai_otel.record import Kind
 
-from .accounts import WITHOUT_OUTPUT, dollars, is_unknown
 from .context import OPERATION_KEY
+from .costs import WITHOUT_OUTPUT, dollars, is_unknown
 
 with suppress(ImportError):  # where there is none, nothing forks
     from mmap import mmap
@@ -167,13 +168,7 @@ def _in_child() -> None:
         totals.enter_child()
 
 
-def _contained(hook: Any) -> None:
-    """What a hook raised would be printed, in the middle of the program's fork."""
-    if JUDGE.contained is not None:
-        JUDGE.contained(hook)
-
-
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # what a hook raises is printed in the middle of the fork
     os.register_at_fork(
-        before=lambda: _contained(_before_fork), after_in_child=lambda: _contained(_in_child)
+        before=lambda: contained(_before_fork), after_in_child=lambda: contained(_in_child)
     )

@@ -13,7 +13,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from genai_otel._locks import reentrant
+from genai_otel._support.locks import reentrant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,10 +18,10 @@ def _leave_the_path() -> None:
 
 def _instrument() -> None:
     try:
-        from genai_otel import _entry
+        from genai_otel._sdk import entry_point
     except ImportError:
         return
-    _entry.start()
+    entry_point.start()
 
 
 def _hand_over() -> None:

@@ -1,0 +1,1 @@
+"""The SDK in a process: configuration, set-up, what is patched, status, flush and exit."""

@@ -1,0 +1,128 @@
+"""What was asked for, before anything of it is set up; ``ValueError`` on what is not accepted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._settings import naming_the_variable
+from genai_otel._support.errors import contained
+from genai_otel._support.notices import NOTICES
+from genai_otel.privacy import as_policy, loosest, preset
+from genai_otel.privacy.policy import address_of
+from genai_otel.recorder import Accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from genai_otel._settings import Settings
+    from genai_otel.export.factory import Outlet
+    from genai_otel.privacy import ContentPolicy
+
+logger = logging.getLogger("genai_otel")
+
+
+def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
+    """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
+    from genai_otel.export.factory import outlet
+    from genai_otel.export.otel_environment import parts
+
+    content, directory = own_policy(settings), settings.directory
+    chosen = _destinations(settings, given, joined=joined)
+    with naming_the_variable("destinations", settings.destinations if given is None else None):
+        return [
+            outlet(part, content=content, directory=directory)
+            for each in chosen
+            for part in parts(each)
+        ]
+
+
+def _destinations(settings: Settings, given: Any, *, joined: bool) -> Sequence[Any]:
+    if given is None:
+        given = settings.destinations or None
+    if given is not None:  # an empty list says nowhere
+        return list(given) if isinstance(given, list | tuple) else [given]
+    if joined:  # only what was asked for is added to somebody else's provider
+        return []
+    from genai_otel.export.otel_environment import defaults
+
+    return defaults(otlp=settings.otlp_in_environment)
+
+
+_OF_A_RESOURCE = {"service_name": "service.name", "environment": "deployment.environment.name"}
+
+
+def say_what_is_ignored(settings: Settings, provider: Any, *, nowhere: bool) -> None:
+    """Of what was asked for, where spans are made by a provider of the program's.
+
+    ``nowhere``: no destination was asked for, so that there is none.
+    """
+    found = getattr(getattr(provider, "resource", None), "attributes", {})
+    for name, attribute in _OF_A_RESOURCE.items():
+        given = getattr(settings, name)
+        if given is not None and found.get(attribute) != given:
+            NOTICES.add(
+                f"{name}={given!r} is ignored: spans are made by the program's own tracer provider,"
+                f" whose resource has {attribute}={found.get(attribute)!r}"
+            )
+    if nowhere:
+        NOTICES.add(
+            "spans go where the program's own tracer provider sends them, and not to the local"
+            ' store: say destinations="local" to have them there too',
+            logging.INFO,
+        )
+
+
+def own_policy(settings: Settings) -> ContentPolicy:
+    """What was said for the process as a whole."""
+    given, base = settings.content, settings.upload_to
+    policy = preset("redacted") if given is None else as_policy(given)
+    if base is None or not policy.content or given is policy:
+        return policy
+    texts = "both" if settings.completion_hook == "upload" else "span"
+    return replace(policy, blobs="upload", texts=texts, upload_to=address_of(base))
+
+
+def recorded(settings: Settings, ways: Sequence[Outlet], *, joined: bool) -> ContentPolicy:
+    """What is recorded: as much as one of our destinations may have.
+
+    On a provider of the host's others may listen, who get what was said for the process.
+    """
+    own = own_policy(settings)
+    if not ways:
+        return own
+    wanted = loosest([each.content for each in ways])
+    if not joined:
+        return wanted
+    if loosest([own, wanted]) != own:
+        logger.warning(
+            "genai_otel: a destination may have more content than the process records on the"
+            " host's tracer provider; say instrument(content=...) if others there may see it"
+        )
+    return own
+
+
+def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Accounts:
+    """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+    of_settings = settings.prices if prices is None else None
+    prices = settings.prices if prices is None else prices
+    book = ledger = tokenizers = None
+    if prices != "off":
+        from genai_otel.pricing.book import PriceBook
+
+        with naming_the_variable("prices", of_settings):
+            book = prices if isinstance(prices, PriceBook) else PriceBook(prices or ())
+        book.load_if_read()
+    if budgets:
+        from genai_otel.budgets.budget import Budgets
+
+        ledger = Budgets(tuple(budgets))
+    if settings.estimate_usage:
+        from genai_otel.tokens.tokenizers import Tokenizers
+
+        tokenizers = Tokenizers(settings.tokenizers)
+    made = Accounts(book, ledger, tokenizers, contained)
+    if prices or settings.serverless or any(budget.unit == "usd" for budget in budgets):
+        made.prepare()  # what is asked for is there in time: a frozen process loads nothing
+    return made

@@ -1,0 +1,80 @@
+"""A scope that a synchronous FastAPI dependency opens holds for the whole request.
+
+FastAPI enters a plain generator in a worker thread, in a copy of the request's context, where what
+is set would be lost. What was set of ours is carried back to the request.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._support.errors import contained
+from genai_otel.instrumentation.adapter import Adapter, Patch
+from genai_otel.instrumentation.installer import Installation
+from genai_otel.recorder import context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from opentelemetry.context import Context
+
+    from genai_otel.instrumentation.tracker import Observer
+
+
+def dependencies() -> Installation:
+    """What is replaced in FastAPI; it makes no model calls, and is no library to be listed."""
+    target = "fastapi.concurrency:contextmanager_in_threadpool"
+    return Installation(
+        Adapter("fastapi", "fastapi", "0.100", "2", patches=(Patch(target, _carrying),))
+    )
+
+
+def _carrying(original: Any, observer: Observer) -> Any:
+    @asynccontextmanager
+    async def in_threadpool(cm: Any) -> AsyncIterator[Any]:
+        noted = _Noted(cm)
+        async with original(noted) as value:
+            before = contained(noted.apply)
+            try:
+                yield value
+            finally:
+                contained(noted.undo, before)
+
+    @wraps(original)
+    def manager(cm: Any) -> Any:
+        return in_threadpool(cm) if observer.guard.enabled else original(cm)
+
+    return manager
+
+
+class _Noted:
+    """The dependency's manager, entered and left in threads; keeps the context it has set there."""
+
+    def __init__(self, cm: Any) -> None:
+        self._cm = cm
+        self._set: Context | None = None
+
+    def __enter__(self) -> Any:
+        before = contained(context.inheritable)
+        value = self._cm.__enter__()
+        self._set = contained(_changed, before)
+        return value
+
+    def __exit__(self, *error: object) -> Any:
+        return self._cm.__exit__(*error)
+
+    def apply(self) -> Context | None:
+        """Sets in this task what was set in the thread; returns what was there before."""
+        return None if self._set is None else context.exchange(self._set)
+
+    def undo(self, before: Context | None) -> None:
+        """Undoes it, unless somebody has gone on from there. No token: another task may end it."""
+        if before is not None and self._set is not None and context.is_current(self._set):
+            context.exchange(before)
+
+
+def _changed(before: Context | None) -> Context | None:
+    after = context.inheritable()
+    return None if after is before else after

@@ -1,0 +1,90 @@
+"""The adapters of a process: which are wanted, put in place and taken back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from genai_otel.adapters import catalogue
+from genai_otel.instrumentation import entry_points
+from genai_otel.instrumentation.adapter import Adapter
+from genai_otel.instrumentation.entry_points import Published
+from genai_otel.instrumentation.installer import Installation, Later
+
+from . import threads
+from .fastapi import dependencies
+from .thread_pools import Pools
+from .uvicorn import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from genai_otel._settings import Settings
+    from genai_otel.recorder import Recorder
+
+    from .status import LibraryStatus
+
+
+class Libraries:
+    """Our own, and those of other distributions, of which the named ones are loaded at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._carriers = (Pools(), dependencies())
+        self._servers = servers()
+        self._own = [waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
+        self._published = [
+            Published(point, refused, named=name in settings.libraries)
+            for name, (point, refused) in entry_points.points(catalogue.NAMES).items()
+            if self._wants(name)
+        ]
+
+    def __iter__(self) -> Iterator[Installation]:
+        yield from self._own
+        yield from self._published
+
+    def _wants(self, name: str) -> bool:
+        if name in self._settings.exclude:
+            return False
+        return "auto" in self._settings.libraries or name in self._settings.libraries
+
+    def install(self, recorder: Recorder) -> None:
+        """Puts the stand-ins in place that are not; after ``remove`` they come back."""
+        for each in self:
+            if each.guard.enabled:
+                each.catch_up()
+            elif not each.guard.broken:
+                each.install(recorder, self._settings.request_stream_usage)
+        if self._settings.handle_sigterm and not self._servers.guard.enabled:
+            self._servers.install(recorder)
+        if self._settings.thread_context != "off":
+            threads.install()
+        for carrier in self._carriers if self._settings.thread_context == "all" else ():
+            if not carrier.guard.enabled:
+                carrier.install(recorder)
+
+    def remove(self, names: Sequence[str] = ()) -> None:
+        """Puts the originals back, of these or of all."""
+        for each in self:
+            if not names or each.adapter.name in names:
+                each.remove()
+        if not names:
+            threads.remove()
+            for each in (*self._carriers, self._servers):
+                each.remove()
+
+    def status(self) -> tuple[LibraryStatus, ...]:
+        """Of all that there are, the unwanted too."""
+        from .status import library_status, published_status
+
+        kept = {each.adapter.name: each for each in self._own}
+        return (
+            *(library_status(entry, kept.get(entry.name)) for entry in catalogue.CATALOGUE),
+            *(published_status(each) for each in self._published),
+        )
+
+
+def waiting(entry: catalogue.Entry) -> Installation:
+    """Its adapter, which is loaded once the library is there."""
+    later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
+    return Installation(Adapter.unloaded(entry.name, entry.distribution), later)

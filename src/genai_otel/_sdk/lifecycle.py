@@ -1,0 +1,333 @@
+"""What users call to set up and take down; there is one ``Runtime`` in a process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._settings import Settings, environment, naming_the_variable, one_of, switched_off
+from genai_otel._support import background, locks
+from genai_otel._support.errors import BY_HAND, FAULTS, contained
+from genai_otel._support.notices import NOTICES
+from genai_otel.adapters import catalogue
+from genai_otel.instrumentation import entry_points
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.privacy import custom_functions
+from genai_otel.recorder import ACTIVE
+from genai_otel.recorder.errors import call_str
+from genai_otel.tracing.providers import sdk_can_be_used
+
+from . import environment as _variables
+from . import second_call, spawn_hint, validation
+from .exit import Ends
+from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
+
+    from genai_otel.budgets.budget import Budget
+    from genai_otel.export.destination import Destination
+    from genai_otel.pricing.book import PriceBook, Source
+    from genai_otel.privacy import ContentPolicy
+
+    from .status import Status
+
+    To: TypeAlias = str | Destination | SpanExporter
+
+logger = logging.getLogger("genai_otel")
+
+_LOCK = locks.reentrant()
+_FOREIGN = "genai-otel-instrument"
+_FORK_WAITS = 0.25
+"""Seconds for which a fork waits for a thread of ours that is busy."""
+
+_RUNTIME: Runtime | None = None
+_CALLED: spawn_hint.Place | None = None
+_INHERITED = False
+"""Whether child processes are set up by what this one was started with."""
+
+
+# --------------------------------------------------------------------------- what users call
+
+
+def instrument(
+    *,
+    service_name: str | None = None,
+    environment: str | None = None,
+    destinations: To | Sequence[To] | None = None,
+    content: str | ContentPolicy | None = None,
+    libraries: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    prices: PriceBook | Source | Sequence[Source] | None = None,
+    budgets: Sequence[Budget] = (),
+    settings: Settings | None = None,
+    force: bool = False,
+) -> None:
+    """Records every call of every supported library, imported already or later.
+
+    Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
+    to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
+    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list of
+    them; an empty list is nowhere.
+    ``content`` is ``"redacted"`` (the default), ``"none"``, ``"full"`` or a ``ContentPolicy``: what
+    text is recorded, see docs/privacy.md. ``prices`` go before the bundled ones: a dict, a file,
+    a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
+
+    The first call decides. A later one, by whatever library, changes nothing but what it makes
+    stricter: ``content`` of which less is recorded holds from then on. Everything else that it
+    asks for is ignored, with one warning. ``force=True`` sets up anew, with what is given then, as
+    does a call after ``shutdown()`` or after ``uninstrument()`` of everything. A program under
+    ``genai-otel run`` or ``opentelemetry-instrument`` still has the first call.
+
+    Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
+    """
+    global _CALLED  # noqa: PLW0603 - as the runtime
+    if switched_off():
+        return
+    _CALLED = None if _INHERITED else spawn_hint.calling_line()
+    _set_up(
+        {
+            "service_name": service_name,
+            "environment": environment,
+            "destinations": destinations,
+            "content": content,
+            "libraries": libraries,
+            "exclude": exclude,
+            "tracer_provider": tracer_provider,
+            "meter_provider": meter_provider,
+            "prices": prices,
+            "budgets": budgets,
+            "settings": settings,
+        },
+        force=force,
+    )
+
+
+def instrument_implicitly(**given: Any) -> None:
+    """``instrument()`` for a program that did not ask for it, and still may."""
+    global _INHERITED  # noqa: PLW0603 - as the runtime
+    _INHERITED = True
+    if not switched_off():
+        defaults: dict[str, Any] = instrument.__kwdefaults__ or {}
+        arguments = {name: value for name, value in defaults.items() if name != "force"}
+        _set_up({**arguments, **given}, implicit=True)
+
+
+def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = False) -> None:
+    """What is refused leaves what was set up before."""
+    with _LOCK:
+        running = _RUNTIME
+        if running is not None and (implicit or running.arguments == arguments):
+            running.implicit = running.implicit and implicit
+            running.install()
+            return
+        validation.check(arguments)
+        chosen = _settle(arguments)
+        if chosen.disabled:
+            return
+        if running is not None and running.installed and not (force or running.implicit):
+            second_call.restrict(running, chosen, arguments)
+            return
+        NOTICES.clear()
+        for text in _variables.mistakes(environment()):
+            NOTICES.add(text)
+        if not sdk_can_be_used():
+            return
+        runtime = Runtime(chosen, arguments)
+        runtime.choose()  # raises while what was set up before still runs
+        runtime.implicit = implicit
+        shutdown()
+        FAULTS.strict = chosen.strict
+        call_str(chosen.exception_str)
+        _begin(runtime)
+
+
+def _begin(runtime: Runtime) -> None:
+    global _RUNTIME
+    _once_per_process()
+    BY_HAND.reset()
+    try:
+        runtime.start()
+    except Exception:
+        runtime.shutdown(1.0)
+        raise
+    _RUNTIME, ACTIVE.recorder = runtime, runtime.recorder
+    if runtime.settings.handle_sigterm:
+        ENDS.take_sigterm()
+    if runtime.settings.serverless and not ENDS.after_each_event():
+        runtime.at_root(ENDS.now)
+
+
+def uninstrument(*libraries: str) -> None:
+    """Puts the very originals back, of the named libraries or of all.
+
+    What others have wrapped over ours stays and becomes inert. Raises ``ValueError`` on a name that
+    is no supported library.
+    """
+    for name in libraries:
+        _check_library(name)
+    with _LOCK:
+        if _RUNTIME is not None:
+            _RUNTIME.remove(libraries)
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Delivers what is queued; whether all of it was, within ``timeout`` seconds."""
+    seconds = validation.seconds("flush", timeout)
+    runtime = _RUNTIME
+    return True if runtime is None else runtime.flush(seconds)
+
+
+def shutdown(timeout: float = 2.0) -> bool:
+    """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
+    return ENDS.delivering(_shut_down, validation.seconds("shutdown", timeout))
+
+
+def _shut_down(timeout: float) -> bool:
+    global _RUNTIME
+    with _LOCK:
+        runtime, _RUNTIME, ACTIVE.recorder = _RUNTIME, None, None
+    return True if runtime is None else runtime.shutdown(timeout)
+
+
+def status() -> Status:
+    """What is active, skipped and dropped in this process, and why."""
+    if _RUNTIME is not None:
+        return _RUNTIME.status()
+    from .status import Status, library_status
+
+    libraries = tuple(library_status(entry, None) for entry in catalogue.CATALOGUE)
+    return Status(
+        active=False,
+        provider="none",
+        content="none",
+        libraries=libraries,
+        destinations=(),
+        open_streams=0,
+        faults=dict(FAULTS.counts),
+        prices="off",
+        notices=NOTICES.texts,
+    )
+
+
+# ------------------------------------------------------------------------------------ pieces
+
+
+def _end(timeout: float) -> bool:
+    """Of the process.
+
+    What works in the background would be stopped in the middle of it: in a collection of garbage,
+    say, after which the host's finalisers are not called any more.
+    """
+    began = monotonic()
+    contained(spawn_hint.hint, _CALLED)
+    done = shutdown(timeout)
+    background.finish(max(0.0, began + timeout - monotonic()))
+    return done
+
+
+def _awaited() -> bool:
+    from genai_otel.export.pipeline.handover import are_alive
+
+    return _RUNTIME is not None and are_alive()
+
+
+ENDS = Ends(_end, flush, _awaited)
+
+
+def _settle(arguments: dict[str, Any]) -> Settings:
+    """Arguments over settings over environment; complains of what is not accepted."""
+    chosen = arguments["settings"] or Settings.from_environment()
+    given: dict[str, Any] = {
+        name: arguments[name]
+        for name in ("service_name", "environment", "content")
+        if arguments[name] is not None and (arguments[name] != "" or name == "content")
+    }
+    for name in ("libraries", "exclude"):
+        value = arguments[name]
+        if value is not None:
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
+    chosen = replace(chosen, **given)
+    for setting in ("libraries", "exclude"):
+        names = getattr(chosen, setting)
+        with naming_the_variable(setting, names):
+            for name in names:
+                if name != "auto":
+                    _check_library(name, "auto")
+    return chosen
+
+
+def _check_library(name: str, *more: str) -> None:
+    """Other distributions are asked only where a name is none of ours."""
+    if name not in catalogue.NAMES:
+        one_of("library", name, (*catalogue.NAMES, *entry_points.points(), *more))
+
+
+_prepared = False
+
+
+def _once_per_process() -> None:
+    global _prepared  # noqa: PLW0603 - hooks of the process, which cannot be taken back
+    if _prepared:
+        return
+    _prepared = True
+    _warn_of_foreign_files()
+    ENDS.register()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+        )
+
+
+def _before_fork() -> None:
+    """Nothing of ours is under way in it, and no thread of ours is there that has nothing to do."""
+    background.finish()
+    custom_functions.rest(monotonic() + _FORK_WAITS)
+    if _RUNTIME is not None:
+        _RUNTIME.before_fork(monotonic() + _FORK_WAITS)
+    ENDS.before_fork()
+
+
+def _after_fork() -> None:
+    ENDS.after_fork(child=False)
+
+
+def _in_child() -> None:
+    """A child begins with what was set up, but with nothing that the parent has under way."""
+    ENDS.after_fork(child=True)
+    locks.reopen()
+    OPEN.forget()
+    ENDS.in_child()
+    if _RUNTIME is not None:
+        _RUNTIME.after_fork()
+
+
+def foreign_distribution() -> str | None:
+    """The version of another distribution with our import name, if it is installed beside us."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(_FOREIGN)
+    except PackageNotFoundError:
+        return None
+
+
+def _warn_of_foreign_files() -> None:
+    version = foreign_distribution()
+    if version is not None:
+        logger.warning(
+            "genai_otel: %s %s is installed too and ships the same import name; uninstall it, then"
+            " reinstall genai-otel",
+            _FOREIGN,
+            version,
+        )

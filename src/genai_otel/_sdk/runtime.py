@@ -1,0 +1,349 @@
+"""What one ``instrument()`` sets up: providers joined or built, destinations, libraries."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._support.errors import FAULTS, contained
+from genai_otel._support.locks import reentrant
+from genai_otel._support.notices import NOTICES
+from genai_otel._version import __version__
+from genai_otel.instrumentation.open_registry import OPEN
+from genai_otel.privacy import Gate, preset, strictest
+from genai_otel.record import KEEPER
+from genai_otel.recorder import Accounts, Instruments, Ledgers, Recorder, Source
+from genai_otel.recorder.context import enter_suppression
+from genai_otel.tracing import providers
+from genai_otel.tracing.api_spans import ApiSpans
+
+from . import configuration
+from .instrumentors import Libraries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from genai_otel._settings import Settings
+    from genai_otel.export.factory import Outlet
+    from genai_otel.export.manager import Outgoing
+    from genai_otel.privacy import ContentPolicy
+    from genai_otel.privacy.uploads.media import Uploads
+
+    from .status import Status
+
+logger = logging.getLogger("genai_otel")
+
+_LOCK = reentrant()
+_FOR_PRICES = 0.6
+"""The share of a flush's or an end's time that what waits for prices may take."""
+
+
+class Runtime:
+    """What one ``instrument()`` set up."""
+
+    def __init__(self, settings: Settings, arguments: dict[str, Any]) -> None:
+        self.settings, self.arguments = settings, arguments
+        self.installed = False
+        """Whether anything is recorded: not after everything was uninstrumented."""
+        self.implicit = False
+        """Whether no code asked for it, so that the first that does sets up anew."""
+        self.libraries = Libraries(settings)
+        self.outlets: list[Outlet] = []
+        self.content = preset("redacted")
+        """The policy that this process records by."""
+        self._at_most: ContentPolicy | None = None
+        """What later calls of ``instrument()`` have asked for, where that is less."""
+        self._gate: Gate | None = None
+        self._uploads: Uploads | None = None
+        self._joined = False
+        self._outgoing: Outgoing | None = None
+        self._closers: list[Callable[[], Any]] = []
+        self._host: Any = None
+        self._api: ApiSpans | None = None
+        self._source: Source | None = None
+        self._resource: Any = None
+        self._measures_anew = False
+        self.recorder: Recorder | None = None
+        self._accounts = Accounts()
+
+    # ------------------------------------------------------------------------- setting up
+
+    def choose(self) -> None:
+        """Where telemetry goes and what calls cost; ``ValueError`` on what is not accepted."""
+        given = self.arguments
+        self._joined = (given["tracer_provider"] or providers.host_tracers()) is not None
+        self.outlets = configuration.outlets(
+            self.settings, given["destinations"], joined=self._joined
+        )
+        self.content = self._recorded()
+        if self.content.uploads and self.content.content and self.content.upload_to is not None:
+            from genai_otel.privacy.uploads.media import Uploads
+
+            self._uploads = Uploads(self.content.upload_to)
+        self._accounts = configuration.accounts(self.settings, given["prices"], given["budgets"])
+
+    def _recorded(self) -> ContentPolicy:
+        recorded = configuration.recorded(self.settings, self.outlets, joined=self._joined)
+        return recorded if self._at_most is None else strictest(recorded, self._at_most)
+
+    def start(self) -> None:
+        """Providers first, then libraries: nothing is recorded halfway."""
+        self._gate = self._make_gate()
+        own = configuration.own_policy(self.settings)
+        if own != self.content:  # which is obeyed if the host sets a provider yet
+            Gate(own)  # what that loads is not loaded in a call
+        self._take_tracer(
+            self.arguments["tracer_provider"] or providers.host_tracers() or self._own_tracers()
+        )
+        if any(each.propagation == "xray" for each in self.outlets):
+            from genai_otel.tracing.xray import propagate_header
+
+            self._closers.append(propagate_header())
+        ledgers = Ledgers(self._instruments(), self._accounts)
+        self._keep_media()
+        self.recorder = Recorder(self._current_source, ledgers, self._gate)
+        self.install()
+        if self._outgoing is not None:
+            self._outgoing.each_minute(self._tidy)
+
+    def _keep_media(self) -> None:
+        media = self.content.blobs == "upload" and self.content.messages != "none"
+        KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
+
+    def restrict(self, asked: ContentPolicy) -> bool:
+        """From now on no more is let out than ``asked``; whether that is all that was asked.
+
+        It is not where less is let out already: nothing is loosened.
+        """
+        with _LOCK:
+            self._at_most = asked if self._at_most is None else strictest(self._at_most, asked)
+            self.outlets = [
+                each._replace(content=strictest(each.content, asked)) for each in self.outlets
+            ]
+            before, self.content = self.content, strictest(self.content, asked)
+            if self.content != before and self.recorder is not None:
+                self._gate = self._make_gate()
+                self.recorder.judge_by(self._gate)
+                self._keep_media()
+            if self._outgoing is not None:
+                self._outgoing.restrict(self.outlets, self.content)
+        return self.content == asked
+
+    def install(self) -> None:
+        """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
+        self.installed = True
+        if self.recorder is not None:
+            self.libraries.install(self.recorder)
+        if self._api is not None:
+            self._api.install()
+
+    def _make_gate(self) -> Gate:
+        texts = None
+        if self._uploads is not None:
+            from genai_otel.privacy.uploads.messages import (
+                Texts,  # here, as a gate that needs it may be made in a call
+            )
+
+            if self.content.texts != "span":
+                texts = Texts(self._uploads, both=self.content.texts == "both")
+        return Gate(self.content, prepare=enter_suppression, note=FAULTS.note, texts=texts)
+
+    def _own_tracers(self) -> Any:
+        ids = "xray" if any(each.ids == "xray" for each in self.outlets) else "w3c"
+        provider = providers.own_tracers(self._told_of_itself(), ids)
+        self._closers.append(provider.shutdown)
+        if self.settings.record_otel_spans:
+            self._api = ApiSpans(provider)
+        return provider
+
+    def _told_of_itself(self) -> Any:
+        """The resource of what is ours; made once, as the SDK's detectors are asked on threads."""
+        if self._resource is None:
+            assert self._gate is not None  # noqa: S101 - start() begins with it
+            self._resource = providers.resource(self.settings, self._gate)
+        return self._resource
+
+    def _take_tracer(self, provider: Any) -> None:
+        """Uses ``provider`` from now on, with our destinations behind it."""
+        from genai_otel.export.manager import Outgoing
+
+        self._host = providers.host_tracers()
+        if self._outgoing is None:
+            self._outgoing = Outgoing(
+                self.outlets,
+                recorded=self.content,
+                said=providers.said_of_it(),
+                more=self.settings.resource_attributes,
+            )
+            self._outgoing.settle = self._settle
+            self._outgoing.price = self._accounts.late
+            self._accounts.may_end_at_once = self._outgoing.may_end_at_once
+        self._accounts.priced_as_sent = not self._joined
+        if not hasattr(provider, "add_span_processor"):
+            if self.outlets:
+                logger.warning("genai_otel: the tracer provider takes no destinations of ours")
+        elif self.outlets:
+            self._outgoing.sit(provider, own=not self._joined)
+        if self._joined:
+            nowhere = not self.outlets and self.arguments["destinations"] is None
+            configuration.say_what_is_ignored(self.settings, provider, nowhere=nowhere)
+            self._go_first_on(provider)
+        self._source = providers.source(provider, joined=self._joined)
+
+    def _go_first_on(self, provider: Any) -> None:
+        """What waits for prices ends before a host's processors flush or end, or does not wait."""
+        from genai_otel.export.pipeline.first_processor import exports_at_once, first_on
+
+        first = first_on(provider)
+        self._accounts.may_wait = first is not None
+        self._accounts.read_at_once = partial(exports_at_once, provider)
+        if self.recorder is None and exports_at_once(provider):  # not within a first call
+            self._accounts.load()
+        if first is not None:
+            first.settle = self._settle
+            self._closers.append(first.leave)
+
+    def _settle(self, timeout: float) -> None:
+        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+
+    def _current_source(self) -> Source:
+        """Where spans come from; somewhere else if the host has set its provider since."""
+        if self._measures_anew:
+            self._measure_anew()
+        host = providers.host_tracers()
+        if host is not self._host and self.arguments["tracer_provider"] is None:
+            with _LOCK:
+                host = providers.host_tracers()
+                if host is not self._host and host is not None:
+                    self._adopt(host)
+        assert self._source is not None  # noqa: S101 - start() sets it before anything records
+        return self._source
+
+    def _adopt(self, host: Any) -> None:
+        """Joins a provider that the host has set after us.
+
+        Others may listen there, so it is told no more than if it had been there from the start.
+        """
+        self._joined = True
+        if self._api is not None:
+            self._api.remove()
+            self._api = None
+        before, self.content = self.content, self._recorded()
+        if self.content != before and self.recorder is not None:
+            self._gate = self._make_gate()
+            self.recorder.judge_by(self._gate)
+        self._take_tracer(host)
+
+    def _instruments(self) -> Instruments | None:
+        provider = self.arguments["meter_provider"] or providers.host_meters()
+        if provider is None and self._outgoing is not None:
+            provider = self._outgoing.meter_provider(self._told_of_itself)
+        if provider is None:
+            return None
+        meter = provider.get_meter("genai_otel", __version__)
+        if self._outgoing is not None:
+            from genai_otel.export.self_metrics import watch
+
+            watch(provider, meter, self._outgoing)
+        return Instruments(meter)
+
+    def before_fork(self, until: float) -> None:
+        if self._uploads is not None:
+            self._uploads.before_fork(until)
+
+    def after_fork(self) -> None:
+        """In the child: what the parent has measured, and what it may hold locked, is left alone.
+
+        New meters are made when the child first records something.
+        """
+        for library in self.libraries:
+            library.forget()
+        self._resource = None
+        self._accounts.after_fork()
+        if self._uploads is not None:
+            self._uploads.after_fork()
+        if self._outgoing is not None and self._outgoing.after_fork():
+            self._measures_anew = True
+
+    def _measure_anew(self) -> None:
+        with _LOCK:
+            if self._measures_anew and self.recorder is not None:
+                self._measures_anew = False
+                self.recorder.measure_with(self._instruments())
+
+    # ------------------------------------------------------------------------- in operation
+
+    def flush(self, timeout: float) -> bool:
+        OPEN.settle()
+        deadline = monotonic() + timeout
+        self._settle(timeout)
+        left = max(0.0, deadline - monotonic())
+        done = self._outgoing is None or bool(contained(self._outgoing.flush, left))
+        if self._uploads is not None:
+            left = max(0.0, deadline - monotonic())
+            done = bool(contained(self._uploads.flush, left)) and done
+        return done
+
+    def at_root(self, then: Callable[[], None]) -> None:
+        """Calls ``then`` whenever a span without a parent in this process has ended."""
+        if self._outgoing is not None:
+            self._outgoing.at_root(then)
+
+    def _tidy(self) -> None:
+        """Ends what was collected since, and what nobody has seen anything of for an hour."""
+        OPEN.settle()
+        OPEN.expire(perf_counter())
+        if self._outgoing is not None:
+            contained(self._outgoing.take_over_in_operation)
+        for library in self.libraries:
+            library.expire(perf_counter())
+
+    def remove(self, libraries: Sequence[str]) -> None:
+        """Puts the originals back, of these or of all."""
+        self.libraries.remove(libraries)
+        self.installed = self.installed and bool(libraries)
+        if self._api is not None and not libraries:
+            self._api.remove()
+
+    def shutdown(self, timeout: float) -> bool:
+        """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
+        deadline = monotonic() + timeout
+        self.remove(())
+        OPEN.end_all()
+        self._settle(max(0.0, deadline - monotonic()))
+        left = max(0.0, deadline - monotonic())
+        done = self._outgoing is None or bool(contained(self._outgoing.close, left))
+        if self._uploads is not None:
+            if KEEPER.keep == self._uploads.keep:
+                KEEPER.keep = None
+            left = max(0.0, deadline - monotonic())
+            done = bool(contained(self._uploads.close, left)) and done
+        for close in self._closers:
+            contained(close)
+        return done
+
+    def status(self) -> Status:
+        from .status import Status, destination_status
+
+        pairs = self._outgoing.pairs if self._outgoing is not None else ()
+        return Status(
+            active=any(each.guard.enabled for each in self.libraries),
+            provider="the host's" if self._joined else "our own",
+            content=self.content.word,
+            libraries=self.libraries.status(),
+            destinations=tuple(destination_status(*pair) for pair in pairs),
+            open_streams=len(OPEN),
+            faults={**FAULTS.counts, **self._failed_privacy()},
+            prices=self._accounts.prices,
+            notices=NOTICES.texts,
+        )
+
+    def _failed_privacy(self) -> dict[str, int]:
+        masking = {} if self._gate is None else self._gate.failures
+        uploads = {} if self._uploads is None else self._uploads.failures
+        return {
+            **{f"redaction: {kind}": count for kind, count in masking.items()},
+            **{f"upload: {kind}": count for kind, count in uploads.items()},
+        }

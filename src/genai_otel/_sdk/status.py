@@ -1,0 +1,139 @@
+"""What can be told about this process: what is active, skipped and dropped, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.installer import UNINSTRUMENTED, installed_version
+
+if TYPE_CHECKING:
+    from genai_otel.export.factory import Outlet
+    from genai_otel.export.pipeline.worker import Delivery
+    from genai_otel.instrumentation.entry_points import Published
+    from genai_otel.instrumentation.installer import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """One library: ``state`` says what has become of it.
+
+    ``active``; ``waiting`` for its import; ``not installed``; ``unpatched``: it is imported, but
+    its import was not seen; ``skipped``, ``broken`` or ``excluded``. ``note`` says why, and what
+    helps.
+    ``calls`` were seen since ``instrument()``, recorded or not; frameworks' runs count, too.
+    """
+
+    name: str
+    distribution: str
+    version: str | None
+    state: str
+    note: str
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """One destination, in this process.
+
+    ``queued`` spans were taken, ``written`` of them acknowledged or written, ``dropped`` by reason
+    (a log record or a collection of metrics counts there, too); ``retried`` requests were sent
+    again. The ``problem`` is the last one, until something arrives.
+    """
+
+    name: str
+    where: str
+    content: str
+    queued: int = 0
+    written: int = 0
+    retried: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Status:
+    """Everything that can be told about this process.
+
+    ``prices`` is the version of those that calls are priced by, and why the bundled ones cannot be
+    used if so; ``not loaded`` until the first call; ``off``. ``notices``: what was asked for, in
+    code or by the environment, and is ignored, and why.
+    """
+
+    active: bool
+    provider: str
+    content: str
+    libraries: tuple[LibraryStatus, ...]
+    destinations: tuple[DestinationStatus, ...]
+    open_streams: int
+    faults: dict[str, int]
+    prices: str
+    notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Tables, as this is printed far more often than it is debugged."""
+        from .status_table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        from .status_table import as_html
+
+        return as_html(self)
+
+
+def library_status(entry: Any, installation: Installation | None) -> LibraryStatus:
+    if installation is None:
+        return LibraryStatus(entry.name, entry.distribution, None, "excluded", "")
+    state, version = installation.state, installation.version
+    if state == "waiting":
+        version = version or installed_version(entry.distribution)
+        state = state if version else "not installed"
+    note = installation.note or installation.why_unpatched()
+    if note == UNINSTRUMENTED:  # also of what never came
+        version = version or installed_version(entry.distribution)
+        state, note = (state, note) if version else ("not installed", "")
+    return LibraryStatus(
+        entry.name,
+        entry.distribution,
+        version,
+        state,
+        note,
+        installation.calls,
+    )
+
+
+def published_status(installation: Published) -> LibraryStatus:
+    """An adapter of another distribution; until it is loaded, its library's is not known."""
+    adapter = installation.adapter
+    note = (
+        installation.note or installation.why_unpatched() or f"adapter of {installation.publisher}"
+    )
+    return LibraryStatus(
+        installation.name,
+        adapter.distribution,
+        installation.version,
+        installation.state,
+        note,
+        installation.calls,
+    )
+
+
+def destination_status(outlet: Outlet, delivery: Delivery) -> DestinationStatus:
+    counts, store = delivery.counts, outlet.store
+    written, dropped, problem = counts.sent, counts.dropped(), delivery.problem
+    if store is not None:  # which knows better why it did not write
+        told = store.counters()["traces"]
+        dropped.pop("refused", None)
+        written, dropped, problem = told.written, {**dropped, **told.dropped}, store.problem
+    return DestinationStatus(
+        outlet.name,
+        outlet.where,
+        outlet.content.word,
+        counts.queued,
+        written,
+        counts.retried,
+        dropped,
+        problem,
+    )

@@ -1,0 +1,105 @@
+"""Work given to a pool of threads belongs to whoever submitted it.
+
+A worker outlives the task that happened to start it, so a context belongs to the submitted function
+and not to the thread. ``submit`` and its equivalents are replaced on the pools' classes, which
+covers ``map``, ``run_in_executor`` and the pools inside libraries. Only OpenTelemetry's context is
+carried, and only if it holds anything of ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._support.errors import contained
+from genai_otel.instrumentation.adapter import Adapter, Patch
+from genai_otel.instrumentation.installer import Installation
+from genai_otel.recorder import context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+
+    from genai_otel.instrumentation.tracker import Observer
+
+_EXECUTORS = "concurrent.futures.thread"
+
+
+class Pools(Installation):
+    """The replaced methods of Python's own pools of threads; processes are another matter."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Adapter(
+                name="thread pools",
+                distribution="",
+                oldest="",
+                untested="",
+                patches=(
+                    Patch(f"{_EXECUTORS}:ThreadPoolExecutor.submit", _carrying),
+                    # None of these calls another of them, so that no function is carried twice.
+                    *(
+                        Patch(f"multiprocessing.pool:ThreadPool.{name}", _carrying)
+                        for name in (
+                            *("apply_async", "imap", "imap_unordered"),
+                            *("map", "map_async", "starmap", "starmap_async"),
+                        )
+                    ),
+                ),
+            )
+        )
+
+    def suits(self) -> bool:
+        """Python's own library is there in every version."""
+        return True
+
+
+def _carrying(original: Any, observer: Observer) -> Any:
+    """``original``, a pool's method whose first argument is the function to be run."""
+
+    @wraps(original)
+    def submit(*args: Any, **kwargs: Any) -> Any:
+        if observer.guard.enabled:
+            if len(args) > 1:
+                pool, function, *rest = args
+                args = (pool, contained(_carried, pool, function) or function, *rest)
+            elif args and _FUNCTION in kwargs:
+                function = kwargs[_FUNCTION]
+                kwargs[_FUNCTION] = contained(_carried, args[0], function) or function
+        return original(*args, **kwargs)
+
+    return submit
+
+
+_FUNCTION = "func"
+"""What ``multiprocessing`` calls it; ``submit`` takes it by position only."""
+
+
+def _carried(pool: Any, function: Any) -> Callable[..., Any] | None:
+    """``function`` as it shall run in the pool; ``None`` where there is nothing to carry."""
+    inherited = context.inheritable()
+    if inherited is None or not callable(function) or _pickles(pool):
+        return None
+    return _inside(function, inherited)
+
+
+def _pickles(pool: Any) -> bool:
+    """Whether its threads run an interpreter of their own, as one of Python 3.14's pools does."""
+    kind = getattr(
+        sys.modules.get("concurrent.futures.interpreter"), "InterpreterPoolExecutor", None
+    )
+    return kind is not None and isinstance(pool, kind)
+
+
+def _inside(function: Callable[..., Any], inherited: Context) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        token = contained(context.attach, inherited)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if token is not None:
+                contained(context.detach, token)
+
+    return run

@@ -1,0 +1,159 @@
+"""Bedrock's agents and flows (the service ``bedrock-agent-runtime``).
+
+Read from docs.aws.amazon.com/bedrock/latest/APIReference: InvokeAgent,
+InvokeInlineAgent, InvokeFlow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator
+from genai_otel.instrumentation.fields import Json, fields, integer, mapping, mappings, string
+from genai_otel.record import Pieces, bounded, media, media_bytes, text, tool_call, tool_result
+from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
+
+from ._bedrock_knowledge import MOST, as_text, cited, documents, heard, say
+from ._converse_parts import parts
+
+if TYPE_CHECKING:
+    from genai_otel.record import Document, Media, Message, Operation, Part
+
+
+def session(params: Json, op: Operation) -> None:
+    told = {
+        "conversation": string(params, "sessionId") or string(params, "executionId"),
+    }
+    op.params = {key: value for key, value in told.items() if value is not None}
+    agent = string(params, "agentId")
+    if agent is not None:
+        op.details = {"agent_id": agent}
+
+
+def agent_content(params: Json, op: Operation) -> None:
+    """What is said to it, files, and what the application did on its behalf."""
+    state = mapping(params, "sessionState") or mapping(params, "inlineSessionState")
+    turns: list[Message] = [
+        {"role": string(turn, "role") or "user", "parts": parts(turn, "content")}
+        for turn in mappings(mapping(state, "conversationHistory"), "messages")
+    ]
+    called = string(state, "invocationId")
+    results = mappings(state, "returnControlInvocationResults")
+    if results:
+        turns.append({"role": "tool", "parts": [_returned(called, result) for result in results]})
+    files = [_file_given(mapping(each, "source")) for each in mappings(state, "files")]
+    turns += heard(string(params, "inputText"))
+    if files:
+        turns.append({"role": "user", "parts": [*files]})
+    op.input = turns
+    told = string(params, "instruction")
+    op.system = [text(told)] if told is not None else None
+
+
+def _returned(called: str | None, result: Json) -> Part:
+    answer = mapping(result, "functionResult") or mapping(result, "apiResult")
+    bodies = [string(fields(b), "body") for b in mapping(answer, "responseBody").values()]
+    return tool_result(called, bodies[0] if len(bodies) == 1 else bodies)
+
+
+def _file_given(source: Json) -> Media:
+    held, address = mapping(source, "byteContent"), string(mapping(source, "s3Location"), "uri")
+    data = held.get("data")
+    if type(data) is bytes:
+        return media_bytes("document", data, string(held, "mediaType"))
+    return media("document", address or "")
+
+
+def flow_content(params: Json, op: Operation) -> None:
+    nodes = (mapping(node, "content").get("document") for node in mappings(params, "inputs"))
+    op.input = [turn for node in nodes for turn in heard(as_text(node))]
+
+
+class AgentEvents(Accumulator):
+    """What an agent or a flow says and asks for, and what its models used.
+
+    The latter its traces tell, if they are asked for.
+    """
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Pieces(op)
+        self._used: list[Json] = []
+        self._more: list[Part] = []
+        self._documents: list[Document] = []
+        self._calls = False
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        chunk = mapping(event, "chunk")
+        piece = chunk.get("bytes")
+        words = piece.decode(errors="replace") if type(piece) is bytes else _flow_words(event)
+        self._said.add(words or "")
+        self._used.extend(_model_usage(event))
+        if chunk.get("attribution"):
+            self._cite(chunk["attribution"])
+        made = self._made(event)
+        return bool(words) or made
+
+    def _cite(self, attribution: Any) -> None:
+        room = MOST - len(self._documents)
+        self._documents.extend(documents(cited(fields(attribution))[:room], self._op))
+
+    def _made(self, event: Json) -> bool:
+        """Files, and functions that the application is asked to call."""
+        control = mapping(event, "returnControl")
+        files = mappings(mapping(event, "files"), "files")
+        self._calls = self._calls or bool(control)
+        if self._op.capture and len(self._more) < MOST:
+            self._more.extend(map(_file_made, files))
+            called = string(control, "invocationId")
+            inputs = mappings(control, "invocationInputs")
+            self._more.extend(_call(called, each) for each in inputs)
+        return bool(control or files)
+
+    def close(self) -> None:
+        for name in ("inputTokens", "outputTokens") if self._used else ():
+            counts = [integer(used, name) for used in self._used]
+            known = [count for count in counts if count is not None]
+            if len(known) == len(counts):  # else nobody knows the sum
+                read_usage({name: sum(known)}, self._op.usage, BEDROCK_CONVERSE)
+        self._op.documents = self._documents or None
+        if self._calls:
+            self._op.finish_reasons = ["tool_calls"]
+        say(self._said.whole(), self._more, self._op)
+
+
+def _file_made(file: Json) -> Part:
+    data, kind = file.get("bytes"), string(file, "type")
+    modality = (kind or "").partition("/")[0]
+    modality = modality if modality in {"image", "audio", "video"} else "document"
+    return media_bytes(modality, data if type(data) is bytes else b"", kind)
+
+
+def _call(called: str | None, given: Json) -> Part:
+    """A function, or an operation of an API that the application is asked to use."""
+    function, api = mapping(given, "functionInvocationInput"), mapping(given, "apiInvocationInput")
+    asked = function or api
+    arguments = {
+        string(each, "name") or "": each.get("value") for each in mappings(asked, "parameters")
+    }
+    if asked.get("requestBody") is not None:
+        arguments["requestBody"] = bounded(asked["requestBody"])
+    path = " ".join(filter(None, (string(api, "httpMethod"), string(api, "apiPath"))))
+    return tool_call(called, string(function, "function") or path, arguments)
+
+
+_FLOW_EVENTS = ("flowOutputEvent", "flowMultiTurnInputRequestEvent")
+
+
+def _flow_words(event: Json) -> str | None:
+    """What a flow gives out, or asks for in between."""
+    given = (mapping(mapping(event, name), "content").get("document") for name in _FLOW_EVENTS)
+    return next((as_text(each) for each in given if each is not None), None)
+
+
+def _model_usage(event: Json) -> list[Json]:
+    """Of each model that has answered, empty where it is not told."""
+    traces = mapping(mapping(event, "trace"), "trace").values()
+    outputs = (mapping(fields(trace), "modelInvocationOutput") for trace in traces)
+    return [mapping(mapping(out, "metadata"), "usage") for out in outputs if out]

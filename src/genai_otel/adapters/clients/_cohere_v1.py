@@ -1,0 +1,109 @@
+"""Version 1 of Cohere's API, which Bedrock has too, and what both versions share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator
+from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, string
+from genai_otel.record import cited_text, generic_part, text, tool_call, tool_result
+from genai_otel.record.usage import COHERE, read_usage
+
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Message, Operation, Part
+
+_ROLES = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}
+
+MOST = 1_000
+"""Citations of one answer that are recorded."""
+
+
+def decoded(reply: Any) -> Json:
+    """What the client decoded, without the HTTP response around it."""
+    found = fields(reply)
+    return fields(found["_data"]) if "_data" in found else found
+
+
+def read_head(reply: Json, usage: Json, op: Operation) -> None:
+    op.response_id = string(reply, "id") or string(reply, "generation_id")
+    reason = string(reply, "finish_reason")
+    op.finish_reasons = [] if reason is None else [reason]
+    read_usage(usage, op.usage, COHERE)
+
+
+def with_documents(given: Json, op: Operation) -> None:
+    """The documents that the answer shall be made of, before the last thing that was said."""
+    documents = given.get("documents")
+    if op.input and type(documents) is list:
+        last = op.input[-1]
+        shown = [generic_part("document", each) for each in documents[:MOST]]
+        op.input = [*op.input[:-1], {**last, "parts": [*shown, *last["parts"]]}]
+
+
+def old_content(given: Json, op: Operation) -> None:
+    preamble = string(given, "preamble")
+    op.system = [text(preamble)] if preamble else None
+    turns = [_old_turn(turn) for turn in mappings(given, "chat_history")]
+    answers = [tool_result(None, each.get("outputs")) for each in mappings(given, "tool_results")]
+    if answers:
+        turns.append({"role": "tool", "parts": [*answers]})
+    message = string(given, "message")
+    op.input = [*turns, {"role": "user", "parts": [text(message)]}] if message else turns
+    with_documents(given, op)
+    op.tools = [
+        {"type": "function", "name": string(tool, "name") or "",
+         "description": string(tool, "description") or "",
+         "parameters": tool.get("parameter_definitions")}
+        for tool in mappings(given, "tools")
+    ]  # fmt: skip
+
+
+def _old_turn(turn: Json) -> Message:
+    role = string(turn, "role") or "USER"
+    return {"role": _ROLES.get(role, role), "parts": old_parts(turn, "message")}
+
+
+def old_parts(reply: Json, words: str) -> list[Part]:
+    said = string(reply, words)
+    citations = mappings(reply, "citations")[:MOST]
+    parts: list[Part] = [cited_text(said, citations)] if said else []
+    calls = mappings(reply, "tool_calls")
+    called = (tool_call(None, string(c, "name") or "", c.get("parameters")) for c in calls)
+    return [*parts, *called]
+
+
+def old_answer(reply: Any, op: Operation) -> None:
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "meta"), op)
+    if op.capture:
+        op.output = [spoken(old_parts(reply, "text"), string(reply, "finish_reason"))]
+
+
+class OldEvents(Accumulator):
+    """Text in pieces; the last event holds the whole reply."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Said(op)
+        self._reply: Json = {}
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        kind = string(event, "event_type")
+        if kind == "stream-end":
+            self._reply = {
+                **mapping(event, "response"),
+                "finish_reason": event.get("finish_reason"),
+            }
+        elif kind == "stream-start":
+            self._reply = {"generation_id": event.get("generation_id")}
+        if kind == "text-generation":
+            return self._said.words(string(event, "text"))
+        return kind in {"tool-calls-chunk", "tool-calls-generation"}
+
+    def close(self) -> None:
+        old_answer(self._reply, self._op)
+        if self._op.output and not self._op.output[0]["parts"]:
+            self._op.output[0]["parts"] = self._said.parts()

@@ -1,0 +1,167 @@
+"""The content blocks of Bedrock's Converse API, as botocore's model of the service has them.
+
+Read from docs.aws.amazon.com/bedrock/latest/APIReference: ContentBlock, SystemContentBlock,
+ToolResultContentBlock.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, snake, string
+from genai_otel.record import (
+    bounded,
+    cited_text,
+    generic_part,
+    media,
+    media_bytes,
+    reasoning,
+    server_tool_call,
+    server_tool_result,
+    text,
+    tool_call,
+    tool_result,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.record import Media, Part
+
+_MIME = {
+    "image": {},
+    "document": {
+        "pdf": "application/pdf",
+        "csv": "text/csv",
+        "doc": "application/msword",
+        "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "xls": "application/vnd.ms-excel",
+        "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "html": "text/html",
+        "txt": "text/plain",
+        "md": "text/markdown",
+    },
+    "video": {
+        "mkv": "video/x-matroska",
+        "mov": "video/quicktime",
+        "flv": "video/x-flv",
+        "mpg": "video/mpeg",
+        "wmv": "video/x-ms-wmv",
+        "three_gp": "video/3gpp",
+    },
+    "audio": {
+        "mp3": "audio/mpeg",
+        "mpga": "audio/mpeg",
+        "m4a": "audio/mp4",
+        "x-aac": "audio/aac",
+        "mkv": "audio/x-matroska",
+        "mka": "audio/x-matroska",
+    },
+}
+"""Media by their member, and the types of those formats that are not called like their type."""
+_UNKNOWN_MEMBER = "SDK_UNKNOWN_MEMBER"
+"""botocore's name for a member that its model of the service does not have yet."""
+
+
+def parts(source: Json, key: str) -> list[Part]:
+    """Of each block what it holds; a cache point holds nothing."""
+    return [_part(block) for block in mappings(source, key) if "cachePoint" not in block]
+
+
+def _part(block: Json) -> Part:
+    for name, value in block.items():
+        if name == "text" and type(value) is str:
+            return text(value)
+        read = _READERS.get(name)
+        if read is not None and value is not None:
+            return read(fields(value))
+        if value is not None:
+            return _unread(name, value)
+    return generic_part("")
+
+
+def _unread(name: str, value: Any) -> Part:
+    """A block that has no reader, or whose name is all that the client lets through."""
+    if name == _UNKNOWN_MEMBER:
+        return generic_part(snake(string(fields(value), "name") or ""))
+    return generic_part(snake(name), fields(value) or value)
+
+
+def _tool_use(called: Json) -> Part:
+    call_id, name = string(called, "toolUseId"), string(called, "name") or ""
+    kind = string(called, "type")
+    if kind == "server_tool_use":
+        return server_tool_call(call_id, name, {"type": kind, "input": called.get("input")})
+    return tool_call(call_id, name, called.get("input"))
+
+
+def _tool_result(result: Json) -> Part:
+    call_id, kind = string(result, "toolUseId"), string(result, "type")
+    found, failed = _plain(mappings(result, "content")), string(result, "status") == "error"
+    if kind is not None:  # only those of tools that Bedrock runs have one
+        told = {"content": found, "is_error": True} if failed else {"content": found}
+        return server_tool_result(call_id, kind, told)
+    return tool_result(call_id, found, is_error=failed)
+
+
+def _guarded(block: Json) -> Part:
+    words = string(mapping(block, "text"), "text")
+    return _part(block) if words is None else text(words)
+
+
+def _reasoning(block: Json) -> Part:
+    """What is shown of it; of redacted reasoning, that there was some."""
+    return reasoning(string(mapping(block, "reasoningText"), "text") or "")
+
+
+def _cited(block: Json) -> Part:
+    words = "".join(string(piece, "text") or "" for piece in mappings(block, "content"))
+    return cited_text(words, mappings(block, "citations"))
+
+
+def _media(modality: str, block: Json) -> Part:
+    """By its bytes or its address; a document may be text, which stands for itself."""
+    source, form = mapping(block, "source"), string(block, "format")
+    mime = _MIME[modality].get(form, f"{modality}/{form}") if form else None
+    words = [string(source, "text")] if "text" in source else []
+    words += [string(piece, "text") for piece in mappings(source, "content")]
+    found = text("".join(filter(None, words))) if words else _file(modality, source, mime)
+    beside = {name: block[name] for name in _BESIDE if block.get(name) is not None}
+    if beside and found["type"] == "media":
+        found["metadata"] = bounded(beside)
+    return found
+
+
+_BESIDE = ("name", "context", "error")
+
+
+def _file(modality: str, source: Json, mime: str | None) -> Media:
+    data, address = source.get("bytes"), string(mapping(source, "s3Location"), "uri")
+    if type(data) is bytes:
+        return media_bytes(modality, data, mime)
+    if type(data) is str or address is not None:  # base64, as bodies of InvokeModel have it
+        return media(modality, address or str(data), mime)
+    found: Media = {"type": "media", "modality": modality}
+    if mime is not None:
+        found["mime_type"] = mime
+    return found
+
+
+_READERS: dict[str, Callable[[Json], Part]] = {
+    "toolUse": _tool_use,
+    "toolResult": _tool_result,
+    "guardContent": _guarded,
+    "reasoningContent": _reasoning,
+    "citationsContent": _cited,
+    **{modality: partial(_media, modality) for modality in _MIME},
+}
+
+
+def _plain(blocks: list[Json]) -> Any:
+    """A tool's answer: its JSON, or its text, or what it is where it is neither."""
+    if len(blocks) == 1 and "json" in blocks[0]:
+        return blocks[0]["json"]
+    if all(type(block.get("text")) is str for block in blocks):
+        return "".join(block["text"] for block in blocks)
+    return [block["json"] if "json" in block else _part(block) for block in blocks]

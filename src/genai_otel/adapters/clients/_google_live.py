@@ -1,0 +1,221 @@
+"""Google's live sessions over a WebSocket; ai.google.dev/api/live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from genai_otel.instrumentation.adapter import Patch, Reader
+from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, pick, string
+from genai_otel.instrumentation.patchers.sessions import Session, block, connections
+from genai_otel.record import Kind, Usage, cut, reasoning, text
+from genai_otel.record.usage import GEMINI, read_usage, running
+
+from . import _charges as charges
+from . import _gemini_parts as gemini
+from ._turns import LONGEST, TURNS_KEPT, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.record import Message, Operation, Part, Text
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_output_tokens": "max_tokens",
+    "seed": "seed",
+}
+
+
+def _model(given: Json) -> str | None:
+    return string(given, "model")
+
+
+def _ask(given: Json, op: Operation) -> None:
+    config = fields(given.get("config"))
+    op.params = pick(config, _PARAMS)
+    made = config.get("response_modalities")
+    spoken = type(made) is list and any("AUDIO" in str.__str__(each) for each in made)
+    op.output_type = "speech" if spoken else None
+
+
+def _content(given: Json, op: Operation) -> None:
+    told = fields(given.get("config")).get("system_instruction")
+    if type(told) is str:
+        op.system = [text(told)]
+    elif told is not None:
+        op.system = _parts(fields(told)) or None
+
+
+def _parts(content: Json) -> list[Part]:
+    """As many and as long as a session may keep; a content may be a text alone."""
+    return [_shortened(gemini.part(each)) for each in mappings(content, "parts")[:TURNS_KEPT]]
+
+
+def _shortened(part: Part) -> Part:
+    if part["type"] == "text" or part["type"] == "reasoning":
+        said = cast("Text", part)
+        return cast("Part", {**said, "content": cut(said["content"], LONGEST)})
+    return part
+
+
+class _Turns(Turns):
+    """The messages of the server are the model's; what it was given is seen as it is sent."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._words: list[str] = []
+        self._heard_words: list[str] = []
+        self._thoughts: list[str] = []
+        self._more: list[Part] = []
+        self._used: Json = {}
+        self._grounding = charges.Grounding()
+
+    def sent(self, event: Any) -> None:
+        event = fields(event)
+        blobs = (fields(event.get(name)).get("data") for name in ("audio", "media", "video"))
+        self._heard += sum(len(data) for data in blobs if type(data) is bytes)
+        turns = event.get("turns")
+        for content in turns if type(turns) is list else [turns]:
+            if content is not None:
+                role = string(fields(content), "role") or "user"
+                role = "assistant" if role == "model" else role
+                self._given(role, fields(content))
+        words = string(event, "text")
+        if words:
+            self._given("user", {"parts": [{"text": words}]})
+        answers = event.get("function_responses")
+        for answer in answers if type(answers) is list else [answers]:
+            if answer is not None:
+                self._answer(fields(answer))
+
+    def _given(self, role: str, content: Json) -> None:
+        self._turn("input", {})
+        if self._op.capture:
+            self._say({"role": role, "parts": _parts(content)})
+
+    def _answer(self, answer: Json) -> None:
+        call_id = string(answer, "id")
+        self._turn("tool_result", {"call_id": call_id})
+        if self._op.capture:
+            answered = gemini.part({"function_response": answer})
+            self._say({"role": "tool", "parts": [answered]})
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        if event.get("usage_metadata"):
+            self._used = running(self._used, mapping(event, "usage_metadata"))
+        calls = mappings(mapping(event, "tool_call"), "function_calls")
+        for call in calls:
+            called, name = string(call, "id"), string(call, "name") or ""
+            self._turn("tool_call", {"tool": name, "call_id": called})
+            self._keep_part({"function_call": call})
+        told = mapping(event, "server_content")
+        if told:
+            self._hear(told)
+        ended = "interrupted" if told.get("interrupted") else None
+        if told.get("turn_complete") or ended:
+            self._answered(ended or "stop")
+        elif calls:
+            self._answered("tool_calls")
+        return False
+
+    def _hear(self, told: Json) -> None:
+        metadata = mapping(told, "grounding_metadata")
+        if metadata:
+            self._grounding.add(metadata)
+        for part in mappings(mapping(told, "model_turn"), "parts"):
+            self._made(part)
+        self._keep(self._words, string(mapping(told, "output_transcription"), "text"))
+        self._keep(self._heard_words, string(mapping(told, "input_transcription"), "text"))
+
+    def _made(self, part: Json) -> None:
+        """Text and sound come in pieces; anything else is a part of its own."""
+        blob, words = mapping(part, "inline_data"), string(part, "text")
+        data, kind = blob.get("data"), string(blob, "mime_type") or "audio"
+        if words is not None:
+            self._keep(self._thoughts if part.get("thought") is True else self._words, words)
+        elif type(data) is bytes and kind.startswith("audio"):
+            self._spoken += len(data)
+        else:
+            self._keep_part(part)
+
+    def _keep_part(self, part: Json) -> None:
+        if self._op.capture and len(self._more) < TURNS_KEPT:
+            self._more.append(gemini.part(part))
+
+    def _keep(self, words: list[str], piece: str | None) -> None:
+        if piece and self._op.capture and sum(map(len, words)) < LONGEST:
+            words.append(piece)
+
+    def _answered(self, reason: str) -> None:
+        op, used = self._op, Usage()
+        if self._heard:
+            heard: list[Part] = [{"type": "media", "modality": "audio", "size": self._heard}]
+            self._turn("input", {"audio_size": self._heard})
+            if op.capture:
+                said = "".join(self._heard_words)
+                self._say({"role": "user", "parts": [*heard, *([text(said)] if said else [])]})
+        read_usage(self._used, used, GEMINI)
+        self._grounding.note(used)
+        self._grounding = charges.Grounding()
+        op.usage.add(used)
+        op.finish_reasons = [reason]
+        self._turn(
+            "response",
+            {
+                "finish_reasons": [reason],
+                "input": used.input,
+                "output": used.output,
+                "audio_size": self._spoken or None,
+            },
+        )
+        if op.capture:
+            self._forget_reply()
+            self._reply = [self._whole(reason)]
+        self._words, self._heard_words, self._thoughts = [], [], []
+        self._more, self._used = [], {}
+        self._heard = self._spoken = 0
+
+    def _whole(self, reason: str) -> Message:
+        parts: list[Part] = []
+        if self._thoughts:
+            parts.append(reasoning("".join(self._thoughts)))
+        if self._spoken:
+            parts.append({"type": "media", "modality": "audio", "size": self._spoken})
+        if self._words:
+            parts.append(text("".join(self._words)))
+        return {"role": "assistant", "parts": [*parts, *self._more], "finish_reason": reason}
+
+
+def _nothing(_reply: Any, _op: Operation) -> None:
+    """There is no reply as a whole."""
+
+
+def _lost(error: BaseException) -> bool:
+    """The client makes an error of the API's of a connection that was closed."""
+    return type(error).__name__ in {"APIError", "ClientError", "ServerError", "ConnectionClosed"}
+
+
+def _fine(error: BaseException) -> bool:
+    return getattr(error, "code", None) in {1000, 1001}
+
+
+def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
+    """``aio.live.connect``, which makes a block."""
+    reader = Reader(Kind.GENERATION, _ask, _nothing, _content, _Turns, model=_model)
+    session = Session(
+        reader,
+        origin,
+        _lost,
+        _fine,
+        lambda _connection: False,
+        sends=("send_client_content", "send_realtime_input", "send_tool_response"),
+        receives="_receive",
+        waits="_receive",
+    )
+    return (
+        block("google.genai.live:AsyncLive.connect", session, "self"),
+        *connections("google.genai.live:AsyncSession", session),
+    )

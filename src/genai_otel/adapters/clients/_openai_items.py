@@ -1,0 +1,288 @@
+"""The items of OpenAI's responses: what was said, what the caller is asked to do, what was done.
+
+Read from platform.openai.com/docs/api-reference/responses/object. A tool that the caller runs is a
+``tool_call``; one that the provider runs is a ``server_tool_call``, with its outcome beside it
+where the item has that. An item of an unknown type is recorded by its type, id and value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, parsed, string
+from genai_otel.record import (
+    bounded,
+    compaction,
+    generic_part,
+    media,
+    reasoning,
+    server_tool_call,
+    server_tool_result,
+    text,
+    tool_call,
+    tool_result,
+)
+
+from ._openai_parts import content_part, message_parts, rest, tool_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from genai_otel.record import Message, Part
+
+_HEAD = frozenset({"type", "id", "call_id", "created_by", "caller"})
+"""Fields that say whose an item is, or that stand in a part of their own."""
+_OPAQUE = frozenset({"encrypted_content", "fingerprint"})
+
+
+def item_turns(items: list[Json]) -> list[Message]:
+    """Each item of the conversation as a message of its own."""
+    hosted = _hosted(items)
+    return [_turn(item, hosted) for item in items]
+
+
+def items_parts(items: list[Json]) -> list[Part]:
+    """The parts of all items of one reply."""
+    hosted = _hosted(items)
+    return [part for item in items for part in _parts(item, hosted)]
+
+
+def _turn(item: Json, hosted: Collection[str | None]) -> Message:
+    content, said_by = item.get("content"), item.get("role")
+    if len(item) == 2 and type(content) is str and type(said_by) is str:  # noqa: PLR2004 - as most
+        return {"role": said_by, "parts": [text(content)]}
+    kind = _kind(item)
+    role = string(item, "role")
+    if role is None:
+        default = "user" if kind in _CALLERS else "assistant"
+        role = "tool" if returns(kind) else default
+    return {"role": role, "parts": _parts(item, hosted)}
+
+
+_CALLERS = frozenset({"message", "compaction_trigger", "configuration_update"})
+"""Types of items that the caller makes, and only the caller."""
+
+
+def returns(kind: str) -> bool:
+    """Whether an item of this type answers a call."""
+    return kind.endswith("_output") or kind == "mcp_approval_response"
+
+
+def _kind(item: Json) -> str:
+    """The type, which a message may leave out, and a reference to an item, too."""
+    kind = string(item, "type")
+    if kind is not None:
+        return kind
+    return "message" if "content" in item or "role" in item else "item_reference"
+
+
+def _hosted(items: list[Json]) -> Collection[str | None]:
+    """The calls of a shell in a container of the provider's, whose outputs do not say so."""
+    calls = [item for item in items if item.get("type") == "shell_call"]
+    return {_call_id(call) for call in calls if not _asks(call)} if calls else ()
+
+
+def _parts(item: Json, hosted: Collection[str | None]) -> list[Part]:
+    kind = _kind(item)
+    if kind == "shell_call_output" and _call_id(item) in hosted:
+        return _outcome("shell")(item)
+    read = _READERS.get(kind)
+    if read is not None:
+        return read(item)
+    if kind.endswith("_call_output"):
+        return [tool_result(_call_id(item), tool_output(item.get("output")))]
+    return [generic_part(kind, rest(item, _HEAD | _OPAQUE), string(item, "id"))]
+
+
+def _call_id(item: Json) -> str | None:
+    return string(item, "call_id") or string(item, "id")
+
+
+def awaited(items: list[Json]) -> list[Json]:
+    """The calls that the caller must answer: those of its own tools that nothing has answered."""
+    asking = [item for item in items if _asks(item)]
+    if not asking:
+        return asking
+    answered = {string(item, "call_id") for item in items if returns(_kind(item))}
+    return [item for item in asking if _call_id(item) not in answered]
+
+
+def calls(items: list[Json]) -> list[Json]:
+    """The calls of any tool, whoever runs it."""
+    return [item for item in items if _kind(item).endswith("_call") or _asks(item)]
+
+
+_ASKING = frozenset(
+    {
+        *("function_call", "custom_tool_call", "computer_call", "local_shell_call"),
+        *("apply_patch_call", "shell_call", "tool_search_call", "mcp_approval_request"),
+    }
+)
+
+
+def _asks(item: Json) -> bool:
+    kind = string(item, "type")
+    return kind in _ASKING and not (kind in _EITHER and _EITHER[kind](item))
+
+
+def _in_container(item: Json) -> bool:
+    return string(mapping(item, "environment"), "type") == "container_reference"
+
+
+def _on_server(item: Json) -> bool:
+    return string(item, "execution") == "server"
+
+
+_EITHER: dict[str, Callable[[Json], bool]] = {
+    "shell_call": _in_container,
+    "tool_search_call": _on_server,
+}
+"""Tools that either side may run -> whether the provider runs this call."""
+
+
+# ------------------------------------------------------------------------- what the model thought
+
+
+def _reasoning(item: Json) -> list[Part]:
+    """The summary and the thoughts; without any, which is usual, that there were some."""
+    pieces = [*mappings(item, "summary"), *mappings(item, "content")]
+    return [reasoning(string(piece, "text") or "") for piece in pieces] or [reasoning("")]
+
+
+def _compaction(item: Json) -> list[Part]:
+    return [compaction(string(item, "content"), string(item, "id"))]
+
+
+# --------------------------------------------------------------------- what the caller is asked for
+
+
+def _named_call(item: Json) -> list[Part]:
+    """Of a function, of a custom tool, or of an MCP server's that needs an approval."""
+    arguments = parsed(item.get("arguments", item.get("input")))
+    call = tool_call(_call_id(item), string(item, "name") or "", arguments)
+    namespace = string(item, "namespace") or string(item, "server_label")
+    if namespace is not None:
+        call["namespace"] = namespace
+    return [call]
+
+
+def _asked(name: str, key: str) -> Callable[[Json], list[Part]]:
+    """A call of a tool that the API knows; ``key`` has what it is to do."""
+
+    def read(item: Json) -> list[Part]:
+        arguments = parsed(item.get(key)) if key in item else rest(item, _HEAD | {"status"})
+        if _kind(item) in _EITHER and not _asks(item):
+            return [server_tool_call(_call_id(item), name, _work(item))]
+        return [tool_call(_call_id(item), name, bounded(arguments))]
+
+    return read
+
+
+def _computer(item: Json) -> list[Part]:
+    """One action or several, and what must be confirmed before they are done."""
+    return [tool_call(_call_id(item), "computer", bounded(rest(item, _HEAD | {"status"})))]
+
+
+def _work(item: Json) -> Json:
+    return rest(item, _HEAD | _OPAQUE | {"name"})
+
+
+# --------------------------------------------------------------------------- what the provider does
+
+
+def _done(name: str, *outcome: str) -> Callable[[Json], list[Part]]:
+    """A tool that the provider runs; ``outcome``: the fields with what came of it."""
+
+    def read(item: Json) -> list[Part]:
+        called = string(item, "name") or name
+        work = {"type": name, **_work(item)}
+        result = {key: work.pop(key) for key in outcome if key in work}
+        if "arguments" in work:
+            work["arguments"] = parsed(work["arguments"])
+        parts: list[Part] = [server_tool_call(_call_id(item), called, work)]
+        if result:
+            parts.append(server_tool_result(_call_id(item), name, result))
+        return parts
+
+    return read
+
+
+def _code(item: Json) -> list[Part]:
+    """Logs as they are; pictures by their size or address."""
+    outputs = [
+        media("image", string(each, "url") or "") if string(each, "type") == "image" else each
+        for each in mappings(item, "outputs")
+    ]
+    return _done("code_interpreter", "outputs")({**item, "outputs": outputs or None})
+
+
+def _picture(item: Json) -> list[Part]:
+    call = _done("image_generation")({**item, "result": None})
+    picture = string(item, "result")
+    form = string(item, "output_format")
+    if picture:
+        call.append(media("image", picture, f"image/{form}" if form else None))
+    return call
+
+
+def _outcome(name: str) -> Callable[[Json], list[Part]]:
+    """What came of it, where that is an item of its own."""
+    return lambda item: [server_tool_result(_call_id(item), name, _work(item))]
+
+
+# --------------------------------------------------------------------------------- what came of it
+
+
+def _found_tools(item: Json) -> list[Part]:
+    found = {"tools": item.get("tools")}
+    if _on_server(item):
+        return [server_tool_result(_call_id(item), "tool_search", found)]
+    return [tool_result(_call_id(item), bounded(found))]
+
+
+def _screenshot(item: Json) -> list[Part]:
+    return [tool_result(_call_id(item), [content_part(fields(item.get("output")))])]
+
+
+def _shell_output(item: Json) -> list[Part]:
+    return [tool_result(_call_id(item), bounded(item.get("output")))]
+
+
+def _patched(item: Json) -> list[Part]:
+    return [tool_result(_call_id(item), bounded(rest(item, _HEAD)))]
+
+
+def _approval(item: Json) -> list[Part]:
+    answer = {"approve": item.get("approve"), "reason": item.get("reason")}
+    return [tool_result(string(item, "approval_request_id"), bounded(answer))]
+
+
+_READERS: dict[str, Callable[[Json], list[Part]]] = {
+    "message": message_parts,
+    "reasoning": _reasoning,
+    "compaction": _compaction,
+    "function_call": _named_call,
+    "custom_tool_call": _named_call,
+    "mcp_approval_request": _named_call,
+    "computer_call": _computer,
+    "local_shell_call": _asked("local_shell", "action"),
+    "shell_call": _asked("shell", "action"),
+    "apply_patch_call": _asked("apply_patch", "operation"),
+    "tool_search_call": _asked("tool_search", "arguments"),
+    "web_search_call": _done("web_search"),
+    "file_search_call": _done("file_search", "results"),
+    "code_interpreter_call": _code,
+    "image_generation_call": _picture,
+    "mcp_call": _done("mcp", "output", "error"),
+    "mcp_list_tools": _done("mcp_list_tools", "tools", "error"),
+    "program": _done("program"),
+    "program_output": _outcome("program"),
+    "multi_agent_call": _done("multi_agent"),
+    "multi_agent_call_output": _outcome("multi_agent"),
+    "computer_call_output": _screenshot,
+    "shell_call_output": _shell_output,
+    "apply_patch_call_output": _patched,
+    "tool_search_output": _found_tools,
+    "mcp_approval_response": _approval,
+}
+"""Type of an item -> its parts."""

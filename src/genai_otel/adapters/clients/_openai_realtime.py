@@ -1,0 +1,271 @@
+"""OpenAI's sessions over a WebSocket: realtime, its beta, and responses over one connection.
+
+Read from platform.openai.com/docs/api-reference/realtime-client-events and -server-events. The
+conversation is taken from what the server tells of it, which is what the model was given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Reader
+from genai_otel.instrumentation.fields import Json, address, fields, mapping, mappings, pick, string
+from genai_otel.instrumentation.patchers.sessions import Session, connections, sessions
+from genai_otel.record import Kind, Operation, cut, generic_part, media, text
+
+from . import _openai_responses as responses
+from . import _openai_wire as wire
+from ._openai_items import awaited, calls, item_turns, returns
+from ._openai_parts import definitions
+from ._turns import LONGEST, Turns
+
+if TYPE_CHECKING:
+    from genai_otel.instrumentation.adapter import Patch
+    from genai_otel.instrumentation.patchers.stainless import Provider
+    from genai_otel.record import Message, Part
+
+_PARAMS = {"temperature": "temperature", "max_output_tokens": "max_tokens",
+           "max_response_output_tokens": "max_tokens"}  # fmt: skip
+_ENDS = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
+_ASKS = frozenset({"response.create", "response.steer"})
+_ITEMS = frozenset({"conversation.item.created", "conversation.item.added"})
+_AUDIO = frozenset({"response.audio.delta", "response.output_audio.delta"})
+_CONFIGURED = frozenset({"session.created", "session.updated"})
+_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+
+
+class _Turns(Turns):
+    """The conversation of one session: what was said, what was used, and its turns."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._committed: tuple[Any, int] = (None, 0)
+
+    def sent(self, event: Any) -> None:
+        """Audio is told by its size alone; a response that brings its own input, by that."""
+        event = fields(event)
+        kind = event.get("type")
+        if kind == "input_audio_buffer.append":
+            self._heard += _size(event.get("audio"))
+        elif kind == "input_audio_buffer.clear":
+            self._heard = 0
+        elif kind in _ASKS:
+            body = event if "input" in event else mapping(event, "response")
+            if "input" in body:
+                self._asked(body)
+        elif kind == "conversation.item.create":
+            self._recalled(mapping(event, "item"))
+
+    def _recalled(self, item: Json) -> None:
+        """What the model said before this session; the server tells it as if it said it now."""
+        if string(item, "role") == "assistant" or string(item, "type") == "function_call":
+            self._turn("input", {"call_id": string(item, "call_id")})
+            if self._op.capture:
+                self._say(_message(item, 0))
+
+    def _asked(self, body: Json) -> None:
+        op, one = self._op, self._one()
+        op.model = op.model or wire.model(body)
+        self._turn("input", {})
+        if op.capture:
+            responses.response_content(body, one)
+            op.system, op.tools = one.system or op.system, one.tools or op.tools
+            for message in one.input or ():
+                self._say(message)
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        kind = event.get("type")
+        if kind in _AUDIO:
+            self._spoken += _size(event.get("delta"))
+        elif kind in _ENDS:
+            self._answered(mapping(event, "response"))
+        elif kind in _ITEMS:
+            self._item(mapping(event, "item"))
+        elif kind == "conversation.item.done":
+            self._listed(mapping(event, "item"))
+        elif kind in _CONFIGURED:
+            self._configured(mapping(event, "session"))
+        elif kind == "input_audio_buffer.committed":
+            self._committed, self._heard = (event.get("item_id"), self._heard), 0
+        elif kind == _TRANSCRIBED:
+            self._written_down(string(event, "transcript"))
+        elif kind == "error":
+            told = mapping(event, "error") or event
+            self._turn("error", {"error": string(told, "type"), "code": string(told, "code")})
+        return False
+
+    def _configured(self, session: Json) -> None:
+        op = self._op
+        op.response_model = string(session, "model") or op.response_model
+        op.params = {**(op.params or {}), **pick(session, _PARAMS)}
+        made = session.get("output_modalities") or session.get("modalities")
+        if type(made) is list and made:
+            op.output_type = "speech" if "audio" in made else "text"
+        if op.capture:
+            told = string(session, "instructions")
+            op.system = [text(cut(told, LONGEST))] if told else op.system
+            op.tools = definitions(session) or op.tools
+
+    def _item(self, item: Json) -> None:
+        """What was put into the conversation; the model's own items come with its response."""
+        result = returns(string(item, "type") or "")
+        if not result and string(item, "role") not in {"user", "system"}:
+            return
+        committed, size = self._committed
+        size = size if committed == item.get("id") else 0
+        kind = "tool_result" if result else "input"
+        self._turn(kind, {"call_id": string(item, "call_id"), "audio_size": size or None})
+        if self._op.capture:
+            self._say(_message(item, size))
+
+    def _listed(self, item: Json) -> None:
+        """The tools of an MCP server, which the provider asks for when a session begins."""
+        if string(item, "type") == "mcp_list_tools" and self._op.capture:
+            self._say(_message(item, 0))
+
+    def _written_down(self, transcript: str | None) -> None:
+        """What was heard, which comes later: it belongs to the oldest input without words."""
+        if not transcript or not self._op.capture:
+            return
+        for message in self._said:
+            parts = message["parts"]
+            if message["role"] == "user" and not any(part["type"] == "text" for part in parts):
+                parts.append(text(cut(transcript, LONGEST)))
+                return
+
+    def _answered(self, response: Json) -> None:
+        op, one = self._op, self._one()
+        responses.answer_response({**response, "output": ()}, one)
+        op.usage.add(one.usage)
+        op.response_id = one.response_id or op.response_id
+        op.response_model = one.response_model or op.response_model
+        items = mappings(response, "output")
+        reason = _reason(response, one, called=bool(awaited(items)))
+        op.finish_reasons = [] if reason is None else [reason]
+        told = mapping(mapping(response, "status_details"), "error") or mapping(response, "error")
+        spoken, self._spoken = self._spoken, 0
+        self._turn(
+            "response",
+            {
+                "response_id": one.response_id,
+                "finish_reasons": op.finish_reasons or None,
+                "input": one.usage.input,
+                "output": one.usage.output,
+                "audio_size": spoken or None,
+                "error": string(told, "type"),
+                "code": string(told, "code"),
+            },
+        )
+        for item in calls(items):
+            call_id = string(item, "call_id") or string(item, "id")
+            self._turn("tool_call", {"tool": string(item, "name"), "call_id": call_id})
+        if op.capture:
+            self._replied(items, spoken, reason)
+
+    def _replied(self, items: list[Json], spoken: int, reason: str | None) -> None:
+        self._forget_reply()
+        parts = [part for item in items for part in _message(item, spoken)["parts"]]
+        reply: Message = {"role": "assistant", "parts": parts}
+        if reason is not None:
+            reply["finish_reason"] = reason
+        self._reply = [reply]
+
+    def _one(self) -> Operation:
+        """A record of one response alone, to be read as any other."""
+        one = Operation(self._op.kind)
+        one.capture = self._op.capture
+        return one
+
+
+def _size(audio: Any) -> int:
+    """Bytes of what is sent as base64, without decoding it."""
+    return len(audio) * 3 // 4 - audio[-2:].count("=") if type(audio) is str else 0
+
+
+def _reason(response: Json, one: Operation, *, called: bool) -> str | None:
+    """Why a response ended; a cancelled one was interrupted, mostly by the user's speech."""
+    status = string(response, "status")
+    if status == "incomplete":
+        reason = string(mapping(response, "status_details"), "reason")
+        return reason or (one.finish_reasons or ["length"])[0]
+    if status == "completed":
+        return "tool_calls" if called else "stop"
+    return "error" if status == "failed" else status
+
+
+def _message(item: Json, size: int) -> Message:
+    """One item of the conversation: text as it is, audio by its size and what was heard in it."""
+    if string(item, "type") not in {None, "message"}:
+        (turn,) = item_turns([{key: _shortened(value) for key, value in item.items()}])
+        return turn
+    parts = [part for piece in mappings(item, "content") for part in _parts(piece, size)]
+    return {"role": string(item, "role") or "user", "parts": parts}
+
+
+def _shortened(value: Any) -> Any:
+    return cut(value, LONGEST) if type(value) is str else value
+
+
+def _parts(piece: Json, size: int) -> list[Part]:
+    parts: list[Part] = []
+    kind = string(piece, "type") or ""
+    if "audio" in kind:
+        parts.append({"type": "media", "modality": "audio"})
+        if size:
+            parts = [{"type": "media", "modality": "audio", "size": size}]
+    elif "image" in kind:
+        parts.append(media("image", string(piece, "image_url") or ""))
+    words = string(piece, "text") or string(piece, "transcript")
+    if words:
+        parts.append(text(cut(words, LONGEST)))
+    return parts or [generic_part(kind, piece)]
+
+
+# ---------------------------------------------------------------------------------- the patches
+
+
+def _lost(error: BaseException) -> bool:
+    """Those of ``websockets``, which is not imported to ask."""
+    return type(error).__name__.startswith("ConnectionClosed")
+
+
+def _fine(error: BaseException) -> bool:
+    return type(error).__name__ == "ConnectionClosedOK"
+
+
+def _reopens(connection: Any) -> bool:
+    return getattr(connection, "_on_reconnecting", None) is not None
+
+
+def _nothing(_given: Any, _op: Operation) -> None:
+    """What is asked comes later, in the session."""
+
+
+def patches(provider: Provider) -> tuple[Patch, ...]:
+    """The patches of all managers of connections; ``provider`` tells who serves."""
+
+    def origin(manager: Any, op: Operation) -> None:
+        own, private = vars(manager), f"_{type(manager).__name__}__"
+        client = own[f"{private}client"]
+        op.model = string(own, f"{private}model")
+        op.host, op.port = address(str(client.websocket_base_url or client.base_url))
+        op.provider = provider(client, op.host or "", op.port)
+
+    def at(place: str, kind: Kind, name: str) -> tuple[Patch, ...]:
+        reader = Reader(kind, _nothing, _nothing, stream=_Turns)
+        session = Session(reader, origin, _lost, _fine, _reopens)
+        connection = f"openai.resources.{place}:{name}Connection"
+        awaited = f"openai.resources.{place}:Async{name}Connection"
+        return (
+            *sessions(f"{connection}Manager", session, "__enter__", "enter"),
+            *connections(connection, session),
+            *sessions(f"{awaited}Manager", session, "__aenter__", "enter"),
+            *connections(awaited, session),
+        )
+
+    return (
+        *at("realtime.realtime", Kind.GENERATION, "Realtime"),
+        *at("beta.realtime.realtime", Kind.GENERATION, "Realtime"),
+        *at("responses.responses", Kind.CHAT, "Responses"),
+    )

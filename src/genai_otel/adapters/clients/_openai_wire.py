@@ -1,0 +1,171 @@
+"""The wire shapes of the OpenAI API, which many servers and clients speak.
+
+Read from the provider's API reference (platform.openai.com/docs/api-reference: chat, responses,
+completions, embeddings). Fields of other vendors that the same shapes carry are read where they
+stand: ``reasoning_content`` (DeepSeek, vLLM), ``reasoning`` (OpenRouter), ``x_groq.usage``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.fields import (
+    Json,
+    fields,
+    mapping,
+    mappings,
+    pick,
+    string,
+)
+from genai_otel.record import (
+    Message,
+    Verdict,
+    text,
+    tool_result,
+)
+
+from . import _charges as charges
+from ._openai_parts import definitions, message_parts, tool_output
+from ._openai_usage import count
+from ._said import refused
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation, Part
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "top_k": "top_k",
+    "seed": "seed",
+    "random_seed": "seed",  # Mistral
+    "stop": "stop",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "n": "choices",
+    "reasoning_effort": "reasoning_level",
+    "previous_response_id": "previous_response",
+    "encoding_format": "encoding_formats",
+}
+OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
+
+
+def model(body: Json) -> str | None:
+    """The model asked for."""
+    return string(body, "model")
+
+
+def ask(body: Json, op: Operation) -> None:
+    """What every request has."""
+    op.params = pick(body, _PARAMS)
+    tier = string(body, "service_tier")
+    if tier is not None and tier != "auto":
+        detail(op, "requested_tier", tier)
+
+
+def answer(reply: Any, op: Operation) -> None:
+    """What every reply has."""
+    reply = fields(reply)
+    op.response_id = string(reply, "id")
+    op.response_model = string(reply, "model")
+    tier, fingerprint = string(reply, "service_tier"), string(reply, "system_fingerprint")
+    op.tier = tier or string(mapping(reply, "usage"), "service_tier")
+    if tier is not None:
+        detail(op, "service_tier", tier)
+    if fingerprint is not None:
+        detail(op, "system_fingerprint", fingerprint)
+    if reply.get("error"):
+        refused(mapping(reply, "error"), op)
+
+
+def detail(op: Operation, name: str, value: str) -> None:
+    """Notes a fact that only this API has."""
+    if op.details is None:
+        op.details = {}
+    op.details[name] = value
+
+
+# --------------------------------------------------------------------------- chat completions
+
+
+def ask_chat(body: Json, op: Operation) -> None:
+    ask(body, op)
+    detail(op, "api_type", "chat_completions")
+    charges.chat_request(body, op)
+    op.output_type = OUTPUT_TYPES.get(string(mapping(body, "response_format"), "type") or "")
+
+
+def chat_content(body: Json, op: Operation) -> None:
+    op.input = [_turn(message) for message in mappings(body, "messages")]
+    op.tools = definitions(body)
+
+
+def _turn(message: Json) -> Message:
+    role = message.get("role", "user")
+    content = message.get("content")
+    if len(message) == 2 and type(content) is str and type(role) is str:  # noqa: PLR2004 - as most
+        return {"role": role, "parts": [text(content)]}
+    role = string(message, "role") or "user"
+    turn: Message = {"role": role, "parts": []}
+    name = string(message, "name")
+    if name is not None:
+        turn["name"] = name
+    if role in ("tool", "function"):  # the latter in the form that tools replaced
+        turn["role"] = "tool"
+        turn["parts"] = [tool_result(string(message, "tool_call_id"), tool_output(content))]
+    else:
+        turn["parts"] = message_parts(message)
+    return turn
+
+
+def answer_chat(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    answer(reply, op)
+    choices = mappings(reply, "choices")
+    reasons = [string(choice, "finish_reason") for choice in choices]
+    op.finish_reasons = [reason for reason in reasons if reason is not None]
+    count(mapping(reply, "usage") or mapping(mapping(reply, "x_groq"), "usage"), op)
+    if op.capture:
+        op.output = [_choice(choice) for choice in choices]
+
+
+def _choice(choice: Json) -> Message:
+    message = mapping(choice, "message")
+    parts: list[Part] = message_parts(message)
+    if not message:  # a completion
+        parts.append(text(string(choice, "text") or ""))
+    turn: Message = {"role": string(message, "role") or "assistant", "parts": parts}
+    reason = string(choice, "finish_reason")
+    if reason is not None:
+        turn["finish_reason"] = reason
+    return turn
+
+
+def answer_moderation(reply: Any, op: Operation) -> None:
+    """Flagged is a flag: whether that means deny is the application's to say."""
+    reply = fields(reply)
+    answer(reply, op)
+    results = mappings(reply, "results")
+    if not results:
+        return
+    flagged = any(_flagged(result) for result in results)
+    scores = {
+        name: score
+        for result in results
+        for name, score in mapping(result, "category_scores").items()
+        if type(score) is float
+    }
+    category = max(scores, key=lambda name: scores[name], default=None)
+    score = None if category is None else scores[category]
+    op.verdict = Verdict(
+        "flag" if flagged else "allow", score, category=category if flagged else None
+    )
+
+
+def _flagged(result: Json) -> bool:
+    """In all, or where nobody says so (Mistral), in any category."""
+    if "flagged" in result:
+        return result["flagged"] is True
+    return any(value is True for value in mapping(result, "categories").values())

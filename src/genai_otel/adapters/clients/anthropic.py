@@ -1,0 +1,61 @@
+"""Anthropic: messages, and the same over Bedrock, Vertex, Foundry and the other clouds.
+
+From 1.0 on the client traces itself; its spans have no content and fewer facts, so in a call that
+we record they give way to ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.record import Kind
+
+from . import _anthropic_wire as wire
+from ._hosts import provider_at
+
+_CLIENTS = {
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+    "BaseGoogleCloudClient": "gcp.vertex_ai",
+    "BaseFoundryClient": "azure.ai.inference",
+}
+"""Base classes of the clients of clouds -> who serves there."""
+
+
+def provider(client: Any, host: str, port: int | None) -> str:
+    """Who serves ``client``'s calls: its cloud's, or one of those that speak this API, too."""
+    names = (base.__name__ for base in type(client).__mro__)
+    cloud = next((_CLIENTS[name] for name in names if name in _CLIENTS), None)
+    return cloud or provider_at(host, port, "anthropic")
+
+
+MESSAGES = Reader(Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, model=wire.model)
+
+_METHODS = {
+    "messages.messages:AsyncMessages": "create parse",
+    "beta.messages.messages:AsyncMessages": "create parse",
+}
+_BLOCKS = (
+    "lib.streaming._messages:MessageStreamManager",
+    "lib.streaming._messages:AsyncMessageStreamManager",
+    "lib.streaming._beta_messages:BetaMessageStreamManager",
+    "lib.streaming._beta_messages:BetaAsyncMessageStreamManager",
+)
+ADAPTER = Adapter(
+    name="anthropic",
+    distribution="anthropic",
+    oldest="0.40",
+    untested="3",
+    patches=stainless(
+        "anthropic",
+        {"/v1/messages": MESSAGES},
+        provider,
+        native="_tracer",
+        late=True,
+        methods=_METHODS,
+        blocks=_BLOCKS,
+    ),
+)

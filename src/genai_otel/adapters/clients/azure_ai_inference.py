@@ -1,0 +1,129 @@
+"""Azure AI Inference: chat and embeddings of any model that Azure serves, in OpenAI's words.
+
+The client's objects keep what they are made of, as it is on the wire, in ``_data``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.instrumentation.fields import Json, address, fields, integer
+from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.instrumentation.unreturned import json_text, local_in_error
+from genai_otel.record import Kind
+
+from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+
+def _plain(made: Any) -> Any:
+    """What such an object is on the wire, its own parts as they are."""
+    return fields(made).get("_data", made)
+
+
+def _wire(made: Any) -> Any:
+    """The same down to the last part."""
+    made = _plain(made)
+    if type(made) is dict:
+        return {key: _wire(value) for key, value in made.items()}
+    return [_wire(each) for each in made] if type(made) is list else made
+
+
+def _body(given: Json) -> Json:
+    """The arguments as they are sent; a body that the caller has made itself is a file's."""
+    asked = {key: value for key, value in given.items() if key != "self"}
+    for name in ("messages", "tools"):
+        several = asked.get(name)
+        if type(several) is list:
+            asked[name] = [_wire(each) for each in several]
+    own = asked.get("body")
+    return {**own, **asked} if type(own) is dict else asked
+
+
+def _origin(given: Json, op: Operation) -> None:
+    op.provider = "azure.ai.inference"
+    op.host, op.port = address(given["self"]._config.endpoint)  # noqa: SLF001 - nowhere else
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(_wire(reply), op)
+
+
+class _Updates(ChatChunks):
+    """Chunks of OpenAI's, in the client's own objects."""
+
+    quick = Accumulator.quick  # chunks are dicts in objects
+
+    def add(self, chunk: Any) -> bool:
+        """Takes a chunk, or those that were never handed out."""
+        if type(chunk) is not list:
+            return super().add(_wire(chunk))
+        taken = [self.add(each) for each in chunk if each is not None]
+        return any(taken)
+
+
+def _texts(body: Json, op: Operation) -> None:
+    given = body.get("input")
+    if type(given) is list and all(type(each) is str for each in given):
+        op.arguments = list(given)
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    found = fields(_plain(reply))
+    wire.answer(found, op)
+    op.usage.input = integer(fields(_plain(found.get("usage"))), "prompt_tokens")
+    several = found.get("data")
+    vector = fields(_plain(several[0])).get("embedding") if type(several) is list else None
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+def _refused(error: BaseException) -> Any:
+    """What came in one block of bytes with a line that is no update, and what that line says.
+
+    The client queues a block's updates, and hands out none of a block that it cannot read.
+    """
+    reading = "_deserialize_and_add_to_queue"
+    stream, line = (local_in_error(error, reading, name) for name in ("self", "line"))
+    if stream is None or type(line) is not bytes:
+        return None
+    queued = list(stream._queue.queue)  # noqa: SLF001 - nowhere else
+    return [*queued, json_text(line.partition(b":")[2])]
+
+
+_CHAT = Reader(
+    Kind.CHAT,
+    wire.ask_chat,
+    _answer,
+    wire.chat_content,
+    _Updates,
+    model=wire.model,
+    refused=_refused,
+)
+_EMBED = Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, model=wire.model)
+_call = partial(function, origin=_origin, body=_body)
+
+
+def _colour(package: str) -> tuple[Patch, ...]:
+    return (
+        _call(f"{package}._patch:ChatCompletionsClient.complete", _CHAT),
+        _call(f"{package}._patch:EmbeddingsClient.embed", _EMBED),
+    )
+
+
+ADAPTER = Adapter(
+    name="azure_ai_inference",
+    distribution="azure-ai-inference",
+    oldest="1.0.0b5",
+    untested="2",
+    patches=(
+        *_colour("azure.ai.inference"),
+        *_colour("azure.ai.inference.aio"),
+        *followed("azure.ai.inference.models._patch:StreamingChatCompletions"),
+        *followed("azure.ai.inference.models._patch:AsyncStreamingChatCompletions"),
+    ),
+)

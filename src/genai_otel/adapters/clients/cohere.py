@@ -1,0 +1,245 @@
+"""Cohere: chat, embeddings and reranking; both versions of its API.
+
+Read below the clients that applications hold, because those keep some of their own methods from the
+day they were made. Shapes: docs.cohere.com/reference.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.instrumentation.fields import (
+    Json,
+    address,
+    fields,
+    integer,
+    mapping,
+    mappings,
+    parsed,
+    pick,
+    string,
+)
+from genai_otel.instrumentation.patchers.function import function, leading, leading_own
+from genai_otel.record import (
+    Kind,
+    Pieces,
+    cited_text,
+    media,
+    reasoning,
+    tool_call,
+)
+
+from . import _openai_wire as wire
+from ._cohere_v1 import MOST, OldEvents, decoded, old_answer, old_content, read_head, with_documents
+from ._openai_parts import message_parts
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Document, Operation, Part, Text
+
+_PARAMS = {
+    "temperature": "temperature",
+    "p": "top_p",
+    "k": "top_k",
+    "max_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "embedding_types": "encoding_formats",
+    "top_n": "retrieved",
+}
+
+
+def _origin(given: Json, op: Operation) -> None:
+    wrapper: Any = given["self"]._client_wrapper  # noqa: SLF001 - nowhere else
+    service = _aws_service(wrapper)
+    if service is None:
+        op.provider = "cohere"
+        op.host, op.port = address(wrapper.get_base_url())
+    else:  # which only addresses what it sends
+        op.provider = f"aws.{service}"
+
+
+def _aws_service(wrapper: Any) -> str | None:
+    """Clients of Bedrock and SageMaker are Cohere's own, with a hook that rewrites each request."""
+    sending = getattr(wrapper.httpx_client.httpx_client, "event_hooks", {})
+    for hook in sending.get("request", ()):
+        if hook.__module__ == "cohere.aws_client":
+            held = dict(zip(hook.__code__.co_freevars, hook.__closure__ or (), strict=False))
+            return str(held["service"].cell_contents)
+    return None
+
+
+def _ask(given: Json, op: Operation) -> None:
+    op.params = pick(given, _PARAMS)
+    if string(mapping(given, "response_format"), "type") == "json_object":
+        op.output_type = "json"
+
+
+# ----------------------------------------------------------------------------- version 2
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "usage"), op)
+    if op.capture:
+        message = mapping(reply, "message")
+        plan = string(message, "tool_plan")
+        planned: list[Part] = [reasoning(plan)] if plan else []
+        parts = [*planned, *_cited(message_parts(message), mappings(message, "citations"))]
+        op.output = [spoken(parts, string(reply, "finish_reason"))]
+
+
+def _cited(parts: list[Part], citations: list[Json]) -> list[Part]:
+    """The parts, with what they cite at the last text; which words cite it, is in its offsets."""
+    last = max((i for i, part in enumerate(parts) if part["type"] == "text"), default=None)
+    if not citations or last is None:
+        return parts
+    said = cast("Text", parts[last])
+    cited = cited_text(said["content"], citations[:MOST])
+    return [*parts[:last], cited, *parts[last + 1 :]]
+
+
+def _content(given: Json, op: Operation) -> None:
+    wire.chat_content(given, op)
+    with_documents(given, op)
+
+
+class _Events(Accumulator):
+    """Typed events: text, thoughts and plans in pieces, tool calls by index, usage at the end."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Said(op)
+        self._head: Json = {}
+        self._calls: dict[int, Json] = {}
+        self._citations: list[Json] = []
+
+    def quick(self, event: Any) -> bool | None:
+        """A piece of text, as most events are; an error, and so ``add``, for all others."""
+        found = event.__dict__
+        content = found["delta"].message.content.__dict__
+        words = content["text"]
+        if found["type"] != "content-delta" or content["thinking"] is not None:
+            return None
+        return self._said.words(words) if type(words) is str else None
+
+    def add(self, event: Any) -> bool:
+        event = fields(event)
+        kind, delta = string(event, "type") or "", mapping(event, "delta")
+        message = mapping(delta, "message")
+        if kind.startswith("tool-call"):
+            called = mapping(message, "tool_calls")
+            return self._call(integer(event, "index") or 0, called) if called else False
+        if kind == "citation-start" and len(self._citations) < MOST and self._op.capture:
+            self._citations.append(mapping(message, "citations"))
+        elif kind == "message-end":
+            self._head |= {key: delta.get(key) for key in ("finish_reason", "usage")}
+        elif kind == "message-start":
+            self._head["id"] = event.get("id")
+        content = mapping(message, "content")
+        plan = string(message, "tool_plan") if kind.startswith("tool-plan") else None
+        words = self._said.words(string(content, "thinking") or plan, "reasoning")
+        return self._said.words(string(content, "text")) or words
+
+    def _call(self, index: int, called: Json) -> bool:
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = {"pieces": Pieces(self._op)}
+        function = mapping(called, "function")
+        call["id"] = string(called, "id") or call.get("id")
+        call["name"] = string(function, "name") or call.get("name", "")
+        call["pieces"].add(string(function, "arguments") or "")
+        return True
+
+    def close(self) -> None:
+        read_head(self._head, mapping(self._head, "usage"), self._op)
+        if self._op.capture:
+            for _, call in sorted(self._calls.items()):
+                given = parsed(call["pieces"].whole())
+                self._said.part(tool_call(call["id"], call["name"], given))
+            reason = string(self._head, "finish_reason")
+            self._op.output = [spoken(_cited(self._said.parts(), self._citations), reason)]
+
+
+# ---------------------------------------------------------------- embeddings and reranking
+
+
+def _texts(given: Json, op: Operation) -> None:
+    texts, images = given.get("texts"), given.get("images")
+    if type(texts) is list:
+        op.arguments = texts
+    elif type(images) is list:
+        op.arguments = [media("image", each) for each in images if type(each) is str]
+    else:
+        op.arguments = [message_parts(each) for each in mappings(given, "inputs")] or None
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "meta"), op)
+    found = reply.get("embeddings")
+    by_type = next((v for v in fields(found).values() if type(v) is list and v), None)
+    vectors = found if type(found) is list else by_type
+    if vectors and type(vectors[0]) is list:
+        op.dimensions = len(vectors[0])
+
+
+def question(given: Json, op: Operation) -> None:
+    op.query = string(given, "query")
+
+
+def ranks(reply: Any, op: Operation) -> None:
+    reply = decoded(reply)
+    read_head(reply, mapping(reply, "meta"), op)
+    op.documents = [_rank(result) for result in mappings(reply, "results")]
+
+
+def _rank(result: Json) -> Document:
+    score = result.get("relevance_score")
+    found: Document = {"id": str(integer(result, "index"))}
+    return {**found, "score": score} if type(score) is float else found
+
+
+_reader = partial(Reader, model=wire.model)
+_CHAT = _reader(Kind.CHAT, _ask, _answer, _content, _Events)
+_OLD_CHAT = _reader(Kind.CHAT, _ask, old_answer, old_content, OldEvents)
+_EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
+_RERANK = _reader(Kind.RERANK, _ask, ranks, question)
+
+_method = partial(function, origin=_origin)
+_stream = partial(_method, stream=True, lazy=True, inner="_data")
+
+
+def _observed(colour: str) -> tuple[Patch, ...]:
+    """The patches of one colour."""
+    return (
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.chat", _CHAT),
+        _stream(f"cohere.v2.raw_client:{colour}RawV2Client.chat_stream", _CHAT),
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.embed", _EMBED),
+        _method(f"cohere.v2.raw_client:{colour}RawV2Client.rerank", _RERANK),
+        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.chat", _OLD_CHAT),
+        _stream(f"cohere.raw_base_client:{colour}RawBaseCohere.chat_stream", _OLD_CHAT),
+        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.rerank", _RERANK),
+        # Here for all of its requests, which it makes in threads of its own.
+        _method(f"cohere.client:{colour}Client.embed", _EMBED),
+    )
+
+
+ADAPTER = Adapter(
+    name="cohere",
+    distribution="cohere",
+    oldest="5.17",
+    untested="8",
+    patches=(
+        *leading("cohere.v2.client:V2Client", "chat_stream"),
+        *leading("cohere.v2.client:AsyncV2Client", "chat_stream", "embed", "rerank"),
+        *leading("cohere.base_client:BaseCohere", "chat_stream"),
+        *leading("cohere.base_client:AsyncBaseCohere", "chat_stream", "rerank"),
+        leading_own("cohere.client:AsyncClient", "chat"),
+        *(patch for colour in ("", "Async") for patch in _observed(colour)),
+    ),
+)

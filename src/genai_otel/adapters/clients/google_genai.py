@@ -1,0 +1,283 @@
+"""Google Gen AI: Gemini and Vertex AI, whole or streamed, and embeddings.
+
+Read where the client sends what it has serialised, so that each request is one operation: automatic
+function calling makes several of them. Shapes: ai.google.dev/api/generate-content.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.instrumentation.fields import (
+    Json,
+    address,
+    fields,
+    first,
+    integer,
+    mapping,
+    mappings,
+    parsed,
+    pick,
+    string,
+)
+from genai_otel.instrumentation.patchers.function import function, leading
+from genai_otel.instrumentation.unreturned import local_in_error
+from genai_otel.record import Failure, Kind
+from genai_otel.record.usage import GEMINI, read_usage, running
+
+from . import _charges as charges
+from . import _google_interactions, _google_live
+from ._gemini_parts import CallSoFar, definitions, either, in_pieces, part, parts
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Message, Operation
+
+_PARAMS = {
+    "temperature": "temperature",
+    "topP": "top_p",
+    "maxOutputTokens": "max_tokens",
+    "stopSequences": "stop",
+    "seed": "seed",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+    "candidateCount": "choices",
+}
+_ROLES = {"model": "assistant"}
+
+
+def _origin(given: Json, op: Operation) -> None:
+    client: Any = given["self"]
+    client = getattr(client, "_api_client", client)
+    op.provider = "gcp.vertex_ai" if client.vertexai else "gcp.gemini"
+    op.host, op.port = address(str(client._http_options.base_url))  # noqa: SLF001 - nowhere else
+
+
+def _body(given: Json) -> Json:
+    path = string(given, "path") or ""
+    name = path.rpartition(":")[0]
+    return {**fields(given.get("request_dict")), "model": name.rpartition("models/")[2] or None}
+
+
+def model(body: Json) -> str | None:
+    return string(body, "model")
+
+
+def ask(body: Json, op: Operation) -> None:
+    config = mapping(body, "generationConfig")
+    thinking = mapping(config, "thinkingConfig")
+    more = {"top_k": integer(config, "topK"), "reasoning_level": _level(thinking)}
+    op.params = {
+        **pick(config, _PARAMS),
+        **{name: value for name, value in more.items() if value is not None},
+    }
+    if string(config, "responseMimeType") == "application/json":
+        op.output_type = "json"
+    charges.gemini_request(body, op)
+
+
+def _level(thinking: Json) -> str | None:
+    level = either(thinking, "thinkingLevel", "thinking_level")
+    return None if level is None else level.lower()
+
+
+def content(body: Json, op: Operation) -> None:
+    op.system = parts(mapping(body, "systemInstruction")) or None
+    op.input = [_turn(each) for each in mappings(body, "contents")]
+    tools = mappings(body, "tools")
+    if tools:
+        op.tools = [told for tool in tools for told in definitions(tool)]
+
+
+def _turn(said: Json) -> Message:
+    role, held = string(said, "role") or "user", parts(said)
+    answers = bool(held) and all(each["type"] == "tool_call_response" for each in held)
+    return {"role": "tool" if answers else _ROLES.get(role, role), "parts": held}
+
+
+# --------------------------------------------------------------------------------- the reply
+
+
+def _read(reply: Any) -> Json:
+    """The body of an HTTP response; the first versions of 1.x have decoded it already."""
+    found = fields(reply)
+    return fields(parsed(found["body"])) if "body" in found else found
+
+
+def answer(reply: Any, op: Operation) -> None:
+    reply = _read(reply)
+    candidates = mappings(reply, "candidates")
+    _told(reply, candidates, op)
+    charges.candidates(candidates, op)
+    if op.capture:
+        op.output = [
+            spoken(parts(mapping(candidate, "content")), string(candidate, "finishReason"))
+            for candidate in candidates
+        ]
+
+
+def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
+    op.response_id = string(reply, "responseId")
+    op.response_model = string(reply, "modelVersion")
+    reasons = (string(candidate, "finishReason") for candidate in candidates)
+    op.finish_reasons = [reason for reason in reasons if reason is not None]
+    read_usage(mapping(reply, "usageMetadata"), op.usage, GEMINI)
+    blocked = string(mapping(reply, "promptFeedback"), "blockReason")
+    if blocked is not None:
+        op.finish_reasons = [blocked]
+    told = mapping(reply, "usageMetadata")
+    if op.finish_reasons and op.usage.output is None:
+        _count_nothing(told, op)
+    op.tier = string(told, "serviceTier") or string(told, "trafficType")  # the latter is Vertex's
+    if reply.get("error"):
+        code = mapping(reply, "error").get("code")
+        op.failure = Failure(str(code) if type(code) is int else "error")
+
+
+def _count_nothing(told: Json, op: Operation) -> None:
+    """What was blocked has made nothing, which has no count of its own; the sum of all says so."""
+    whole = integer(told, "totalTokenCount")
+    if whole is not None and whole == op.usage.input:
+        op.usage.output = 0
+
+
+_USED = "usageMetadata"
+
+
+class Chunks(Accumulator):
+    """Each chunk is a reply of its own with further parts; what it counts are running totals."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._head: Json = {}
+        self._said: dict[int, Said] = {}
+        self._reasons: dict[int, Json] = {}
+        self._grounding = charges.Grounding()
+        self._open: dict[int, CallSoFar] = {}
+
+    def add(self, chunk: Any) -> bool:
+        reply = _read(chunk)
+        before, used = mapping(self._head, _USED), mapping(reply, _USED)
+        self._head.update((key, value) for key, value in reply.items() if value is not None)
+        if before and used:
+            self._head[_USED] = running(before, used)
+        said = [self._candidate(candidate) for candidate in mappings(reply, "candidates")]
+        return any(said)
+
+    def _candidate(self, candidate: Json) -> bool:
+        index = integer(candidate, "index") or 0
+        said = self._said.get(index)
+        if said is None:
+            said = self._said[index] = Said(self._op)
+        if string(candidate, "finishReason"):
+            self._reasons[index] = {"finishReason": candidate["finishReason"]}
+        metadata = mapping(candidate, "groundingMetadata")
+        if metadata:
+            self._grounding.add(metadata)
+        given = mappings(mapping(candidate, "content"), "parts")
+        added = [self._part(index, each, said) for each in given]
+        return any(added)
+
+    def _part(self, index: int, given: Json, said: Said) -> bool:
+        if not self._op.capture:
+            return given.get("text") != ""
+        call = mapping(given, "functionCall")
+        if "functionCall" not in given or not (index in self._open or in_pieces(call)):
+            return said.take(part(given))
+        if index not in self._open:
+            self._open[index] = CallSoFar(self._op)
+        if not self._open[index].add(call):
+            said.part(self._open.pop(index).whole())
+        return True
+
+    def close(self) -> None:
+        for index, call in self._open.items():
+            self._said[index].part(call.whole())
+        order = sorted(self._said)
+        _told(self._head, [self._reasons.get(index, {}) for index in order], self._op)
+        self._grounding.note(self._op.usage)
+        if self._op.capture:
+            self._op.output = [
+                spoken(self._said[index].parts(), self._reasons.get(index, {}).get("finishReason"))
+                for index in order
+            ]
+
+
+# -------------------------------------------------------------------------------- embeddings
+
+
+def _embed(given: Json, op: Operation) -> None:
+    size = integer(fields(given.get("config")), "output_dimensionality")
+    op.params = {} if size is None else {"dimensions": size}
+
+
+def _embed_content(given: Json, op: Operation) -> None:
+    contents = given.get("contents")
+    if type(contents) is str or (
+        type(contents) is list and all(type(each) is str for each in contents)
+    ):
+        op.arguments = contents
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    vector = first(reply, "embeddings").get("values")
+    op.dimensions = len(vector) if type(vector) is list else None
+    read_usage(mapping(reply, "usage_metadata"), op.usage, GEMINI)
+    counts = [
+        integer(mapping(embedding, "statistics"), "token_count")
+        for embedding in mappings(reply, "embeddings")
+    ]
+    told = [count for count in counts if count is not None]
+    if told and op.usage.input is None:
+        op.usage.input = sum(told)
+
+
+def _refused(error: BaseException) -> Any:
+    """A chunk that says what has failed; the client raises that below us, and all else above."""
+    given = local_in_error(error, "request_streamed", "chunk_json")
+    return given or local_in_error(error, "async_generator", "chunk_json")
+
+
+_GENERATE = Reader(Kind.CHAT, ask, answer, content, Chunks, model, refused=_refused)
+_EMBED = Reader(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, model=model)
+
+
+def _generates(given: Json) -> Reader | None:
+    path = string(given, "path") or ""
+    return _GENERATE if "enerateContent" in path.rpartition(":")[2] else None
+
+
+_send = partial(function, reader=_generates, origin=_origin, body=_body)
+_CLIENT = "google.genai._api_client:BaseApiClient"
+
+
+def _leading(place: str, *methods: str, streams: bool = False) -> tuple[Patch, ...]:
+    """Where the model asks for functions that the client may call, it is called again."""
+    return leading(f"google.genai.{place}", *methods, repeats=True, streams=streams)
+
+
+ADAPTER = Adapter(
+    name="google_genai",
+    distribution="google-genai",
+    oldest="1.10",
+    untested="4",
+    patches=(
+        _send(f"{_CLIENT}.request"),
+        _send(f"{_CLIENT}.async_request"),
+        _send(f"{_CLIENT}.request_streamed"),
+        _send(f"{_CLIENT}.async_request_streamed", stream=True),
+        function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
+        function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
+        *_leading("models:Models", "generate_content_stream"),
+        *_leading("models:AsyncModels", "generate_content"),
+        *_leading("models:AsyncModels", "generate_content_stream", streams=True),
+        *_leading("chats:Chat", "send_message_stream"),
+        *_leading("chats:AsyncChat", "send_message"),
+        *_leading("chats:AsyncChat", "send_message_stream", streams=True),
+        *_google_interactions.patches(_origin),
+        *_google_live.patches(_origin),
+    ),
+)

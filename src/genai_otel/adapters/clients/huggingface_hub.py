@@ -1,0 +1,187 @@
+"""Hugging Face's InferenceClient: chat, text generation, embeddings, images, speech, transcripts.
+
+Chat is in the shapes of OpenAI's API; the rest is in those of text-generation-inference:
+huggingface.co/docs/inference-providers.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.instrumentation.fields import Json, address, fields, integer, mapping, string
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.unreturned import decoded, local_in_error
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_ROUTER = "https://router.huggingface.co"
+
+
+def _origin(given: Json, op: Operation) -> None:
+    """Everything goes through Hugging Face's own router, unless the client has an address."""
+    op.provider = "huggingface"
+    told = (given["self"].model, given.get("model"))
+    addresses = (each for each in told if type(each) is str and "://" in each)
+    op.host, op.port = address(next(addresses, _ROUTER))
+
+
+def _body(given: Json) -> Json:
+    """The arguments, with the client's own model where the call has none; an address is no name."""
+    asked = given.get("model") or given["self"].model
+    named = type(asked) is str and "://" not in asked
+    asked = {**given, "model": asked if named else None}
+    if "max_new_tokens" in given:
+        asked["max_tokens"] = given["max_new_tokens"]
+    return asked
+
+
+def _prompt(body: Json, op: Operation) -> None:
+    words = string(body, "prompt") or string(body, "text")
+    op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
+
+
+def _generated(reply: Any, op: Operation) -> None:
+    """Text, or an object with details where the caller asked for them."""
+    found = fields(reply)
+    words = reply if type(reply) is str else string(found, "generated_text") or ""
+    _details(mapping(found, "details"), op)
+    if op.capture:
+        reason = op.finish_reasons[0] if op.finish_reasons else None
+        op.output = [spoken([text(words)], reason)]
+
+
+def _details(details: Json, op: Operation) -> None:
+    reason = string(details, "finish_reason")
+    op.finish_reasons = [] if reason is None else [reason]
+    op.usage.output = integer(details, "generated_tokens")
+    op.usage.input = integer(details, "input_length")
+
+
+class _Tokens(Accumulator):
+    """One token a chunk: its text, or an object with it; the last one has the details."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Said(op)
+        self._last: Json = {}
+
+    def add(self, chunk: Any) -> bool:
+        if type(chunk) is str:
+            return self._said.words(chunk)
+        self._last = fields(chunk)
+        token = mapping(self._last, "token")
+        return token.get("special") is not True and self._said.words(string(token, "text"))
+
+    def close(self) -> None:
+        _generated({**self._last, "generated_text": ""}, self._op)
+        if self._op.output:
+            self._op.output[0]["parts"] = self._said.parts()
+
+
+def _texts(body: Json, op: Operation) -> None:
+    given = body.get("text")
+    if type(given) is str or (type(given) is list and all(type(each) is str for each in given)):
+        op.arguments = given
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    """An array of numpy's."""
+    shape = getattr(reply, "shape", ())
+    op.dimensions = int(shape[-1]) if shape else None
+
+
+# ----------------------------------------------------------------------------- other tasks
+
+
+def _ask_image(body: Json, op: Operation) -> None:
+    wire.ask(body, op)
+    op.output_type = "image"
+
+
+def _image(_reply: Any, op: Operation) -> None:
+    """One of PIL's, of which nothing is looked at."""
+    op.usage.images = 1
+
+
+def _ask_speech(body: Json, op: Operation) -> None:
+    op.output_type = "speech"
+    words = string(body, "text")
+    op.usage.characters = None if words is None else len(words)
+
+
+def _speech(_reply: Any, _op: Operation) -> None:
+    """Sound is not looked into."""
+
+
+def _ask_transcript(_body: Json, op: Operation) -> None:
+    op.output_type = "text"
+
+
+def _transcript(reply: Any, op: Operation) -> None:
+    words = string(fields(reply), "text")
+    if op.capture and words is not None:
+        op.output = [spoken([text(words)], None)]
+
+
+def _refused_by_type(error: BaseException) -> Any:
+    """The client reads a reply's bytes into objects of its own, and keeps no other reference."""
+    data = local_in_error(error, "chat_completion", "data")
+    return decoded(data, "") if type(data) is bytes else None
+
+
+def _refused_line(error: BaseException) -> Any:
+    return local_in_error(error, "_format_chat_completion_stream_output", "json_payload")
+
+
+def _refused_token(error: BaseException) -> Any:
+    return local_in_error(error, "_format_text_generation_stream_output", "json_payload")
+
+
+_reader = partial(Reader, model=wire.model)
+_CHAT = _reader(
+    Kind.CHAT,
+    wire.ask_chat,
+    wire.answer_chat,
+    wire.chat_content,
+    ChatChunks,
+    held=_refused_by_type,
+    refused=_refused_line,
+)
+_GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens, refused=_refused_token)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)
+_SPEECH = _reader(Kind.GENERATION, _ask_speech, _speech, _prompt)
+_TRANSCRIPT = _reader(Kind.GENERATION, _ask_transcript, _transcript)
+
+_CLIENTS = (
+    "huggingface_hub.inference._client:InferenceClient",
+    "huggingface_hub.inference._generated._async_client:AsyncInferenceClient",
+)
+_method = partial(function, origin=_origin, body=_body)
+
+ADAPTER = Adapter(
+    name="huggingface_hub",
+    distribution="huggingface_hub",
+    oldest="1",
+    untested="3",
+    patches=tuple(
+        patch
+        for client in _CLIENTS
+        for patch in (
+            _method(f"{client}.chat_completion", _CHAT),
+            _method(f"{client}.text_generation", _GENERATE),
+            _method(f"{client}.feature_extraction", _EMBED),
+            _method(f"{client}.text_to_image", _IMAGE),
+            _method(f"{client}.text_to_speech", _SPEECH),
+            _method(f"{client}.automatic_speech_recognition", _TRANSCRIPT),
+        )
+    ),
+)

@@ -1,0 +1,324 @@
+"""LiteLLM: chat, text completion, responses, embeddings, reranking, images, speech, transcripts.
+
+It owns the call: the client that it uses below joins it. Its callbacks are left alone. Newer
+versions hand calls over to ``litellm.main``; both are observed, and the inner one joins. Moderation
+is OpenAI's client alone, which is recorded by itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.fields import Json, address, fields, first, integer, mapping, string
+from genai_otel.instrumentation.patchers.function import followed, function, noting
+from genai_otel.instrumentation.unreturned import body_of, local_in_error, reply_in_error
+from genai_otel.record import Kind, text
+
+from . import _anthropic_wire as anthropic
+from . import _converse_wire as converse
+from . import _openai_responses as responses
+from . import _openai_wire as wire
+from . import google_genai, ollama
+from ._openai_chunks import ChatChunks
+from .cohere import question, ranks
+from .openai import ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genai_otel.instrumentation.adapter import Patch
+    from genai_otel.record import Operation
+
+_PROVIDERS = {
+    "anthropic": "anthropic",
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "bedrock": "aws.bedrock",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "deepseek": "deepseek",
+    "fireworks_ai": "fireworks",
+    "gemini": "gcp.gemini",
+    "groq": "groq",
+    "hosted_vllm": "vllm",
+    "huggingface": "huggingface",
+    "mistral": "mistral_ai",
+    "ollama": "ollama",
+    "ollama_chat": "ollama",
+    "openai": "openai",
+    "openrouter": "openrouter",
+    "perplexity": "perplexity",
+    "together_ai": "together",
+    "vertex_ai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+"""LiteLLM's name of a provider, which models have before a slash -> the convention's."""
+_REGIONS = {"gcp.vertex_ai": "vertex_location", "aws.bedrock": "aws_region_name"}
+"""What says where calls go; a router gives its options to all providers."""
+
+
+def _split(given: Json) -> tuple[str | None, str | None]:
+    """Provider and model, as far as the caller has said them."""
+    asked, told = string(given, "model"), string(given, "custom_llm_provider")
+    start, slash, rest = (asked or "").partition("/")
+    if slash and start in _PROVIDERS:
+        return start, rest
+    return told, asked
+
+
+def _origin(given: Json, op: Operation) -> None:
+    provider, _ = _split(given)
+    if provider is not None:
+        op.provider = _PROVIDERS.get(provider, provider)
+    places = [key for whose, key in _REGIONS.items() if op.provider in {None, whose}]
+    op.region = next((found for key in places if (found := string(given, key))), None)
+    url = string(given, "api_base") or string(given, "base_url")
+    if url is not None:
+        op.host, op.port = address(url)
+
+
+def _model(given: Json) -> str | None:
+    return _split(given)[1]
+
+
+def _who(reply: Any, op: Operation) -> None:
+    """Which provider it was, where the model's name did not tell."""
+    if op.provider is None:
+        hidden = fields(getattr(reply, "_hidden_params", None))
+        provider = string(hidden, "custom_llm_provider")
+        op.provider = None if provider is None else _PROVIDERS.get(provider, provider)
+
+
+# It counts the tokens of these providers itself, whatever they say.
+_COUNTED_HERE = frozenset(
+    {"a2a", "langflow", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"}
+)
+ESTIMATED = "litellm"
+"""The method's name, as spans tell it, where LiteLLM has counted with a tokenizer of its own."""
+
+
+class _Refused(NamedTuple):
+    """The reply of a provider, in its own words, that LiteLLM could not make into its own."""
+
+    body: Json
+
+
+def _refused_by_litellm(error: BaseException) -> _Refused | None:
+    """In the error that LiteLLM has put another one in the place of."""
+    origin = local_in_error(error, "exception_type", "original_exception")
+    body = fields(reply_in_error(origin if isinstance(origin, BaseException) else error))
+    return _Refused(body) if body else None
+
+
+# What shows whose words they are -> how these are read.
+_WORDS: dict[str, Callable[[Any, Operation], None]] = {
+    "usageMetadata": google_genai.answer,
+    "prompt_eval_count": ollama.answer,
+    "stop_reason": anthropic.answer,
+    "stopReason": converse.answer,
+}
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    if type(reply) is _Refused:
+        read = (read for key, read in _WORDS.items() if key in reply.body)
+        next(read, wire.answer_chat)(reply.body, op)
+        return
+    wire.answer_chat(_without_zeros(reply), op)
+    _who(reply, op)
+    _mark(reply, op)
+
+
+def _without_zeros(reply: Any) -> Json:
+    """Without the usage that it fills in where the provider has told none: no prompt has 0."""
+    found = fields(reply)
+    usage = mapping(found, "usage")
+    if integer(usage, "prompt_tokens") or integer(usage, "completion_tokens"):
+        return found
+    return {**found, "usage": None}
+
+
+def _mark(reply: Any, op: Operation) -> None:
+    provider = string(fields(getattr(reply, "_hidden_params", None)), "custom_llm_provider")
+    if provider in _COUNTED_HERE and op.usage.input is not None:
+        op.usage.estimated = ESTIMATED
+
+
+def _count_missing(body: Json, op: Operation) -> None:
+    if integer(body, "prompt_eval_count") is None or (
+        op.kind is not Kind.EMBEDDINGS and integer(body, "eval_count") is None
+    ):
+        op.usage.estimated = ESTIMATED
+
+
+def _ollama_reply(given: Json, op: Operation) -> None:
+    _count_missing(fields(body_of(given.get("raw_response"))), op)
+
+
+def _ollama_vectors(given: Json, op: Operation) -> None:
+    _count_missing(fields(given.get("response_json")), op)
+
+
+def _bedrock_reply(given: Json, op: Operation) -> None:
+    """Of InvokeModel, whose counts are in the headers of the answer."""
+    headers = getattr(given.get("raw_response"), "headers", {})
+    if not all(headers.get(f"x-amzn-bedrock-{way}-token-count") for way in ("input", "output")):
+        op.usage.estimated = ESTIMATED
+
+
+def _uncounted(_given: Json, op: Operation) -> None:
+    """LiteLLM runs this only where the provider has not counted."""
+    op.usage.estimated = ESTIMATED
+
+
+_LLMS = "litellm.llms"
+_INVOKE = f"{_LLMS}.bedrock.chat.invoke_transformations"
+# Where LiteLLM fills in a count of its own if the provider's is missing. A reply is read before it
+# is made into LiteLLM's, which does not say whose count it holds.
+_ESTIMATING = {
+    f"{_LLMS}.ollama.chat.transformation:OllamaChatConfig.transform_response": _ollama_reply,
+    f"{_LLMS}.ollama.completion.transformation:OllamaConfig.transform_response": _ollama_reply,
+    f"{_LLMS}.ollama.completion.handler:_process_ollama_embedding_response": _ollama_vectors,
+    f"{_INVOKE}.base_invoke_transformation:AmazonInvokeConfig.transform_response": _bedrock_reply,
+    f"{_INVOKE}.amazon_twelvelabs_pegasus_transformation"
+    ":AmazonTwelveLabsPegasusConfig.transform_response": _bedrock_reply,
+    f"{_LLMS}.bedrock.chat.agentcore.transformation"
+    ":AmazonAgentCoreConfig._calculate_usage": _uncounted,
+    f"{_LLMS}.databricks.agent.transformation:DatabricksAgentConfig._estimated_usage": _uncounted,
+    f"{_LLMS}.anthropic.completion.transformation:AnthropicTextConfig.transform_response": (
+        _uncounted
+    ),
+    f"{_LLMS}.huggingface.rerank.transformation"
+    ":HuggingFaceRerankConfig.transform_rerank_response": _uncounted,
+    f"{_LLMS}.triton.embedding.transformation"
+    ":TritonEmbeddingConfig._build_embedding_usage": _uncounted,
+}
+
+
+class _Chunks(ChatChunks):
+    """OpenAI's chunks, each of which knows the provider.
+
+    At the end of a stream LiteLLM gives a usage of its own making: the provider's, if one of the
+    chunks that it received had any, else an estimate. Where the caller has not asked for it, it is
+    in the last chunk's hidden parameters, which change until the stream is over.
+    """
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._stream: Any = None
+        self._hidden: Any = None
+
+    def follows(self, stream: Any) -> None:
+        self._stream = ref(stream)
+
+    def add(self, chunk: Any) -> bool:
+        _who(chunk, self._op)
+        self._hidden = getattr(chunk, "_hidden_params", None)
+        found = fields(chunk)
+        if found.get("usage") is not None and not self._is_counted():
+            chunk = {**found, "usage": None}
+        return super().add(chunk)
+
+    def _is_counted(self) -> bool:
+        """Whether the provider has told a usage, as far as can be seen."""
+        stream = None if self._stream is None else self._stream()
+        if stream is None:
+            return self._stream is None
+        received = getattr(stream, "chunks", None)
+        if type(received) is not list:
+            return False
+        return any(fields(each).get("usage") is not None for each in reversed(received))
+
+    def close(self) -> None:
+        if "usage" not in self._head and self._stream is not None and self._is_counted():
+            usage = fields(fields(self._hidden).get("usage"))
+            if usage:
+                self._head["usage"] = usage
+        super().close()
+
+
+def _prompt(given: Json, op: Operation) -> None:
+    words = string(given, "prompt")
+    op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
+
+
+def _answer_response(reply: Any, op: Operation) -> None:
+    responses.answer_response(reply, op)
+    _who(reply, op)
+
+
+def _texts(given: Json, op: Operation) -> None:
+    texts = given.get("input")
+    if type(texts) is str or (type(texts) is list and all(type(each) is str for each in texts)):
+        op.arguments = texts
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    _who(reply, op)
+    reply = fields(reply)
+    wire.answer(reply, op)
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens") or None
+    vector = first(reply, "data").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+_reader = partial(Reader, model=_model)
+_CHAT = _reader(
+    Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks, held=_refused_by_litellm
+)
+_TEXT = _reader(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
+_RESPONSE = _reader(
+    Kind.CHAT,
+    responses.ask_response,
+    _answer_response,
+    responses.response_content,
+    responses.ResponseEvents,
+)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)
+
+
+_IMAGE, _SPEECH, _TRANSCRIPT = (
+    ROUTES[route]._replace(model=_model)
+    for route in ("/images/generations", "/audio/speech", "/audio/transcriptions")
+)
+
+
+def _both(place: str, name: str, reader: Reader, flag: str = "") -> tuple[Patch, Patch]:
+    """A function and its asynchronous twin, which calls it with a flag: that is no other call."""
+
+    def plain(given: Json) -> Reader | None:
+        return None if given.get(flag or f"a{name}") is True else reader
+
+    method = partial(function, origin=_origin, optional=True)
+    return method(f"{place}:{name}", plain), method(f"{place}:a{name}", reader)
+
+
+ADAPTER = Adapter(
+    name="litellm",
+    distribution="litellm",
+    oldest="1.100",
+    untested="2",
+    patches=(
+        *_both("litellm.main", "completion", _CHAT),
+        *_both("litellm.main", "text_completion", _TEXT),
+        *_both("litellm.main", "embedding", _EMBED),
+        *_both("litellm.responses.main", "responses", _RESPONSE),
+        *_both("litellm.rerank_api.main", "rerank", _RERANK),
+        *_both("litellm.images.main", "image_generation", _IMAGE, "aimg_generation"),
+        *_both("litellm.main", "speech", _SPEECH),
+        *_both("litellm.main", "transcription", _TRANSCRIPT),
+        *_both("litellm.chat_completions.dispatch", "completion", _CHAT),
+        *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
+        *_both("litellm.responses.dispatch", "responses", _RESPONSE),
+        *(noting(target, note) for target, note in _ESTIMATING.items()),
+        *followed("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
+        *followed("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
+        *followed("litellm.responses.streaming_iterator:SyncResponsesAPIStreamingIterator"),
+    ),
+)

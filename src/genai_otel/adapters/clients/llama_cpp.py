@@ -1,0 +1,101 @@
+"""llama-cpp-python: a model in this process, in the words of OpenAI's API.
+
+Read from llama-cpp-python.readthedocs.io/en/latest/api-reference. Its streams are generators.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.fields import Json, fields, first, integer, mapping, string
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+
+def origin(_given: Json, op: Operation) -> None:
+    op.provider = "llama_cpp"
+
+
+def _model(given: Json) -> str | None:
+    """The model asked for, else the file's name."""
+    asked = string(given, "model")
+    return file_name(getattr(given["self"], "model_path", None) if asked is None else asked)
+
+
+def file_name(path: object) -> str | None:
+    """The last part of a path: the folders are nobody's business."""
+    return path.replace("\\", "/").rpartition("/")[2] if type(path) is str else None
+
+
+def ask_chat(given: Json, op: Operation) -> None:
+    wire.ask_chat(given, op)
+    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+
+
+def named(reply: Any) -> Json:
+    """A reply, or a piece of one, with the model's file instead of its whole path."""
+    found = fields(reply)
+    return {**found, "model": file_name(found.get("model"))}
+
+
+def answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(named(reply), op)
+
+
+class _Chunks(ChatChunks):
+    def add(self, chunk: Any) -> bool:
+        return super().add(named(chunk))
+
+
+def prompt(given: Json, op: Operation) -> None:
+    prompt = string(given, "prompt")
+    if prompt is not None:
+        op.input = [{"role": "user", "parts": [text(prompt)]}]
+
+
+def texts(given: Json, op: Operation) -> None:
+    asked = given.get("input")
+    if type(asked) is str or (type(asked) is list and all(type(each) is str for each in asked)):
+        op.arguments = asked
+
+
+def vectors(reply: Any, op: Operation) -> None:
+    reply = named(reply)
+    wire.answer(reply, op)
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    vector = first(reply, "data").get("embedding")
+    if type(vector) is list and vector and type(vector[0]) is float:  # not one for each token
+        op.dimensions = len(vector)
+
+
+_reader = partial(Reader, model=_model)
+_call = partial(function, origin=origin)
+
+ADAPTER = Adapter(
+    name="llama_cpp",
+    distribution="llama-cpp-python",
+    oldest="0.2",
+    untested="1",
+    patches=(
+        _call(
+            "llama_cpp.llama:Llama.create_chat_completion",
+            _reader(Kind.CHAT, ask_chat, answer, wire.chat_content, _Chunks),
+        ),
+        _call(
+            "llama_cpp.llama:Llama.create_completion",
+            _reader(Kind.COMPLETION, wire.ask, answer, prompt, _Chunks),
+        ),
+        _call(
+            "llama_cpp.llama:Llama.create_embedding",
+            _reader(Kind.EMBEDDINGS, wire.ask, vectors, texts),
+        ),
+    ),
+)

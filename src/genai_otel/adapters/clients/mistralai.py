@@ -1,0 +1,122 @@
+"""Mistral: chat, agents, conversations, responses, code completion, embeddings, moderation, OCR.
+
+1.x, and 2.x and newer.
+
+The API is much like OpenAI's, and read with the same functions: docs.mistral.ai/api.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.instrumentation.fields import Json, address, fields, first, integer, mapping, string
+from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.record import Kind, text
+from genai_otel.record.usage import MISTRAL, read_usage
+
+from . import _openai_wire as wire
+from ._mistral_more import OCR, RESPONSE, conversation, refused_event
+from ._openai_chunks import ChatChunks
+
+if TYPE_CHECKING:
+    from genai_otel.instrumentation.adapter import Patch
+    from genai_otel.record import Operation
+
+_CLOUDS = {"mistralai.azure": "azure.ai.inference", "mistralai_azure": "azure.ai.inference",
+           "mistralai.gcp": "gcp.vertex_ai", "mistralai_gcp": "gcp.vertex_ai"}  # fmt: skip
+
+
+def _origin(given: Json, op: Operation) -> None:
+    client = given["self"]
+    module = type(client).__module__
+    found = (name for start, name in _CLOUDS.items() if module.startswith(start))
+    op.provider = next(found, "mistral_ai")
+    url = string(given, "server_url") or client.sdk_configuration.get_server_details()[0]
+    op.host, op.port = address(url)
+    if op.kind is Kind.AGENT:
+        op.details = {**(op.details or {}), "agent_id": string(given, "agent_id") or ""}
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    wire.answer_chat(reply, op)
+    read_usage(mapping(fields(reply), "usage"), op.usage, MISTRAL)
+
+
+class _Events(ChatChunks):
+    """The chunks lie in events."""
+
+    quick = Accumulator.quick  # what a chunk lacks is there as an object that says so
+
+    def add(self, event: Any) -> bool:
+        chunk = mapping(fields(event), "data")
+        read_usage(mapping(chunk, "usage"), self._op.usage, MISTRAL)
+        return super().add(chunk)
+
+
+def _fim_content(given: Json, op: Operation) -> None:
+    words = [string(given, name) or "" for name in ("prompt", "suffix")]
+    op.input = [{"role": "user", "parts": [text(each) for each in words if each]}]
+
+
+def _inputs(given: Json, op: Operation) -> None:
+    inputs = given.get("inputs")
+    if type(inputs) is str or (type(inputs) is list and all(type(i) is str for i in inputs)):
+        op.arguments = inputs
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    reply = fields(reply)
+    wire.answer(reply, op)
+    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
+    vector = first(reply, "data").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+_reader = partial(Reader, model=wire.model, refused=refused_event)
+_CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
+_FIM = _reader(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
+_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
+_MODERATE = _reader(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
+
+
+def _methods(place: str, reader: Any, *names: str, later: bool = False) -> list[Patch]:
+    """Both colours of these; ``later``: not every version has them, or has them there."""
+    return [
+        function(f"{place}.{name}{colour}", reader, origin=_origin, inner="generator",
+                 stream=None if name == "create" else name.endswith("stream"), optional=later)
+        for name in names
+        for colour in ("", "_async")
+    ]  # fmt: skip
+
+
+def _package(package: str) -> list[Patch]:
+    """The patches of one spelling of the package, of which there are three a version."""
+    return [
+        *_methods(f"{package}.chat:Chat", _CHAT, "complete", "stream"),
+        *_methods(f"{package}.agents:Agents", _CHAT, "complete", "stream"),
+        *_methods(f"{package}.fim:Fim", _FIM, "complete", "stream"),
+        *_methods(f"{package}.embeddings:Embeddings", _EMBED, "create"),
+        *_methods(f"{package}.classifiers:Classifiers", _MODERATE, "moderate", "moderate_chat"),
+        *_methods(f"{package}.conversations:Conversations", conversation, *_TALKS, later=True),
+        *_methods(f"{package}.responses:Responses", RESPONSE, "create", later=True),
+        *_methods(f"{package}.ocr:Ocr", OCR, "process", later=True),
+        *followed(f"{package}.utils.eventstreaming:EventStream", steps=False),
+        *followed(f"{package}.utils.eventstreaming:EventStreamAsync", steps=False),
+    ]
+
+
+_TALKS = ("start", "append", "restart", "start_stream", "append_stream", "restart_stream")
+_PACKAGES = (
+    "mistralai.client", "mistralai.azure.client", "mistralai.gcp.client",
+    "mistralai", "mistralai_azure", "mistralai_gcp",
+)  # fmt: skip
+
+ADAPTER = Adapter(
+    name="mistralai",
+    distribution="mistralai",
+    oldest="1",
+    untested="4",
+    patches=tuple(patch for package in _PACKAGES for patch in _package(package)),
+)

@@ -1,0 +1,98 @@
+"""Replicate: ``run`` and ``stream``, of a client or of the module, whose functions are a client's.
+
+A model is anything there: of its input the prompt is told, of its output the text. Nothing counts
+tokens.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.instrumentation.fields import Json, address, fields, mapping, pick, string
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.record import Kind, text
+
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "seed": "seed",
+}
+
+
+def _origin(given: Json, op: Operation) -> None:
+    op.provider = "replicate"
+    url = getattr(given["self"], "_base_url", None) or "https://api.replicate.com"
+    op.host, op.port = address(str(url))
+
+
+def _model(given: Json) -> str | None:
+    """The model's name; a version, which is a hash, is no part of it."""
+    ref = string(given, "ref")
+    return None if ref is None else ref.partition(":")[0]
+
+
+def _ask(given: Json, op: Operation) -> None:
+    op.params = pick(mapping(given, "input"), _PARAMS)
+
+
+def _content(given: Json, op: Operation) -> None:
+    asked = mapping(given, "input")
+    told, prompt = string(asked, "system_prompt"), string(asked, "prompt")
+    if told:
+        op.system = [text(told)]
+    if prompt is not None:
+        op.input = [{"role": "user", "parts": [text(prompt)]}]
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    """Text, or its pieces; files and numbers are not told."""
+    pieces = reply if type(reply) is list else [reply]
+    words = "".join(piece for piece in pieces if type(piece) is str)
+    if words and op.capture:
+        op.output = [spoken([text(words)], None)]
+
+
+class _Chunks(Accumulator):
+    """Pieces of text, as ``run`` gives them, or events that hold them, as ``stream`` does."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Said(op)
+
+    def add(self, chunk: Any) -> bool:
+        if type(chunk) is str:
+            return self._said.words(chunk)
+        event = fields(chunk)
+        kind = getattr(event.get("event"), "value", None)  # of an enumeration
+        return self._said.words(string(event, "data")) if kind == "output" else False
+
+    def close(self) -> None:
+        if self._op.capture:
+            self._op.output = [spoken(self._said.parts(), None)]
+
+
+_RUN = Reader(Kind.GENERATION, _ask, _answer, _content, _Chunks, model=_model)
+_call = partial(function, reader=_RUN, origin=_origin, captured=True)
+
+ADAPTER = Adapter(
+    name="replicate",
+    distribution="replicate",
+    oldest="0.25",
+    untested="2",
+    patches=(
+        _call("replicate.client:Client.run", stream=False),
+        _call("replicate.client:Client.async_run", stream=False),
+        _call("replicate.client:Client.stream", stream=True, lazy=True),
+        _call("replicate.client:Client.async_stream", stream=True, lazy=True),
+    ),
+)

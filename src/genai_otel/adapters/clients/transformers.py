@@ -1,0 +1,125 @@
+"""Transformers in this process: text generation pipelines, and ``generate`` of any model.
+
+Nothing there counts tokens, but ``generate`` takes and gives the very ids that the tokenizer made:
+their number is the truth. Of a batch it is not, since that is padded: then it stays unknown. Inside
+a pipeline ``generate`` is the same call and tells the pipeline's its counts.
+Read from huggingface.co/docs/transformers: "Pipelines", "Generation".
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.fields import Json, fields, mappings, pick, string
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.record import Kind, Message, text
+
+from ._said import spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_new_tokens": "max_tokens",
+    "num_return_sequences": "choices",
+}
+
+
+def _origin(_given: Json, op: Operation) -> None:
+    op.provider = "huggingface"
+
+
+def _name(model: Any) -> str | None:
+    return string(fields(model.config), "_name_or_path") or None
+
+
+def _ask(given: Json, op: Operation) -> None:
+    op.params = pick(given, _PARAMS)
+
+
+# ---------------------------------------------------------------------------------- pipelines
+
+
+def _content(given: Json, op: Operation) -> None:
+    """One prompt, several, or one conversation."""
+    asked = given.get("text_inputs")
+    if type(asked) is list and asked and type(asked[0]) is dict:
+        op.input = [_turn(message) for message in mappings(given, "text_inputs")]
+    else:
+        several = asked if type(asked) is list else [asked]
+        op.input = [_said("user", words) for words in several if type(words) is str]
+
+
+def _turn(message: Json) -> Message:
+    return _said(string(message, "role") or "user", string(message, "content") or "")
+
+
+def _said(role: str, words: str) -> Message:
+    return {"role": role, "parts": [text(words)]}
+
+
+def _made(prompt: Any, reply: Any, op: Operation) -> None:
+    """What was generated: a pipeline repeats the prompt before it unless it is told not to."""
+    if op.capture:
+        results = [fields(each) for each in reply] if type(reply) is list else []
+        texts = [_new(prompt, result.get("generated_text")) for result in results]
+        op.output = [spoken([text(words)], None) for words in texts if words is not None]
+
+
+def _new(prompt: Any, whole: Any) -> str | None:
+    if type(whole) is list and whole:
+        return string(fields(whole[-1]), "content")
+    if type(whole) is not str:
+        return None
+    return whole.removeprefix(prompt) if type(prompt) is str else whole
+
+
+def _pipeline(given: Json) -> Reader:
+    read = partial(_made, given.get("text_inputs"))
+    return Reader(
+        Kind.COMPLETION, _ask, read, _content, model=lambda asked: _name(asked["self"].model)
+    )
+
+
+# ----------------------------------------------------------------------------------- generate
+
+
+def _generate(given: Json) -> Reader:
+    ids = given.get("inputs", given.get("input_ids"))
+    asked = _length(ids)
+    repeats = not getattr(given["self"].config, "is_encoder_decoder", False)
+    read = partial(_count, asked, asked if repeats else 0)
+    return Reader(Kind.COMPLETION, _ask, read, model=lambda given: _name(given["self"]))
+
+
+def _length(ids: Any) -> int | None:
+    """How many ids one sequence has; of several that is not known."""
+    shape = getattr(ids, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != 1:  # noqa: PLR2004 - sequences, ids
+        return None
+    return int(shape[1])
+
+
+def _count(asked: int | None, repeated: int | None, reply: Any, op: Operation) -> None:
+    whole = _length(getattr(reply, "sequences", reply))
+    if asked is not None and whole is not None and repeated is not None:
+        op.usage.input, op.usage.output = asked, whole - repeated
+
+
+_call = partial(function, origin=_origin, stream=False)
+
+ADAPTER = Adapter(
+    name="transformers",
+    distribution="transformers",
+    oldest="4.40",
+    untested="6",
+    patches=(
+        _call("transformers.pipelines.text_generation:TextGenerationPipeline.__call__", _pipeline),
+        _call("transformers.generation.utils:GenerationMixin.generate", _generate),
+    ),
+)

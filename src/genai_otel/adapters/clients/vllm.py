@@ -1,0 +1,99 @@
+"""vLLM in this process: ``LLM.generate`` and ``LLM.chat``.
+
+Read from docs.vllm.ai: "Offline Inference", ``RequestOutput``. A vLLM *server* is asked through
+OpenAI's client. One call may hold many prompts: their tokens are added up, as their bill would be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.fields import Json, fields, mappings, pick, string
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.record import Kind, text
+
+from . import _openai_wire as wire
+from ._said import spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Operation
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_tokens",
+    "seed": "seed",
+    "n": "choices",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+}
+
+
+def _origin(_given: Json, op: Operation) -> None:
+    op.provider = "vllm"
+
+
+def _model(given: Json) -> str | None:
+    engine = getattr(given["self"], "llm_engine", None)
+    return string(fields(getattr(engine, "model_config", None)), "model")
+
+
+def _ask(given: Json, op: Operation) -> None:
+    op.params = pick(fields(given.get("sampling_params")), _PARAMS)
+
+
+def _prompts(given: Json, op: Operation) -> None:
+    prompts = given.get("prompts")
+    several = prompts if type(prompts) is list else [prompts]
+    words = [each if type(each) is str else string(fields(each), "prompt") for each in several]
+    op.input = [{"role": "user", "parts": [text(each)]} for each in words if each is not None]
+
+
+def _messages(given: Json, op: Operation) -> None:
+    messages = given.get("messages")
+    if type(messages) is list and messages and type(messages[0]) is not list:
+        wire.chat_content(given, op)
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    results = [fields(each) for each in reply] if type(reply) is list else []
+    outputs = [output for result in results for output in mappings(result, "outputs")]
+    asked = [_length(result.get("prompt_token_ids")) for result in results]
+    made = [_length(output.get("token_ids")) for output in outputs]
+    op.usage.input = sum(asked) if all(asked) else None
+    op.usage.output = sum(made) if outputs else None
+    reasons = [string(output, "finish_reason") for output in outputs]
+    op.finish_reasons = [reason for reason in reasons if reason is not None]
+    if op.capture:
+        op.output = [
+            spoken([text(string(output, "text") or "")], string(output, "finish_reason"))
+            for output in outputs
+        ]
+
+
+def _length(ids: Any) -> int:
+    return len(ids) if type(ids) in (list, tuple) else 0
+
+
+ADAPTER = Adapter(
+    name="vllm",
+    distribution="vllm",
+    oldest="0.6",
+    untested="1",
+    patches=(
+        function(
+            "vllm.entrypoints.llm:LLM.generate",
+            Reader(Kind.COMPLETION, _ask, _answer, _prompts, model=_model),
+            origin=_origin,
+            stream=False,
+        ),
+        function(
+            "vllm.entrypoints.llm:LLM.chat",
+            Reader(Kind.CHAT, _ask, _answer, _messages, model=_model),
+            origin=_origin,
+            stream=False,
+        ),
+    ),
+)

@@ -1,0 +1,248 @@
+"""IBM watsonx.ai: chat and generation, whole or streamed, embeddings and reranking.
+
+Chats have OpenAI's shapes; the older generation has its own, read from cloud.ibm.com/apidocs/
+watsonx-ai. Prompts in a list are a request each, and so are their operations.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.instrumentation.fields import (
+    Json,
+    address,
+    fields,
+    first,
+    integer,
+    mappings,
+    pick,
+    string,
+)
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.unreturned import local_in_error
+from genai_otel.record import Kind, text
+from genai_otel.record.usage import WATSONX, read_usage
+
+from . import _openai_wire as wire
+from ._openai_chunks import ChatChunks
+from ._said import Said, spoken
+
+if TYPE_CHECKING:
+    from genai_otel.record import Document, Operation
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_new_tokens": "max_tokens",
+    "random_seed": "seed",
+    "stop_sequences": "stop",
+}
+
+
+def _origin(given: Json, op: Operation) -> None:
+    op.provider = "ibm.watsonx.ai"
+    client = given["self"]._client  # noqa: SLF001 - nowhere else
+    op.host, op.port = address(str(client.credentials.url))
+
+
+def _own(given: Json, name: str) -> Any:
+    return getattr(given["self"], name, None)
+
+
+def _model(body: Json) -> str | None:
+    return string(body, "model_id")
+
+
+# -------------------------------------------------------------------------------------- chat
+
+
+def _chat_body(given: Json) -> Json:
+    """What will be sent; parameters that the call leaves out, the model has."""
+    asked = given.get("params")
+    asked = _own(given, "params") if asked is None else asked
+    told = {"messages": given.get("messages"), "model_id": _own(given, "model_id")}
+    tools = given.get("tools")
+    return {**fields(asked), **told, **({"tools": tools} if tools else {})}
+
+
+def _ask_chat(body: Json, op: Operation) -> None:
+    wire.ask_chat(body, op)
+    (op.details or {}).pop("api_type", None)  # that is OpenAI's word
+
+
+def _answer_chat(reply: Any, op: Operation) -> None:
+    wire.answer_chat(_named(reply), op)
+
+
+def _named(reply: Any) -> Json:
+    found = fields(reply)
+    return {**found, "model": found.get("model_id") or found.get("model")}
+
+
+class _ChatChunks(ChatChunks):
+    quick = Accumulator.quick  # chunks are dicts
+
+    def add(self, chunk: Any) -> bool:
+        return super().add(_named(chunk))
+
+
+# -------------------------------------------------------------------------------- generation
+
+
+def _body(given: Json) -> Json:
+    return fields(given.get("payload"))
+
+
+def _ask(body: Json, op: Operation) -> None:
+    op.params = pick(fields(body.get("parameters")), _PARAMS)
+
+
+def _prompt(body: Json, op: Operation) -> None:
+    words = string(body, "input")
+    if words is not None:
+        op.input = [{"role": "user", "parts": [text(words)]}]
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    found = fields(reply)
+    result = first(found, "results")
+    _told(found, result, op)
+    if op.capture:
+        words = string(result, "generated_text") or ""
+        op.output = [spoken([text(words)], string(result, "stop_reason"))]
+
+
+def _told(reply: Json, result: Json, op: Operation) -> None:
+    op.response_model = string(reply, "model_id")
+    reason = string(result, "stop_reason")
+    op.finish_reasons = [] if reason is None else [reason]
+    read_usage(result, op.usage, WATSONX)
+
+
+class _Chunks(Accumulator):
+    """Raw replies, whose counts are running totals and 0 where unknown, or nothing but text."""
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__(op)
+        self._said = Said(op)
+        self._reply: Json = {}
+        self._result: Json = {}
+
+    def add(self, chunk: Any) -> bool:
+        if type(chunk) is str:
+            return self._said.words(chunk)
+        found = fields(chunk)
+        result = first(found, "results")
+        self._reply = {**self._reply, **found}
+        self._result = {**self._result, **{k: v for k, v in result.items() if v}}
+        return self._said.words(string(result, "generated_text"))
+
+    def close(self) -> None:
+        _told(self._reply, self._result, self._op)
+        if self._op.capture:
+            reason = string(self._result, "stop_reason")
+            self._op.output = [spoken(self._said.parts(), reason)]
+
+
+# ------------------------------------------------------------------------ embeddings, reranking
+
+
+def _with_model(given: Json) -> Json:
+    return {**given, "model_id": _own(given, "model_id")}
+
+
+def _ask_vectors(_given: Json, _op: Operation) -> None: ...
+
+
+def _texts(given: Json, op: Operation) -> None:
+    asked = given.get("inputs")
+    if type(asked) is list and all(type(each) is str for each in asked):
+        op.arguments = list(asked)
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    found = fields(reply)
+    op.response_model, op.usage.input = string(found, "model_id"), _counted(found)
+    vector = first(found, "results").get("embedding")
+    op.dimensions = len(vector) if type(vector) is list else None
+
+
+def _counted(reply: Json) -> int | None:
+    return integer(reply, "input_token_count")
+
+
+def _query(given: Json, op: Operation) -> None:
+    op.query = string(given, "query")
+    _texts(given, op)
+
+
+def _ranked(reply: Any, op: Operation) -> None:
+    found = fields(reply)
+    op.response_model, op.usage.input = string(found, "model_id"), _counted(found)
+    op.documents = [_document(result) for result in mappings(found, "results")]
+
+
+def _document(result: Json) -> Document:
+    document: Document = {"id": str(result.get("index", ""))}
+    score = result.get("score")
+    if type(score) is float:
+        document["score"] = score
+    return document
+
+
+_CHAT = Reader(Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, model=_model)
+
+
+def _without_text(error: BaseException) -> Any:
+    """The raw reply from which the client takes the text that it hands out."""
+    return local_in_error(error, "_return_guardrails_stats", "single_response")
+
+
+_TEXT = Reader(
+    Kind.COMPLETION, _ask, _answer, _prompt, _Chunks, model=_model, refused=_without_text
+)
+_EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_model)
+_RERANK = Reader(Kind.RERANK, _ask_vectors, _ranked, _query, model=_model)
+_call = partial(function, origin=_origin)
+_PLACE = "ibm_watsonx_ai.foundation_models"
+
+
+def _chats(place: str) -> tuple[Patch, ...]:
+    chat = partial(_call, reader=_CHAT, body=_chat_body, optional=True)
+    return (
+        chat(f"{place}.chat"),
+        chat(f"{place}.chat_stream", stream=True, lazy=True),
+        chat(f"{place}.achat"),
+        chat(f"{place}.achat_stream", stream=True, lazy=True),
+    )
+
+
+_BASE = f"{_PLACE}.inference.base_model_inference:BaseModelInference"
+_text = partial(_call, reader=_TEXT, body=_body, optional=True)
+
+ADAPTER = Adapter(
+    name="watsonx",
+    distribution="ibm-watsonx-ai",
+    oldest="1.8",
+    untested="2",
+    patches=(
+        *_chats(f"{_PLACE}.inference.fm_model_inference:FMModelInference"),
+        *_chats(f"{_PLACE}.inference.deployment_model_inference:DeploymentModelInference"),
+        _text(f"{_BASE}._send_inference_payload"),
+        _text(f"{_BASE}._asend_inference_payload"),
+        _text(f"{_BASE}._BaseModelInference__make_request"),
+        _text(f"{_BASE}._generate_stream_with_url"),
+        _text(f"{_BASE}._agenerate_stream_with_url"),
+        _call(f"{_PLACE}.embeddings.embeddings:Embeddings.generate", _EMBED, body=_with_model),
+        _call(
+            f"{_PLACE}.embeddings.embeddings:Embeddings.agenerate",
+            _EMBED,
+            body=_with_model,
+            optional=True,
+        ),
+        _call(f"{_PLACE}.rerank.rerank:Rerank.generate", _RERANK, body=_with_model, optional=True),
+    ),
+)

@@ -1,0 +1,106 @@
+"""xllamacpp: llama.cpp's server in this process, asked without HTTP, in the words of OpenAI's API.
+
+Read from its README. Requests are dicts, or JSON in texts. What is given a callback answers into
+that, whole or piece by piece: it is the host's own function, which nothing is put in front of, so
+that of such a call only the request and its time are told.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.instrumentation.fields import (
+    Json,
+    fields,
+    integer,
+    mapping,
+    mappings,
+    parsed,
+    string,
+)
+from genai_otel.instrumentation.patchers.function import function
+from genai_otel.record import Kind
+
+from . import _openai_wire as wire
+from . import llama_cpp as llama
+
+if TYPE_CHECKING:
+    from genai_otel.record import Document, Operation
+
+
+def _body(given: Json) -> Json:
+    return _json(given.get("body"))
+
+
+def _json(value: Any) -> Json:
+    return fields(parsed(value.decode() if type(value) is bytes else value))
+
+
+def _model(body: Json) -> str | None:
+    return llama.file_name(string(body, "model"))
+
+
+def _read(reply: Any) -> Json:
+    return llama.named(_json(reply))
+
+
+def _answer(reply: Any, op: Operation) -> None:
+    if reply is not None:
+        llama.answer(_json(reply), op)
+
+
+def _vectors(reply: Any, op: Operation) -> None:
+    llama.vectors(_json(reply), op)
+
+
+def _query(body: Json, op: Operation) -> None:
+    op.query = string(body, "query")
+
+
+def _ranked(reply: Any, op: Operation) -> None:
+    found = _read(reply)
+    wire.answer(found, op)
+    op.usage.input = integer(mapping(found, "usage"), "prompt_tokens")
+    op.documents = [_document(each) for each in mappings(found, "results")]
+
+
+def _document(result: Json) -> Document:
+    document: Document = {"id": str(result.get("index", ""))}
+    if type(result.get("relevance_score")) is float:
+        document["score"] = result["relevance_score"]
+    return document
+
+
+_reader = partial(Reader, model=_model)
+_call = partial(
+    function, origin=llama.origin, body=_body, arguments=("self", "body", "callback"), stream=False
+)
+_SERVER = "xllamacpp.xllamacpp:Server"
+
+ADAPTER = Adapter(
+    name="xllamacpp",
+    distribution="xllamacpp",
+    oldest="2025.1",
+    untested="2028",
+    patches=(
+        _call(
+            f"{_SERVER}.handle_chat_completions",
+            _reader(Kind.CHAT, llama.ask_chat, _answer, wire.chat_content),
+        ),
+        _call(
+            f"{_SERVER}.handle_completions",
+            _reader(Kind.COMPLETION, wire.ask, _answer, llama.prompt),
+        ),
+        _call(
+            f"{_SERVER}.handle_embeddings",
+            _reader(Kind.EMBEDDINGS, wire.ask, _vectors, llama.texts),
+        ),
+        _call(
+            f"{_SERVER}.handle_rerank",
+            _reader(Kind.RERANK, wire.ask, _ranked, _query),
+            optional=True,
+        ),
+    ),
+)

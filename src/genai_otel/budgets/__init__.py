@@ -1,0 +1,1 @@
+"""Spending limits that warn or stop, and where spending is summed up."""

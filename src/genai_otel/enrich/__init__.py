@@ -1,1 +1,0 @@
-"""What is added to the facts of a call: its cost, its budget."""

@@ -1,0 +1,1 @@
+"""Presets of observability backends: endpoints, credentials, limits, dialects."""

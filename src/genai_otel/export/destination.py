@@ -1,0 +1,139 @@
+"""Where telemetry goes: what users say of it, and what is made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from genai_otel._settings import one_of
+from genai_otel.privacy import ContentPolicy, as_policy
+
+from .backends.endpoints import check_endpoint
+from .backends.presets import PRESETS
+from .factory import Outlet
+from .protocol import ExporterChannel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from .pipeline.tail_sampling import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where telemetry goes.
+
+    ``preset`` is a row of docs/destinations.md: ``local``, ``console``, ``otlp`` or a backend's
+    name. ``endpoint`` is the base URL of the receiver, in place of the row's; plain http to another
+    machine needs ``insecure=True``. ``headers`` are added to the row's, and win. ``options`` are
+    the row's, such as ``api_key`` or ``project``, in place of its variables. ``content`` is
+    ``redacted``, ``none``, ``full`` or a ``ContentPolicy``; by default the process's. ``signals``
+    are some of ``traces``, ``metrics``, ``logs``; by default all that the backend takes. ``filter``
+    is asked with each span of *other* scopes, and says whether it goes there too; it is called on a
+    worker thread. ``sample`` is the share of traces that go there, or a ``Sample``; failed and
+    blocked ones always do. ``directory`` is the local store's.
+
+    Raises ``ValueError`` on what it does not know.
+    """
+
+    preset: str
+    endpoint: str | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    content: str | ContentPolicy | None = None
+    directory: str | None = None
+    insecure: bool = False
+    signals: Sequence[str] | None = None
+    filter: Callable[[ReadableSpan], bool] | None = None
+    sample: float | Sample | None = None
+    options: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if "://" in str(self.preset):  # not repeated: it may hold a password
+            raise ValueError(
+                "a destination has a name, and an address is its endpoint: say"
+                ' Destination("otlp", endpoint=...), or set OTEL_EXPORTER_OTLP_ENDPOINT'
+            )
+        one_of("destination", self.preset, PRESETS)
+        if self.content is not None:
+            as_policy(self.content)
+        if self.endpoint is not None:
+            check_endpoint(self.endpoint, insecure=self.insecure)
+        for name in ("headers", "options"):
+            if not isinstance(getattr(self, name) or {}, Mapping):
+                raise ValueError(f"{name} of a destination are a mapping")  # noqa: TRY004 - documented
+        if isinstance(self.signals, str):
+            raise ValueError(  # noqa: TRY004 - documented
+                f"signals are a list of names, such as [{self.signals!r}]"
+            )
+        if self.signals is not None and not self.signals:
+            raise ValueError("signals of a destination are empty: leave them out to send all")
+        _sample(self.sample)
+        for signal in self.signals or ():
+            one_of("signal", signal, _signals(self.preset), f"of destination {self.preset!r}")
+
+
+def _signals(preset: str) -> tuple[str, ...]:
+    return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
+
+
+def _sample(given: float | Sample | None) -> Sample | None:
+    if given is None:
+        return None
+    from .pipeline.tail_sampling import sample_of
+
+    return sample_of(given)
+
+
+def opened(given: Destination, *, content: ContentPolicy, directory: str) -> Outlet:
+    """The destination ready for use; ``content`` and ``directory`` are the process's."""
+    keeps = content if given.content is None else as_policy(given.content)
+    if given.preset == "local":
+        made = _local(given, given.directory or directory, content=keeps)
+    elif given.preset == "console":
+        made = _console(keeps)
+    else:
+        made = _otlp(given, content=keeps)
+    return made._replace(keep=given.filter, sample=_sample(given.sample))
+
+
+def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Outlet:
+    from genai_otel.store.write.store import LocalStore
+
+    store = LocalStore(directory)
+    metrics = store.metric_exporter() if _takes(given, "metrics") else None
+    channel = ExporterChannel(store.span_exporter(), metrics)
+    temporality = "cumulative" if metrics else None
+    return Outlet("local", str(store.directory), channel, content, temporality, store=store)
+
+
+def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
+    from .backends.resolve import target
+    from .otlp.exporter import OtlpChannel, sender
+
+    to = target(given)
+    temporality = to.temporality if "metrics" in to.addresses else None
+    channel = OtlpChannel(to, sender(to))
+    return Outlet(
+        to.name,
+        to.where,
+        channel,
+        content,
+        temporality,
+        to.exponential_histograms,
+        ids=to.ids,
+        propagation=to.propagation,
+        takes_others=not to.alone,
+    )
+
+
+def _console(content: ContentPolicy) -> Outlet:
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+    return Outlet("console", "standard output", ExporterChannel(ConsoleSpanExporter()), content)
+
+
+def _takes(given: Destination, signal: str) -> bool:
+    return given.signals is None or signal in given.signals

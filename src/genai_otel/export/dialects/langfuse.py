@@ -1,0 +1,155 @@
+"""Langfuse: what its OTLP intake reads first, so that nothing is guessed and nothing counts twice.
+
+Read in its source (OtelIngestionProcessor.ts, ObservationTypeMapper.ts, attributes.ts): every
+``gen_ai.usage.*`` key that it does not know becomes a bucket of tokens which is added to the total,
+input and output are only taken from one place both, and workflows, retrievals and guardrails are
+plain spans unless told.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _semconv as names
+from genai_otel.export.readable import changed
+
+from ._chat import asked, replied, tools
+from ._facts import Facts, as_text, to_json
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from ._facts import Json
+
+_OBSERVATION = "langfuse.observation"
+TYPE = f"{_OBSERVATION}.type"
+TYPES = {
+    "chat": "generation",
+    "generate_content": "generation",
+    "text_completion": "generation",
+    "embeddings": "embedding",
+    "retrieval": "retriever",
+    "rerank": "retriever",
+    "search_memory": "retriever",
+    "execute_tool": "tool",
+    "invoke_agent": "agent",
+    "create_agent": "agent",
+    "plan": "agent",
+    "invoke_workflow": "chain",
+    "task": "span",
+    "apply_guardrail": "guardrail",
+    "evaluate": "evaluator",
+}
+
+BUCKETS = {
+    "input_cached_tokens": (names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "input"),
+    "input_cache_creation": (names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "input"),
+    "output_reasoning_tokens": (names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "output"),
+}
+"""Langfuse's bucket -> the count in it, and the bucket which it is taken out of."""
+
+COPIES = {
+    names.GEN_AI_PROMPT_NAME: f"{_OBSERVATION}.prompt.name",
+    names.GENAI_OTEL_TAGS: "langfuse.trace.tags",
+}
+_STEMS = ("gen_ai.usage.",)
+_CONTENT = frozenset(
+    (
+        names.GEN_AI_SYSTEM_INSTRUCTIONS,
+        names.GEN_AI_INPUT_MESSAGES,
+        names.GEN_AI_OUTPUT_MESSAGES,
+        names.GEN_AI_TOOL_DEFINITIONS,
+        names.GEN_AI_TOOL_CALL_ARGUMENTS,
+        names.GEN_AI_TOOL_CALL_RESULT,
+        names.GEN_AI_RETRIEVAL_QUERY_TEXT,
+        names.GEN_AI_RETRIEVAL_DOCUMENTS,
+        names.GENAI_OTEL_INPUT,
+        names.GENAI_OTEL_OUTPUT,
+    )
+)
+"""Told as input and output instead: what stays becomes metadata, and would be there twice."""
+
+
+def project(span: ReadableSpan) -> ReadableSpan:
+    """The span with Langfuse's attributes; spans that are no operation stay as they are."""
+    facts = Facts(span)
+    if facts.operation is None or TYPE in facts.attributes:
+        return span
+    found: dict[str, Any] = {TYPE: TYPES.get(facts.operation, "span")}
+    found.update((COPIES[n], v) for n, v in facts.attributes.items() if n in COPIES)
+    for key, value in facts.under(names.GENAI_OTEL_METADATA).items():
+        found[f"langfuse.trace.metadata.{key}"] = value
+    _said(facts, found)
+    _numbers(facts, found)
+    _prompt(facts, found)
+    _began(span, facts, found)
+    _level(facts, found)
+    kept = {n: v for n, v in facts.attributes.items() if not _told_otherwise(n)}
+    return changed(span, {**found, **kept})
+
+
+def _told_otherwise(name: str) -> bool:
+    return name in _CONTENT or name.startswith(_STEMS)
+
+
+def _said(facts: Facts, found: Json) -> None:
+    given, result = asked(facts), replied(facts)
+    known = tools(facts)
+    if known and isinstance(given, list):
+        given = {"messages": given, "tools": known}
+    if given is not None:
+        found[f"{_OBSERVATION}.input"] = as_text(given)
+    if isinstance(result, list) and len(result) == 1 and facts.answered():
+        result = result[0]
+    if result is not None:
+        found[f"{_OBSERVATION}.output"] = as_text(result)
+
+
+def _numbers(facts: Facts, found: Json) -> None:
+    """Buckets that do not overlap, and the total that they come to."""
+    buckets = {
+        "input": facts.count(names.GEN_AI_USAGE_INPUT_TOKENS),
+        "output": facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS),
+    }
+    usage = {key: count for key, count in buckets.items() if count is not None}
+    total = facts.total_tokens()
+    for bucket, (name, whole) in BUCKETS.items():
+        count = facts.count(name)
+        if count is not None and 0 < count <= usage.get(whole, 0):
+            usage[bucket] = count
+            usage[whole] -= count
+    if usage:
+        found[f"{_OBSERVATION}.usage_details"] = to_json(
+            usage if total is None else {**usage, "total": total}
+        )
+    cost = facts.dollars()
+    if cost is not None:
+        found[f"{_OBSERVATION}.cost_details"] = to_json({"total": cost})
+
+
+def _prompt(facts: Facts, found: Json) -> None:
+    """Its own versions are whole numbers."""
+    version = facts.text(names.GEN_AI_PROMPT_VERSION)
+    if version is not None and version.isdecimal():
+        found[f"{_OBSERVATION}.prompt.version"] = int(version)
+
+
+def _began(span: ReadableSpan, facts: Facts, found: Json) -> None:
+    """When the first token came, as a time."""
+    seconds = facts.number(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN)
+    if seconds is None:
+        seconds = facts.number(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)
+    if seconds is None or span.start_time is None or span.end_time is None:
+        return
+    if 0 <= seconds <= (span.end_time - span.start_time) / 1e9:
+        moment = datetime.fromtimestamp(span.start_time / 1e9 + seconds, UTC)
+        found[f"{_OBSERVATION}.completion_start_time"] = moment.isoformat(timespec="microseconds")
+
+
+def _level(facts: Facts, found: Json) -> None:
+    """A denial is no error, but is found as easily."""
+    verdict = facts.verdict()
+    if verdict.get("verdict") in ("deny", "modify", "flag"):
+        found[f"{_OBSERVATION}.level"] = "WARNING"
+        found[f"{_OBSERVATION}.status_message"] = as_text(verdict.get("reason", verdict["verdict"]))

@@ -1,0 +1,359 @@
+"""The one gate: every attribute passes it on its way out, whatever signal it belongs to.
+
+The recorder has one for the process, before a span, an event or a metric sees anything; each
+destination that may have less has one more, on its worker, over what was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from genai_otel import _semconv as names
+
+from . import attribute_classes
+from .attribute_classes import FULL, NONE, REDACTED, WITHHELD
+from .custom_functions import Hooks, failed
+from .json_walk import SEAM, TALK, Walk
+from .masking import MARGIN, Masker, Unmasked, digest
+from .policy import CLASSES
+from .truncation import fitted, shorten, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .policy import ContentPolicy
+    from .uploads.messages import Texts
+
+_WORDS_KEPT, _LONGEST_WORD = 2_000, 256
+_LEAST_CARD = 10**11
+_PROCESS_KEY = os.urandom(32)
+_PSEUDONYM = re.compile(r"user-([0-9a-f]{10})-([0-9a-f]{6})")
+_PROOF = 6
+
+
+class Gate:
+    """What one policy lets through.
+
+    ``prepare`` is called on the thread that functions of the user's run on; ``note`` is told of
+    errors of our own, which withhold the value that they happened over. ``uploaded``: what was
+    recorded may refer to what was uploaded, which is not for everybody. ``texts`` is what uploads
+    what this gate has let through.
+    """
+
+    def __init__(
+        self,
+        policy: ContentPolicy,
+        prepare: Callable[[], Any] | None = None,
+        note: Callable[[str, BaseException], Any] | None = None,
+        *,
+        uploaded: bool = False,
+        texts: Texts | None = None,
+    ) -> None:
+        self.policy, self._note, self.texts = policy, note, texts
+        self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
+        modes = set(self._modes.values())
+        talk = {
+            self._modes[kind]
+            for kind in (
+                attribute_classes.MESSAGES,
+                attribute_classes.SYSTEM,
+                attribute_classes.TOOLS,
+            )
+        }
+        self._mixed = len(talk) > 1  # then a message's parts are judged one by one
+        self._uniform = len(modes - {NONE}) == 1 and not self._mixed
+        key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
+        rules = policy.redact
+        self._masker: Masker | Unmasked = Unmasked()
+        if modes != {FULL}:
+            self._masker = Masker(
+                [rule for rule in rules if isinstance(rule, str)],
+                [rule for rule in rules if isinstance(rule, re.Pattern)],
+                key,
+            )
+        own = [] if policy.custom is None else [policy.custom]
+        given: list[Any] = [rule for rule in rules if callable(rule)]
+        self._hooks = {
+            FULL: Hooks(own, policy.deadline, prepare),
+            REDACTED: Hooks([*given, *own], policy.deadline, prepare),
+        }
+        for mode in modes & self._hooks.keys():
+            self._hooks[mode].ready()
+        self._key = key or _PROCESS_KEY
+        self._masking = REDACTED in modes
+        self._media = policy.blobs == "drop" or (uploaded and policy.blobs != "upload")
+        self._thorough = (
+            self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
+        )
+        self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
+        self._refs = attribute_classes.REFS if uploaded else {}
+        judged = (*attribute_classes.CONTENT, *attribute_classes.REFS, *attribute_classes.AMBIENT)
+        self._withheld = frozenset(
+            [name for name in judged if self._mode(name) == NONE]
+            + [name for name in _elsewhere(policy) if uploaded]
+        )
+        self._words: dict[str, str] = {}
+        self._clean: set[str] = set(attribute_classes.FIXED)
+        self._terse = policy.messages == NONE
+        self.capture = policy.content
+        """Whether anything that was said is wanted at all."""
+        self.errors = policy.errors != NONE
+        """Whether texts of errors are wanted."""
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often functions of the user's failed, by the type of the error."""
+        return {k: n for hooks in self._hooks.values() for k, n in hooks.failures.items()}
+
+    # ------------------------------------------------------------------------- what is asked
+
+    def word(self, text: Any) -> Any:
+        """A name of something, as it may leave: of a model, an agent, a tool. They recur."""
+        if self._facts == FULL or type(text) is not str:
+            return text
+        known = self._words.get(text)
+        if known is None:
+            known = self._masker.masked(text)
+            if len(text) <= _LONGEST_WORD:
+                if len(self._words) >= _WORDS_KEPT:
+                    self._words.clear()
+                self._words[text] = known
+        return known
+
+    def told(self, word: Any) -> Any:
+        """A name that a provider has told: a word, or it is content."""
+        if self._terse and type(word) is str and not attribute_classes.WORD.fullmatch(word):
+            return WITHHELD
+        return self.word(word)
+
+    def text(self, text: str, kind: str) -> str | None:
+        """A text of that class, as it may leave; ``None`` where it may not."""
+        mode = self._modes[kind]
+        if mode == NONE:
+            return None
+        return self._shorter(self._leaf(text, mode, self._hooks[mode].begin()))
+
+    def attributes(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes that may leave, as they may; those given where nothing is to be done."""
+        if self._uniform and not self._thorough and self._passes(found):
+            return found
+        until = self._hooks[REDACTED].begin()
+        judged = {}
+        for name, value in found.items():
+            mode = self._mode(name)
+            if mode != NONE and name not in self._withheld:
+                told = name if name in attribute_classes.FIXED else self.word(name)
+                judged[told] = self._attribute(name, value, mode, until)
+        return judged
+
+    # -------------------------------------------------------------------------------- inside
+
+    def _passes(self, found: Mapping[str, Any]) -> bool:
+        """Whether all of it may leave as it is: so it is almost always, and that must be quick."""
+        if not self._withheld.isdisjoint(found):
+            return False
+        if self.policy.hash_users and names.USER_ID in found:
+            return False
+        texts: list[str] = []
+        if self._facts == FULL:
+            texts += [found[name] for name in found.keys() & attribute_classes.CONTENT.keys()]
+        elif not self._known(found, texts):
+            return False
+        most = self.policy.max_chars
+        for text in texts:
+            if len(text) > most:
+                return False
+        return self._facts == FULL or not texts or not self._masker.suspects("\n".join(texts))
+
+    def _known(self, found: Mapping[str, Any], texts: list[str]) -> bool:
+        """Whether all facts are known to be clean; content is put with ``texts``, to look through.
+
+        Names and words recur, so those that were found clean are remembered.
+        """
+        clean = self._clean
+        for name, value in found.items():
+            if name not in clean and not self._is_clean_name(name):
+                return False
+            kind = type(value)
+            if kind is str:
+                if value not in clean and not self._is_clean(name, value, texts):
+                    return False
+            elif kind is list or kind is tuple:
+                for item in value:
+                    if type(item) is not str or item in clean:
+                        continue
+                    if not self._is_clean(name, item, texts):
+                        return False
+            elif kind is int and value >= _LEAST_CARD:
+                return False
+        return True
+
+    def _is_clean_name(self, name: str) -> bool:
+        """Of an attribute that somebody has named."""
+        return self._mode(name) != NONE and self._masker.masked(name) == name and self._keep(name)
+
+    def _is_clean(self, name: str, value: str, texts: list[str]) -> bool:
+        """Whether it is a word that may leave; what recurs less is put with ``texts``."""
+        if name in attribute_classes.CONTENT:
+            texts.append(value)
+            if SEAM in value:
+                texts.append(value.replace(SEAM, ""))
+            return True
+        if name in self._refs:
+            return True
+        if (
+            self._terse
+            and name in attribute_classes.TOLD
+            and not attribute_classes.WORD.fullmatch(value)
+        ):
+            return False
+        if name in attribute_classes.OPAQUE:
+            if not attribute_classes.PLAIN_ID.fullmatch(value):
+                texts.append(value)
+            return True
+        return bool(self.word(value) == value) and self._keep(value)
+
+    def _keep(self, word: str) -> bool:
+        """Remembers what is clean, for a while."""
+        if len(self._clean) >= _WORDS_KEPT:
+            self._clean = set(attribute_classes.FIXED)
+        if len(word) <= _LONGEST_WORD:
+            self._clean.add(word)
+        return True
+
+    def _mode(self, name: str) -> str:
+        kind = attribute_classes.class_of(name)
+        return self._facts if kind is None else self._modes[kind]
+
+    def _attribute(self, name: str, value: Any, mode: str, until: float) -> Any:
+        try:
+            if name == names.USER_ID:
+                return self._user(str(value), mode, until)
+            if type(value) is str and name not in self._refs:
+                judge = self._json if name in attribute_classes.JSON else self._plain
+                return judge(name, value, mode, until)
+            if type(value) in (list, tuple):
+                judged = [
+                    self._plain(name, item, mode, until) if type(item) is str else item
+                    for item in value
+                ]
+                return fitted(tuple(judged), self.policy.max_chars)
+            return self.number(value, mode)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
+            if self._note is not None:
+                self._note("Gate.attributes", error)
+            return failed(type(error).__name__)
+
+    def _user(self, value: str, mode: str, until: float) -> str:
+        """Hashed, if asked for; one that must be masked too, so that users stay apart."""
+        if self.policy.hash_users or (mode == REDACTED and self._masker.suspects(value)):
+            return self._pseudonym(value)
+        return self._leaf(value, mode, until)
+
+    def _pseudonym(self, user: str) -> str:
+        """Its own it leaves as they are, since a span may pass twice: the end tells them apart."""
+        given = _PSEUDONYM.fullmatch(user)
+        if given is not None and given[2] == digest(self._key, given[1])[:_PROOF]:
+            return user
+        short = digest(self._key, user)
+        return f"user-{short}-{digest(self._key, short)[:_PROOF]}"
+
+    def _plain(self, name: str, value: str, mode: str, until: float) -> str:
+        if (
+            self._terse
+            and name in attribute_classes.TOLD
+            and not attribute_classes.WORD.fullmatch(value)
+        ):
+            return WITHHELD
+        if attribute_classes.class_of(name) is None:
+            return self._masked(value, mode)
+        return self._shorter(self._leaf(value, mode, until))
+
+    def _shorter(self, text: str) -> str:
+        most = self.policy.max_chars
+        return text if len(text) <= most else str(fitted(text, most))
+
+    def _json(self, name: str, value: str, mode: str, until: float) -> str:
+        """Judged text by text, unless it is clean and short enough as a whole."""
+        long = len(value) > self.policy.max_chars
+        mixed = name in TALK and self._mixed
+        asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
+        masks = mode == REDACTED and (
+            not self._masker.plain
+            or self._masker.suspects(value)
+            or (SEAM in value and self._masker.suspects(value.replace(SEAM, "")))
+        )
+        if not asks and not masks:
+            return str(fitted(value, self.policy.max_chars)) if long else value
+        try:
+            parsed = json.loads(value)
+        except ValueError:  # the SDK's own limit has cut it
+            return self._plain(name, value, mode, until)
+        judged = Walk(self, mode, until).attribute(name, parsed)
+        return to_json(shorten(judged, self.policy.max_chars))
+
+    def _masked(self, text: str, mode: str) -> str:
+        if mode != REDACTED:
+            return text
+        most = self.policy.max_chars
+        if len(text) > 2 * (most + MARGIN):
+            return self._masker.masked_ends(text, most)
+        return self._masker.masked(text)
+
+    def _leaf(self, text: str, mode: str, until: float) -> str:
+        return self._hooks[mode].masked(self._masked(text, mode), until)
+
+    # ------------------------------------------------------------------------- for the walk
+
+    def mode_of(self, kind: str) -> str:
+        """The mode of a class."""
+        return self._modes[kind]
+
+    def number(self, value: Any, mode: str) -> Any:
+        """What is no text; a whole number may be a card's, and becomes a text then."""
+        if type(value) is not int or abs(value) < _LEAST_CARD:
+            return value
+        told = self._masked(str(value), mode)
+        return value if told == str(value) else told
+
+    def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
+        """One text; what is part of a message's structure is not shown to functions."""
+        return self._masked(text, mode) if structural else self._leaf(text, mode, until)
+
+    def by_name(self, name: str, value: str) -> str | None:
+        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        return self._masker.by_name(name, value)
+
+    def goes_over(self, texts: list[str]) -> bool:
+        """Whether something is found that begins in one of the texts and ends in another."""
+        texts = [each if len(each) <= 2 * MARGIN else _ends(each) for each in texts]
+        seams = list(accumulate(map(len, texts)))[:-1]
+        if not seams:
+            return False
+        found = self._masker.masks("".join(texts))
+        return any(mask.start < seam < mask.end for mask in found for seam in seams)
+
+    def media(self, part: dict[str, Any]) -> dict[str, Any]:
+        """What is told of an image and the like; a reference to what was uploaded has its hash."""
+        if not self._media:
+            return part
+        if self.policy.blobs == "drop":
+            return {key: part[key] for key in ("type", "modality", "mime_type") if key in part}
+        if "sha256" in part:
+            return {key: value for key, value in part.items() if key != "uri"}
+        return part
+
+
+def _ends(text: str) -> str:
+    return text[:MARGIN] + text[-MARGIN:]
+
+
+def _elsewhere(policy: ContentPolicy) -> Iterable[str]:
+    """What was recorded for others: texts, or where they are."""
+    if policy.texts == "span":
+        return attribute_classes.REFS
+    return attribute_classes.CONTENT if policy.texts == "upload" else ()

@@ -1,0 +1,305 @@
+"""Operations that the application fills: every field may hold anything at all.
+
+Adapters write what they have read from JSON, type by type. An application writes what it has:
+numbers of numpy, enums, generators, half a mistake. Before such an Operation is encoded each field
+is brought into its type, or counts as unknown, without running code of the value's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._support.errors import contained
+
+from .accepted import (
+    CHOICES,
+    CONTENT,
+    FIELDS,
+    OUTPUT_TYPES,
+    USAGE,
+    WORDS,
+    count,
+    is_scored,
+    is_word,
+    left_out,
+    wrong,
+)
+from .content import text
+from .misuse import misused, sort_of, unknown
+from .operation import CATEGORIES, Failure, Kind, Operation, PromptTag, Timing, Verdict
+from .snapshot import snapshot
+from .usage import COUNTS, PARTS, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONTENT = (*CONTENT, "arguments", "result")
+_WORDS = frozenset(WORDS)
+
+
+class _HandMadeUsage(Usage):
+    """A Usage in the application's hands."""
+
+    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not contained(_refuses_usage, name, value):
+                object.__setattr__(self, name, value)
+
+    def disbelieve(self) -> None:
+        """Settles it, and tells of parts that are larger than their total."""
+        own = vars(self)
+        before = dict(own)
+        self.settle()
+        for total, parts in PARTS:
+            for part in parts:
+                if before.get(part) and own.get(part) is None:
+                    before[part] = None
+                    misused(
+                        f"usage.{part} is not recorded: usage.{total}, which includes it, is less"
+                    )
+
+
+def _refuses_usage(name: str, value: Any) -> bool:
+    """Tells of a mistake; whether the value is not to be taken."""
+    accepted = USAGE.get(name)
+    if name not in _USAGE_FIELDS:
+        misused(unknown("field", name, _USAGE_FIELDS, "of an Operation's usage"))
+    elif value is not None and accepted is not None and not accepted.holds(value):
+        misused(_refused(f"usage.{name}", value, accepted.words))
+        return True
+    return False
+
+
+def _refused(name: str, value: Any, words: str) -> str:
+    return f"{name} is {wrong(value)} and not recorded: accepted is {words}"
+
+
+_USAGE_FIELDS = tuple(Usage.__annotations__)
+
+
+def _is_one(value: Any, choices: tuple[str, ...]) -> bool:
+    """No code of the value's own is run, not even to compare it."""
+    return type(value) in (str, Kind) and value in choices
+
+
+class HandMade(Operation):
+    """An Operation in the application's hands: it is told of what cannot be recorded."""
+
+    by_hand = True
+
+    if TYPE_CHECKING:  # these are taken as whoever fills them has them
+        system: Any
+        input: Any
+        tools: Any
+        output: Any
+        documents: Any
+
+    def __init__(self, kind: Kind, name: str | None = None) -> None:
+        if name is not None and not is_word(name):
+            misused(_as_text("name", name))
+        super().__init__(kind, _words(name))
+        self.usage = _HandMadeUsage()
+        self.taken: dict[str, Any] = {}
+
+    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not contained(_refuses, name, value):  # what was there stays, so filling it goes on
+                object.__setattr__(self, name, value)
+
+    def settle(self) -> None:
+        if type(self.kind) is not Kind:
+            self.kind = _kind(self.kind)
+        own = vars(self)  # what is wrong was told as it was set
+        for name in WORDS:
+            own[name] = _words(getattr(self, name))
+        for name in _CONTENT:
+            value = getattr(self, name)
+            if value is not None and value is not self.taken.get(name):
+                own[name] = snapshot(value)
+        for name in ("port", "dimensions", "records", "rows"):
+            own[name] = count(getattr(self, name))
+        own["finish_reasons"] = _reasons(self.finish_reasons)
+        own["input"], own["output"] = _said(self.input, "user"), _said(self.output, "assistant")
+        _give_reasons(self.output, self.finish_reasons)
+        own["system"], own["tools"] = _parts(self.system), _tools(self.tools)
+        own["documents"] = _documents(self.documents)
+        if self.output_type is not None and self.output_type not in OUTPUT_TYPES:
+            own["output_type"] = None
+        own["params"], own["details"] = _fields(self.params), _fields(self.details)
+        own["stream"], own["completed"] = self.stream is True, _truth(self.completed)
+        own["expired"] = self.expired is True
+        self._settle_values()
+
+    def _settle_values(self) -> None:
+        """The fields that are objects of ours."""
+        if type(self.usage) not in (Usage, _HandMadeUsage):
+            self.usage = Usage()
+        if type(self.timing) is not Timing:
+            self.timing = Timing()
+        used = vars(self.usage)
+        for name in COUNTS:
+            used[name] = count(getattr(self.usage, name))
+        used["seconds"] = snapshot(self.usage.seconds)
+        used["charged"] = snapshot(self.usage.charged)
+        used["estimated"] = _words(self.usage.estimated)
+        if isinstance(self.usage, _HandMadeUsage):
+            self.usage.disbelieve()
+        else:
+            self.usage.settle()
+        if type(self.failure) is not Failure:
+            self.failure = None
+        if type(self.category) is not str or self.category not in CATEGORIES:
+            self.category = None
+        if type(self.prompt) is not PromptTag:
+            self.prompt = None
+        self.verdict = _verdict(self.verdict)
+
+
+def _refuses(name: str, value: Any) -> bool:
+    """Tells of a mistake; whether the value is not to be taken."""
+    if value is None and name in _KNOWN:
+        return False
+    accepted = FIELDS.get(name)
+    if accepted is None:
+        mistake = _mistake(name, value)
+        if mistake is not None:
+            misused(mistake)
+        return False
+    if accepted.holds(value):
+        return False
+    misused(_refused(name, value, accepted.words))
+    return True
+
+
+def _mistake(name: str, value: Any) -> str | None:
+    """What is wrong with a value that is kept all the same, or in part."""
+    if name not in _KNOWN:
+        return unknown("field", name, _FIELDS, "of an Operation")
+    if name in CHOICES:
+        return None if _is_one(value, CHOICES[name]) else unknown(name, value, CHOICES[name])
+    if name in _WORDS:
+        return None if is_word(value) else _as_text(name, value)
+    left = left_out(name, value) if name in CONTENT else None
+    return left and f"{name} has {left}, which is left out: accepted is {CONTENT[name]}"
+
+
+def _as_text(name: str, value: Any) -> str:
+    return f"{name} is {sort_of(value)} and recorded as its text: accepted is a str"
+
+
+_OF_THE_LIBRARY = ("capture", "cost", "expired", "pieces", "sent", "turns")
+"""What is found out, whoever fills the rest."""
+_FIELDS = (
+    *("kind", "name", "usage", "timing"),
+    *(name for name in Operation.__annotations__ if name not in _OF_THE_LIBRARY),
+)
+_KNOWN = frozenset({*_FIELDS, *Operation.__annotations__, *vars(Operation), "taken"})
+
+
+def take(op: Operation, name: str, value: Any) -> None:
+    """Sets a field to a snapshot of ``value``, which is not made again when ``op`` is settled."""
+    plain = snapshot(value)
+    setattr(op, name, plain)
+    if isinstance(op, HandMade):
+        op.taken[name] = plain
+
+
+def _kind(value: Any) -> Kind:
+    try:
+        return Kind(_words(value) or "")
+    except ValueError:
+        return Kind.STEP
+
+
+def _words(value: Any) -> str | None:
+    """Text that can be sent, not too long; numbers and enums as they are written."""
+    if value is None:
+        return None
+    words = str(snapshot(value))
+    return words if words.isascii() else words.encode("utf-8", "replace").decode("utf-8")
+
+
+def _truth(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
+def _fields(value: Any) -> Any:
+    plain = snapshot(value)
+    return plain if type(plain) is dict else None
+
+
+def _reasons(value: Any) -> list[str] | None:
+    plain = snapshot(value)
+    if type(plain) is str:
+        return [plain]
+    return [str(reason) for reason in plain] if type(plain) is list else None
+
+
+def _give_reasons(output: Any, reasons: Any) -> None:
+    """A message without a reason of its own has that of its place, if there are as many."""
+    if output and reasons and len(output) == len(reasons):
+        for message, reason in zip(output, reasons, strict=True):
+            message["finish_reason"] = message.get("finish_reason") or reason
+
+
+def _objects(plain: Any, written: Callable[[str], Any] | None = None) -> list[dict[str, Any]]:
+    """The objects of a list, as the schemas have it; a mere text is ``written`` as one."""
+    found = [written(item) if written and type(item) is str else item for item in _listed(plain)]
+    return [item for item in found if type(item) is dict]
+
+
+def _listed(plain: Any) -> list[Any]:
+    return plain if type(plain) is list else [plain]
+
+
+def _parts(plain: Any) -> Any:
+    return [part for part in _objects(plain, text) if type(part.get("type")) is str] or None
+
+
+def _said(plain: Any, role: str) -> Any:
+    """Messages; a mere text is one, and ``content`` is as good as ``parts``."""
+    found = []
+    for item in _objects(plain, lambda words: {"content": words}):
+        message = {"role": role, **item}
+        parts = _parts(message.pop("content", None)) or _parts(message.get("parts"))
+        if parts:
+            found.append({**message, "role": str(message["role"]), "parts": parts})
+    return found or None
+
+
+def _tools(plain: Any) -> Any:
+    """Definitions, with their fields in a ``function`` of theirs or beside it."""
+    found = []
+    for item in _objects(plain):
+        inner = item.get("function")
+        tool = {"type": "function", **(inner if type(inner) is dict else item)}
+        if type(tool.get("name")) is str and type(tool["type"]) is str:
+            found.append(tool)
+    return found or None
+
+
+def _documents(plain: Any) -> Any:
+    """Without an id of its own a document's rank serves."""
+    listed = [_scored(*item) if is_scored(item) else item for item in _listed(plain)]
+    found = _objects(listed, lambda words: {"content": words})
+    return [{"id": str(rank), **item} for rank, item in enumerate(found)] or None
+
+
+def _scored(document: Any, score: float) -> dict[str, Any]:
+    fields = document if type(document) is dict else {"content": document}
+    return {"score": float(score), **fields}
+
+
+def _verdict(value: Any) -> Verdict | None:
+    if type(value) is not Verdict:
+        return None
+    score = snapshot(value.score)
+    return replace(
+        value,
+        score=score if type(score) in (int, float) else None,
+        reason=_words(value.reason),
+        category=_words(value.category),
+    )

@@ -1,0 +1,1 @@
+"""The local store, read: files, traces, reports, and back into spans."""

@@ -1,0 +1,224 @@
+"""Stored spans as traces: the tree of one, and the few facts that a list of many needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from genai_otel import _semconv as names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .decoder import StoredSpan
+
+# Some frameworks repeat the tokens of their model calls on the layer above them.
+_STRUCTURE = frozenset(("invoke_agent", "invoke_workflow", "create_agent", "task"))
+MODEL_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "rerank"))
+_REFUSALS = range(400, 500)
+_TIMED_OUT = 408
+_NOT_SENT = "genai_otel.BudgetExceeded"
+_MAX_MODELS = 8
+_MAX_VALUES = 32
+_MAX_DEPTH = 32
+
+
+class Branch(NamedTuple):
+    """A span in its place; ``lasts`` says for each level whether it is the last there.
+
+    Beyond 32 levels all is shown on the last one.
+    """
+
+    span: StoredSpan
+    lasts: tuple[bool, ...]
+    orphan: bool  # it has a parent, which is not stored
+
+
+@dataclass
+class Trace:
+    trace_id: str
+    spans: list[StoredSpan]
+
+    def __post_init__(self) -> None:
+        self.spans.sort(key=lambda span: (span.start_ns, span.end_ns))
+
+    @property
+    def root(self) -> StoredSpan | None:
+        """The span without a parent; where that is stored elsewhere, the first span."""
+        return next((s for s in self.spans if s.is_root), next(iter(self.spans), None))
+
+    @property
+    def start_ns(self) -> int:
+        return min((span.start_ns for span in self.spans), default=0)
+
+    @property
+    def duration_ns(self) -> int:
+        return max((span.end_ns for span in self.spans), default=0) - self.start_ns
+
+    def walk(self) -> Iterator[Branch]:
+        """Each span exactly once, parents before children, whatever the parents' ids say."""
+        by_id = {span.span_id: span for span in self.spans}
+        children: dict[str, list[StoredSpan]] = {}
+        tops: list[StoredSpan] = []
+        for span in self.spans:
+            known = (each for each in span.parents if each in by_id and each != span.span_id)
+            parent = next(known, None)
+            (tops if parent is None else children.setdefault(parent, [])).append(span)
+        seen: set[str] = set()
+        yield from _descend(tops, children, seen)
+        for span in self.spans:  # only in a circle of parents are spans left
+            if span.span_id not in seen:
+                yield from _descend([span], children, seen)
+
+
+def _descend(
+    tops: list[StoredSpan], children: dict[str, list[StoredSpan]], seen: set[str]
+) -> Iterator[Branch]:
+    stack = [Branch(top, (), not top.is_root) for top in reversed(tops)]
+    while stack:
+        branch = stack.pop()
+        span, lasts, _ = branch
+        if span.span_id in seen:
+            continue
+        seen.add(span.span_id)
+        yield branch
+        below = children.get(span.span_id, [])
+        stack.extend(
+            Branch(child, (*lasts[: _MAX_DEPTH - 1], child is below[-1]), orphan=False)
+            for child in reversed(below)
+        )
+
+
+@dataclass
+class TraceSummary:
+    trace_id: str
+    spans: int = 0
+    errors: int = 0
+    left_early: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    name: str = ""
+    service: str = ""
+    root_failed: bool = False
+    models: list[str] = field(default_factory=list)
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+    """By currency; nothing of calls without a price."""
+    sessions: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    uncounted: int = 0
+    """Model calls whose tokens nobody counted: the sums lack them."""
+    unpriced: int = 0
+    """Model calls whose cost is not known: the sum of the costs lacks them."""
+    own_name: str = ""
+    """The root's without its operation: ``answer`` of ``invoke_workflow answer``."""
+    cancelled: bool = False
+    """Whether the root's caller gave up waiting."""
+    _has_root: bool = field(default=False, repr=False)
+
+    @property
+    def duration_ns(self) -> int:
+        return max(0, self.end_ns - self.start_ns)
+
+    def add(self, span: StoredSpan) -> None:
+        earliest = not self.spans or span.start_ns < self.start_ns
+        self.spans += 1
+        self.errors += span.failed
+        self.left_early += span.attributes.get(names.GENAI_OTEL_RESPONSE_COMPLETED) is False
+        self.start_ns = span.start_ns if earliest else self.start_ns
+        self.end_ns = max(self.end_ns, span.end_ns)
+        self._name(span, earliest=earliest)
+        for known, name in (
+            (self.sessions, names.SESSION_ID),
+            (self.users, names.USER_ID),
+            (self.tags, names.GENAI_OTEL_TAGS),
+        ):
+            _collect(known, span.attributes.get(name))
+        self._count(span)
+
+    def _name(self, span: StoredSpan, *, earliest: bool) -> None:
+        """A trace is called as its root is; until that has ended, as its first span."""
+        root = span.is_root
+        if root or (earliest and not self._has_root):
+            service = span.resource.get("service.name")
+            self.name, self.root_failed = span.name, span.failed
+            operation = span.attributes.get(names.GEN_AI_OPERATION_NAME)
+            self.own_name = span.name.removeprefix(f"{operation} ")
+            category = span.attributes.get(names.GENAI_OTEL_ERROR_CATEGORY)
+            self.cancelled = category == "cancelled"
+            self.service = service if isinstance(service, str) else ""
+            self._has_root = self._has_root or root
+
+    def _count(self, span: StoredSpan) -> None:
+        facts = span.attributes
+        if facts.get(names.GEN_AI_OPERATION_NAME) in _STRUCTURE:
+            return
+        model = facts.get(names.GEN_AI_RESPONSE_MODEL) or facts.get(names.GEN_AI_REQUEST_MODEL)
+        if isinstance(model, str) and model not in self.models and len(self.models) < _MAX_MODELS:
+            self.models.append(model)
+        self.input_tokens = _sum(self.input_tokens, facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
+        self.output_tokens = _sum(self.output_tokens, facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
+        self.uncounted += is_uncounted(facts)
+        cost = number(facts.get(names.GEN_AI_USAGE_COST))
+        if cost is not None:
+            currency = str(facts.get(names.GENAI_OTEL_COST_CURRENCY) or "USD")
+            self.cost[currency] = self.cost.get(currency, 0.0) + cost
+        else:
+            self.unpriced += _is_unpriced(facts)
+
+
+def _is_unpriced(facts: Mapping[str, Any]) -> bool:
+    """Whether a call used something that has no price: what failed unheard has used nothing."""
+    status = facts.get(names.GENAI_OTEL_COST_STATUS)
+    return status is not None and (status != "failed" or is_uncounted(facts))
+
+
+def _collect(known: set[str], value: Any) -> None:
+    for each in value if isinstance(value, list) else (value,):
+        if isinstance(each, str) and len(known) < _MAX_VALUES:
+            known.add(each)
+
+
+def is_uncounted(facts: Mapping[str, Any]) -> bool:
+    """Whether it is a model call that used tokens of which it is not known how many.
+
+    A request that the provider or a budget refused has used none, and media may be billed by other
+    units.
+    """
+    operation = facts.get(names.GEN_AI_OPERATION_NAME)
+    if operation not in MODEL_CALLS or operation == "generate_content":
+        return False
+    if facts.get(names.ERROR_TYPE) == _NOT_SENT:
+        return False
+    status = number(facts.get(names.HTTP_RESPONSE_STATUS_CODE)) or 0
+    if status in _REFUSALS and status != _TIMED_OUT:
+        return False
+    given = number(facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
+    made = number(facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
+    if operation == "rerank":
+        return False  # by searches
+    return given is None or (made is None and operation != "embeddings")
+
+
+def total(spans: Iterable[StoredSpan]) -> TraceSummary:
+    """The same figures as in a list, for a trace that is at hand."""
+    summary = TraceSummary("")
+    for span in spans:
+        summary.add(span)
+    return summary
+
+
+def number(value: Any) -> float | None:
+    """``value`` when it is a number that can be shown: a file may hold anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _sum(known: int | None, more: Any) -> int | None:
+    """Unknown stays unknown, and is not 0."""
+    count = number(more)
+    return known if count is None else (known or 0) + int(count)

@@ -1,0 +1,1 @@
+"""The local store, written: bounded private files of OTLP-JSON lines."""

@@ -1,0 +1,1 @@
+"""Token counts where the provider gave none: tokenizers and estimates."""

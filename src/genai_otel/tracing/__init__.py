@@ -1,0 +1,1 @@
+"""Where spans are made: tracer providers, our own spans, ids, spans of the OpenTelemetry API."""

@@ -1,0 +1,282 @@
+"""Spans of a provider that is ours alone.
+
+The SDK's span cleans each attribute and takes locks, against writers that it does not know: as much
+as everything else that a recorded call costs. Here the recorder writes, once. Ids, sampler, limits
+and resource are those of the SDK's provider, and what ends is its ``ReadableSpan``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    Sampler,
+    SamplingResult,
+)
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
+
+from genai_otel.export.readable import SHORT, Recorded, weight_of_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanKind
+
+_SCALARS = frozenset({str, bool, int, float})
+_LISTS = frozenset({list, tuple})
+_SAMPLED, _RANDOM = 1, 2
+_FLAGS = tuple(TraceFlags(bits) for bits in range(4))
+_UNSET = Status(StatusCode.UNSET)
+_KEPT, _DROPPED = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+_AT_ROOT: dict[Sampler, SamplingResult] = {
+    DEFAULT_ON: _KEPT,
+    ALWAYS_ON: _KEPT,
+    DEFAULT_OFF: _DROPPED,
+    ALWAYS_OFF: _DROPPED,
+}
+"""What the SDK's samplers without a ratio say of a span without a parent."""
+
+
+class OwnSpans:
+    """Starts spans as a tracer of ``provider`` does; what has ended is given to ``ended``."""
+
+    def __init__(
+        self,
+        provider: TracerProvider,
+        scope: InstrumentationScope,
+        ended: Callable[[ReadableSpan], None],
+        limits: SpanLimits | None = None,
+    ) -> None:
+        self.provider, self.scope, self.ended = provider, scope, ended
+        self.limits = limits or SpanLimits()  # those of the environment, as the provider's
+
+    def start_span(
+        self,
+        name: str,
+        context: Context,
+        kind: SpanKind,
+        attributes: Mapping[str, Any] | None,
+        *,
+        start_time: int,
+    ) -> Span:
+        """A span that records, or one that only carries its ids where the sampler has said so."""
+        parent = _parent(context)
+        generator, sampler = self.provider.id_generator, self.provider.sampler
+        trace_id = generator.generate_trace_id() if parent is None else parent.trace_id
+        told = None if attributes else _foretold(sampler, parent)
+        if told is None:
+            told = sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        ids = self._ids(parent, trace_id, told)
+        if told.decision is Decision.DROP:
+            return NonRecordingSpan(ids)
+        span = _OwnSpan(self, name, ids, parent, kind, start_time)
+        if told.attributes:
+            span.put({k: v for k, v in told.attributes.items() if type(k) is str})
+        return span
+
+    def dropped(self, context: Context) -> Span | None:
+        """The span of what the sampler drops for certain, whatever it is called; else ``None``."""
+        parent = _parent(context)
+        if _foretold(self.provider.sampler, parent) is not _DROPPED:
+            return None
+        new = self.provider.id_generator.generate_trace_id
+        trace_id = new() if parent is None else parent.trace_id
+        return NonRecordingSpan(self._ids(parent, trace_id, _DROPPED))
+
+    def _ids(self, parent: SpanContext | None, trace_id: int, told: SamplingResult) -> SpanContext:
+        bits = _RANDOM if parent is None else parent.trace_flags & _RANDOM
+        if told.decision is Decision.RECORD_AND_SAMPLE:
+            bits |= _SAMPLED
+        span_id = self.provider.id_generator.generate_span_id()
+        return SpanContext(trace_id, span_id, False, _FLAGS[bits], told.trace_state)  # noqa: FBT003
+
+
+def _parent(context: Context) -> SpanContext | None:
+    parent = get_current_span(context).get_span_context() if context else None
+    return parent if parent is not None and parent.is_valid else None
+
+
+def _foretold(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
+    """What a sampler will say, where that is certain: asking costs more than the span's ids."""
+    if parent is None:
+        return _AT_ROOT.get(sampler)
+    if parent.trace_state or (sampler is not DEFAULT_ON and sampler is not DEFAULT_OFF):
+        return None
+    return _KEPT if parent.trace_flags & _SAMPLED else _DROPPED
+
+
+def _clean(found: dict[str, Any], key: str) -> None:
+    """Brings a value that is no plain one into the SDK's forms; or takes it away."""
+    value = found[key]
+    if type(value) in _LISTS and all(type(item) in _SCALARS for item in value):
+        found[key] = tuple(value)
+        return
+    cleaned = BoundedAttributes(None, {key: value})
+    if key in cleaned:
+        found[key] = cleaned[key]
+    else:
+        del found[key]
+
+
+class _OwnSpan(Span):
+    """A span that records. The host reaches it too, as the current span, and after its end.
+
+    The recorder writes by ``put``, what the content policy has let through. Whatever is written by
+    the API's methods may be anybody's, and is for destinations to judge.
+    """
+
+    def __init__(
+        self,
+        spans: OwnSpans,
+        name: str,
+        ids: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        started: int,
+    ) -> None:
+        self._spans, self._name, self._ids, self._parent = spans, name, ids, parent
+        self._kind, self._started, self._ended = kind, started, False
+        self._attributes: dict[str, Any] = {}
+        self._events: Sequence[Event] = ()
+        self._links: Sequence[Link] = ()
+        self._status = _UNSET
+        self._by_others = False
+        self._size = 0
+
+    def get_span_context(self) -> SpanContext:
+        return self._ids
+
+    def is_recording(self) -> bool:
+        return not self._ended
+
+    def update_name(self, name: str) -> None:
+        if not self._ended:
+            self._name, self._by_others = name, True
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.set_attributes({key: value})
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        self._by_others = True
+        self.put(attributes)
+        for key in [key for key in attributes if type(key) is not str]:
+            self._attributes.pop(key, None)
+
+    def put(self, attributes: Mapping[str, Any]) -> None:
+        """The recorder's ``set_attributes``, whose keys are texts; one loop also weighs them."""
+        if self._ended:
+            return
+        found, size = self._attributes, 0
+        found.update(attributes)
+        for key, value in attributes.items():
+            kind = type(value)
+            if kind is str:
+                length = len(value)
+                size += length if length < SHORT or value.isascii() else 3 * length
+            elif kind not in _SCALARS:
+                size += weight_of_list(value)
+                _clean(found, key)
+        self._size += size
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        if self._ended:
+            return
+        self._by_others = True
+        limits = self._spans.limits
+        kept = BoundedAttributes(
+            limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        self._events = self._events or BoundedList(limits.max_events)
+        self._events.append(Event(name, kept, timestamp))  # type: ignore[attr-defined]
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        if self._ended or not (context.is_valid or attributes or context.trace_state):
+            return
+        self._by_others = True
+        limits = self._spans.limits
+        kept = BoundedAttributes(
+            limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        self._links = self._links or BoundedList(limits.max_links)
+        self._links.append(Link(context, kept))  # type: ignore[attr-defined]
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """As the SDK has it: what is OK stays so, and nothing becomes unset."""
+        told = Status(status, description) if isinstance(status, StatusCode) else status
+        settled = self._ended or self._status.status_code is StatusCode.OK
+        if not settled and told.status_code is not StatusCode.UNSET:
+            self._status, self._by_others = told, True
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: FBT001, FBT002 - the API's
+    ) -> None:
+        """For the host, which has its exception's text recorded by calling this."""
+        cls = type(exception)
+        told = {
+            "exception.type": f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+            **(attributes or {}),
+        }
+        self.add_event("exception", told, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Hands the finished span on; a second end is none."""
+        if self._ended:
+            return
+        self._ended = True
+        spans = self._spans
+        ended = (ReadableSpan if self._by_others else Recorded)(
+            self._name,
+            self._ids,
+            self._parent,
+            spans.provider.resource,
+            self._within(spans.limits),
+            self._events,
+            self._links,
+            self._kind,
+            None,
+            self._status,
+            self._started,
+            time_ns() if end_time is None else end_time,
+            spans.scope,
+        )
+        if type(ended) is Recorded:
+            ended.size = self._size
+        spans.ended(ended)
+
+    def _within(self, limits: SpanLimits) -> Mapping[str, Any]:
+        """The attributes; not more, and not longer ones, than the environment allows."""
+        most, longest = limits.max_span_attributes, limits.max_span_attribute_length
+        if longest is None and (most is None or len(self._attributes) <= most):
+            return self._attributes
+        return BoundedAttributes(most, self._attributes, max_value_len=longest)

@@ -1,0 +1,173 @@
+"""OpenTelemetry's providers: those that the host has set, and ours where it has none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+
+from genai_otel._settings import variable
+from genai_otel._support.notices import NOTICES
+from genai_otel.privacy import told
+from genai_otel.recorder import Source
+
+if TYPE_CHECKING:
+    from genai_otel._settings import Settings
+    from genai_otel.privacy import Gate
+
+    from .fast_span import OwnSpans
+
+
+def host_tracers() -> Any:
+    """The TracerProvider that the host has set, or ``None``.
+
+    The API tells only through a proxy and reads the environment at each look; its variable is asked
+    instead, and where that is gone, nobody's.
+    """
+    return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def host_meters() -> Any:
+    """The MeterProvider that the host has set, or ``None``.
+
+    The API loads the one that ``OTEL_PYTHON_METER_PROVIDER`` names, and raises if there is none.
+    """
+    try:
+        provider = metrics.get_meter_provider()
+    except Exception as error:  # noqa: BLE001 - whatever is behind an entry point
+        NOTICES.add(f"OTEL_PYTHON_METER_PROVIDER is ignored: {type(error).__name__}")
+        return None
+    return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
+
+
+def own_tracers(resource: Any, ids: str) -> Any:
+    """A provider of ours, which is not made the process's: that place is the host's."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from .ids import OsEntropyIds
+
+    generator = OsEntropyIds()
+    if ids == "xray":
+        from .xray import XRayIds
+
+        generator = XRayIds()
+    more: dict[str, Any] = {}
+    if "meter_provider" in (TracerProvider.__init__.__kwdefaults__ or ()):
+        more["meter_provider"] = metrics.NoOpMeterProvider()  # of what the SDK measures of itself
+    return TracerProvider(
+        resource=resource,
+        id_generator=generator,
+        span_limits=_span_limits(),
+        shutdown_on_exit=False,
+        **more,
+    )
+
+
+_LIMITS = {
+    "max_attributes": ("OTEL_ATTRIBUTE_COUNT_LIMIT", None),
+    "max_attribute_length": ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+    "max_span_attributes": ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_span_attribute_length": ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+    "max_event_attributes": ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_link_attributes": ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
+    "max_events": ("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
+    "max_links": ("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
+}
+"""The specification's variables and defaults."""
+
+
+def _span_limits() -> Any:
+    """Those of the environment; the SDK raises on a variable that is no number."""
+    from opentelemetry.sdk.trace import SpanLimits
+
+    defaults = {
+        name: SpanLimits.UNSET if default is None else default
+        for name, (variable, default) in _LIMITS.items()
+        if not _is_limit(variable)
+    }
+    return SpanLimits(**defaults)
+
+
+def _is_limit(name: str) -> bool:
+    value = variable(name) or "0"
+    if not value.isdecimal():
+        NOTICES.add(f"{name}={value} is ignored: it is no number")
+    return value.isdecimal()
+
+
+def sdk_can_be_used() -> bool:
+    """Whether the SDK can be imported: it raises on a variable that it reads then."""
+    try:
+        import_module("opentelemetry.sdk.trace")
+    except ValueError as error:
+        NOTICES.add(f"nothing is recorded: the OpenTelemetry SDK cannot be imported: {error}")
+        return False
+    return True
+
+
+def source(provider: Any, *, joined: bool) -> Source:
+    """Where spans come from; ``joined``: others listen to them, so they must be the SDK's own."""
+    from genai_otel._version import __version__
+
+    tracer = provider.get_tracer("genai_otel", __version__)
+    own = None if joined else _own_spans(provider, tracer)
+    if own is None:
+        return Source(tracer.start_span, joined or _looks_early(provider), lambda _: None)
+    return Source(own.start_span, _looks_early(provider), own.dropped)
+
+
+def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
+    """What starts spans where the provider is ours, and so is all that listens to it."""
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from genai_otel._version import __version__
+    from genai_otel.export.pipeline.span_processor import seat_on
+
+    from .fast_span import OwnSpans
+
+    if not isinstance(tracer, Tracer):  # the SDK is switched off
+        return None
+    scope = InstrumentationScope("genai_otel", __version__)
+    return OwnSpans(provider, scope, seat_on(provider).take_in, _span_limits())
+
+
+def _looks_early(provider: Any) -> bool:
+    """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
+    sampler = getattr(provider, "sampler", None)
+    return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
+
+
+# ------------------------------------------------------------------------------ the resource
+
+
+def resource(settings: Settings, gate: Gate) -> Any:
+    """What the application says of itself, and a little of what detectors find."""
+    from opentelemetry.sdk.resources import Resource
+
+    given = {
+        "service.name": settings.service_name,
+        "deployment.environment.name": settings.environment,
+    }
+    found = _detected({key: value for key, value in given.items() if value is not None})
+    kept = told(found.attributes, said_of_it(), settings.resource_attributes)
+    return Resource(dict(gate.attributes(kept)), found.schema_url)
+
+
+def _detected(given: dict[str, str]) -> Any:
+    """With what the SDK's detectors find, which it asks on threads."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    try:
+        return Resource.create(given)
+    except RuntimeError:  # there are none here
+        unknown = Resource({"service.name": "unknown_service"})
+        return unknown.merge(OTELResourceDetector().detect()).merge(Resource(given))
+
+
+def said_of_it() -> frozenset[str]:
+    """What ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
+    from opentelemetry.sdk.resources import OTELResourceDetector
+
+    return frozenset(OTELResourceDetector().detect().attributes)
