@@ -266,7 +266,7 @@ def test_what_sets_up_in_children_only_is_sent_at_once(
     code = """
 import multiprocessing
 from genai_otel.export.pipeline import worker as export, handover
-export._KEPT_DELAY = 3_600.0
+worker._KEPT_DELAY = 3_600.0
 def called(number):
     call(number)
     return os.path.exists(handover._folder())
@@ -345,7 +345,7 @@ is_there("arrived")
 
 def test_who_takes_over_may_be_killed_too(receiver: Receiver, tmp_path: Path) -> None:
     code = """
-export._KEPT_DELAY = 600.0
+worker._KEPT_DELAY = 600.0
 def goes_on():
     call(2)
     assert genai_otel.flush(30)
