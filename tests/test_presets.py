@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from genai_otel import Destination
+import genai_otel
+from genai_otel import ContentPolicy, Destination
 from genai_otel.export.backends.presets import PRESETS
 from genai_otel.export.backends.resolve import target
 from tests import fresh
@@ -211,3 +215,32 @@ def test_each_has_a_page(name: str) -> None:
     told = page.read_text(encoding="utf-8")
     assert name in told or name == "console"
     assert f"`{name}`" in (docs / "destinations.md").read_text(encoding="utf-8")
+
+
+EXTRAS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("aws", "botocore", "backends/aws.md", {"destinations": "xray"}),
+    ("aws", "botocore", "backends/aws.md", {"destinations": "cloudwatch"}),
+    (
+        "upload",
+        "fsspec",
+        "privacy.md",
+        {"content": ContentPolicy(blobs="upload", upload_to="s3://bucket/media")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("extra", "package", "page", "given"), EXTRAS)
+def test_a_package_that_is_missing_comes_with_an_extra_of_ours(
+    extra: str, package: str, page: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says it as the documentation does, and there is such an extra."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with pytest.raises(ValueError, match=f"needs .*{package}: ") as caught:
+        genai_otel.instrument(**given)
+    command = str(caught.value).partition(f"{package}: ")[2]
+    root = Path(__file__).parents[1]
+    assert command == f'pip install "genai-otel[{extra}]"'
+    assert command in (root / "docs" / page).read_text("utf-8")
+    with (root / "pyproject.toml").open("rb") as file:
+        assert package in tomllib.load(file)["project"]["optional-dependencies"][extra][0]

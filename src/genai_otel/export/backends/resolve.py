@@ -249,7 +249,8 @@ def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
         module = import_module(f"{__package__}.{row.signer}")
         sign: Sign = module.signer(route.service, values)
     except ImportError as error:
+        how = 'pip install "genai-otel[aws]"'
         raise ValueError(
-            f"destination {row.name!r} needs the package {error.name}: pip install botocore"
+            f"destination {row.name!r} needs the package {error.name}: {how}"
         ) from error
     return sign

@@ -177,7 +177,8 @@ def _writer(base: str) -> Callable[[str, bytes], Any]:
         folder = Path(url2pathname(parts.path))
         return lambda name, data: _write_file(folder, name, data)
     if find_spec("fsspec") is None:
-        raise ValueError(f"upload_to {_shown(base)!r} needs fsspec: pip install fsspec")
+        how = 'pip install "genai-otel[upload]"'
+        raise ValueError(f"upload_to {_shown(base)!r} needs fsspec: {how}")
 
     def write(name: str, data: bytes) -> None:
         with import_module("fsspec").open(f"{base}/{name}", "wb") as file:
