@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.style import Style
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 112
+WIDTH = 118
 # Of one character, in a font of 14 pixels; `textLength` fits any monospaced font into it.
 ADVANCE, LEADING = 8.4, 21
 MARGIN, TOP = 18, 62

@@ -65,6 +65,22 @@ def test_the_replay_says_that_it_is_one_and_shows_the_trace(tmp_path: Path) -> N
     assert findings(tmp_path / "store") == ""
 
 
+def columns(heading: str) -> list[str]:
+    return re.split(r"  +", heading.strip())
+
+
+def test_the_pictures_of_it_have_its_columns(tmp_path: Path) -> None:
+    told = demonstrate(tmp_path / "store", "--replay").splitlines()
+    (shown,) = (columns(line) for line in told if line.lstrip().startswith("duration "))
+    readme = (ROOT / "README.md").read_text("utf-8").splitlines()
+    (printed,) = (columns(line) for line in readme if line.lstrip().startswith("duration "))
+    words = re.findall(r'y="(\d+)"[^>]*>([^<]+)</text>', (ROOT / "docs" / "trace.svg").read_text())
+    (row,) = (row for row, word in words if word == "duration")
+    assert [word for at, word in words if at == row] == printed
+    assert "finish" in shown
+    assert set(shown) <= set(printed)
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.skipif(NO_MODEL is not None, reason=str(NO_MODEL))
