@@ -509,7 +509,7 @@ genai_otel.shutdown()
 print(context.get_value("suppress_instrumentation"))
 setup(); one("third")
 """
-    assert program(NO_THREADS + code, receiver.url, cwd=tmp_path) == "2 1\nNone\n"
+    assert program(NO_THREADS + code, receiver.url, cwd=tmp_path) == "1 1\nNone\n"
     assert receiver.names == ["task first", "task second", "task third"]
 
 

@@ -85,7 +85,7 @@ def test_one_of_three_is_dead_all_the_time() -> None:
         made, seen = told["made"], told["seen"]
         assert len(first.names) == len(third.names) == made
     assert not told["flushed"]
-    alive = [made, made, {}]
+    alive = [0, made, {}]
     assert [told["told"][0], told["told"][2]] == [alive, alive]
     queued, written, dropped = told["told"][1]
     assert (written, queued + dropped["queue_full"]) == (0, made)

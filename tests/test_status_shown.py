@@ -63,8 +63,8 @@ def test_printed() -> None:
     titles = [line for line in lines if line and not line.startswith(" ")]
     assert titles == ["genai_otel", "Libraries", "Destinations", "Ignored"]
     head, row = (line.split() for line in lines[lines.index("Destinations") + 1 :][:2])
-    assert head[:4] == ["name", "endpoint", "content", "queued"]
-    assert (row[0], row[2], row[3]) == ("local", "none", "1")
+    assert head[:5] == ["name", "endpoint", "content", "queued", "written"]
+    assert (row[0], *row[2:5]) == ("local", "none", "0", "1"), "nothing waits any more"
     assert "service_name of that call ignored" in lines[-1]
     assert not [line for line in lines if line != line.rstrip()]
 

@@ -36,19 +36,27 @@ class LibraryStatus:
 class DestinationStatus:
     """One destination, in this process.
 
-    ``queued`` spans were taken, ``written`` of them acknowledged or written, ``dropped`` by reason
-    (a log record or a collection of metrics counts there, too); ``retried`` requests were sent
-    again. The ``problem`` is the last one, until something arrives.
+    The totals begin at ``instrument()``; in a forked child, at the fork. A span that was taken is
+    queued, written or dropped, or not meant to arrive: by the destination's ``sample`` or
+    ``filter``.
     """
 
     name: str
+    """Of the destination, such as ``otlp``; two may have the same."""
     where: str
+    """The endpoints or the directory that it goes to, without secrets."""
     content: str
+    """What text goes there: ``none``, ``redacted``, ``full`` or ``mixed``."""
     queued: int = 0
+    """Spans that wait **now** or are on their way, those that a ``sample`` still waits with too."""
     written: int = 0
+    """Total of the spans that were acknowledged, or written to a file."""
     retried: int = 0
+    """Total of the requests that were sent again."""
     dropped: dict[str, int] = field(default_factory=dict)
+    """Total of what is lost, by reason: spans; as ``log_records`` and ``metrics`` those."""
     problem: str | None = None
+    """The last one, until something arrives: ``None`` while all is well."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -131,7 +139,7 @@ def destination_status(outlet: Outlet, delivery: Delivery) -> DestinationStatus:
         outlet.name,
         outlet.where,
         outlet.content.word,
-        counts.queued,
+        delivery.queued,
         written,
         counts.retried,
         dropped,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST = 2.0
 """Seconds that a collection may take us."""
 _READ: dict[str, Read] = {
-    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.queued,
+    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.taken,
     names.METRIC_GENAI_OTEL_SDK_SENT: lambda counts: counts.sent,
     names.METRIC_GENAI_OTEL_SDK_RETRIED: lambda counts: counts.retried,
 }
@@ -57,7 +57,7 @@ class _Watch:
         if outgoing is not None:
             outgoing.settle(_MOST)
         for outlet, delivery in outgoing.pairs if outgoing is not None else ():
-            if delivery.counts.queued or delivery.counts.dropped():
+            if delivery.counts.taken or delivery.counts.dropped():
                 yield outlet.name, delivery.counts
 
     def _by_destination(self, read: Read) -> Callable[[CallbackOptions], Iterator[Observation]]:

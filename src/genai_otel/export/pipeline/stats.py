@@ -19,13 +19,15 @@ _SAY_EVERY = 60.0
 
 
 class Counts:
-    """Of this process, in spans: each is sent, lost, sampled out or passed over, and only once.
+    """Totals of this process: each span is sent, lost, sampled out or passed over, and only once.
 
     Lost log records that go along with spans, and collections of metrics, have their own reasons.
     """
 
     def __init__(self) -> None:
-        self.queued = self.sent = self.retried = 0
+        self.taken = self.sent = 0
+        self.retried = 0
+        """Requests."""
         self.overflowed = 0
         """Dropped where they ended, as the queue was full."""
         self.late = 0

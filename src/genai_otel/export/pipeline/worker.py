@@ -120,7 +120,7 @@ class Delivery:
         self.counts = self._ledger.counts
         self._courier = Courier(self._channel, self._ledger, self._patience, self._rested)
         self._queue: deque[Item | Ticket] = deque()
-        self._held = 0
+        self._held = self._shipped = 0
         self._thread: threading.Thread | None = None
         self._starting, self._turning = threading.Lock(), threading.Lock()
         self._turner: int | None = None
@@ -133,6 +133,12 @@ class Delivery:
     @property
     def problem(self) -> str | None:
         return self._ledger.problem
+
+    @property
+    def queued(self) -> int:
+        """Spans that wait now or are on their way, those of traces that are under way included."""
+        done = self._shipped + self.counts.sampled_out  # first, as it never overtakes
+        return self.counts.taken - done
 
     def expect_sudden_end(self, settled: Callable[[], Any], *, kept: bool) -> None:
         """This process may be ended at any time. ``kept``: another one would send what is queued.
@@ -170,7 +176,7 @@ class Delivery:
             self.counts.overflowed += 1
             return
         self._held += weight
-        self.counts.queued += 1
+        self.counts.taken += 1
         self._queue.append((span, weight))
         if self._thread is None:
             self._start()
@@ -390,6 +396,8 @@ class Delivery:
 
     def _idle(self) -> None:
         """Unless a span has come meanwhile, nothing is queued or on its way."""
+        if self._tail is not None:
+            self.counts.sampled_out = self._tail.gone
         if not self._queue:
             self._held = 0 if self._tail is None else self._tail.held
             if self._settled is not None:
@@ -433,6 +441,7 @@ class Delivery:
                     self._courier.deliver(signal, request)
         finally:
             self._held -= sum(weight for _, weight in batch)
+            self._shipped += len(batch)
 
     def _parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
         """What of the span goes out; whatever goes wrong with it is its own misfortune."""
@@ -465,11 +474,11 @@ class Delivery:
     # --------------------------------------------------------------------------- metrics
 
     def _must_measure(self) -> bool:
-        news = self._resting and self._measured != self.counts.queued
+        news = self._resting and self._measured != self.counts.taken
         return self._closed or news or monotonic() >= self._measure_at
 
     def _measure(self) -> None:
-        self._measure_at, self._measured = monotonic() + MEASURE_EVERY, self.counts.queued
+        self._measure_at, self._measured = monotonic() + MEASURE_EVERY, self.counts.taken
         data = None if self._collect is None else self._collect()
         if data is None or not data.resource_metrics:
             return
