@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "examples" / "recorded_answers.json"
 COMMAND = Path(sys.executable).with_name("genai-otel")
 START_LIMIT = 120.0
-STORE = Path(os.environ.get("GENAI_OTEL_DIRECTORY", ROOT / ".genai_otel"))
+STORE = Path(os.environ.get("GENAI_OTEL_STORE_DIRECTORY", ROOT / ".genai_otel"))
 CONFIGURATION = ("GENAI_OTEL_", "OTEL_")
 
 
@@ -122,7 +122,7 @@ def assist(server: Server, question: list[str]) -> None:
         **kept,
         "OPENAI_BASE_URL": server.base_url,
         "OPENAI_API_KEY": "not-needed",
-        "GENAI_OTEL_DIRECTORY": str(STORE),
+        "GENAI_OTEL_STORE_DIRECTORY": str(STORE),
     }
     models = ["--model", server.model, "--embedding-model", server.model]
     command = [sys.executable, str(ROOT / "examples" / "assistant.py"), *models, *question]

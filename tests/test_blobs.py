@@ -70,7 +70,7 @@ def test_by_default_a_hash(capture: Capture, client: openai.OpenAI) -> None:
 
 
 def test_dropped(capture: Capture, client: openai.OpenAI) -> None:
-    genai_otel.instrument(destinations=capture.exporter, content=ContentPolicy(blobs="drop"))
+    genai_otel.instrument(destinations=capture.exporter, content=ContentPolicy(media="drop"))
     show(client)
     assert part_of(capture) == {"type": "media", "modality": "image", "mime_type": "image/png"}
 
@@ -78,7 +78,7 @@ def test_dropped(capture: Capture, client: openai.OpenAI) -> None:
 def test_a_picture_in_a_tools_answer_is_dropped_too(
     capture: Capture, client: openai.OpenAI
 ) -> None:
-    genai_otel.instrument(destinations=capture.exporter, content=ContentPolicy(blobs="drop"))
+    genai_otel.instrument(destinations=capture.exporter, content=ContentPolicy(media="drop"))
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}}
     asked: Any = [{"role": "tool", "tool_call_id": "t1", "content": [image]}]
     client.chat.completions.create(model="ok", messages=asked)
@@ -90,7 +90,7 @@ def test_uploaded(capture: Capture, client: openai.OpenAI, tmp_path: Path) -> No
     """The bytes are there when a flush says so, for their owner only; a second time they are not
     written again. A destination that may not have them does not even learn where they are."""
     store, local = tmp_path / "media", tmp_path / "local"
-    policy = ContentPolicy(blobs="upload", upload_to=store.as_uri())
+    policy = ContentPolicy(media="upload", upload_to=store.as_uri())
     stricter = Destination("local", directory=str(local), content="redacted")
     genai_otel.instrument(destinations=[capture.exporter, stricter], content=policy)
     show(client)
@@ -114,7 +114,7 @@ def test_uploaded(capture: Capture, client: openai.OpenAI, tmp_path: Path) -> No
 
 
 def test_shut_down_nothing_is_kept(capture: Capture, tmp_path: Path) -> None:
-    policy = ContentPolicy(blobs="upload", upload_to=(tmp_path / "media").as_uri())
+    policy = ContentPolicy(media="upload", upload_to=(tmp_path / "media").as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     assert KEEPER.keep is not None
     genai_otel.shutdown()

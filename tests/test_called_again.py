@@ -112,8 +112,8 @@ def test_a_provider_set_later_gets_no_more(monkeypatch: pytest.MonkeyPatch) -> N
 POLICIES = [
     *map(preset, ("none", "redacted", "full")),
     ContentPolicy(messages="full", redact=["email"]),
-    ContentPolicy(tools="none", custom=str.upper, max_chars=300, hash_users=True),
-    ContentPolicy(custom=str.lower, blobs="drop", hash_key="k"),
+    ContentPolicy(tools="none", redactor=str.upper, max_chars=300, hash_users=True),
+    ContentPolicy(redactor=str.lower, media="drop", hash_key="k"),
 ]
 
 
@@ -129,11 +129,11 @@ def test_the_strictest_lets_out_what_both_do(one: ContentPolicy, two: ContentPol
                 assert set(each.redact) <= set(both.redact)
         assert both.max_chars <= each.max_chars
         assert both.hash_users or not each.hash_users
-        assert both.blobs == "drop" or each.blobs != "drop"
+        assert both.media == "drop" or each.media != "drop"
     assert strictest(one, one) == one
-    if one.custom is not None and two.custom is not None:
-        assert both.custom is not None
-        assert both.custom("aB") == two.custom(one.custom("aB"))
+    if one.redactor is not None and two.redactor is not None:
+        assert both.redactor is not None
+        assert both.redactor("aB") == two.redactor(one.redactor("aB"))
 
 
 # ------------------------------------------------------------------------------- all the rest

@@ -65,7 +65,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
 
 def test_a_store_that_is_there_is_measured(tmp_path: Path) -> None:
     write_assistant(tmp_path / "elsewhere")
-    text = doctor(tmp_path, GENAI_OTEL_DIRECTORY="elsewhere")
+    text = doctor(tmp_path, GENAI_OTEL_STORE_DIRECTORY="elsewhere")
     assert f"local store {tmp_path / 'elsewhere'} (1 file, 0.0 MB)" in text
 
 
@@ -213,12 +213,12 @@ def test_a_store_that_cannot_be(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place nobody may write to")
 def test_a_place_that_cannot_be_written() -> None:
-    (line, *_) = findings.destinations(Settings(directory="/proc/a/b"), {})
+    (line, *_) = findings.destinations(Settings(store_directory="/proc/a/b"), {})
     assert (line.mark, "/proc/a/b cannot be written: " in line.text) == ("problem", True)
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
-    (line, *_) = findings.destinations(Settings(directory=str(tmp_path / "a" / "b")), {})
+    (line, *_) = findings.destinations(Settings(store_directory=str(tmp_path / "a" / "b")), {})
     assert (line.mark, list(tmp_path.iterdir())) == ("ok", [])
 
 
@@ -279,11 +279,14 @@ def test_being_switched_off_is_a_finding(tmp_path: Path, switch: str) -> None:
 
 
 def test_a_setting_that_is_not_accepted(tmp_path: Path) -> None:
-    text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful", GENAI_OTEL_THREAD_CONTEXT="al")
+    text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful", GENAI_OTEL_PROPAGATE_TO_THREADS="al")
     assert "! GENAI_OTEL_CONTENT: unknown content mode 'ful': did you mean 'full'?" in text
     assert "- undecided: GENAI_OTEL_CONTENT is not accepted" in text
     assert "redacted everywhere" not in text
-    assert "! GENAI_OTEL_THREAD_CONTEXT: unknown thread context 'al': did you mean 'all'?" in text
+    assert (
+        "! GENAI_OTEL_PROPAGATE_TO_THREADS: unknown thread propagation 'al': did you mean 'all'?"
+        in text
+    )
     assert "Libraries" in text
 
 

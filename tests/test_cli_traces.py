@@ -171,7 +171,7 @@ def test_the_list_as_json(work: Path, trace_id: str) -> None:
 
 def test_the_store_is_the_one_that_the_settings_name(work: Path) -> None:
     trace_id = write_assistant(work / "elsewhere")
-    env = {"GENAI_OTEL_DIRECTORY": "elsewhere"}
+    env = {"GENAI_OTEL_STORE_DIRECTORY": "elsewhere"}
     assert trace_id[:8] in run_cli("traces", cwd=work, env=env).stdout
     wrong = {"GENAI_OTEL_CONTENT": "sometimes"}
     assert "content mode" in run_cli("traces", cwd=work, env=wrong, code=2).stderr

@@ -407,7 +407,7 @@ def test_which_threads_inherit_can_be_set(mode: str, inside: set[str]) -> None:
     pools = ThreadPoolExecutor, multiprocessing.pool.ThreadPool
     before = [dict(vars(owner)) for owner in pools]
     genai_otel.instrument(
-        destinations=capture.exporter, settings=genai_otel.Settings(thread_context=mode)
+        destinations=capture.exporter, settings=genai_otel.Settings(propagate_to_threads=mode)
     )
     with operation("workflow", "all"):
         thread = threading.Thread(target=leaf, args=("thread",))

@@ -420,7 +420,7 @@ def test_what_is_measured_has_no_dimensions_but_the_declared(
     tmp_path: Path, provider: Provider, client: Any
 ) -> None:
     """Of users, sessions and tags there is none, however many there are; prompts are bounded."""
-    settings = genai_otel.Settings(directory=str(tmp_path))
+    settings = genai_otel.Settings(store_directory=str(tmp_path))
     genai_otel.instrument(settings=settings, destinations="local", prices=PRICES)
     greet = genai_otel.prompt("greet", "Hello", version="1")
     for number, model in enumerate(("ok", "tools", "err429", "ok", "err401")):

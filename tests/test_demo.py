@@ -21,7 +21,7 @@ NO_MODEL = local_model.why_not()
 def demonstrate(store: Path, *arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), *arguments],
-        env={**os.environ, "GENAI_OTEL_DIRECTORY": str(store), "COLUMNS": "140"},
+        env={**os.environ, "GENAI_OTEL_STORE_DIRECTORY": str(store), "COLUMNS": "140"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -271,10 +271,10 @@ PIECES = [
     "Bearer ", "Basic ", "user:pass@", "host.com", "[EMAIL]", "[", "]", "\\", '"', "'", "\n", ";",
     "0", "7", "x", "é", "日本", "\ud800", "\x00", "-----BEGIN PRIVATE KEY-----",
 ]  # fmt: skip
-TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=10).map("".join)
+STORAGE = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=10).map("".join)
 
 
-@given(TEXTS)
+@given(STORAGE)
 def test_masking_is_final_and_json_hides_nothing(text: str) -> None:
     for masker in (ALL, KEYED):
         masked = masker.masked(text)

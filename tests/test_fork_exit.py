@@ -418,7 +418,7 @@ os.register_at_fork(before=lambda: tasks.extend(os.listdir("/proc/self/task")))
         + THREADS
         + """
 fork("the first span")
-policy = genai_otel.ContentPolicy(custom=lambda text: text, blobs="upload",
+policy = genai_otel.ContentPolicy(redactor=lambda text: text, media="upload",
     upload_to="file://" + os.getcwd() + "/media")
 genai_otel.instrument(content=policy, force=True)
 ask("ok-first")

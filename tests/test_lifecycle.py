@@ -339,7 +339,7 @@ def _held() -> set[Any]:
 
 
 def test_fifty_cycles_leave_nothing(client: openai.OpenAI, tmp_path: Path) -> None:
-    settings = genai_otel.Settings(directory=str(tmp_path / "store"))
+    settings = genai_otel.Settings(store_directory=str(tmp_path / "store"))
     ask(client)
     written = 0
     for cycle in range(51):
@@ -404,7 +404,7 @@ def test_flush_is_idempotent(client: openai.OpenAI) -> None:
 
 
 def test_status_tells_everything(client: openai.OpenAI, tmp_path: Path) -> None:
-    settings = genai_otel.Settings(directory=str(tmp_path / "store"))
+    settings = genai_otel.Settings(store_directory=str(tmp_path / "store"))
     genai_otel.instrument(settings=settings)
     stream = ask(client, stream=True)
     next(stream)

@@ -354,7 +354,7 @@ def test_status_says_by_which_prices(tmp_path: Path) -> None:
     def said() -> str:
         return genai_otel.status().prices
 
-    instrument = partial(genai_otel.instrument, settings=Settings(directory=str(tmp_path)))
+    instrument = partial(genai_otel.instrument, settings=Settings(store_directory=str(tmp_path)))
     assert said() == "off"
     bundled._table.cache_clear()  # as in a process that has not read it yet
     instrument()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import genai_otel
 from genai_otel import ContentPolicy, Destination, operation, scope, step
 from genai_otel import _semconv as names
-from genai_otel.privacy import Gate, as_policy, loosest, preset
+from genai_otel.privacy import AttributeFilter, as_policy, loosest, preset
 from genai_otel.privacy.attribute_classes import CONTENT, FIXED
 from genai_otel.privacy.custom_functions import presidio
 from genai_otel.privacy.policy import CLASSES
@@ -39,7 +39,7 @@ def messages(*texts: str, role: str = "user") -> str:
 def judged(policy: ContentPolicy | str, **found: Any) -> dict[str, Any]:
     """Through the gate, under short names."""
     known = {name: getattr(names, name) for name in found}
-    passed = Gate(as_policy(policy)).attributes({known[n]: v for n, v in found.items()})
+    passed = AttributeFilter(as_policy(policy)).filter({known[n]: v for n, v in found.items()})
     return {n: passed[known[n]] for n in found if known[n] in passed}
 
 
@@ -92,7 +92,7 @@ def test_full_is_full() -> None:
 def test_what_is_clean_is_handed_on_as_it_is() -> None:
     found = {names.GEN_AI_INPUT_MESSAGES: messages("hello"), names.GEN_AI_REQUEST_MODEL: "m"}
     for mode in ("redacted", "full"):
-        assert Gate(preset(mode)).attributes(found) is found
+        assert AttributeFilter(preset(mode)).filter(found) is found
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -209,7 +209,7 @@ def test_json_that_was_cut_is_a_text() -> None:
 
 def test_too_deep_to_be_looked_at() -> None:
     deep = "[" * 5_000 + f'"{MAIL}"' + "]" * 5_000
-    found = Gate(preset("redacted")).attributes({names.GENAI_OTEL_INPUT: deep})
+    found = AttributeFilter(preset("redacted")).filter({names.GENAI_OTEL_INPUT: deep})
     assert MAIL not in str(found)
 
 
@@ -261,7 +261,7 @@ def test_a_function_sees_every_text_and_no_structure(mode: str) -> None:
         return name_of(text)
 
     modes: Any = dict.fromkeys(CLASSES, mode)
-    policy = ContentPolicy(**modes, custom=custom, deadline=60)
+    policy = ContentPolicy(**modes, redactor=custom, deadline=60)
     found = judged(
         policy,
         GEN_AI_INPUT_MESSAGES=messages("I am Ann", "hello"),
@@ -289,8 +289,8 @@ def test_a_function_sees_every_text_and_no_structure(mode: str) -> None:
 )
 def test_a_function_that_fails(custom: Callable[[str], Any], why: str) -> None:
     """Closed, value by value; what it raised is not told, for it may quote the text."""
-    gate = Gate(ContentPolicy(custom=custom, deadline=0.1 if custom is sleeps else 60))
-    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("secret words", "more")})
+    gate = AttributeFilter(ContentPolicy(redactor=custom, deadline=0.1 if custom is sleeps else 60))
+    found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("secret words", "more")})
     parts = [m["parts"][0] for m in json.loads(found[names.GEN_AI_INPUT_MESSAGES])]
     assert parts == [{"type": "text", "content": f"[redaction failed: {why}]"}] * 2
     assert gate.failures == {why: 2}
@@ -301,7 +301,7 @@ def test_only_the_value_that_failed() -> None:
         return text if "bad" not in text else raises(text)
 
     found = judged(
-        ContentPolicy(custom=custom, deadline=60), GEN_AI_INPUT_MESSAGES=messages("bad", "good")
+        ContentPolicy(redactor=custom, deadline=60), GEN_AI_INPUT_MESSAGES=messages("bad", "good")
     )
     assert "good" in found["GEN_AI_INPUT_MESSAGES"]
     assert "[redaction failed: KeyError]" in found["GEN_AI_INPUT_MESSAGES"]
@@ -310,11 +310,11 @@ def test_only_the_value_that_failed() -> None:
 def test_one_that_hangs_is_not_waited_for_again() -> None:
     """A few threads may hang; from then on it fails at once."""
     free, others = threading.Event(), set(threading.enumerate())
-    gate = Gate(ContentPolicy(custom=lambda text: str(free.wait(240)), deadline=0.05))
+    gate = AttributeFilter(ContentPolicy(redactor=lambda text: str(free.wait(240)), deadline=0.05))
     for _ in range(6):
-        gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+        gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     started = time.monotonic()
-    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+    found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     assert time.monotonic() - started < IN_TIME
     assert "DeadlineExceeded" in str(found)
     hanging = set(threading.enumerate()) - others
@@ -324,7 +324,7 @@ def test_one_that_hangs_is_not_waited_for_again() -> None:
         thread.join(60)
     until = time.monotonic() + 60
     while "True" not in str(found) and time.monotonic() < until:
-        found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+        found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     assert "True" in str(found), "they came back, and it is called again"
 
 
@@ -341,7 +341,7 @@ def test_patterns_and_functions_among_the_rules() -> None:
     ("wrong", "said"),
     [
         ({"messages": "ful"}, "unknown content mode 'ful' of messages: did you mean 'full'?"),
-        ({"blobs": "keep"}, "unknown treatment of blobs 'keep'"),
+        ({"media": "keep"}, "unknown media mode 'keep'"),
         ({"redact": "email"}, "redact is a list of names"),
         (
             {"redact": ["emails"]},
@@ -349,16 +349,16 @@ def test_patterns_and_functions_among_the_rules() -> None:
         ),
         ({"redact": [7]}, "redact takes names, patterns and functions, not 7"),
         ({"redact": [re.compile(b"x")]}, "redact takes names, patterns and functions"),
-        ({"custom": "x"}, "custom is a function of one text"),
+        ({"redactor": "x"}, "redactor is a function of one text"),
         ({"max_chars": 3}, "max_chars is a number, 256 at least, not 3"),
         ({"deadline": True}, "deadline is a number"),
         ({"hash_key": ""}, "hash_key is empty"),
-        ({"blobs": "upload"}, '"upload" needs upload_to'),
-        ({"texts": "upload"}, '"upload" needs upload_to'),
-        ({"texts": "file"}, "unknown place of texts 'file'"),
-        ({"blobs": "upload", "upload_to": "/tmp/x"}, "is no address: say file:///"),
-        ({"blobs": "upload", "upload_to": "file://etc/x"}, "names another machine"),
-        ({"blobs": "upload", "upload_to": "s3://ann:pw@b/x"}, "upload_to s3://... holds a user"),
+        ({"media": "upload"}, '"upload" needs upload_to'),
+        ({"message_storage": "upload"}, '"upload" needs upload_to'),
+        ({"message_storage": "file"}, "unknown message storage 'file'"),
+        ({"media": "upload", "upload_to": "/tmp/x"}, "is no address: say file:///"),
+        ({"media": "upload", "upload_to": "file://etc/x"}, "names another machine"),
+        ({"media": "upload", "upload_to": "s3://ann:pw@b/x"}, "upload_to s3://... holds a user"),
     ],
 )
 def test_a_wrong_policy_is_refused(wrong: dict[str, Any], said: str) -> None:
@@ -377,8 +377,8 @@ def test_the_loosest_of_several() -> None:
     two = loosest([ContentPolicy(redact=["email", "card"]), ContentPolicy(redact=["card", "ip"])])
     assert two.redact == ("card",)
     assert loosest([ContentPolicy(redact=["email"]), full]).messages == "full"
-    assert loosest([ContentPolicy(custom=name_of), redacted]).custom is None
-    assert loosest([ContentPolicy(custom=name_of)]).custom is name_of
+    assert loosest([ContentPolicy(redactor=name_of), redacted]).redactor is None
+    assert loosest([ContentPolicy(redactor=name_of)]).redactor is name_of
     assert loosest([ContentPolicy(tools="none"), ContentPolicy(system="none")]) == redacted
     assert loosest([none, ContentPolicy(redact=["card"])]).redact == ("card",)
 
@@ -468,7 +468,7 @@ def test_a_function_that_records_does_not_record_itself(capture: Capture) -> Non
         calls.append(text)
         return text.upper()
 
-    record(capture, ContentPolicy(custom=ask, deadline=60))
+    record(capture, ContentPolicy(redactor=ask, deadline=60))
     step(lambda text: None)("words")
     assert [span.name for span in capture.spans] == ["task <lambda>"]
     assert calls == ["words"]
@@ -569,7 +569,9 @@ def test_a_note_of_what_was_left_out_is_not_withheld() -> None:
 def test_any_text_under_any_name(name: str, text: str, mode: str, listed: bool) -> None:
     """Whatever the attribute is for, and whether it is a list."""
     value = f"{text} {KEY} {text}"
-    found = Gate(preset(mode)).attributes({name: (value, value) if listed else value, text: value})
+    found = AttributeFilter(preset(mode)).filter(
+        {name: (value, value) if listed else value, text: value}
+    )
     assert mode == "full" or KEY not in str(found)
     if mode == "none":
         assert not found.keys() & CONTENT.keys()
@@ -589,5 +591,5 @@ def test_presidio() -> None:
             return recognizer.analyze(text, entities)
 
     custom = presidio(Analyzer(), entities=["BADGE"])
-    found = judged(ContentPolicy(custom=custom, deadline=60), GENAI_OTEL_TAGS=("a ACME-7 b",))
+    found = judged(ContentPolicy(redactor=custom, deadline=60), GENAI_OTEL_TAGS=("a ACME-7 b",))
     assert found["GENAI_OTEL_TAGS"] == ("a [BADGE] b",)

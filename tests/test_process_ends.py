@@ -561,8 +561,8 @@ def test_a_first_call_at_the_very_end(receiver: Receiver, tmp_path: Path) -> Non
     """It is priced, masked by the user's own function and uploaded, which all have threads else."""
     code = """
 content = genai_otel.ContentPolicy(
-    custom=lambda text: text.replace("Ada", "[NAME]"), deadline=60,
-    texts="both", upload_to=sys.argv[2])
+    redactor=lambda text: text.replace("Ada", "[NAME]"), deadline=60,
+    message_storage="both", upload_to=sys.argv[2])
 genai_otel.instrument(
     content=content, destinations=Destination("otlp", endpoint=sys.argv[1], content=content))
 def call():

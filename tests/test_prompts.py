@@ -229,7 +229,7 @@ def test_an_odd_experiment_is_none(genai_otel_capture: Capture, odd: Any) -> Non
 
 def test_cost_is_told_apart_by_prompt(provider: Provider, tmp_path: Path, client: Any) -> None:
     genai_otel.shutdown()
-    settings = genai_otel.Settings(directory=str(tmp_path / "store"))
+    settings = genai_otel.Settings(store_directory=str(tmp_path / "store"))
     genai_otel.instrument(
         settings=settings,
         destinations="local",

@@ -84,7 +84,11 @@ VARIABLES: list[tuple[str, str, str]] = [
     ("GENAI_OTEL_DESTINATIONS", "local,oltp", "unknown destination 'oltp': did you mean 'otlp'?"),
     ("GENAI_OTEL_LIBRARIES", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
     ("GENAI_OTEL_EXCLUDE", "opnai", "unknown library 'opnai': did you mean 'openai'?"),
-    ("GENAI_OTEL_THREAD_CONTEXT", "thread", "unknown thread context 'thread': did you mean"),
+    (
+        "GENAI_OTEL_PROPAGATE_TO_THREADS",
+        "thread",
+        "unknown thread propagation 'thread': did you mean",
+    ),
     ("GENAI_OTEL_DESTINATIONS", "local,langfuse", "destination 'langfuse' needs public_key: "),
     ("GENAI_OTEL_PRICES", "no/such.toml", "no/such.toml: cannot be read"),
 ]
@@ -115,7 +119,10 @@ def test_code_is_not_told_of_a_variable(monkeypatch: pytest.MonkeyPatch) -> None
         (lambda: Destination("otlp", endpoint="http://far.example"), "is not encrypted"),
         (lambda: Destination("otlp", signals=[]), "signals of a destination are empty"),
         (lambda: Settings(content="al"), "unknown content mode 'al'"),
-        (lambda: Settings(thread_context="of"), "unknown thread context 'of': did you mean 'off'"),
+        (
+            lambda: Settings(propagate_to_threads="of"),
+            "unknown thread propagation 'of': did you mean 'off'",
+        ),
         (lambda: genai_otel.uninstrument("opnai"), "unknown library 'opnai': did you mean"),
     ],
 )
@@ -139,10 +146,10 @@ def test_headers_are_in_no_repr() -> None:
 
 def test_arguments_over_settings_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAI_OTEL_CONTENT", "full")
-    monkeypatch.setenv("GENAI_OTEL_DIRECTORY", "from_environment")
+    monkeypatch.setenv("GENAI_OTEL_STORE_DIRECTORY", "from_environment")
     genai_otel.instrument()
     assert genai_otel.status().destinations[0].where.endswith("from_environment")
-    given = Settings(content="none", directory="from_settings")
+    given = Settings(content="none", store_directory="from_settings")
     genai_otel.instrument(settings=given, force=True)
     assert genai_otel.status().destinations[0].where.endswith("from_settings")
     assert genai_otel.status().content == "none"
@@ -326,7 +333,7 @@ def test_disabled_in_code() -> None:
 
 def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
-    genai_otel.instrument(settings=Settings(directory=str(tmp_path / "file" / "store")))
+    genai_otel.instrument(settings=Settings(store_directory=str(tmp_path / "file" / "store")))
     for number in range(5):
         step(lambda number=number: number)()
         genai_otel.flush()

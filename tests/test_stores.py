@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VECTORS = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]
-TEXTS = ["Rain.", "Snow.", "Sun."]
+STORAGE = ["Rain.", "Snow.", "Sun."]
 PAGES = [{"page": 1}, {"page": 2}, {"page": 3}]
 
 
@@ -39,7 +39,7 @@ def documents(found: dict[str, Any]) -> Any:
 
 def chroma_work(collection: Any) -> list[Any]:
     ids = ["a", "b", "c"]
-    collection.add(ids=ids, embeddings=VECTORS, documents=TEXTS, metadatas=PAGES)
+    collection.add(ids=ids, embeddings=VECTORS, documents=STORAGE, metadatas=PAGES)
     collection.upsert(ids="c", embeddings=[0.1, 0.9])
     collection.update(ids=["a"], metadatas=[{"page": 4}])
     found = collection.query(query_embeddings=[VECTORS[0]], n_results=2)
@@ -173,7 +173,7 @@ async def _chroma_server(chromadb: Any, port: int) -> None:
     chroma_work(_connected(chromadb, port).create_collection("docs", embedding_function=None))
     later = await chromadb.AsyncHttpClient(host="127.0.0.1", port=port)
     more = await later.create_collection("more", embedding_function=None)
-    await more.add(ids=["a", "b", "c"], embeddings=VECTORS, documents=TEXTS)
+    await more.add(ids=["a", "b", "c"], embeddings=VECTORS, documents=STORAGE)
     await more.query(query_embeddings=[VECTORS[0]])
 
 
@@ -191,7 +191,7 @@ def qdrant_collection(client: Any, distance: str = "Cosine") -> Any:
 def qdrant_points() -> list[Any]:
     from qdrant_client import models
 
-    rows = zip(VECTORS, TEXTS, strict=True)
+    rows = zip(VECTORS, STORAGE, strict=True)
     return [
         models.PointStruct(id=at, vector=vector, payload={"text": text})
         for at, (vector, text) in enumerate(rows)

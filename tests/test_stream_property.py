@@ -34,13 +34,15 @@ ASK: list[Any] = [{"role": "user", "content": "Tell me."}]
 
 # ------------------------------------------------------------------------- what a model may say
 
-TEXTS = st.text(max_size=60)
-ARGUMENTS = st.dictionaries(st.text(max_size=5), st.integers() | TEXTS, max_size=3).map(json.dumps)
+STORAGE = st.text(max_size=60)
+ARGUMENTS = st.dictionaries(st.text(max_size=5), st.integers() | STORAGE, max_size=3).map(
+    json.dumps
+)
 CALLS = st.lists(
     st.builds(ToolCall, st.text("abc", min_size=1), st.just("f"), ARGUMENTS), max_size=3
 )
 REPLIES = st.builds(
-    Reply, text=TEXTS, reasoning=TEXTS, refusal=TEXTS, calls=CALLS.map(tuple)
+    Reply, text=STORAGE, reasoning=STORAGE, refusal=STORAGE, calls=CALLS.map(tuple)
 )  # fmt: skip
 # Where the wire breaks: not at all, cut after so many pieces or frames, or an error event there.
 ENDINGS = st.just(("done", None)) | st.tuples(

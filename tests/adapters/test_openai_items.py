@@ -586,5 +586,5 @@ def test_what_policies_say_of_tools_of_the_provider(client: Any) -> None:
 def test_what_policies_say_of_pictures_in_results(client: Any) -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
     result = {"type": "function_call_output", "call_id": "call_1", "output": [image]}
-    (part,) = recorded_under(genai_otel.ContentPolicy(blobs="drop"), client, result)
+    (part,) = recorded_under(genai_otel.ContentPolicy(media="drop"), client, result)
     assert part["response"] == [{"type": "media", "modality": "image", "mime_type": "image/png"}]

@@ -162,7 +162,7 @@ CALLS = WireFormat(
     package="openai",
     checked=CHECKED,
     found=_tool_calls,
-    rows={"custom": recorded(_CALL), "function": recorded(_CALL)},
+    rows={"redactor": recorded(_CALL), "function": recorded(_CALL)},
 )
 
 

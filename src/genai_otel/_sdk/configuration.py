@@ -28,7 +28,7 @@ def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
     from genai_otel.export.factory import outlet
     from genai_otel.export.otel_environment import parts
 
-    content, directory = own_policy(settings), settings.directory
+    content, directory = own_policy(settings), settings.store_directory
     chosen = _destinations(settings, given, joined=joined)
     with naming_the_variable("destinations", settings.destinations if given is None else None):
         return [
@@ -81,7 +81,7 @@ def own_policy(settings: Settings) -> ContentPolicy:
     if base is None or not policy.content or given is policy:
         return policy
     texts = "both" if settings.completion_hook == "upload" else "span"
-    return replace(policy, blobs="upload", texts=texts, upload_to=address_of(base))
+    return replace(policy, media="upload", message_storage=texts, upload_to=address_of(base))
 
 
 def recorded(settings: Settings, ways: Sequence[Outlet], *, joined: bool) -> ContentPolicy:
@@ -121,7 +121,7 @@ def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Account
     if settings.estimate_usage:
         from genai_otel.tokens.tokenizers import Tokenizers
 
-        tokenizers = Tokenizers(settings.tokenizers)
+        tokenizers = Tokenizers(settings.tiktoken_cache_dir)
     made = Accounts(book, ledger, tokenizers, contained)
     if prices or settings.serverless or any(budget.unit == "usd" for budget in budgets):
         made.prepare()  # what is asked for is there in time: a frozen process loads nothing

@@ -57,9 +57,9 @@ class Libraries:
                 each.install(recorder, self._settings.request_stream_usage)
         if self._settings.handle_sigterm and not self._servers.guard.enabled:
             self._servers.install(recorder)
-        if self._settings.thread_context != "off":
+        if self._settings.propagate_to_threads != "off":
             threads.install()
-        for carrier in self._carriers if self._settings.thread_context == "all" else ():
+        for carrier in self._carriers if self._settings.propagate_to_threads == "all" else ():
             if not carrier.guard.enabled:
                 carrier.install(recorder)
 

@@ -12,7 +12,7 @@ from genai_otel._support.locks import reentrant
 from genai_otel._support.notices import NOTICES
 from genai_otel._version import __version__
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.privacy import Gate, preset, strictest
+from genai_otel.privacy import AttributeFilter, preset, strictest
 from genai_otel.record import KEEPER
 from genai_otel.recorder import Accounts, Instruments, Ledgers, Recorder, Source
 from genai_otel.recorder.context import enter_suppression
@@ -55,7 +55,7 @@ class Runtime:
         """The policy that this process records by."""
         self._at_most: ContentPolicy | None = None
         """What later calls of ``instrument()`` have asked for, where that is less."""
-        self._gate: Gate | None = None
+        self._gate: AttributeFilter | None = None
         self._uploads: Uploads | None = None
         self._joined = False
         self._outgoing: Outgoing | None = None
@@ -90,10 +90,10 @@ class Runtime:
 
     def start(self) -> None:
         """Providers first, then libraries: nothing is recorded halfway."""
-        self._gate = self._make_gate()
+        self._gate = self._attribute_filter()
         own = configuration.own_policy(self.settings)
         if own != self.content:  # which is obeyed if the host sets a provider yet
-            Gate(own)  # what that loads is not loaded in a call
+            AttributeFilter(own)  # what that loads is not loaded in a call
         self._take_tracer(
             self.arguments["tracer_provider"] or providers.host_tracers() or self._own_tracers()
         )
@@ -109,7 +109,7 @@ class Runtime:
             self._outgoing.each_minute(self._tidy)
 
     def _keep_media(self) -> None:
-        media = self.content.blobs == "upload" and self.content.messages != "none"
+        media = self.content.media == "upload" and self.content.messages != "none"
         KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
 
     def restrict(self, asked: ContentPolicy) -> bool:
@@ -124,7 +124,7 @@ class Runtime:
             ]
             before, self.content = self.content, strictest(self.content, asked)
             if self.content != before and self.recorder is not None:
-                self._gate = self._make_gate()
+                self._gate = self._attribute_filter()
                 self.recorder.judge_by(self._gate)
                 self._keep_media()
             if self._outgoing is not None:
@@ -139,16 +139,18 @@ class Runtime:
         if self._api is not None:
             self._api.install()
 
-    def _make_gate(self) -> Gate:
-        texts = None
+    def _attribute_filter(self) -> AttributeFilter:
+        uploads = None
         if self._uploads is not None:
             from genai_otel.privacy.uploads.messages import (
-                Texts,  # here, as a gate that needs it may be made in a call
+                MessageUploads,  # here, as it may be needed within a call
             )
 
-            if self.content.texts != "span":
-                texts = Texts(self._uploads, both=self.content.texts == "both")
-        return Gate(self.content, prepare=enter_suppression, note=FAULTS.note, texts=texts)
+            if self.content.message_storage != "span":
+                uploads = MessageUploads(self._uploads, both=self.content.message_storage == "both")
+        return AttributeFilter(
+            self.content, prepare=enter_suppression, note=FAULTS.note, message_uploads=uploads
+        )
 
     def _own_tracers(self) -> Any:
         ids = "xray" if any(each.ids == "xray" for each in self.outlets) else "w3c"
@@ -232,7 +234,7 @@ class Runtime:
             self._api = None
         before, self.content = self.content, self._recorded()
         if self.content != before and self.recorder is not None:
-            self._gate = self._make_gate()
+            self._gate = self._attribute_filter()
             self.recorder.judge_by(self._gate)
         self._take_tracer(host)
 

@@ -165,7 +165,7 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
         yield Line("note", "nowhere: the OTEL_*_EXPORTER variables say none")
     for name in settings.destinations or default:
         if name == "local":
-            yield _store(Path(settings.directory).expanduser().absolute())
+            yield _store(Path(settings.store_directory).expanduser().absolute())
         elif name == "otlp":
             yield from _parts()
         elif name in PRESETS:

@@ -60,7 +60,7 @@ def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:
 
     for part in parts(given):
         if isinstance(part, str) or "traces" in (part.signals or ("traces",)):
-            return outlet(part, content=preset("none"), directory=settings.directory)
+            return outlet(part, content=preset("none"), directory=settings.store_directory)
     return None
 
 

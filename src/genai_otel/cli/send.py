@@ -99,7 +99,7 @@ def _outlet(name: str, options: argparse.Namespace) -> Outlet:
             options={key: value for key, _, value in pairs} or None,
         )
         content = as_policy(options.content or settings.content or "redacted")
-        return outlet(to, content=content, directory=settings.directory)
+        return outlet(to, content=content, directory=settings.store_directory)
     except ValueError as error:
         raise CommandError(str(error)) from None
 

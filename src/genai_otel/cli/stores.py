@@ -72,7 +72,7 @@ def _default_directory() -> str:
     from genai_otel._settings import Settings
 
     try:
-        return Settings.from_environment().directory
+        return Settings.from_environment().store_directory
     except ValueError as error:
         raise CommandError(f"{error}; or name a store with --dir") from None
 

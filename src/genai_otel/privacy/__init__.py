@@ -1,18 +1,17 @@
-"""What text may leave: what is looked for, what takes its place, how much of it is kept.
+"""Which content may leave the process, and how it is redacted.
 
-``Gate`` applies a ``ContentPolicy`` to attributes: the recorder has one, and each destination that
-may have less. ``fit`` and ``shorten`` keep what leaves within sizes; ``told`` says what of a
-resource may leave.
+A ``ContentPolicy`` says it; an ``AttributeFilter`` applies it to attributes; detectors find what is
+masked; truncation limits the rest.
 """
 
-from .attribute_filter import Gate
+from .attribute_filter import AttributeFilter
 from .policy import ContentPolicy, as_policy, loosest, preset, strictest
 from .resource_filter import told
 from .truncation import fit, fit_all, shorten
 
 __all__ = [
+    "AttributeFilter",
     "ContentPolicy",
-    "Gate",
     "as_policy",
     "fit",
     "fit_all",

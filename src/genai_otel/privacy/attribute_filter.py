@@ -1,7 +1,7 @@
-"""The one gate: every attribute passes it on its way out, whatever signal it belongs to.
+"""Applies a content policy to attributes, whatever signal they belong to.
 
-The recorder has one for the process, before a span, an event or a metric sees anything; each
-destination that may have less has one more, on its worker, over what was recorded.
+The recorder has one filter for the process, applied before a span, an event or a metric sees
+anything. Each destination with a stricter policy has another one, applied on its worker thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .policy import ContentPolicy
-    from .uploads.messages import Texts
+    from .uploads.messages import MessageUploads
 
 _WORDS_KEPT, _LONGEST_WORD = 2_000, 256
 _LEAST_CARD = 10**11
@@ -35,13 +35,12 @@ _PSEUDONYM = re.compile(r"user-([0-9a-f]{10})-([0-9a-f]{6})")
 _PROOF = 6
 
 
-class Gate:
-    """What one policy lets through.
+class AttributeFilter:
+    """The filter of one policy.
 
-    ``prepare`` is called on the thread that functions of the user's run on; ``note`` is told of
-    errors of our own, which withhold the value that they happened over. ``uploaded``: what was
-    recorded may refer to what was uploaded, which is not for everybody. ``texts`` is what uploads
-    what this gate has let through.
+    ``prepare`` is called on the thread that runs the user's functions. ``note`` is called with an
+    internal error; the value that caused it is withheld. ``uploaded``: the attributes may refer to
+    uploads, which not every destination may see. ``message_uploads`` uploads filtered messages.
     """
 
     def __init__(
@@ -51,9 +50,9 @@ class Gate:
         note: Callable[[str, BaseException], Any] | None = None,
         *,
         uploaded: bool = False,
-        texts: Texts | None = None,
+        message_uploads: MessageUploads | None = None,
     ) -> None:
-        self.policy, self._note, self.texts = policy, note, texts
+        self.policy, self._note, self.message_uploads = policy, note, message_uploads
         self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
         modes = set(self._modes.values())
         talk = {
@@ -64,7 +63,7 @@ class Gate:
                 attribute_classes.TOOLS,
             )
         }
-        self._mixed = len(talk) > 1  # then a message's parts are judged one by one
+        self._mixed = len(talk) > 1  # then the parts of a message are redacted one by one
         self._uniform = len(modes - {NONE}) == 1 and not self._mixed
         key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
         rules = policy.redact
@@ -75,7 +74,7 @@ class Gate:
                 [rule for rule in rules if isinstance(rule, re.Pattern)],
                 key,
             )
-        own = [] if policy.custom is None else [policy.custom]
+        own = [] if policy.redactor is None else [policy.redactor]
         given: list[Any] = [rule for rule in rules if callable(rule)]
         self._hooks = {
             FULL: Hooks(own, policy.deadline, prepare),
@@ -85,34 +84,34 @@ class Gate:
             self._hooks[mode].ready()
         self._key = key or _PROCESS_KEY
         self._masking = REDACTED in modes
-        self._media = policy.blobs == "drop" or (uploaded and policy.blobs != "upload")
+        self._media = policy.media == "drop" or (uploaded and policy.media != "upload")
         self._thorough = (
             self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
         )
         self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
         self._refs = attribute_classes.REFS if uploaded else {}
-        judged = (*attribute_classes.CONTENT, *attribute_classes.REFS, *attribute_classes.AMBIENT)
+        classified = (
+            *attribute_classes.CONTENT,
+            *attribute_classes.REFS,
+            *attribute_classes.AMBIENT,
+        )
         self._withheld = frozenset(
-            [name for name in judged if self._mode(name) == NONE]
+            [name for name in classified if self._mode(name) == NONE]
             + [name for name in _elsewhere(policy) if uploaded]
         )
         self._words: dict[str, str] = {}
         self._clean: set[str] = set(attribute_classes.FIXED)
         self._terse = policy.messages == NONE
-        self.capture = policy.content
-        """Whether anything that was said is wanted at all."""
-        self.errors = policy.errors != NONE
-        """Whether texts of errors are wanted."""
+        self.records_content = policy.content
+        self.records_errors = policy.errors != NONE
 
     @property
     def failures(self) -> dict[str, int]:
-        """How often functions of the user's failed, by the type of the error."""
+        """How often the user's functions failed, by type of error."""
         return {k: n for hooks in self._hooks.values() for k, n in hooks.failures.items()}
 
-    # ------------------------------------------------------------------------- what is asked
-
-    def word(self, text: Any) -> Any:
-        """A name of something, as it may leave: of a model, an agent, a tool. They recur."""
+    def redact_name(self, text: Any) -> Any:
+        """The name of a model, an agent, a tool, redacted. Names recur, so results are cached."""
         if self._facts == FULL or type(text) is not str:
             return text
         known = self._words.get(text)
@@ -124,36 +123,36 @@ class Gate:
                 self._words[text] = known
         return known
 
-    def told(self, word: Any) -> Any:
-        """A name that a provider has told: a word, or it is content."""
-        if self._terse and type(word) is str and not attribute_classes.WORD.fullmatch(word):
+    def redact_provider_value(self, value: Any) -> Any:
+        """A name from a provider's response; under ``messages="none"`` free text is withheld."""
+        if self._terse and type(value) is str and not attribute_classes.WORD.fullmatch(value):
             return WITHHELD
-        return self.word(word)
+        return self.redact_name(value)
 
-    def text(self, text: str, kind: str) -> str | None:
-        """A text of that class, as it may leave; ``None`` where it may not."""
+    def redact_text(self, text: str, kind: str) -> str | None:
+        """A text of an attribute class, redacted and truncated; ``None`` where it is withheld."""
         mode = self._modes[kind]
         if mode == NONE:
             return None
         return self._shorter(self._leaf(text, mode, self._hooks[mode].begin()))
 
-    def attributes(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The attributes that may leave, as they may; those given where nothing is to be done."""
+    def filter(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes that may leave, redacted; the same mapping where nothing changes."""
         if self._uniform and not self._thorough and self._passes(found):
             return found
         until = self._hooks[REDACTED].begin()
-        judged = {}
+        kept = {}
         for name, value in found.items():
             mode = self._mode(name)
             if mode != NONE and name not in self._withheld:
-                told = name if name in attribute_classes.FIXED else self.word(name)
-                judged[told] = self._attribute(name, value, mode, until)
-        return judged
+                safe_name = name if name in attribute_classes.FIXED else self.redact_name(name)
+                kept[safe_name] = self._attribute(name, value, mode, until)
+        return kept
 
     # -------------------------------------------------------------------------------- inside
 
     def _passes(self, found: Mapping[str, Any]) -> bool:
-        """Whether all of it may leave as it is: so it is almost always, and that must be quick."""
+        """Whether all attributes may leave unchanged: the common case, so it must be fast."""
         if not self._withheld.isdisjoint(found):
             return False
         if self.policy.hash_users and names.USER_ID in found:
@@ -170,9 +169,9 @@ class Gate:
         return self._facts == FULL or not texts or not self._masker.suspects("\n".join(texts))
 
     def _known(self, found: Mapping[str, Any], texts: list[str]) -> bool:
-        """Whether all facts are known to be clean; content is put with ``texts``, to look through.
+        """Whether all values are known to be clean; content is appended to ``texts``, to scan.
 
-        Names and words recur, so those that were found clean are remembered.
+        Names and short values recur, so clean ones are cached.
         """
         clean = self._clean
         for name, value in found.items():
@@ -193,11 +192,11 @@ class Gate:
         return True
 
     def _is_clean_name(self, name: str) -> bool:
-        """Of an attribute that somebody has named."""
+        """For an attribute named by the application."""
         return self._mode(name) != NONE and self._masker.masked(name) == name and self._keep(name)
 
     def _is_clean(self, name: str, value: str, texts: list[str]) -> bool:
-        """Whether it is a word that may leave; what recurs less is put with ``texts``."""
+        """Whether a value may leave unchanged; a rare one is appended to ``texts``."""
         if name in attribute_classes.CONTENT:
             texts.append(value)
             if SEAM in value:
@@ -215,10 +214,10 @@ class Gate:
             if not attribute_classes.PLAIN_ID.fullmatch(value):
                 texts.append(value)
             return True
-        return bool(self.word(value) == value) and self._keep(value)
+        return bool(self.redact_name(value) == value) and self._keep(value)
 
     def _keep(self, word: str) -> bool:
-        """Remembers what is clean, for a while."""
+        """Caches a clean value."""
         if len(self._clean) >= _WORDS_KEPT:
             self._clean = set(attribute_classes.FIXED)
         if len(word) <= _LONGEST_WORD:
@@ -237,25 +236,25 @@ class Gate:
                 judge = self._json if name in attribute_classes.JSON else self._plain
                 return judge(name, value, mode, until)
             if type(value) in (list, tuple):
-                judged = [
+                items = [
                     self._plain(name, item, mode, until) if type(item) is str else item
                     for item in value
                 ]
-                return fitted(tuple(judged), self.policy.max_chars)
+                return fitted(tuple(items), self.policy.max_chars)
             return self.number(value, mode)
         except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
             if self._note is not None:
-                self._note("Gate.attributes", error)
+                self._note("AttributeFilter.filter", error)
             return failed(type(error).__name__)
 
     def _user(self, value: str, mode: str, until: float) -> str:
-        """Hashed, if asked for; one that must be masked too, so that users stay apart."""
+        """Hashed if asked for, or if it would be masked: so users stay distinguishable."""
         if self.policy.hash_users or (mode == REDACTED and self._masker.suspects(value)):
             return self._pseudonym(value)
         return self._leaf(value, mode, until)
 
     def _pseudonym(self, user: str) -> str:
-        """Its own it leaves as they are, since a span may pass twice: the end tells them apart."""
+        """Idempotent, as a span may be filtered twice: a pseudonym ends in a proof of itself."""
         given = _PSEUDONYM.fullmatch(user)
         if given is not None and given[2] == digest(self._key, given[1])[:_PROOF]:
             return user
@@ -278,7 +277,7 @@ class Gate:
         return text if len(text) <= most else str(fitted(text, most))
 
     def _json(self, name: str, value: str, mode: str, until: float) -> str:
-        """Judged text by text, unless it is clean and short enough as a whole."""
+        """Redacted text by text, unless it is clean and short enough as a whole."""
         long = len(value) > self.policy.max_chars
         mixed = name in TALK and self._mixed
         asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
@@ -293,8 +292,8 @@ class Gate:
             parsed = json.loads(value)
         except ValueError:  # the SDK's own limit has cut it
             return self._plain(name, value, mode, until)
-        judged = Walk(self, mode, until).attribute(name, parsed)
-        return to_json(shorten(judged, self.policy.max_chars))
+        redacted = Walk(self, mode, until).attribute(name, parsed)
+        return to_json(shorten(redacted, self.policy.max_chars))
 
     def _masked(self, text: str, mode: str) -> str:
         if mode != REDACTED:
@@ -307,29 +306,28 @@ class Gate:
     def _leaf(self, text: str, mode: str, until: float) -> str:
         return self._hooks[mode].masked(self._masked(text, mode), until)
 
-    # ------------------------------------------------------------------------- for the walk
+    # ----------------------------------------------------------------- called by JsonWalk
 
     def mode_of(self, kind: str) -> str:
-        """The mode of a class."""
         return self._modes[kind]
 
     def number(self, value: Any, mode: str) -> Any:
-        """What is no text; a whole number may be a card's, and becomes a text then."""
+        """A value that is no text; an integer that is a card number becomes a masked text."""
         if type(value) is not int or abs(value) < _LEAST_CARD:
             return value
         told = self._masked(str(value), mode)
         return value if told == str(value) else told
 
-    def judged(self, text: str, mode: str, until: float, *, structural: bool) -> str:
-        """One text; what is part of a message's structure is not shown to functions."""
+    def redact_part(self, text: str, mode: str, until: float, *, structural: bool) -> str:
+        """One text of a message; structural ones (roles, types) skip the user's functions."""
         return self._masked(text, mode) if structural else self._leaf(text, mode, until)
 
-    def by_name(self, name: str, value: str) -> str | None:
-        """The word for the value of a field of that name, ``None`` where it is no secret."""
+    def placeholder(self, name: str, value: str) -> str | None:
+        """The placeholder for a field's value, by the field's name; ``None``: no secret."""
         return self._masker.by_name(name, value)
 
-    def goes_over(self, texts: list[str]) -> bool:
-        """Whether something is found that begins in one of the texts and ends in another."""
+    def finds_across(self, texts: list[str]) -> bool:
+        """Whether a detector finds something that spans several of these texts."""
         texts = [each if len(each) <= 2 * MARGIN else _ends(each) for each in texts]
         seams = list(accumulate(map(len, texts)))[:-1]
         if not seams:
@@ -338,10 +336,10 @@ class Gate:
         return any(mask.start < seam < mask.end for mask in found for seam in seams)
 
     def media(self, part: dict[str, Any]) -> dict[str, Any]:
-        """What is told of an image and the like; a reference to what was uploaded has its hash."""
+        """A media part, as far as the policy allows; an uploaded one keeps its hash."""
         if not self._media:
             return part
-        if self.policy.blobs == "drop":
+        if self.policy.media == "drop":
             return {key: part[key] for key in ("type", "modality", "mime_type") if key in part}
         if "sha256" in part:
             return {key: value for key, value in part.items() if key != "uri"}
@@ -353,7 +351,7 @@ def _ends(text: str) -> str:
 
 
 def _elsewhere(policy: ContentPolicy) -> Iterable[str]:
-    """What was recorded for others: texts, or where they are."""
-    if policy.texts == "span":
+    """Attributes that were recorded for other destinations: messages, or references to them."""
+    if policy.message_storage == "span":
         return attribute_classes.REFS
-    return attribute_classes.CONTENT if policy.texts == "upload" else ()
+    return attribute_classes.CONTENT if policy.message_storage == "upload" else ()

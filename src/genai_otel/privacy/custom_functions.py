@@ -170,7 +170,7 @@ class _Worker(threading.Thread):
 
 
 def presidio(analyzer: Any, *, language: str = "en", **options: Any) -> Callable[[str], str]:
-    """A function for ``ContentPolicy(custom=...)`` that masks what Presidio's analyzer finds.
+    """A function for ``ContentPolicy(redactor=...)`` that masks what Presidio's analyzer finds.
 
     ``analyzer`` is an ``AnalyzerEngine``, set up as you need it; ``options`` go to its ``analyze``
     (``entities``, ``score_threshold`` ...). A finding becomes ``[PERSON]`` and the like.

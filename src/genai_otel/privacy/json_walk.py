@@ -12,7 +12,7 @@ from .attribute_classes import NONE, REDACTED, WITHHELD
 from .truncation import KEPT_WHOLE, NOTE
 
 if TYPE_CHECKING:
-    from .attribute_filter import Gate
+    from .attribute_filter import AttributeFilter
 
 SEAM = '"},{"type":"text","content":"'
 """Between two texts of a message, as it is encoded."""
@@ -56,7 +56,7 @@ class Walk:
 
     __slots__ = ("_gate", "_mode", "_until")
 
-    def __init__(self, gate: Gate, mode: str, until: float) -> None:
+    def __init__(self, gate: AttributeFilter, mode: str, until: float) -> None:
         self._gate, self._mode, self._until = gate, mode, until
 
     def attribute(self, name: str, value: Any) -> Any:
@@ -81,7 +81,7 @@ class Walk:
         joined: list[Any] = []
         for plain, row in groupby(parts, _is_plain_text):
             texts = list(row)
-            if plain and self._gate.goes_over([text["content"] for text in texts]):
+            if plain and self._gate.finds_across([text["content"] for text in texts]):
                 texts = [{**texts[0], "content": "".join(text["content"] for text in texts)}]
             joined += texts
         return joined
@@ -131,7 +131,7 @@ class Walk:
         if type(value) is str:
             label = None
             if mode == REDACTED and name is not None:
-                label = self._gate.by_name(name, value)
+                label = self._gate.placeholder(name, value)
             return f"[{label}]" if label is not None else self._text(value, mode)
         return self._gate.number(value, mode)
 
@@ -143,4 +143,4 @@ class Walk:
             if not structural:
                 return str(_withheld(text))
             mode = REDACTED
-        return self._gate.judged(text, mode, self._until, structural=structural)
+        return self._gate.redact_part(text, mode, self._until, structural=structural)

@@ -16,8 +16,8 @@ from .masking import DEFAULT, check_groups
 MODES = ("none", "redacted", "full")
 """From the strictest to the most permissive."""
 CLASSES = ("messages", "system", "tools", "retrieved", "errors", "metadata")
-BLOBS = ("drop", "hash", "upload")
-TEXTS = ("span", "upload", "both")
+MEDIA = ("drop", "hash", "upload")
+STORAGE = ("span", "upload", "both")
 
 Mask = Callable[[str], str]
 """Takes a text and returns it as it may leave."""
@@ -25,25 +25,28 @@ Mask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentPolicy:
-    """What text may leave the process, or go to one destination.
+    """Which content may leave the process, or go to one destination.
 
     ``messages``, ``system`` (instructions), ``tools`` (definitions, arguments, results),
-    ``retrieved`` (queries and documents), ``errors`` (texts and stack traces) and ``metadata``
-    (what ``scope`` was given) are each ``"full"``, ``"redacted"`` or ``"none"``.
+    ``retrieved`` (queries and documents), ``errors`` (messages and stack traces) and ``metadata``
+    (given to ``scope``) are each ``"full"``, ``"redacted"`` or ``"none"``.
 
-    ``redact`` says what is masked where it is ``"redacted"``: names of groups (docs/privacy.md),
-    compiled patterns, functions that take and return a text. ``custom`` is such a function too; it
-    sees everything that is recorded, ``"full"`` or not. They run on a thread of their own and have
-    ``deadline`` seconds for one operation; what fails or is late becomes
-    ``[redaction failed: TypeName]``. ``hash_key`` makes the words in place of what is masked tell
-    equal values apart, and is the key of ``hash_users``, which replaces ``user.id`` by a hash;
-    without it a key is made for each process. ``max_chars`` is how much of one attribute is kept.
-    ``blobs``: images, audio and files become ``"hash"`` (type, length, hash), nothing but their
-    type (``"drop"``), or are written to ``upload_to`` (``"upload"``), a ``file:///`` address or,
-    with fsspec, any that it knows. ``texts``: what was said stands on the span (``"span"``), or is
-    written there as well, as it may leave, and the span tells where (``"upload"``, ``"both"``).
+    ``redact`` lists what is masked under ``"redacted"``: names of groups (docs/privacy.md),
+    compiled patterns, functions from text to text. ``redactor`` is one more such function, applied
+    to all recorded content, also under ``"full"``. Functions run on a thread of their own, with
+    ``deadline`` seconds for one operation; a text whose function fails or is late becomes
+    ``[redaction failed: TypeName]``.
 
-    Raises ``ValueError`` on what it does not know.
+    ``max_chars`` (characters) limits each attribute. ``media`` is ``"hash"`` (images, audio and
+    files become type, length and hash), ``"drop"`` (their type only) or ``"upload"`` (written to
+    ``upload_to``, a ``file:///`` address or any other that fsspec knows). ``message_storage`` is
+    ``"span"``, ``"upload"`` (messages are written to ``upload_to``, after redaction, and the span
+    refers to them) or ``"both"``.
+
+    ``hash_users`` replaces ``user.id`` by a hash. ``hash_key`` is its key, and makes placeholders
+    of equal values equal; without it each process makes a key.
+
+    Raises ``ValueError`` on values that are not accepted.
     """
 
     messages: str = "redacted"
@@ -53,11 +56,11 @@ class ContentPolicy:
     errors: str = "redacted"
     metadata: str = "redacted"
     redact: Sequence[str | re.Pattern[str] | Mask] = DEFAULT
-    custom: Mask | None = None
+    redactor: Mask | None = None
     deadline: float = 0.25
     max_chars: int = 262_144
-    blobs: str = "hash"
-    texts: str = "span"
+    media: str = "hash"
+    message_storage: str = "span"
     upload_to: str | None = None
     hash_users: bool = False
     hash_key: str | bytes | None = field(default=None, repr=False)
@@ -65,11 +68,11 @@ class ContentPolicy:
     def __post_init__(self) -> None:
         for name in CLASSES:
             _one_of("content mode", getattr(self, name), MODES, f" of {name}")
-        _one_of("treatment of blobs", self.blobs, BLOBS)
-        _one_of("place of texts", self.texts, TEXTS)
+        _one_of("media mode", self.media, MEDIA)
+        _one_of("message storage", self.message_storage, STORAGE)
         _check_redact(self.redact)
-        if self.custom is not None and not callable(self.custom):
-            raise ValueError(f"custom is a function of one text, not {self.custom!r}")
+        if self.redactor is not None and not callable(self.redactor):
+            raise ValueError(f"redactor is a function of one text, not {self.redactor!r}")
         for name, least in (("max_chars", 256), ("deadline", 0.001)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
@@ -81,33 +84,33 @@ class ContentPolicy:
 
     @property
     def content(self) -> bool:
-        """Whether anything that was said is recorded at all."""
-        return any(mode != "none" for mode in self._said())
+        """Whether any content is recorded."""
+        return any(mode != "none" for mode in self._modes())
 
     @property
     def uploads(self) -> bool:
         """Whether anything is written to ``upload_to``."""
-        return self.blobs == "upload" or self.texts != "span"
+        return self.media == "upload" or self.message_storage != "span"
 
     @property
     def word(self) -> str:
         """The mode in one word."""
-        modes = set(self._said())
+        modes = set(self._modes())
         return modes.pop() if len(modes) == 1 else "mixed"
 
     def without_functions(self) -> ContentPolicy:
-        """The same, for what functions have seen already."""
+        """The same policy, for content that its functions have already been applied to."""
         rules = [rule for rule in self.redact if not callable(rule)]
-        return replace(self, redact=rules, custom=None)
+        return replace(self, redact=rules, redactor=None)
 
-    def _said(self) -> tuple[str, ...]:
+    def _modes(self) -> tuple[str, ...]:
         return self.messages, self.system, self.tools, self.retrieved
 
 
 def preset(mode: str) -> ContentPolicy:
-    """``"redacted"``, ``"none"`` or ``"full"``. What ``scope`` is given is masked under ``none``.
+    """The policy of a mode: ``"redacted"``, ``"none"`` or ``"full"``; ``none`` redacts metadata.
 
-    Raises ``ValueError`` on another word.
+    Raises ``ValueError`` on another mode.
     """
     _one_of("content mode", mode, MODES)
     metadata = "redacted" if mode == "none" else mode
@@ -117,7 +120,7 @@ def preset(mode: str) -> ContentPolicy:
 
 
 def as_policy(given: str | ContentPolicy) -> ContentPolicy:
-    """What was given for ``content``; raises ``ValueError`` on what is neither."""
+    """The policy that ``content=`` stands for; raises ``ValueError`` on anything else."""
     if isinstance(given, ContentPolicy):
         return given
     if isinstance(given, str):
@@ -128,9 +131,9 @@ def as_policy(given: str | ContentPolicy) -> ContentPolicy:
 
 
 def loosest(policies: Sequence[ContentPolicy]) -> ContentPolicy:
-    """What must be recorded so that each destination can have what it may: never more than one may.
+    """The policy to record by, so that each destination can be given what its own one allows.
 
-    Of several, what is masked is what all of them mask; the rest is each destination's own affair.
+    Rules that all of them share are applied while recording; the others for each destination.
     """
     first, *others = policies
     for other in others:
@@ -144,16 +147,18 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
     modes = {name: max(getattr(one, name), getattr(two, name), key=MODES.index) for name in CLASSES}
     masking = [policy for policy in (one, two) if _masks(policy)]
     common = [rule for rule in masking[0].redact if rule in masking[-1].redact] if masking else ()
-    blobs = max(one.blobs, two.blobs, key=BLOBS.index)
-    uploading = one if one.uploads and (one.blobs == blobs or not two.uploads) else two
+    media = max(one.media, two.media, key=MEDIA.index)
+    uploading = one if one.uploads and (one.media == media or not two.uploads) else two
     return replace(
         one,
         **modes,
         redact=tuple(common),
-        custom=one.custom if one.custom is two.custom else None,
+        redactor=one.redactor if one.redactor is two.redactor else None,
         max_chars=max(one.max_chars, two.max_chars),
-        blobs=blobs,
-        texts=one.texts if one.texts == two.texts else "both",
+        media=media,
+        message_storage=(
+            one.message_storage if one.message_storage == two.message_storage else "both"
+        ),
         upload_to=uploading.upload_to,
         hash_users=one.hash_users and two.hash_users,
         hash_key=one.hash_key if one.hash_key == two.hash_key else None,
@@ -161,7 +166,7 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
 
 
 def strictest(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
-    """What both let out, masked by both; ``one`` says where it is uploaded to, if it is."""
+    """What both allow, redacted by the rules of both; uploads go where ``one`` says."""
     modes = {name: min(getattr(one, name), getattr(two, name), key=MODES.index) for name in CLASSES}
     masking = [policy for policy in (one, two) if _masks(policy)]
     rules = tuple(dict.fromkeys(rule for policy in masking for rule in policy.redact))
@@ -169,9 +174,9 @@ def strictest(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
         one,
         **modes,
         redact=rules if set(rules) != set(one.redact) and masking else one.redact,
-        custom=_both(one.custom, two.custom),
+        redactor=_both(one.redactor, two.redactor),
         max_chars=min(one.max_chars, two.max_chars),
-        blobs=min(one.blobs, two.blobs, key=BLOBS.index),
+        media=min(one.media, two.media, key=MEDIA.index),
         hash_users=one.hash_users or two.hash_users,
         hash_key=one.hash_key or two.hash_key,
     )
@@ -185,11 +190,13 @@ def _both(one: Mask | None, two: Mask | None) -> Mask | None:
 
 
 def elsewhere(base: str) -> ContentPolicy:
-    """What was said, masked, below ``base`` (a path or an address), and nothing of it on spans.
+    """Redacted content is uploaded below ``base`` (a path or an address), and none is on spans.
 
-    Texts of errors are nowhere.
+    Messages of errors are recorded nowhere.
     """
-    return ContentPolicy(texts="upload", errors="none", blobs="upload", upload_to=address_of(base))
+    return ContentPolicy(
+        message_storage="upload", errors="none", media="upload", upload_to=address_of(base)
+    )
 
 
 def address_of(base: str) -> str:
@@ -215,7 +222,7 @@ def _check_redact(rules: Any) -> None:
 
 def _check_upload(address: str | None) -> None:
     if not address:
-        raise ValueError('"upload" needs upload_to, such as "file:///var/lib/blobs"')
+        raise ValueError('"upload" needs upload_to, such as "file:///var/lib/media"')
     parts = urlsplit(address)
     if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
         raise ValueError(f"upload_to {address!r} is no address: say file:///... or s3://...")

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from genai_otel.budgets.budget import Spending
-    from genai_otel.privacy import Gate
+    from genai_otel.privacy import AttributeFilter
     from genai_otel.record import Failure, Operation
 
     from .metrics import Instruments
@@ -101,7 +101,9 @@ class Recorder:
 
     __slots__ = ("_all_matter", "_gate", "_keeps_roots", "_ledgers", "_source")
 
-    def __init__(self, source: Callable[[], Source], ledgers: Ledgers, gate: Gate) -> None:
+    def __init__(
+        self, source: Callable[[], Source], ledgers: Ledgers, gate: AttributeFilter
+    ) -> None:
         self._source, self._ledgers, self._gate = source, ledgers, gate
         # Of the provider that there is now; none of the host's drops anything unasked.
         self._keeps_roots = source().dropped(Context()) is None
@@ -130,11 +132,11 @@ class Recorder:
         self._all_matter = instruments is not None or self._ledgers.accounts.counts
         self.judge_by(self._gate)
 
-    def judge_by(self, gate: Gate) -> None:
+    def judge_by(self, gate: AttributeFilter) -> None:
         """From now on this policy holds."""
         self._gate = gate
         if self._ledgers.instruments is not None:
-            self._ledgers.instruments.word = gate.word
+            self._ledgers.instruments.word = gate.redact_name
 
     def start(
         self, op: Operation, under: Any = None, *, alone: bool = False
@@ -191,10 +193,10 @@ class Recorder:
             context = scoped(context, op.scope)
         start, early, _ = self._source()
         gate = self._gate
-        op.model = gate.word(op.model)
+        op.model = gate.redact_name(op.model)
         if op.name is not None:
-            op.name = gate.word(op.name)
-        seen = gate.attributes(_opening(op, context)) if early else None
+            op.name = gate.redact_name(op.name)
+        seen = gate.filter(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recorded, ledgers = span.is_recording(), self._ledgers
         if not recorded and not self._all_matter:
@@ -206,7 +208,7 @@ class Recorder:
             return unrecorded
         recording = Recording(op, span, context, started, ledgers, gate=gate)
         if recorded:
-            op.capture = gate.capture
+            op.capture = gate.records_content
             # A sampler of the host's decides which attributes it begins with: often none.
             kept = seen is not None and getattr(span, "attributes", True)
             recording.found = {} if kept else _opening(op, context)
@@ -257,7 +259,7 @@ class Recording(Layer):
         started: int,
         ledgers: Ledgers,
         *,
-        gate: Gate,
+        gate: AttributeFilter,
     ) -> None:
         self.recorded = span.is_recording()
         accounts = ledgers.accounts
@@ -268,7 +270,7 @@ class Recording(Layer):
         if op.kind is Kind.AGENT:
             inside[AGENT_KEY] = op.name or (op.details or {}).get("agent_id")
         super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
-        self._gate, self.errors = gate, gate.errors
+        self._gate, self.errors = gate, gate.records_errors
         self._is_call = op.kind in MODEL_KINDS
         if self.around is not None:
             for totals in outwards(self.around):
@@ -354,8 +356,11 @@ class Recording(Layer):
 
     def _judge_words(self) -> None:
         """Names go into the span's name and into metrics, too."""
-        op, word = self.op, self._gate.word
-        op.model, op.response_model = word(op.model), self._gate.told(op.response_model)
+        op, word = self.op, self._gate.redact_name
+        op.model, op.response_model = (
+            word(op.model),
+            self._gate.redact_provider_value(op.response_model),
+        )
         if op.name is not None:
             op.name = word(op.name)
         if op.by_hand:
@@ -390,10 +395,10 @@ class Recording(Layer):
                 put(self._told())
                 for spending in standing:
                     if spending.breached:
-                        facts = self._gate.attributes(budget_facts(spending))
+                        facts = self._gate.filter(budget_facts(spending))
                         self._span.add_event(names.EVENT_GENAI_OTEL_BUDGET_BREACHED, facts)
                 for turn in op.turns or ():
-                    facts = self._gate.attributes(turn_facts(turn))
+                    facts = self._gate.filter(turn_facts(turn))
                     self._span.add_event(
                         names.EVENT_GENAI_OTEL_SESSION_TURN, facts, self._time(turn.at)
                     )
@@ -410,11 +415,11 @@ class Recording(Layer):
     def _told(self) -> Mapping[str, Any]:
         """The attributes as they may leave; their texts elsewhere, if so asked for."""
         gate = self._gate
-        judged = gate.attributes(self.found)
-        if gate.texts is None:
+        judged = gate.filter(self.found)
+        if gate.message_uploads is None:
             return judged
         ids = self._span.get_span_context()
-        return gate.texts.moved(judged, f"{ids.trace_id:032x}_{ids.span_id:016x}")
+        return gate.message_uploads.upload(judged, f"{ids.trace_id:032x}_{ids.span_id:016x}")
 
 
 class Joined(Layer):
@@ -462,13 +467,13 @@ def _opening(op: Operation, context: Context) -> dict[str, Any]:
     return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
 
 
-def _tell_failure(span: Span, told: Failure, gate: Gate) -> None:
+def _tell_failure(span: Span, told: Failure, gate: AttributeFilter) -> None:
     """Status and event; text only where texts of errors are wanted."""
     attributes = {names.EXCEPTION_TYPE: told.type}
     if told.message is not None:
         attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)
     if told.stacktrace is not None:
         attributes[names.EXCEPTION_STACKTRACE] = utf8(told.stacktrace)
-    judged = gate.attributes(attributes)
+    judged = gate.filter(attributes)
     span.add_event("exception", judged)
     span.set_status(Status(StatusCode.ERROR, judged.get(names.EXCEPTION_MESSAGE)))

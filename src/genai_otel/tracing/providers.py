@@ -14,7 +14,7 @@ from genai_otel.recorder import Source
 
 if TYPE_CHECKING:
     from genai_otel._settings import Settings
-    from genai_otel.privacy import Gate
+    from genai_otel.privacy import AttributeFilter
 
     from .fast_span import OwnSpans
 
@@ -142,7 +142,7 @@ def _looks_early(provider: Any) -> bool:
 # ------------------------------------------------------------------------------ the resource
 
 
-def resource(settings: Settings, gate: Gate) -> Any:
+def resource(settings: Settings, gate: AttributeFilter) -> Any:
     """What the application says of itself, and a little of what detectors find."""
     from opentelemetry.sdk.resources import Resource
 
@@ -152,7 +152,7 @@ def resource(settings: Settings, gate: Gate) -> Any:
     }
     found = _detected({key: value for key, value in given.items() if value is not None})
     kept = told(found.attributes, said_of_it(), settings.resource_attributes)
-    return Resource(dict(gate.attributes(kept)), found.schema_url)
+    return Resource(dict(gate.filter(kept)), found.schema_url)
 
 
 def _detected(given: dict[str, str]) -> Any:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
 
 from genai_otel.export.readable import Recorded, attributes_of, changed, changed_event, changed_link
-from genai_otel.privacy import Gate, told
+from genai_otel.privacy import AttributeFilter, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -57,7 +57,9 @@ class Judge:
         withholds = policy.messages == "none"
         self._withheld = re.compile(_CONTENT_OF_OTHERS) if withholds else None
         uploaded = recorded is None or recorded.uploads
-        self._gate = Gate(policy.without_functions() if self._same else policy, uploaded=uploaded)
+        self._gate = AttributeFilter(
+            policy.without_functions() if self._same else policy, uploaded=uploaded
+        )
         self._resources: dict[int, tuple[Resource, Resource]] = {}
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
@@ -68,14 +70,14 @@ class Judge:
         return changed(
             span,
             self._attributes(attributes_of(span)),
-            name=gate.word(span.name),
+            name=gate.redact_name(span.name),
             events=[
-                changed_event(each, self._attributes(each.attributes), gate.word(each.name))
+                changed_event(each, self._attributes(each.attributes), gate.redact_name(each.name))
                 for each in span.events
             ],
             links=[changed_link(each, self._attributes(each.attributes)) for each in span.links],
             status=Status(
-                span.status.status_code, description and gate.text(description, "errors")
+                span.status.status_code, description and gate.redact_text(description, "errors")
             ),
             resource=self._resource(span.resource),
             instrumentation_scope=self._scope(span.instrumentation_scope),
@@ -85,7 +87,7 @@ class Judge:
         withheld = self._withheld
         if found and withheld is not None:
             found = {k: v for k, v in found.items() if not withheld.fullmatch(k)}
-        return self._gate.attributes(found or {})
+        return self._gate.filter(found or {})
 
     def gathered(self, gather: Callable[[], MetricsData | None]) -> Callable[[], Any]:
         """``gather``, whose points are told as this destination may have them."""
@@ -105,7 +107,7 @@ class Judge:
             found = resource.attributes
             if not self._stored:
                 found = told(found, self._said, self._more)
-            kept = Resource(dict(self._gate.attributes(found)), resource.schema_url)
+            kept = Resource(dict(self._gate.filter(found)), resource.schema_url)
             if len(self._resources) >= _RESOURCES_KEPT:
                 self._resources.clear()
             known = self._resources[id(resource)] = resource, kept
@@ -114,7 +116,7 @@ class Judge:
     def _scope(self, scope: InstrumentationScope | None) -> InstrumentationScope | None:
         if scope is None or not scope.attributes:
             return scope
-        judged = self._gate.attributes(scope.attributes)
+        judged = self._gate.filter(scope.attributes)
         return InstrumentationScope(scope.name, scope.version, scope.schema_url, judged)
 
     def _metrics(self, data: MetricsData) -> MetricsData:
@@ -136,11 +138,11 @@ class Judge:
         points = [
             replace(
                 point,
-                attributes=self._gate.attributes(point.attributes or {}),
+                attributes=self._gate.filter(point.attributes or {}),
                 exemplars=[
                     replace(
                         each,
-                        filtered_attributes=self._gate.attributes(each.filtered_attributes or {}),
+                        filtered_attributes=self._gate.filter(each.filtered_attributes or {}),
                     )
                     for each in point.exemplars
                 ],

@@ -118,7 +118,9 @@ class Uploads:
     def _begin(self) -> bool:
         """A thread, if there is none; whether there is one."""
         if not self._running:
-            self._thread = threading.Thread(target=self._run, name="genai-otel-blobs", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, name="genai-otel-uploads", daemon=True
+            )
             with suppress(RuntimeError):  # no more threads now: the next one writes this, too
                 self._thread.start()
                 self._running = True

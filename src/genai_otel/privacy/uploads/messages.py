@@ -1,6 +1,6 @@
-"""What was said is written somewhere, as it may leave, and its span tells where.
+"""Messages are uploaded after redaction, and the span refers to them.
 
-The attributes that tell are those of the convention's upload hook, and one of ours for the rest.
+The references are those of the convention's upload hook, and one attribute of ours for the rest.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
 
     from .media import Uploads
 
-_WORDS = {
+# Attribute -> suffix of its file, and the attribute that refers to it.
+_FILES = {
     names.GEN_AI_INPUT_MESSAGES: ("inputs", names.GEN_AI_INPUT_MESSAGES_REF),
     names.GEN_AI_OUTPUT_MESSAGES: ("outputs", names.GEN_AI_OUTPUT_MESSAGES_REF),
     names.GEN_AI_SYSTEM_INSTRUCTIONS: ("system_instruction", names.GEN_AI_SYSTEM_INSTRUCTIONS_REF),
     names.GEN_AI_TOOL_DEFINITIONS: ("tool_definitions", names.GEN_AI_TOOL_DEFINITIONS_REF),
 }
-"""Attribute -> how its file ends, and the attribute that tells where it is."""
 
 _FAILED = failed("").removesuffix("]")
 
 
-class Texts:
-    """``both``: the texts stay on the span, too."""
+class MessageUploads:
+    """``both``: messages stay on the span, too."""
 
     def __init__(self, uploads: Uploads, *, both: bool) -> None:
         self._uploads, self._both = uploads, both
 
-    def moved(self, found: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
-        """The attributes of a span, already judged, with those that tell where its texts are.
+    def upload(self, found: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
+        """A span's filtered attributes, with references in place of (or beside) its messages.
 
-        ``stem`` tells this span's files from those of others. What there is no room for is lost,
-        and counted.
+        ``stem`` begins the names of this span's files. What does not fit into the queue of uploads
+        is dropped, and counted.
         """
-        said = attribute_classes.CONTENT.keys() & found.keys()
-        if not said:
+        content = attribute_classes.CONTENT.keys() & found.keys()
+        if not content:
             return found
-        kept = dict(found) if self._both else {k: v for k, v in found.items() if k not in said}
-        for name in said & _WORDS.keys():
-            word, told = _WORDS[name]
-            self._write(f"{stem}_{word}.json", found[name], told, kept)
-        more = {name: found[name] for name in sorted(said - _WORDS.keys())}
+        kept = dict(found) if self._both else {k: v for k, v in found.items() if k not in content}
+        for name in content & _FILES.keys():
+            suffix, reference = _FILES[name]
+            self._write(f"{stem}_{suffix}.json", found[name], reference, kept)
+        more = {name: found[name] for name in sorted(content - _FILES.keys())}
         if more:
             self._write(f"{stem}_more.json", to_json(more), names.GENAI_OTEL_CONTENT_REF, kept)
         return kept
 
-    def _write(self, name: str, text: str, told: str, kept: dict[str, Any]) -> None:
+    def _write(self, name: str, text: str, reference: str, kept: dict[str, Any]) -> None:
         if text.startswith(_FAILED):  # which is no JSON
             text = json.dumps(text)
         address = self._uploads.write(name, text.encode("utf-8", "replace"))
         if address is not None:
-            kept[told] = address
+            kept[reference] = address
