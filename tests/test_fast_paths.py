@@ -331,6 +331,13 @@ class _Recorded:
 _OURS = {"usage", "timing", "pieces", "room"}
 
 
+def _made_by(make: Any, call: Call) -> Any:
+    """As a client's method makes its chunks, where they are seen in their JSON or are not."""
+    make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as that method
+    fold = call.fold()
+    return decoded_chunks.reading(make_chunk, fold, call.note) if fold.reads_json else make_chunk
+
+
 def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, capture: bool) -> Any:
     """Everything that is recorded of such a stream, its times by a clock that ticks."""
     op = Operation(Kind.CHAT)
@@ -338,8 +345,7 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=accumulator)
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
-    make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
-    process = decoded_chunks.reading(make_chunk, call.fold(), call.note)
+    process = _made_by(make, call)
     made = (process(data=each, cast_to=None, response=None) for each in chunks)
     assert list(stream_wrappers.watched(made, call)) == [make(each) for each in chunks]
     facts = {
@@ -369,8 +375,8 @@ CASES = [(name, *case) for name, cases in ALL.items() for case in cases]
 )
 def test_the_short_way_tells_what_the_long_one_tells(name: str, sequences: Any, make: Any) -> None:
     fast = ACCUMULATORS[name]
-    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "quick_json": Accumulator.quick_json})
-    of_models = type("OfModels", (fast,), {"quick_json": Accumulator.quick_json})
+    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "reads_json": False})
+    of_models = type("OfModels", (fast,), {"reads_json": False})
 
     @settings(max_examples=300, deadline=None)
     @given(found=sequences, capture=st.sampled_from([True, True, True, False]))
@@ -409,6 +415,9 @@ def test_the_common_form_takes_the_short_way(name: str, plain: Any, make: Any) -
 # ------------------------------------------------------------------- what a short way must not hide
 
 PLAIN = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "a"}}]}
+WITH_ROLE = {
+    "id": "c", "choices": [{"index": 0, "delta": {"content": "a", "role": "assistant"}}],
+}  # fmt: skip
 ODD_CHUNKS: list[Any] = [
     None, [], {}, {"choices": None}, {"choices": []}, {"choices": [{}]}, {"choices": 5},
     {"choices": [None]}, {"choices": [{"delta": None}]}, {"choices": [{"delta": []}]},
@@ -427,8 +436,7 @@ def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
     op.stream = op.capture = True
     reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=ACCUMULATORS[CHATS])
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
-    make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as a client's method
-    process = decoded_chunks.reading(make_chunk, call.fold(), call.note)
+    process = _made_by(make, call)
 
     def pass_through(chunks: Any) -> list[Any]:
         OPEN.add(call, SimpleNamespace())
@@ -471,16 +479,14 @@ def test_an_odd_chunk_is_no_fault_of_ours(leniently: dict[str, int], make: Any) 
 OURS = """
 def quick(self, chunk):
     return helper()
-def quick_json(self):
-    def takes(data):
-        return helper()
-    return takes
+def has_more(delta):
+    return helper()
 def helper():
     raise ERROR
 """
 
 
-@pytest.mark.parametrize("way", ["quick", "quick_json"])
+@pytest.mark.parametrize("way", ["quick", "has_more"])
 @pytest.mark.parametrize("error", [KeyError, TypeError, RuntimeError])
 def test_a_fault_of_ours_in_a_short_way_is_counted(
     leniently: dict[str, int], monkeypatch: pytest.MonkeyPatch, way: str, error: Any
@@ -489,15 +495,17 @@ def test_a_fault_of_ours_in_a_short_way_is_counted(
     module: dict[str, Any] = {"__name__": "genai_otel.adapters.made_here", "ERROR": error}
     exec(OURS, module)
     chats = ACCUMULATORS[CHATS]
-    monkeypatch.setattr(chats, "quick_json", Accumulator.quick_json)
-    monkeypatch.setattr(chats, way, module[way])
+    ours = module[way]
+    monkeypatch.setattr(chats, "reads_json", way == "has_more")
+    monkeypatch.setattr(chats, way, staticmethod(ours) if way == "has_more" else ours)
     call, pass_through = _stream(_as_it_is)
-    assert pass_through([PLAIN] * 5) == [PLAIN] * 5
-    assert leniently == {f"test.{way}: {error.__name__}": 5 if way == "quick_json" else 4}
+    assert pass_through([WITH_ROLE] * 5) == [WITH_ROLE] * 5
+    place = {"quick": "quick", "has_more": "decoded"}[way]
+    assert leniently == {f"test.{place}: {error.__name__}": 4}
     assert _said(call) == "a" * 5
     monkeypatch.setattr(FAULTS, "strict", True)
     with pytest.raises(error):
-        _stream(_as_it_is)[1]([PLAIN] * 2)
+        _stream(_as_it_is)[1]([WITH_ROLE] * 2)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, RuntimeError])
@@ -506,7 +514,7 @@ def test_what_no_form_explains_is_a_fault(
 ) -> None:
     module: dict[str, Any] = {"__name__": "genai_otel.adapters.made_here", "ERROR": error}
     exec("def quick(self, chunk):\n    raise ERROR", module)
-    monkeypatch.setattr(ACCUMULATORS[CHATS], "quick_json", Accumulator.quick_json)
+    monkeypatch.setattr(ACCUMULATORS[CHATS], "reads_json", False)
     monkeypatch.setattr(ACCUMULATORS[CHATS], "quick", module["quick"])
     call, pass_through = _stream(_as_it_is)
     pass_through([PLAIN] * 5)

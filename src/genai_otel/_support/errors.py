@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import Any
 
     _T = TypeVar("_T")
@@ -68,16 +69,16 @@ def contained(function: Callable[..., _T], *args: Any) -> _T | None:
 _ODD = frozenset((AttributeError, KeyError, IndexError, TypeError, ValueError))
 
 
-def is_odd_form(error: Exception) -> bool:
+def is_odd_form(error: Exception, first: TracebackType | None) -> bool:
     """Whether a short way has met a value that is not of the form it is for, and no fault of ours.
 
     It looks at values without asking first what they are, so it may raise itself, and so may code
-    of the values; functions of ours that it calls may not. Called where the error was caught.
+    of the values; functions of ours that it calls may not. ``first`` is where the short way stands
+    in the error's traceback.
     """
-    caught = error.__traceback__
-    first = last = None if caught is None else caught.tb_next
-    if first is None or last is None or first.tb_next is None:  # mostly: it has raised it itself
+    if first is None or first.tb_next is None:  # mostly: it has raised it itself
         return type(error) in _ODD
+    last = first.tb_next
     while last.tb_next is not None:
         last = last.tb_next
     if not str(last.tb_frame.f_globals.get("__name__")).startswith("genai_otel."):

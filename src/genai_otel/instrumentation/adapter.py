@@ -18,22 +18,22 @@ class Accumulator(ABC):
     """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
 
     reads_json: ClassVar[bool] = False
-    """Whether it has a ``quick_json``, for clients that make their chunks of JSON."""
+    """Whether chunks may be taken from the JSON that they are made of: see ``decoded_chunks``."""
     taken: Sequence[Any] = (object(),)
     """The newest chunk that was taken from its JSON, and is not looked at again; else none is.
 
     A list, where it ``reads_json``.
     """
+    expect: Callable[[Any, Callable[[str], object]], None] | None = None
+    """Is told which choice may be taken from the JSON, and what takes its text, if that is seen."""
 
     def __init__(self, op: Operation) -> None:
         self._op = op
 
-    def quick_json(self) -> Callable[[Any], bool]:
-        """What takes a chunk of the common form from its JSON; it must not keep this object alive.
-
-        It may raise where a chunk is of another form, as ``quick`` may.
-        """
-        return _nothing
+    @staticmethod
+    def has_more(_delta: Any) -> bool:
+        """Whether a delta with more members than its text says more, where it ``reads_json``."""
+        return True
 
     def quick(self, _chunk: Any, /) -> bool | None:
         """A shorter way than ``add`` for chunks of the common form, where there is one.
@@ -53,10 +53,6 @@ class Accumulator(ABC):
     @abstractmethod
     def close(self) -> None:
         """Writes what was gathered into the Operation; the stream may have been cut."""
-
-
-def _nothing(_data: Any) -> bool:
-    return False
 
 
 class Conversation(Accumulator):

@@ -55,24 +55,48 @@ class Decoding:
 def reading(
     make: Callable[..., Any], fold: Accumulator, note: Callable[[str, Exception], None]
 ) -> Callable[..., Any]:
-    """``make``, the JSON of whose chunks is offered to ``fold``, to which it does not refer."""
-    takes, taken = fold.quick_json(), cast("list[Any]", fold.taken)
+    """``make``, the JSON of whose chunks is offered to ``fold``, to which it does not refer.
+
+    The form is that of chat completions, which every client of this kind reads. It stands here, in
+    one piece, since a further call for each chunk would cost what is saved, and so would names that
+    are no constants. Whatever else ``add`` would read is looked at, so that neither way can lose
+    anything that the other would have found.
+    """
+    expected: Any = object()  # no choice has this index
+    add: Callable[[str], object] = bool
+    taken, has_more = cast("list[Any]", fold.taken), fold.has_more
+
+    def expect(index: Any, take: Callable[[str], object]) -> None:
+        nonlocal expected, add
+        expected, add = index, take
 
     def process(*, data: Any, cast_to: Any, response: Any) -> Any:
         chunk = make(data=data, cast_to=cast_to, response=response)
         try:
-            if takes(data):
-                taken[0] = chunk
+            (choice,) = data["choices"]
+            if (
+                choice["index"] is expected
+                and choice.get("finish_reason") is None
+                and data.get("usage") is None
+                and "x_groq" not in data
+                and "error" not in data
+            ):
+                delta = choice["delta"]
+                text = delta["content"]
+                if type(text) is str and text and (len(delta) == 1 or not has_more(delta)):
+                    add(text)
+                    taken[0] = chunk
         except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
             contained(_judge, error, note)
         return chunk
 
+    fold.expect = expect
     return process
 
 
 def _judge(error: Exception, note: Callable[[str, Exception], None]) -> None:
-    if not is_odd_form(error):
-        note("quick_json", error)
+    if not is_odd_form(error, error.__traceback__):
+        note("decoded", error)
 
 
 def is_of(method: Any, module: str) -> bool:

@@ -45,15 +45,15 @@ def _unlike(_chunk: Any) -> bool | None:
 
 
 def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[Any]:
-    clock, keep, timing = perf_counter, waits.append, call.op.timing
+    clock, timing = perf_counter, call.op.timing
     asked, taken = timing.started, call.fold().taken
     quick: Callable[[Any], bool | None] = _unlike
     try:
         for chunk in inner:
-            try:
-                timing.newest = now = clock()
-                keep(now - asked)
-                if taken[0] is not chunk:
+            timing.newest = now = clock()
+            waits.append(now - asked)
+            if taken[0] is not chunk:
+                try:
                     try:
                         token = quick(chunk)
                     except Exception as error:  # noqa: BLE001 - not of the common form, mostly
@@ -64,10 +64,10 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
                         if call.hides(chunk):
                             asked = clock()
                             continue
-                if len(waits) == _BETWEEN:
-                    call.settle()
-            except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-                call.stumbled(error)
+                except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                    call.stumbled(error)
+            if len(waits) == _BETWEEN:
+                contained(call.settle)
             yield chunk
             asked = clock()
     except GeneratorExit:
@@ -84,15 +84,15 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
 async def _watched_async(
     inner: AsyncIterable[Any], call: Call, waits: list[float]
 ) -> AsyncIterator[Any]:
-    clock, keep, timing = perf_counter, waits.append, call.op.timing
+    clock, timing = perf_counter, call.op.timing
     asked, taken = timing.started, call.fold().taken
     quick: Callable[[Any], bool | None] = _unlike
     try:
         async for chunk in inner:
-            try:
-                timing.newest = now = clock()
-                keep(now - asked)
-                if taken[0] is not chunk:
+            timing.newest = now = clock()
+            waits.append(now - asked)
+            if taken[0] is not chunk:
+                try:
                     try:
                         token = quick(chunk)
                     except Exception as error:  # noqa: BLE001 - not of the common form, mostly
@@ -103,10 +103,10 @@ async def _watched_async(
                         if call.hides(chunk):
                             asked = clock()
                             continue
-                if len(waits) == _BETWEEN:
-                    call.settle()
-            except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-                call.stumbled(error)
+                except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                    call.stumbled(error)
+            if len(waits) == _BETWEEN:
+                contained(call.settle)
             yield chunk
             asked = clock()
     except GeneratorExit:

@@ -240,7 +240,8 @@ class Call:
 
     def unfit(self, error: Exception) -> None:
         """Notes what a short way raised, unless the chunk is only not of the common form."""
-        if not is_odd_form(error):
+        caught = error.__traceback__
+        if not is_odd_form(error, caught and caught.tb_next):
             self._guard.note("quick", error)
 
     def look(self, chunk: Any) -> bool:

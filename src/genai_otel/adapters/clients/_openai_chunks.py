@@ -21,8 +21,6 @@ from ._openai_parts import message_parts
 from ._openai_wire import answer_chat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from genai_otel.record import Operation
 
 _NO_INDEX: Any = object()
@@ -51,44 +49,19 @@ class ChatChunks(Accumulator):
         self._plain: _PlainChunk | None = None
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
-        self._alike = self._is_json = False
-        self._common: dict[Any, Any] = {}  # what takes the text of a choice, for ``quick_json``
+        self._alike = False
         self.taken: list[Any] = [object()]
 
-    def quick_json(self) -> Callable[[Any], bool]:
-        """Takes a chunk that says nothing new but one piece of text, as almost all do.
-
-        In its JSON that is soon seen. Whatever else ``add`` would read is looked at, so that
-        neither way can lose anything that the other would have found. It does not refer to this
-        object, nor so to the operation: a stream that was left keeps it until it is collected.
-        """
-        self._is_json = True
-        common = self._common
-
-        def takes(data: Any) -> bool:
-            if not common:
-                return False
-            (choice,) = data["choices"]
-            delta = choice["delta"]
-            content = delta["content"]
-            append = common[choice["index"]]
-            if (
-                type(content) is str
-                and content
-                and choice.get("finish_reason") is None
-                and (len(delta) == 1 or not _has_more(delta))
-                and data.get("usage") is None
-                and "x_groq" not in data
-                and "error" not in data
-            ):
-                append(content)
-                return True
-            return False
-
-        return takes
+    @staticmethod
+    def has_more(delta: Json) -> bool:
+        return _has_more(delta)
 
     def quick(self, chunk: Any, /) -> bool | None:
-        """The same of a model: takes one that differs from the one before in its text only."""
+        """Takes a model that differs from the one before in its text only, as almost all do.
+
+        Whatever else ``add`` would read is looked at, so that neither way can lose anything that
+        the other would have found.
+        """
         plain = self._plain
         if plain is None:
             return None
@@ -128,9 +101,9 @@ class ChatChunks(Accumulator):
             delta = mapping(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
         self._plain, self._index = None, _NO_INDEX
-        if not alike:
-            self._common.clear()
-        else:
+        if self.expect is not None:
+            self.expect(_NO_INDEX, bool)
+        if alike:
             self._expect_alike(chunk, choices[0].get("index"))
         return generated
 
@@ -139,8 +112,8 @@ class ChatChunks(Accumulator):
         if type(index) is not int:
             return
         append = self._choices[max(0, index)].append
-        if self._is_json:
-            self._common[index] = append
+        if self.expect is not None:
+            self.expect(index, append)
             return
         self._plain = _PlainChunk.like(chunk)
         if self._plain is not None:
@@ -172,7 +145,8 @@ class ChatChunks(Accumulator):
             head["usage"] = running(head.get("usage", {}), usage)
 
     def close(self) -> None:
-        self._common.clear()
+        if self.expect is not None:
+            self.expect(_NO_INDEX, bool)
         self.taken[0] = None
         choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
