@@ -160,7 +160,7 @@ def test_a_python_without_any_library_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As that of another environment, which has our command on the path."""
-    monkeypatch.setattr("genai_otel.instrumentation.installer._version", _nothing_is_installed)
+    monkeypatch.setattr("genai_otel.instrumentation.versions._version", _nothing_is_installed)
     lines = [line.text for line in findings.libraries(Settings(libraries=("auto", "openai")))]
     assert lines[-1].startswith("none of these is installed for this Python: ")
     assert lines[:-1] == ["openai: openai is not installed (supported: >=1.40,<4)"]

@@ -20,7 +20,7 @@ from genai_otel._support.errors import FAULTS, Guard
 from genai_otel.adapters import catalogue
 from genai_otel.adapters.clients import _openai_wire as openai_wire
 from genai_otel.instrumentation import decoded_chunks, stream_wrappers, tracker
-from genai_otel.instrumentation.adapter import Accumulator, Reader
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
 from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.instrumentation.tracker import Call
 from genai_otel.record import Kind, Operation
@@ -342,7 +342,7 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     """Everything that is recorded of such a stream, its times by a clock that ticks."""
     op = Operation(Kind.CHAT)
     op.stream, op.capture = True, capture
-    reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=accumulator)
+    reader = Extractor(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, accumulator=accumulator)
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     process = _made_by(make, call)
@@ -434,7 +434,9 @@ def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
     """A call whose stream has had a plain chunk, and what passes further ones through it."""
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
-    reader = Reader(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, stream=ACCUMULATORS[CHATS])
+    reader = Extractor(
+        Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, accumulator=ACCUMULATORS[CHATS]
+    )
     call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     process = _made_by(make, call)
 

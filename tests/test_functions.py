@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from genai_otel.instrumentation import patching
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
-from genai_otel.instrumentation.fields import string
+from genai_otel.instrumentation.adapter import Accumulator, Adapter, Extractor
+from genai_otel.instrumentation.fields import get_str
 from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
 from genai_otel.record import Kind
 from genai_otel.recorder.recorder import ACTIVE
 from tests import lumen
@@ -37,7 +37,7 @@ NAMES = [
 def _ask(given: dict[str, Any], op: Operation) -> None:
     op.params = {"temperature": given.get("temperature")}
     op.input = [
-        {"role": "user", "parts": [{"type": "text", "content": string(given, "prompt") or ""}]}
+        {"role": "user", "parts": [{"type": "text", "content": get_str(given, "prompt") or ""}]}
     ]
 
 
@@ -61,7 +61,9 @@ class _Words(Accumulator):
         self._op.output = [{"role": "assistant", "parts": [words]}]
 
 
-READER = Reader(Kind.CHAT, _ask, _answer, None, _Words, model=lambda given: given.get("model"))
+READER = Extractor(
+    Kind.CHAT, _ask, _answer, None, _Words, read_model=lambda given: given.get("model")
+)
 
 
 def _origin(given: dict[str, Any], op: Operation) -> None:
@@ -72,16 +74,17 @@ def _origin(given: dict[str, Any], op: Operation) -> None:
 ADAPTER = Adapter(
     name="lumen",
     distribution="pytest",
-    oldest="1",
-    untested="1000",
+    versions=">=1,<1000",
     patches=(
-        *(function(f"tests.lumen:{name}", READER, origin=_origin) for name in NAMES[:7]),
+        *(patch_function(f"tests.lumen:{name}", READER, origin=_origin) for name in NAMES[:7]),
         *(
-            function(f"tests.lumen:{name}", READER, origin=_origin, arguments=("model",), lazy=True)
+            patch_function(
+                f"tests.lumen:{name}", READER, origin=_origin, arguments=("model",), lazy=True
+            )
             for name in NAMES[7:]
         ),
         *(
-            function(
+            patch_function(
                 f"tests.lumen:{name}",
                 READER,
                 origin=_origin,
@@ -91,11 +94,13 @@ ADAPTER = Adapter(
             )
             for name in ("block", "block_later")
         ),
-        function("tests.lumen:Client.ask", READER, origin=_origin, captured=True),
-        function("tests.lumen:Client.stream", READER, origin=_origin, stream=True, inner="_words"),
-        function("tests.lumen:Client.stubborn", READER, origin=_origin, stream=True),
-        *followed("tests.lumen:Stubborn"),
-        *followed("tests.lumen:Stream", steps=False),
+        patch_function("tests.lumen:Client.ask", READER, origin=_origin, captured=True),
+        patch_function(
+            "tests.lumen:Client.stream", READER, origin=_origin, stream=True, inner="_words"
+        ),
+        patch_function("tests.lumen:Client.stubborn", READER, origin=_origin, stream=True),
+        *patch_stream_class("tests.lumen:Stubborn"),
+        *patch_stream_class("tests.lumen:Stream", steps=False),
     ),
 )
 

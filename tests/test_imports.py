@@ -119,7 +119,7 @@ print(loaded(), genai_otel.status().libraries[0].state)
 def test_a_library_that_arrives_while_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread imports it in the middle of `install`, after it was looked for."""
     loaded: list[str] = []
-    adapter = Adapter("lamp", "pytest", oldest="1", untested="1000")
+    adapter = Adapter("lamp", "pytest", ">=1,<1000")
 
     def load() -> Adapter:
         loaded.append("lamp")
@@ -130,7 +130,7 @@ def test_a_library_that_arrives_while_it_is_waited_for(monkeypatch: pytest.Monke
         return MagicMock()
 
     installation = installer.Installation(
-        Adapter("lamp", "", oldest="0", untested=""), installer.Later(("lamp_of_a_test",), load)
+        Adapter("lamp", ""), installer.Later(("lamp_of_a_test",), load)
     )
     monkeypatch.setattr(installer, "Runs", now)
     installation.install(MagicMock())

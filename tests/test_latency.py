@@ -13,9 +13,9 @@ from genai_otel._support.errors import Guard
 from genai_otel.adapters.clients import _openai_wire as wire
 from genai_otel.adapters.clients._openai_chunks import ChatChunks
 from genai_otel.instrumentation import stream_wrappers, tracker
-from genai_otel.instrumentation.adapter import Reader
+from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.patchers import stainless
+from genai_otel.instrumentation.patchers import patch_stainless
 from genai_otel.instrumentation.tracker import Call
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder.attributes import outcome
@@ -68,7 +68,7 @@ def call_at(clock: Clock) -> Call:
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
     op.timing.started = clock.now
-    reader = Reader(Kind.CHAT, wire.ask, wire.answer_chat, stream=ChatChunks)
+    reader = Extractor(Kind.CHAT, wire.ask, wire.answer_chat, accumulator=ChatChunks)
     call = Call(op, reader, Active(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     return call
@@ -205,7 +205,7 @@ def test_what_the_client_slept_between_attempts(
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
-    watched = stainless._retrying(sleep, observer)
+    watched = patch_stainless._retrying(sleep, observer)
     for seconds in (0.5, 1.5):
         watched(seconds)
     found: dict[str, Any] = {}

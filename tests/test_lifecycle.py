@@ -21,8 +21,8 @@ import genai_otel
 from genai_otel import step
 from genai_otel._support import background
 from genai_otel.adapters.catalogue import load
-from genai_otel.instrumentation.installer import installed_version
 from genai_otel.instrumentation.patching import owner_of
+from genai_otel.instrumentation.versions import installed_version
 from tests import fresh
 
 if TYPE_CHECKING:

@@ -23,24 +23,26 @@ class Client:
 """
 ADAPTER = '''
 """Lamp: one call."""
-from genai_otel.adapters import Adapter, Kind, Reader, fields, function, integer, string, text
+from genai_otel.adapters import Adapter, Extractor, Kind, patch_function
+from genai_otel.adapters import as_dict, get_int, get_str, text
 
 def _origin(given, op):
     op.provider = "lamp"
 
-def _content(given, op):
-    op.input = [{"role": "user", "parts": [text(string(given, "prompt"))]}]
+def _read_content(given, op):
+    op.input = [{"role": "user", "parts": [text(get_str(given, "prompt"))]}]
 
-def _answer(reply, op):
-    reply = fields(reply)
-    op.response_model, op.usage.output = string(reply, "model"), integer(reply, "tokens")
+def _read_response(reply, op):
+    reply = as_dict(reply)
+    op.response_model, op.usage.output = get_str(reply, "model"), get_int(reply, "tokens")
 
-_ASK = Reader(
-    Kind.CHAT, lambda given, op: None, _answer, _content, model=lambda given: string(given, "model")
+_ASK = Extractor(
+    Kind.CHAT, lambda given, op: None, _read_response, _read_content,
+    read_model=lambda given: get_str(given, "model"),
 )
 ADAPTER = Adapter(
-    name="lamp", distribution="lamp", oldest="1", untested="2",
-    patches=(function("lamp:Client.ask", _ASK, origin=_origin),),
+    name="lamp", distribution="lamp", versions=">=1,<2",
+    patches=(patch_function("lamp:Client.ask", _ASK, origin=_origin),),
 )
 '''
 PROGRAM = """
@@ -156,9 +158,10 @@ BAD = {
     ADAPTER.replace("patches=(", "patches=[").replace(
         "origin=_origin),)", "origin=_origin)]"
     ): "no tuple of Patch",
-    ADAPTER.replace('untested="2"', "untested=2"): "must be texts",
+    ADAPTER.replace('versions=">=1,<2"', "versions=2"): "must be strings",
+    ADAPTER.replace(">=1,<2", "~=1.0"): "'~=1.0' is not of the form '>=1.2,<3'",
     ADAPTER.replace("Client.ask", "Client.gone"): "lamp:Client.gone is not there: AttributeError",
-    ADAPTER.replace('oldest="1"', 'oldest="1.5"'): "version 1.4 is older than 1.5",
+    ADAPTER.replace(">=1,", ">=1.5,"): "version 1.4 is older than 1.5",
 }
 
 

@@ -14,7 +14,7 @@ import genai_otel
 from genai_otel import operation, step
 from genai_otel._support.errors import FAULTS
 from genai_otel.instrumentation import runs as engine
-from genai_otel.instrumentation.adapter import Adapter, Bridge, Reader
+from genai_otel.instrumentation.adapter import Adapter, Bridge, Extractor
 from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.tracker import Observer
 from genai_otel.record import Kind, Operation
@@ -35,8 +35,8 @@ def _made(outputs: Any, op: Operation) -> None:
     op.result = outputs
 
 
-STEP = Reader(Kind.STEP, _nothing, _made)
-CHAT = Reader(Kind.CHAT, _nothing, _made)
+STEP = Extractor(Kind.STEP, _nothing, _made)
+CHAT = Extractor(Kind.CHAT, _nothing, _made)
 
 
 def started(runs: Runs, key: Any, parent: Any, name: str) -> None:
@@ -72,7 +72,7 @@ def attach(weft: Any, runs: Runs) -> Callable[[], None]:
     return lambda: weft.handlers.remove(handler)
 
 
-ADAPTER = Adapter("weft", "pytest", "1", "1000", bridge=Bridge("weft", attach))
+ADAPTER = Adapter("weft", "pytest", ">=1,<1000", bridge=Bridge("weft", attach))
 
 
 @pytest.fixture

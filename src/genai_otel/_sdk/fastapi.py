@@ -27,7 +27,7 @@ def dependencies() -> Installation:
     """What is replaced in FastAPI; it makes no model calls, and is no library to be listed."""
     target = "fastapi.concurrency:contextmanager_in_threadpool"
     return Installation(
-        Adapter("fastapi", "fastapi", "0.100", "2", patches=(Patch(target, _carrying),))
+        Adapter("fastapi", "fastapi", ">=0.100,<2", patches=(Patch(target, _carrying),))
     )
 
 

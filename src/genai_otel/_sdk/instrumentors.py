@@ -87,4 +87,4 @@ class Libraries:
 def waiting(entry: catalogue.Entry) -> Installation:
     """Its adapter, which is loaded once the library is there."""
     later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
-    return Installation(Adapter.unloaded(entry.name, entry.distribution), later)
+    return Installation(Adapter(entry.name, entry.distribution), later)

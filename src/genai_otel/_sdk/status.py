@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.installer import UNINSTRUMENTED, installed_version
+from genai_otel.instrumentation.installer import UNINSTRUMENTED
+from genai_otel.instrumentation.versions import installed_version
 
 if TYPE_CHECKING:
     from genai_otel.export.factory import Outlet

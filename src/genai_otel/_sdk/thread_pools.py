@@ -35,8 +35,6 @@ class Pools(Installation):
             Adapter(
                 name="thread pools",
                 distribution="",
-                oldest="",
-                untested="",
                 patches=(
                     Patch(f"{_EXECUTORS}:ThreadPoolExecutor.submit", _carrying),
                     # None of these calls another of them, so that no function is carried twice.

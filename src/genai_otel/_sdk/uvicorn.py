@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def servers() -> Installation:
     """What is replaced in uvicorn; it makes no model calls, and is no library to be listed."""
     patch = Patch("uvicorn.server:Server.shutdown", _delivering)
-    return Installation(Adapter("uvicorn", "uvicorn", "0.15", "1", patches=(patch,)))
+    return Installation(Adapter("uvicorn", "uvicorn", ">=0.15,<1", patches=(patch,)))
 
 
 def _delivering(original: Any, observer: Observer) -> Any:

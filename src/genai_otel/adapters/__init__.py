@@ -1,7 +1,7 @@
-"""One file a library, and ``catalogue`` as their table; no library is imported here.
+"""The public API for authors of adapters; see docs/adapters.md.
 
-What is named here is for authors of adapters in other distributions, and kept stable for them; see
-docs/adapters.md. Each is loaded when it is first asked for.
+The names in ``__all__`` are stable. Each is loaded at its first use; no library is imported here.
+The adapters of this distribution are in the packages below, listed in ``catalogue``.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genai_otel.instrumentation.adapter import Accumulator, Adapter, Bridge, Patch, Reader
+    from genai_otel.instrumentation.adapter import Accumulator, Adapter, Bridge, Extractor, Patch
     from genai_otel.instrumentation.fields import (
-        address,
-        fields,
-        first,
-        integer,
-        mapping,
-        mappings,
-        parsed,
+        as_dict,
+        get_dict,
+        get_dicts,
+        get_first_dict,
+        get_int,
+        get_str,
+        host_and_port,
+        parse_json,
         pick,
-        string,
     )
-    from genai_otel.instrumentation.patchers.function import followed, function
-    from genai_otel.instrumentation.patchers.stainless import stainless
+    from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
+    from genai_otel.instrumentation.patchers.stainless import patch_stainless
     from genai_otel.record import (
         Document,
         Failure,
@@ -54,37 +54,37 @@ __all__ = [
     "Adapter",
     "Bridge",
     "Document",
+    "Extractor",
     "Failure",
     "Kind",
     "Message",
     "Operation",
     "Patch",
     "Pieces",
-    "Reader",
     "Rule",
     "Usage",
     "Verdict",
-    "address",
+    "as_dict",
     "compaction",
-    "fields",
-    "first",
-    "followed",
-    "function",
     "generic_part",
-    "integer",
-    "mapping",
-    "mappings",
+    "get_dict",
+    "get_dicts",
+    "get_first_dict",
+    "get_int",
+    "get_str",
+    "host_and_port",
     "media",
     "media_bytes",
     "media_id",
-    "parsed",
+    "parse_json",
+    "patch_function",
+    "patch_stainless",
+    "patch_stream_class",
     "pick",
     "read_usage",
     "reasoning",
     "server_tool_call",
     "server_tool_result",
-    "stainless",
-    "string",
     "text",
     "tool_call",
     "tool_result",

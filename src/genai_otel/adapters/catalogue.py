@@ -5,15 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from genai_otel.instrumentation.adapter import Adapter
+
 if TYPE_CHECKING:
-    from genai_otel.instrumentation.adapter import Adapter
+    from genai_otel.instrumentation.adapter import Bridge, Patch
 
 
 class Entry(NamedTuple):
-    """One library. ``versions`` are what the suite runs with.
+    """One library; the only place for its distribution, tested versions and documentation.
 
-    When ``module``, or one of ``more``, has been imported, its adapter is loaded; all that is
-    patched is imported later or below.
+    Its adapter is loaded when ``module``, or one of ``more``, has been imported; every patched
+    module is imported later, or is below these.
     """
 
     name: str
@@ -124,7 +126,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "xllamacpp",
         "xllamacpp",
         "xllamacpp",
-        ">=2025.1",
+        ">=2025.1,<2028",
         "model in process",
         "docs/more-clients.md",
     ),
@@ -154,16 +156,22 @@ _FOLDERS = {
     "framework": "frameworks",
     "vector store": "stores",
 }
-NAMES = tuple(entry.name for entry in CATALOGUE)
+_BY_NAME = {entry.name: entry for entry in CATALOGUE}
+NAMES = tuple(_BY_NAME)
+
+
+def declare(name: str, patches: tuple[Patch, ...] = (), bridge: Bridge | None = None) -> Adapter:
+    """Return the adapter of a library in this table, with its row's distribution and versions."""
+    entry = _BY_NAME[name]
+    return Adapter(name, entry.distribution, entry.versions, patches, bridge)
 
 
 def module_of(name: str) -> str:
-    """Where the adapter of that library is."""
-    kind = next(entry.kind for entry in CATALOGUE if entry.name == name)
-    return f"{__package__}.{_FOLDERS[kind]}.{name}"
+    """Return the name of the module with that library's adapter."""
+    return f"{__package__}.{_FOLDERS[_BY_NAME[name].kind]}.{name}"
 
 
 def load(name: str) -> Adapter:
-    """The adapter of that library; the library itself is not touched."""
+    """Import that library's adapter; the library itself is not imported."""
     adapter: Adapter = import_module(module_of(name)).ADAPTER
     return adapter

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from genai_otel._support.errors import BY_HAND, contained
-from genai_otel.instrumentation.adapter import Reader
+from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.tracker import Observer
 from genai_otel.instrumentation.wrappers import lazy_flag, wrap, wrap_lazy
 from genai_otel.record import (
@@ -87,13 +87,13 @@ class _Subject:
 class _Begin:
     """Opens the calls of one function; no closure, so that it can be pickled by value."""
 
-    def __init__(self, reader: Reader, name: str) -> None:
-        self._reader, self._name = reader, name
+    def __init__(self, extractor: Extractor, name: str) -> None:
+        self._extractor, self._name = extractor, name
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         if ACTIVE.recorder is None or not BY_HAND.enabled:
             return None
-        return contained(_open, self._reader, self._name, (args, kwargs))
+        return contained(_open, self._extractor, self._name, (args, kwargs))
 
 
 def _observed(function: Any, begin: _Begin) -> Any:
@@ -108,11 +108,13 @@ def _observed(function: Any, begin: _Begin) -> Any:
     return made
 
 
-def _open(reader: Reader, name: str, given: Any) -> Call | None:
-    op = HandMade(reader.kind, name)
+def _open(extractor: Extractor, name: str, given: Any) -> Call | None:
+    op = HandMade(extractor.kind, name)
     if op.kind is Kind.TOOL:
-        reader.request(given, op)  # before it starts: by its description a framework's is known
-    return _OBSERVER.open(reader, op, given)
+        extractor.read_request(
+            given, op
+        )  # before it starts: by its description a framework's is known
+    return _OBSERVER.open(extractor, op, given)
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
@@ -125,11 +127,11 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
 
     def make(function: Any) -> Any:
         subject = _Subject(function, name)
-        reader = Reader(kind, _nothing, _result, content=partial(_arguments, subject))
+        extractor = Extractor(kind, _nothing, _result, read_content=partial(_arguments, subject))
         if more is not None:
-            reader = more(subject, reader)
-        reader = reader._replace(stream=partial(Items, reader.response))
-        return _observed(function, _Begin(reader, subject.name))
+            extractor = more(subject, extractor)
+        extractor = extractor._replace(accumulator=partial(Items, extractor.read_response))
+        return _observed(function, _Begin(extractor, subject.name))
 
     def decorate(function: Any) -> Any:
         if isinstance(function, staticmethod | classmethod):
@@ -203,11 +205,11 @@ def tool(name: str | None = None, /) -> Callable[[Function], Function]: ...
 def tool(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def tool(function: Any = None, /, *, name: str | None = None) -> Any:
     """Records each call as a tool's execution; the docstring's first line describes the tool."""
-    return _decorate(Kind.TOOL, function, name, _tool_reader)
+    return _decorate(Kind.TOOL, function, name, _tool_extractor)
 
 
-def _tool_reader(subject: _Subject, reader: Reader) -> Reader:
-    return reader._replace(request=partial(_describe, subject.first_line))
+def _tool_extractor(subject: _Subject, extractor: Extractor) -> Extractor:
+    return extractor._replace(read_request=partial(_describe, subject.first_line))
 
 
 def _describe(description: str, _given: Any, op: Operation) -> None:
@@ -227,11 +229,11 @@ def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
     texts, dicts or objects with ``id``, ``score`` and ``content`` (or ``text``, ``page_content``),
     or pairs of one of these and its score.
     """
-    return _decorate(Kind.RETRIEVAL, function, name, _retrieval_reader)
+    return _decorate(Kind.RETRIEVAL, function, name, _retrieval_extractor)
 
 
-def _retrieval_reader(subject: _Subject, reader: Reader) -> Reader:
-    return reader._replace(response=_documents, content=partial(_query, subject))
+def _retrieval_extractor(subject: _Subject, extractor: Extractor) -> Extractor:
+    return extractor._replace(read_response=_documents, read_content=partial(_query, subject))
 
 
 def _query(subject: _Subject, given: Any, op: Operation) -> None:
@@ -300,9 +302,9 @@ def guardrail(
     if phase is not None and (type(phase) is not str or phase not in _PHASES):
         misused(unknown("phase", phase, _PHASES))
 
-    def judge(subject: _Subject, reader: Reader) -> Reader:
+    def judge(subject: _Subject, extractor: Extractor) -> Extractor:
         decide = partial(_decide, threshold, subject)
-        return reader._replace(request=partial(_place, details), response=decide)
+        return extractor._replace(read_request=partial(_place, details), read_response=decide)
 
     return _decorate(Kind.GUARDRAIL, function, name, judge)
 

@@ -63,28 +63,30 @@ class Conversation(Accumulator):
         """Takes what the host sends; ``add`` takes what it receives."""
 
 
-class Reader(NamedTuple):
-    """How one endpoint's request and reply are read.
+class Extractor(NamedTuple):
+    """The functions that read one endpoint's request and response.
 
-    ``model`` is asked first, since samplers decide by it. The rest is asked only if somebody will
-    look: ``request`` takes parameters, ``content`` what was said, if that may be recorded;
-    ``response`` reads a whole reply, ``stream`` its pieces. ``name`` is the operation's own name,
-    where it has one that is always the same. ``held`` finds the reply that a client had when it
-    raised, where ``reply_in_error`` does not; ``refused`` the chunk over which it raised, in a form
-    that ``stream`` takes, where ``chunk_in_error`` does not. ``extra`` tells a chunk that is there
-    only because usage was asked for on the caller's behalf, and is kept from it.
+    ``read_model`` is called first, since samplers decide by the model. The others are called only
+    for a recorded call: ``read_request`` reads parameters, ``read_content`` the messages, only if
+    content may be recorded; ``read_response`` reads a whole response, ``accumulator`` is made for a
+    stream. ``name`` is the operation's own name, where that is constant.
+
+    ``response_from_error`` finds the response that a client had received when it raised, where
+    ``reply_in_error`` does not; ``chunk_from_error`` the chunk over which it raised, in a form that
+    the accumulator takes, where ``chunk_in_error`` does not. ``is_usage_chunk`` recognizes a chunk
+    that is sent only because usage was requested on the caller's behalf; the caller never sees it.
     """
 
     kind: Kind
-    request: Callable[[Any, Operation], None]
-    response: Callable[[Any, Operation], None]
-    content: Callable[[Any, Operation], None] | None = None
-    stream: Callable[[Operation], Accumulator] | None = None
-    model: Callable[[Any], str | None] | None = None
+    read_request: Callable[[Any, Operation], None]
+    read_response: Callable[[Any, Operation], None]
+    read_content: Callable[[Any, Operation], None] | None = None
+    accumulator: Callable[[Operation], Accumulator] | None = None
+    read_model: Callable[[Any], str | None] | None = None
     name: str | None = None
-    held: Callable[[BaseException], Any] | None = None
-    refused: Callable[[BaseException], Any] | None = None
-    extra: Callable[[Any], bool] | None = None
+    response_from_error: Callable[[BaseException], Any] | None = None
+    chunk_from_error: Callable[[BaseException], Any] | None = None
+    is_usage_chunk: Callable[[Any], bool] | None = None
 
 
 class Patch(NamedTuple):
@@ -124,16 +126,13 @@ class Bridge(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """One library. Versions: from ``oldest`` on; ``untested`` is the first that was not tried."""
+    """One library: the distribution, the tested ``versions`` (``>=1.2,<3``), and what is patched.
+
+    An older version is not patched; a newer one is, and ``status()`` says that it is untested.
+    """
 
     name: str
     distribution: str
-    oldest: str
-    untested: str
+    versions: str = ""
     patches: tuple[Patch, ...] = ()
     bridge: Bridge | None = None
-
-    @classmethod
-    def unloaded(cls, name: str, distribution: str) -> Adapter:
-        """One that is not there yet, and has nothing but its names."""
-        return cls(name, distribution, oldest="0", untested="")

@@ -26,7 +26,7 @@ _FOLLOWED: dict[int, _Followed] = {}
 """Open streams of followed classes by ``id``: none is kept alive, each leaves as it ends."""
 
 
-def followed(target: str, *, steps: bool = True) -> tuple[Patch, ...]:
+def patch_stream_class(target: str, *, steps: bool = True) -> tuple[Patch, ...]:
     """The patches of a class of streams, ``module:Class``, whose own methods tell what happens.
 
     Without ``steps`` only that they are closed, for those that keep an iterator to be exchanged.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .adapter import Adapter, Bridge, Patch
 from .installer import Installation, Later
+from .versions import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ class Published(Installation):
     def __init__(self, point: EntryPoint, refused: str = "", *, named: bool = False) -> None:
         self.name, self.publisher = point.name, _publisher(point)
         later = None if refused else Later((point.name,), point.load)
-        super().__init__(Adapter.unloaded(self.name, self.publisher), later)
+        super().__init__(Adapter(self.name, self.publisher), later)
         self._point, self._refused, self._named = point, refused, named
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
@@ -107,7 +108,10 @@ def _complaint(found: Any, name: str) -> str:
     patches = type(found.patches) is tuple and all(isinstance(p, Patch) for p in found.patches)
     if not patches or not (found.bridge is None or isinstance(found.bridge, Bridge)):
         return "its patches are no tuple of Patch, or its bridge is no Bridge"
-    told = (found.distribution, found.oldest, found.untested)
-    if not all(isinstance(word, str) for word in told):
-        return "distribution, oldest and untested must be texts"
+    if not all(isinstance(each, str) for each in (found.distribution, found.versions)):
+        return "distribution and versions must be strings"
+    try:
+        bounds(found.versions)
+    except ValueError as error:
+        return str(error)
     return ""

@@ -1,7 +1,7 @@
-"""Reading foreign values: each function takes one field, or says that it is not there.
+"""Read fields of a client's values without trusting their types.
 
-Sources are what a client decoded: plain dicts, or the models it made of them. A value of another
-type than expected counts as missing, so that it costs one field and not the record.
+A source is what a client decoded: a plain dict, or the model it made of one. A value of an
+unexpected type counts as missing: that costs one field and not the record.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from genai_otel.record.foreign import fields
+from genai_otel.record.foreign import as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
-    "Json", "address", "fields", "first", "integer", "known", "mapping", "mappings", "parsed",
-    "pick", "proto", "snake", "string",
+    "Json", "as_dict", "get_dict", "get_dicts", "get_first_dict", "get_int", "get_str",
+    "host_and_port", "parse_json", "pick", "proto_to_dict", "snake_case", "unwrap_unknown",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -26,59 +26,59 @@ Json = dict[str, Any]
 _NOTHING: Json = {}
 
 
-def string(source: Json, key: str) -> str | None:
-    """A text; of an enumeration of texts its value."""
+def get_str(source: Json, key: str) -> str | None:
+    """Return a string, or the value of a string enumeration; ``None`` for anything else."""
     value = source.get(key)
     if value is None or type(value) is str:
         return value
     return str.__str__(value) if issubclass(type(value), str) else None
 
 
-def snake(name: str) -> str:
-    """A name in snake case: ``toolUse`` is ``tool_use``."""
+def snake_case(name: str) -> str:
+    """Convert camel case: ``toolUse`` becomes ``tool_use``."""
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
-def integer(source: Json, key: str) -> int | None:
-    """A whole number, not a truth value; never negative, since all that we count is counts."""
+def get_int(source: Json, key: str) -> int | None:
+    """Return a non-negative integer (a count), never a ``bool``; ``None`` for anything else."""
     value = source.get(key)
     if type(value) is float and value.is_integer():  # as Together and Cohere count
         value = int(value)
     return value if type(value) is int and value >= 0 else None
 
 
-def mapping(source: Json, key: str) -> Json:
-    """An object's fields, none where there is no object."""
+def get_dict(source: Json, key: str) -> Json:
+    """Return an object's fields; an empty dict where there is no object."""
     value = source.get(key)
-    return _NOTHING if value is None else fields(value)
+    return _NOTHING if value is None else as_dict(value)
 
 
-def mappings(source: Json, key: str) -> list[Json]:
-    """The fields of each object in a list."""
+def get_dicts(source: Json, key: str) -> list[Json]:
+    """Return the fields of each object in a list."""
     value = source.get(key)
-    return [fields(item) for item in value] if type(value) is list else []
+    return [as_dict(item) for item in value] if type(value) is list else []
 
 
-def first(source: Json, key: str) -> Json:
-    """The fields of a list's first object, the others untouched."""
+def get_first_dict(source: Json, key: str) -> Json:
+    """Return the fields of a list's first object; the others are not read."""
     value = source.get(key)
-    return fields(value[0]) if type(value) is list and value else _NOTHING
+    return as_dict(value[0]) if type(value) is list and value else _NOTHING
 
 
-def known(item: Json) -> Json:
-    """An item; one that a generated client has no class for lies whole inside of one it has."""
-    return mapping(item, "raw") if item.get("is_unknown") is True else item
+def unwrap_unknown(item: Json) -> Json:
+    """Return the raw item inside the ``Unknown`` wrapper that a generated client puts around it."""
+    return get_dict(item, "raw") if item.get("is_unknown") is True else item
 
 
 def pick(source: Json, names: Mapping[str, str]) -> Json:
-    """The given fields that are there, under their neutral names."""
+    """Return those of the named fields that are set, under their neutral names."""
     return {
         names[key]: value for key, value in source.items() if key in names and value is not None
     }
 
 
-def proto(message: Any) -> Json:
-    """The fields that are set in a protobuf message, all the way down; enumerations by name."""
+def proto_to_dict(message: Any) -> Json:
+    """Convert the set fields of a protobuf message, recursively; enumerations by name."""
     return {field.name: _proto_field(field, value) for field, value in message.ListFields()}
 
 
@@ -87,7 +87,7 @@ def _proto_field(field: Any, value: Any) -> Any:
         return _proto_value(field, value)
     if hasattr(value, "ListFields"):
         plain = _PLAIN_PROTOS.get(field.message_type.full_name)
-        return proto(value) if plain is None else plain(value)
+        return proto_to_dict(value) if plain is None else plain(value)
     if hasattr(value, "items"):
         of = field.message_type.fields_by_name["value"]
         return {str(key): _proto_field(of, each) for key, each in value.items()}
@@ -104,7 +104,7 @@ def _struct(value: Any) -> Json:
 
 
 def _struct_value(value: Any) -> Any:
-    """JSON as protobuf has it."""
+    """Convert a ``google.protobuf.Value``."""
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         return _struct(value.struct_value)
@@ -120,8 +120,8 @@ _PLAIN_PROTOS = {
 }
 
 
-def parsed(arguments: Any) -> Any:
-    """JSON text decoded, anything else as it is; half a JSON stays text."""
+def parse_json(arguments: Any) -> Any:
+    """Decode JSON text; return anything else, and invalid JSON, unchanged."""
     if type(arguments) is not str:
         return arguments
     try:
@@ -142,8 +142,8 @@ _PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 
 
 @lru_cache(maxsize=1_000)
-def address(url: str) -> tuple[str | None, int | None]:
-    """Host and port of a base URL; the usual port where it names none."""
+def host_and_port(url: str) -> tuple[str | None, int | None]:
+    """Split a base URL; the scheme's default port where it names none."""
     try:
         parts = urlsplit(url)
         return parts.hostname, parts.port or _PORTS.get(parts.scheme)

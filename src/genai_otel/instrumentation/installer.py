@@ -16,6 +16,7 @@ from .import_hook import ImportHook
 from .patching import Placed, owner_of, replace
 from .runs import Runs
 from .tracker import Observer
+from .versions import bounds, installed_version, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -211,10 +212,11 @@ class Installation:
         if self.version is None:
             self.note = f"distribution {self.adapter.distribution} has no metadata"
             return False
-        if _numbers(self.version) < _numbers(self.adapter.oldest):
-            self.note = f"version {self.version} is older than {self.adapter.oldest}"
+        version, (oldest, untested) = release(self.version), bounds(self.adapter.versions)
+        if version < release(oldest):
+            self.note = f"version {self.version} is older than {oldest}"
             return False
-        if _numbers(self.version) >= _numbers(self.adapter.untested):
+        if untested and version >= release(untested):
             self.note = f"version {self.version} is newer than what was tested"
         return True
 
@@ -262,35 +264,3 @@ def _reference(module: str) -> Any:
         return weakref.ref(sys.modules[module])
     except TypeError:  # any object, which a program has put there
         return lambda: sys.modules.get(module)
-
-
-def installed_version(name: str) -> str | None:
-    """Of a distribution, or ``None`` where there is none of that name."""
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        return _version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _version(name: str) -> str:
-    """As by ``importlib.metadata.version``, which takes a whole README apart to find this line."""
-    from importlib.metadata import distribution
-
-    found = distribution(name)
-    lines = (found.read_text("METADATA") or "").partition("\nVersion:")[2]
-    return lines.partition("\n")[0].strip() or found.version
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """A version's leading numbers, enough to compare releases."""
-    numbers: list[int] = []
-    for part in text.split("."):
-        digits = "".join(c for c in part if c.isdigit())
-        if not digits:
-            break
-        numbers.append(int(digits))
-        if digits != part:
-            break
-    return tuple(numbers)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Operation
 
-    from .adapter import Reader
+    from .adapter import Extractor
     from .tracker import Call, Observer
 
 MAX_OPEN = 10_000
@@ -55,20 +55,20 @@ class Runs:
         self,
         key: Hashable,
         parent: Hashable,
-        reader: Reader,
+        extractor: Extractor,
         op: Operation,
         request: Any = None,
         *,
         stands: bool = False,
         alone: bool = False,
     ) -> None:
-        """A run begins; ``request`` is what ``reader`` reads.
+        """A run begins; ``request`` is what ``extractor`` reads.
 
         ``stands``: the callback comes inline, and the framework makes no context for the run's
         body, so that what begins in this one belongs to it (a model call, which the client's own
         adapter sees as well). ``alone``: it is no layer of another call, but its sibling.
         """
-        self._observer.guard.run(self._begin, key, parent, reader, op, request, stands, alone)
+        self._observer.guard.run(self._begin, key, parent, extractor, op, request, stands, alone)
 
     def lend(self, key: Hashable, parent: Hashable) -> None:
         """A run begins that is not recorded: what happens in it happens in its parent."""
@@ -174,7 +174,7 @@ class Runs:
         self,
         key: Hashable,
         parent: Hashable,
-        reader: Reader,
+        extractor: Extractor,
         op: Operation,
         request: Any,
         stands: bool,  # noqa: FBT001
@@ -186,7 +186,7 @@ class Runs:
             self.close(key, completed=False)
         outer = self._open.get(parent)
         under = None if outer is None else outer.call
-        call = self._observer.open(reader, op, request, under, alone=alone)
+        call = self._observer.open(extractor, op, request, under, alone=alone)
         if call is not None:
             if stands:
                 call.active.stand()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genai_otel._support.errors import Guard
     from genai_otel.record import Kind, Operation
 
-    from .adapter import Reader
+    from .adapter import Extractor
     from .runs import Runs
 
 WAITS_KEPT = 4_096
@@ -116,7 +116,7 @@ class Observer:
 
     def open(
         self,
-        reader: Reader,
+        extractor: Extractor,
         op: Operation,
         request: Any,
         under: Call | None = None,
@@ -130,8 +130,8 @@ class Observer:
         """
         self.calls += 1
         guard = self.guard
-        if reader.model is not None:
-            op.model = guard.run(reader.model, request)
+        if extractor.read_model is not None:
+            op.model = guard.run(extractor.read_model, request)
         op.timing.started = perf_counter()
         outer = None if under is None else under.active
         active = self.recorder.start(op, outer, alone=alone)
@@ -139,11 +139,11 @@ class Observer:
             return None
         if not active.wanted:
             return Unwatched(active, guard)
-        guard.run(reader.request, request, op)
-        if reader.content is not None and (op.capture or active.weighs):
-            guard.run(reader.content, request, op)
+        guard.run(extractor.read_request, request, op)
+        if extractor.read_content is not None and (op.capture or active.weighs):
+            guard.run(extractor.read_content, request, op)
         contained(active.opened)
-        return Call(op, reader, active, guard)
+        return Call(op, extractor, active, guard)
 
 
 class Call:
@@ -159,9 +159,9 @@ class Call:
 
     __slots__ = (
         "_ended",
+        "_extractor",
         "_fold",
         "_guard",
-        "_reader",
         "active",
         "closing",
         "extra",
@@ -177,7 +177,7 @@ class Call:
         "watcher",
     )
 
-    def __init__(self, op: Operation, reader: Reader, active: Active, guard: Guard) -> None:
+    def __init__(self, op: Operation, extractor: Extractor, active: Active, guard: Guard) -> None:
         self.op = op
         self.sent: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.extra: Callable[[Any], bool] | None = None
@@ -191,7 +191,7 @@ class Call:
         self.stirred = 0.0
         self.key = -1
         self._ended = False
-        self._reader, self.active, self._guard = reader, active, guard
+        self._extractor, self.active, self._guard = extractor, active, guard
         self._fold: Accumulator | None = None
 
     def enter(self) -> None:
@@ -210,12 +210,12 @@ class Call:
 
     def reply(self, data: Any) -> None:
         """Takes the facts of a whole reply."""
-        self._guard.run(self._reader.response, data, self.op)
+        self._guard.run(self._extractor.read_response, data, self.op)
 
     def fold(self) -> Accumulator:
         """What the chunks of this call's stream are given to."""
         if self._fold is None:
-            self._fold = (self._reader.stream or _Nothing)(self.op)
+            self._fold = (self._extractor.accumulator or _Nothing)(self.op)
         return self._fold
 
     def waits(self) -> list[float]:
@@ -250,7 +250,7 @@ class Call:
 
     def refused(self, error: BaseException) -> None:
         """Takes the chunk over which the client raised, where it had read what it says."""
-        chunk = self._guard.run(self._reader.refused or chunk_in_error, error)
+        chunk = self._guard.run(self._extractor.chunk_from_error or chunk_in_error, error)
         if chunk is not None:
             self.look(chunk)
 
@@ -323,7 +323,7 @@ class Call:
 
     def failed(self, error: BaseException) -> None:
         """Ends the Operation of a call that raised, perhaps after its client had the reply."""
-        reply = self._guard.run(self._reader.held or reply_in_error, error)
+        reply = self._guard.run(self._extractor.response_from_error or reply_in_error, error)
         if reply is not None:
             self.reply(reply)
         self.finish(error)

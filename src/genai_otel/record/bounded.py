@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from .foreign import fields
+from .foreign import as_dict
 from .snapshot import cut, snapshot
 
 _DEPTH = 12
@@ -47,7 +47,7 @@ class _Copy:
             return "[deeper values left out]"
         if cls is list or cls is tuple:
             return self._list(value, depth + 1)
-        own = None if isinstance(value, type) else fields(value)
+        own = None if isinstance(value, type) else as_dict(value)
         if own:
             kept = own if cls is dict else _set(own)
             return self._dict(kept, depth + 1)

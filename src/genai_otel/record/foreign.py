@@ -1,4 +1,4 @@
-"""Looking into objects that a client made."""
+"""Read the fields of objects that a client made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 _NOTHING: dict[str, Any] = {}
 
 
-def fields(value: Any) -> dict[str, Any]:
-    """The fields of an object: a dict's, or a model's with those that its class does not know."""
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a dict itself, or a model's fields, with those that its class does not declare."""
     if type(value) is dict:
         return value
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .foreign import fields
+from .foreign import as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -279,7 +279,7 @@ def running(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         return {**later}
     for name, value in later.items():
         known = found.get(name)
-        parts, more = fields(known), fields(value)
+        parts, more = as_dict(known), as_dict(value)
         if parts and more and name.endswith("_details"):
             found[name] = running(parts, more)
         elif known is None or not (value is None or (type(value) in _NUMBERS and value == 0)):
@@ -307,7 +307,7 @@ def _walk(source: Mapping[str, Any], shape: Shape, found: dict[str, Any]) -> Non
             elif type(value) is float:
                 _note_real(value, target, found)
         elif type(target) is tuple:
-            _walk(fields(value), target, found)
+            _walk(as_dict(value), target, found)
         elif type(value) is list:
             found.update(_labelled(value, target))
 
@@ -321,7 +321,7 @@ def _note_real(value: float, target: str, found: dict[str, Any]) -> None:
 def _labelled(entries: list[Any], target: Labelled) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in entries:
-        row = fields(entry)
+        row = as_dict(entry)
         label, count = row.get(target.label_key), row.get(target.count_key)
         # str.__str__: the label may be of an enum class of the client's.
         name = target.names.get(str.__str__(label)) if isinstance(label, str) else None

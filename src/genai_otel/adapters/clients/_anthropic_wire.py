@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    integer,
-    mapping,
-    mappings,
-    parsed,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    parse_json,
     pick,
-    string,
 )
 from genai_otel.record import Message, Pieces, text
 from genai_otel.record.usage import ANTHROPIC, read_usage
@@ -42,13 +42,13 @@ _PARAMS = {
 
 def model(body: Json) -> str | None:
     """The model asked for."""
-    return string(body, "model")
+    return get_str(body, "model")
 
 
 def ask(body: Json, op: Operation) -> None:
     op.params = pick(body, _PARAMS)
-    form = mapping(body, "output_config")
-    effort = string(form, "effort")
+    form = get_dict(body, "output_config")
+    effort = get_str(form, "effort")
     if effort is not None:
         op.params = {**op.params, "reasoning_level": effort}
     if form.get("format") or body.get("output_format"):  # the client's "not given" is false
@@ -62,14 +62,14 @@ def content(body: Json, op: Operation) -> None:
         op.system = [text(told)]
     elif type(told) is list:
         op.system = block_parts(body, "system")
-    op.input = [_turn(message) for message in mappings(body, "messages")]
+    op.input = [_turn(message) for message in get_dicts(body, "messages")]
     if type(body.get("tools")) is list:
-        op.tools = [_definition(tool) for tool in mappings(body, "tools")]
+        op.tools = [_definition(tool) for tool in get_dicts(body, "tools")]
 
 
 def _turn(message: Json) -> Message:
     """One message; what answers tools is the tools' turn, whoever the API makes say it."""
-    role = string(message, "role") or "user"
+    role = get_str(message, "role") or "user"
     said = message.get("content")
     if type(said) is str:
         return {"role": role, "parts": [text(said)]}
@@ -80,15 +80,15 @@ def _turn(message: Json) -> Message:
 
 def _definition(tool: Json) -> Json:
     """A tool of the caller's, or one that the provider knows by its type and runs."""
-    kind = string(tool, "type") or "custom"
-    name = string(tool, "name") or string(tool, "mcp_server_name") or kind
+    kind = get_str(tool, "type") or "custom"
+    name = get_str(tool, "name") or get_str(tool, "mcp_server_name") or kind
     if kind != "custom":
         told = {"type": kind, "name": name, **tool, "cache_control": None}
     else:
         told = {
             "type": "function",
             "name": name,
-            "description": string(tool, "description"),
+            "description": get_str(tool, "description"),
             "parameters": tool.get("input_schema"),
         }
     return {key: value for key, value in told.items() if value is not None}
@@ -98,24 +98,24 @@ def _definition(tool: Json) -> Json:
 
 
 def answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    op.response_id = string(reply, "id")
-    op.response_model = string(reply, "model")
-    reason = string(reply, "stop_reason")
+    reply = as_dict(reply)
+    op.response_id = get_str(reply, "id")
+    op.response_model = get_str(reply, "model")
+    reason = get_str(reply, "stop_reason")
     op.finish_reasons = [] if reason is None else [reason]
-    usage = mapping(reply, "usage")
+    usage = get_dict(reply, "usage")
     read_usage(usage, op.usage, ANTHROPIC)
     if usage.get("iterations"):
         charges.iterations(usage, op)
     charges.message(reply, op)
-    container = string(mapping(reply, "container"), "id")
+    container = get_str(get_dict(reply, "container"), "id")
     if container is not None:
         op.details = {**(op.details or {}), "container": container}
-    if string(reply, "type") == "error":
-        refused(mapping(reply, "error"), op)
+    if get_str(reply, "type") == "error":
+        refused(get_dict(reply, "error"), op)
     op.region = charges.inference_geo(usage)
-    fast = string(usage, "speed") == "fast"  # which has a price of its own
-    op.tier = "fast" if fast else string(usage, "service_tier")
+    fast = get_str(usage, "speed") == "fast"  # which has a price of its own
+    op.tier = "fast" if fast else get_str(usage, "service_tier")
     if op.capture:
         turn: Message = {"role": "assistant", "parts": block_parts(reply, "content")}
         if reason is not None:
@@ -149,21 +149,21 @@ class Events(Accumulator):
         return True
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "type")
+        event = as_dict(event)
+        kind = get_str(event, "type")
         if kind == "message_start":
-            self._reply = {**mapping(event, "message")}
-            begun = mapping(self._reply, "usage")  # of the output a number that means nothing yet
+            self._reply = {**get_dict(event, "message")}
+            begun = get_dict(self._reply, "usage")  # of the output a number that means nothing yet
             self._count({key: value for key, value in begun.items() if key not in _OUTPUT})
         elif kind == "content_block_start":
             return self._open(event)
         elif kind == "content_block_delta":
             return self._piece(event)
         elif kind == "message_delta":
-            told = mapping(event, "delta")
+            told = get_dict(event, "delta")
             for key in ("stop_reason", "container"):
                 self._reply[key] = told.get(key) or self._reply.get(key)
-            self._count(mapping(event, "usage"))
+            self._count(get_dict(event, "usage"))
         return False
 
     def _count(self, usage: Json) -> None:
@@ -176,14 +176,14 @@ class Events(Accumulator):
         self._usage.update((key, value) for key, value in usage.items() if value is not None)
 
     def _open(self, event: Json) -> bool:
-        block = mapping(event, "content_block")
-        self._blocks[integer(event, "index") or 0] = (block, Pieces(self._op))
-        return "tool_use" in (string(block, "type") or "")
+        block = get_dict(event, "content_block")
+        self._blocks[get_int(event, "index") or 0] = (block, Pieces(self._op))
+        return "tool_use" in (get_str(block, "type") or "")
 
     def _piece(self, event: Json) -> bool:
-        delta = mapping(event, "delta")
-        words = next(filter(None, (string(delta, key) for key in _PIECES)), None)
-        index = integer(event, "index") or 0
+        delta = get_dict(event, "delta")
+        words = next(filter(None, (get_str(delta, key) for key in _PIECES)), None)
+        index = get_int(event, "index") or 0
         block, pieces = self._blocks.get(index, ({}, None))
         if words and pieces is not None:
             pieces.add(words)
@@ -213,8 +213,8 @@ def _whole(block: Json, pieces: Pieces) -> Json:
     given = pieces.whole()
     if not given:
         return block
-    kind = string(block, "type") or ""
+    kind = get_str(block, "type") or ""
     if kind in _GROWING:
         key = _GROWING[kind]
-        return {**block, key: (string(block, key) or "") + given}
-    return {**block, "input": parsed(given)}
+        return {**block, key: (get_str(block, key) or "") + given}
+    return {**block, "input": parse_json(given)}

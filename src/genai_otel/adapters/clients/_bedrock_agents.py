@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
-from genai_otel.instrumentation.fields import Json, fields, integer, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_int, get_str
 from genai_otel.record import Pieces, bounded, media, media_bytes, text, tool_call, tool_result
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
@@ -22,50 +22,50 @@ if TYPE_CHECKING:
 
 def session(params: Json, op: Operation) -> None:
     told = {
-        "conversation": string(params, "sessionId") or string(params, "executionId"),
+        "conversation": get_str(params, "sessionId") or get_str(params, "executionId"),
     }
     op.params = {key: value for key, value in told.items() if value is not None}
-    agent = string(params, "agentId")
+    agent = get_str(params, "agentId")
     if agent is not None:
         op.details = {"agent_id": agent}
 
 
 def agent_content(params: Json, op: Operation) -> None:
     """What is said to it, files, and what the application did on its behalf."""
-    state = mapping(params, "sessionState") or mapping(params, "inlineSessionState")
+    state = get_dict(params, "sessionState") or get_dict(params, "inlineSessionState")
     turns: list[Message] = [
-        {"role": string(turn, "role") or "user", "parts": parts(turn, "content")}
-        for turn in mappings(mapping(state, "conversationHistory"), "messages")
+        {"role": get_str(turn, "role") or "user", "parts": parts(turn, "content")}
+        for turn in get_dicts(get_dict(state, "conversationHistory"), "messages")
     ]
-    called = string(state, "invocationId")
-    results = mappings(state, "returnControlInvocationResults")
+    called = get_str(state, "invocationId")
+    results = get_dicts(state, "returnControlInvocationResults")
     if results:
         turns.append({"role": "tool", "parts": [_returned(called, result) for result in results]})
-    files = [_file_given(mapping(each, "source")) for each in mappings(state, "files")]
-    turns += heard(string(params, "inputText"))
+    files = [_file_given(get_dict(each, "source")) for each in get_dicts(state, "files")]
+    turns += heard(get_str(params, "inputText"))
     if files:
         turns.append({"role": "user", "parts": [*files]})
     op.input = turns
-    told = string(params, "instruction")
+    told = get_str(params, "instruction")
     op.system = [text(told)] if told is not None else None
 
 
 def _returned(called: str | None, result: Json) -> Part:
-    answer = mapping(result, "functionResult") or mapping(result, "apiResult")
-    bodies = [string(fields(b), "body") for b in mapping(answer, "responseBody").values()]
+    answer = get_dict(result, "functionResult") or get_dict(result, "apiResult")
+    bodies = [get_str(as_dict(b), "body") for b in get_dict(answer, "responseBody").values()]
     return tool_result(called, bodies[0] if len(bodies) == 1 else bodies)
 
 
 def _file_given(source: Json) -> Media:
-    held, address = mapping(source, "byteContent"), string(mapping(source, "s3Location"), "uri")
+    held, address = get_dict(source, "byteContent"), get_str(get_dict(source, "s3Location"), "uri")
     data = held.get("data")
     if type(data) is bytes:
-        return media_bytes("document", data, string(held, "mediaType"))
+        return media_bytes("document", data, get_str(held, "mediaType"))
     return media("document", address or "")
 
 
 def flow_content(params: Json, op: Operation) -> None:
-    nodes = (mapping(node, "content").get("document") for node in mappings(params, "inputs"))
+    nodes = (get_dict(node, "content").get("document") for node in get_dicts(params, "inputs"))
     op.input = [turn for node in nodes for turn in heard(as_text(node))]
 
 
@@ -84,8 +84,8 @@ class AgentEvents(Accumulator):
         self._calls = False
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        chunk = mapping(event, "chunk")
+        event = as_dict(event)
+        chunk = get_dict(event, "chunk")
         piece = chunk.get("bytes")
         words = piece.decode(errors="replace") if type(piece) is bytes else _flow_words(event)
         self._said.add(words or "")
@@ -97,23 +97,23 @@ class AgentEvents(Accumulator):
 
     def _cite(self, attribution: Any) -> None:
         room = MOST - len(self._documents)
-        self._documents.extend(documents(cited(fields(attribution))[:room], self._op))
+        self._documents.extend(documents(cited(as_dict(attribution))[:room], self._op))
 
     def _made(self, event: Json) -> bool:
         """Files, and functions that the application is asked to call."""
-        control = mapping(event, "returnControl")
-        files = mappings(mapping(event, "files"), "files")
+        control = get_dict(event, "returnControl")
+        files = get_dicts(get_dict(event, "files"), "files")
         self._calls = self._calls or bool(control)
         if self._op.capture and len(self._more) < MOST:
             self._more.extend(map(_file_made, files))
-            called = string(control, "invocationId")
-            inputs = mappings(control, "invocationInputs")
+            called = get_str(control, "invocationId")
+            inputs = get_dicts(control, "invocationInputs")
             self._more.extend(_call(called, each) for each in inputs)
         return bool(control or files)
 
     def close(self) -> None:
         for name in ("inputTokens", "outputTokens") if self._used else ():
-            counts = [integer(used, name) for used in self._used]
+            counts = [get_int(used, name) for used in self._used]
             known = [count for count in counts if count is not None]
             if len(known) == len(counts):  # else nobody knows the sum
                 read_usage({name: sum(known)}, self._op.usage, BEDROCK_CONVERSE)
@@ -124,7 +124,7 @@ class AgentEvents(Accumulator):
 
 
 def _file_made(file: Json) -> Part:
-    data, kind = file.get("bytes"), string(file, "type")
+    data, kind = file.get("bytes"), get_str(file, "type")
     modality = (kind or "").partition("/")[0]
     modality = modality if modality in {"image", "audio", "video"} else "document"
     return media_bytes(modality, data if type(data) is bytes else b"", kind)
@@ -132,15 +132,18 @@ def _file_made(file: Json) -> Part:
 
 def _call(called: str | None, given: Json) -> Part:
     """A function, or an operation of an API that the application is asked to use."""
-    function, api = mapping(given, "functionInvocationInput"), mapping(given, "apiInvocationInput")
+    function, api = (
+        get_dict(given, "functionInvocationInput"),
+        get_dict(given, "apiInvocationInput"),
+    )
     asked = function or api
     arguments = {
-        string(each, "name") or "": each.get("value") for each in mappings(asked, "parameters")
+        get_str(each, "name") or "": each.get("value") for each in get_dicts(asked, "parameters")
     }
     if asked.get("requestBody") is not None:
         arguments["requestBody"] = bounded(asked["requestBody"])
-    path = " ".join(filter(None, (string(api, "httpMethod"), string(api, "apiPath"))))
-    return tool_call(called, string(function, "function") or path, arguments)
+    path = " ".join(filter(None, (get_str(api, "httpMethod"), get_str(api, "apiPath"))))
+    return tool_call(called, get_str(function, "function") or path, arguments)
 
 
 _FLOW_EVENTS = ("flowOutputEvent", "flowMultiTurnInputRequestEvent")
@@ -148,12 +151,12 @@ _FLOW_EVENTS = ("flowOutputEvent", "flowMultiTurnInputRequestEvent")
 
 def _flow_words(event: Json) -> str | None:
     """What a flow gives out, or asks for in between."""
-    given = (mapping(mapping(event, name), "content").get("document") for name in _FLOW_EVENTS)
+    given = (get_dict(get_dict(event, name), "content").get("document") for name in _FLOW_EVENTS)
     return next((as_text(each) for each in given if each is not None), None)
 
 
 def _model_usage(event: Json) -> list[Json]:
     """Of each model that has answered, empty where it is not told."""
-    traces = mapping(mapping(event, "trace"), "trace").values()
-    outputs = (mapping(fields(trace), "modelInvocationOutput") for trace in traces)
-    return [mapping(mapping(out, "metadata"), "usage") for out in outputs if out]
+    traces = get_dict(get_dict(event, "trace"), "trace").values()
+    outputs = (get_dict(as_dict(trace), "modelInvocationOutput") for trace in traces)
+    return [get_dict(get_dict(out, "metadata"), "usage") for out in outputs if out]

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
-from genai_otel.instrumentation.fields import Json, fields, integer, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_int, get_str
 from genai_otel.record import Pieces, bounded, media, media_bytes, text
 
 from ._said import spoken
@@ -42,22 +42,22 @@ def say(words: str | None, more: list[Part], op: Operation) -> None:
 
 
 def ask_search(params: Json, op: Operation) -> None:
-    config = mapping(mapping(params, "retrievalConfiguration"), "vectorSearchConfiguration")
-    wanted = integer(config, "numberOfResults")
+    config = get_dict(get_dict(params, "retrievalConfiguration"), "vectorSearchConfiguration")
+    wanted = get_int(config, "numberOfResults")
     op.params = {} if wanted is None else {"retrieved": wanted}
 
 
 def search_content(params: Json, op: Operation) -> None:
-    query = mapping(params, "retrievalQuery")
-    op.query = string(query, "text")
-    image = mapping(query, "image")
-    data, form = image.get("inlineContent"), string(image, "format")
+    query = get_dict(params, "retrievalQuery")
+    op.query = get_str(query, "text")
+    image = get_dict(query, "image")
+    data, form = image.get("inlineContent"), get_str(image, "format")
     if type(data) is bytes:
         op.arguments = [media_bytes("image", data, f"image/{form}" if form else None)]
 
 
 def found(reply: Any, op: Operation) -> None:
-    op.documents = documents(mappings(fields(reply), "retrievalResults"), op)
+    op.documents = documents(get_dicts(as_dict(reply), "retrievalResults"), op)
 
 
 def documents(results: list[Json], op: Operation) -> list[Document]:
@@ -69,7 +69,7 @@ def _document(result: Json, *, capture: bool) -> Document:
     if type(result.get("score")) is float:
         document["score"] = result["score"]
     if capture:
-        content = mapping(result, "content")
+        content = get_dict(result, "content")
         words, held = _words(content), _held(content)
         if words is not None:
             document["content"] = words
@@ -83,10 +83,10 @@ def _place(result: Json, *, capture: bool) -> str:
 
     That of a database is a query, and so content.
     """
-    places = (fields(value) for value in mapping(result, "location").values())
+    places = (as_dict(value) for value in get_dict(result, "location").values())
     place = next(filter(None, places), {})
-    known = (string(place, key) for key in ("uri", "url", "id"))
-    named = next(filter(None, known), None) or string(result, "documentId")
+    known = (get_str(place, key) for key in ("uri", "url", "id"))
+    named = next(filter(None, known), None) or get_str(result, "documentId")
     if named is None and capture:
         named = next((value for value in place.values() if type(value) is str), None)
     return named or ""
@@ -95,53 +95,53 @@ def _place(result: Json, *, capture: bool) -> str:
 def _words(content: Json) -> str | None:
     """A result's text; of sound what was said, of film its summary, of a row its columns."""
     row = {
-        string(column, "columnName") or "": column.get("columnValue")
-        for column in mappings(content, "row")
+        get_str(column, "columnName") or "": column.get("columnValue")
+        for column in get_dicts(content, "row")
     }
     return (
-        string(content, "text")
-        or string(mapping(content, "audio"), "transcription")
-        or string(mapping(content, "video"), "summary")
-        or (as_text(row) if row else string(content, "text"))
+        get_str(content, "text")
+        or get_str(get_dict(content, "audio"), "transcription")
+        or get_str(get_dict(content, "video"), "summary")
+        or (as_text(row) if row else get_str(content, "text"))
     )
 
 
 def _held(content: Json) -> Media | None:
     """What of a result is no text."""
-    data = string(content, "byteContent")
+    data = get_str(content, "byteContent")
     if data is not None:
         return media("image", data)
     for modality in ("audio", "video"):
-        address = string(mapping(content, modality), "s3Uri")
+        address = get_str(get_dict(content, modality), "s3Uri")
         if address is not None:
             return media(modality, address)
     return None
 
 
 def reranker(params: Json) -> str | None:
-    config = mapping(mapping(params, "rerankingConfiguration"), "bedrockRerankingConfiguration")
-    return string(mapping(config, "modelConfiguration"), "modelArn")
+    config = get_dict(get_dict(params, "rerankingConfiguration"), "bedrockRerankingConfiguration")
+    return get_str(get_dict(config, "modelConfiguration"), "modelArn")
 
 
 def rerank_content(params: Json, op: Operation) -> None:
-    queries = (mapping(query, "textQuery") for query in mappings(params, "queries"))
-    op.query = next((words for query in queries if (words := string(query, "text"))), None)
-    sources = (mapping(each, "inlineDocumentSource") for each in mappings(params, "sources"))
+    queries = (get_dict(query, "textQuery") for query in get_dicts(params, "queries"))
+    op.query = next((words for query in queries if (words := get_str(query, "text"))), None)
+    sources = (get_dict(each, "inlineDocumentSource") for each in get_dicts(params, "sources"))
     op.arguments = [_inline(source) for source in sources]
 
 
 def _inline(source: Json) -> str | None:
-    words = string(mapping(source, "textDocument"), "text")
+    words = get_str(get_dict(source, "textDocument"), "text")
     return as_text(source.get("jsonDocument")) if words is None else words
 
 
 def reranked(reply: Any, op: Operation) -> None:
     op.documents = []
-    for result in mappings(fields(reply), "results"):
+    for result in get_dicts(as_dict(reply), "results"):
         document: Document = {"id": str(result.get("index", ""))}
         if type(result.get("relevanceScore")) is float:
             document["score"] = result["relevanceScore"]
-        words = _inline(mapping(result, "document")) if op.capture else None
+        words = _inline(get_dict(result, "document")) if op.capture else None
         if words is not None:
             document["content"] = words
         op.documents.append(document)
@@ -151,25 +151,25 @@ def reranked(reply: Any, op: Operation) -> None:
 
 
 def rag_model(params: Json) -> str | None:
-    config = mapping(params, "retrieveAndGenerateConfiguration")
+    config = get_dict(params, "retrieveAndGenerateConfiguration")
     kinds = ("knowledgeBaseConfiguration", "externalSourcesConfiguration")
-    return next((m for kind in kinds if (m := string(mapping(config, kind), "modelArn"))), None)
+    return next((m for kind in kinds if (m := get_str(get_dict(config, kind), "modelArn"))), None)
 
 
 def rag_content(params: Json, op: Operation) -> None:
-    op.input = heard(string(mapping(params, "input"), "text"))
+    op.input = heard(get_str(get_dict(params, "input"), "text"))
 
 
 def rag_answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     op.documents = documents(cited(reply), op)
-    say(string(mapping(reply, "output"), "text"), [], op)
+    say(get_str(get_dict(reply, "output"), "text"), [], op)
 
 
 def cited(source: Json) -> list[Json]:
     """What an answer refers to, in the order of its words."""
-    cited = mappings(source, "citations")
-    return [each for c in cited for each in mappings(c, "retrievedReferences")][:MOST]
+    cited = get_dicts(source, "citations")
+    return [each for c in cited for each in get_dicts(c, "retrievedReferences")][:MOST]
 
 
 class RagEvents(Accumulator):
@@ -181,11 +181,11 @@ class RagEvents(Accumulator):
         self._documents: list[Document] = []
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        words = string(mapping(event, "output"), "text")
+        event = as_dict(event)
+        words = get_str(get_dict(event, "output"), "text")
         self._said.add(words or "")
-        told = mapping(event, "citation")
-        references = mappings(mapping(told, "citation") or told, "retrievedReferences")
+        told = get_dict(event, "citation")
+        references = get_dicts(get_dict(told, "citation") or told, "retrievedReferences")
         self._documents.extend(documents(references[:MOST], self._op))
         del self._documents[MOST:]
         return bool(words)
@@ -199,24 +199,24 @@ class RagEvents(Accumulator):
 
 
 def ask_agentic(params: Json, op: Operation) -> None:
-    sources = (mapping(each, "configuration") for each in mappings(params, "retrievers"))
-    bases = [mapping(each, "knowledgeBase") for each in sources]
-    limits = [integer(mapping(b, "retrievalOverrides"), "maxNumberOfResults") for b in bases]
+    sources = (get_dict(each, "configuration") for each in get_dicts(params, "retrievers"))
+    bases = [get_dict(each, "knowledgeBase") for each in sources]
+    limits = [get_int(get_dict(b, "retrievalOverrides"), "maxNumberOfResults") for b in bases]
     if len(limits) == 1 and limits[0] is not None:
         op.params = {"retrieved": limits[0]}
 
 
 def agentic_model(params: Json) -> str | None:
-    config = mapping(params, "agenticRetrieveConfiguration")
-    model = mapping(config, "foundationModelConfiguration")
+    config = get_dict(params, "agenticRetrieveConfiguration")
+    model = get_dict(config, "foundationModelConfiguration")
     kinds = ("bedrockFoundationModelConfiguration", "mantleFoundationModelConfiguration")
-    chosen = (mapping(mapping(model, kind), "modelConfiguration") for kind in kinds)
-    return next((arn for each in chosen if (arn := string(each, "modelArn"))), None)
+    chosen = (get_dict(get_dict(model, kind), "modelConfiguration") for kind in kinds)
+    return next((arn for each in chosen if (arn := get_str(each, "modelArn"))), None)
 
 
 def agentic_content(params: Json, op: Operation) -> None:
-    turns = mappings(params, "messages")
-    said = [(string(turn, "role"), string(mapping(turn, "content"), "text")) for turn in turns]
+    turns = get_dicts(params, "messages")
+    said = [(get_str(turn, "role"), get_str(get_dict(turn, "content"), "text")) for turn in turns]
     op.input = [
         {"role": role or "user", "parts": [text(words)]}
         for role, words in said
@@ -234,16 +234,16 @@ class AgenticEvents(Accumulator):
         self._whole: str | None = None
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        words = string(mapping(event, "responseEvent"), "text")
+        event = as_dict(event)
+        words = get_str(get_dict(event, "responseEvent"), "text")
         self._said.add(words or "")
-        result = mapping(event, "result")
+        result = get_dict(event, "result")
         if result:
             self._op.documents = [
                 _agentic_document(each, capture=self._op.capture)
-                for each in mappings(result, "results")[:MOST]
+                for each in get_dicts(result, "results")[:MOST]
             ]
-            self._whole = string(mapping(result, "generatedResponse"), "answer")
+            self._whole = get_str(get_dict(result, "generatedResponse"), "answer")
         return bool(words)
 
     def close(self) -> None:
@@ -251,6 +251,6 @@ class AgenticEvents(Accumulator):
 
 
 def _agentic_document(result: Json, *, capture: bool) -> Document:
-    source = string(mapping(result, "sourceRetriever"), "identifier")
+    source = get_str(get_dict(result, "sourceRetriever"), "identifier")
     found = _document(result, capture=capture)
     return {**found, "id": found["id"] or source or ""}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.fields import Json, integer, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, get_dict, get_dicts, get_int, get_str
 from genai_otel.record import Usage
 from genai_otel.record.usage import ANTHROPIC, read_usage
 
@@ -71,13 +71,13 @@ def counted(usage: Usage) -> None:
 
 def response(reply: Json, items: list[Json], op: Operation) -> None:
     """Of the Responses API: platform.openai.com/docs/pricing, "built-in tools"."""
-    usage, kinds = op.usage, [string(item, "type") for item in items]
-    told = mapping(reply, "tool_usage")
-    searches = integer(mapping(told, "web_search"), "num_requests")
+    usage, kinds = op.usage, [get_str(item, "type") for item in items]
+    told = get_dict(reply, "tool_usage")
+    searches = get_int(get_dict(told, "web_search"), "num_requests")
     if searches is None:
         searches = sum(map(_is_search, items))
     images = kinds.count("image_generation_call")
-    if not images and integer(mapping(told, "image_gen"), "total_tokens"):
+    if not images and get_int(get_dict(told, "image_gen"), "total_tokens"):
         images = 1
     _note(
         usage,
@@ -92,17 +92,17 @@ def response(reply: Json, items: list[Json], op: Operation) -> None:
 
 def _is_search(item: Json) -> bool:
     """Opening a page and looking for something in it are free."""
-    if string(item, "type") != "web_search_call":
+    if get_str(item, "type") != "web_search_call":
         return False
-    return (string(mapping(item, "action"), "type") or "search") == "search"
+    return (get_str(get_dict(item, "action"), "type") or "search") == "search"
 
 
 def _container(item: Json) -> str | None:
     """Where the provider ran code; it bills a container, which may serve several calls."""
-    kind = string(item, "type")
+    kind = get_str(item, "type")
     if kind == "code_interpreter_call":
-        return string(item, "container_id") or "unnamed"
-    return string(mapping(item, "environment"), "container_id") if kind == "shell_call" else None
+        return get_str(item, "container_id") or "unnamed"
+    return get_str(get_dict(item, "environment"), "container_id") if kind == "shell_call" else None
 
 
 def _has_other_tariff(reply: Json, op: Operation) -> bool:
@@ -110,8 +110,8 @@ def _has_other_tariff(reply: Json, op: Operation) -> bool:
     if _OTHER_TARIFF.match(name):
         return True
     preview = any(
-        (string(tool, "type") or "").startswith("web_search_preview")
-        for tool in mappings(reply, "tools")
+        (get_str(tool, "type") or "").startswith("web_search_preview")
+        for tool in get_dicts(reply, "tools")
     )
     return preview and _NO_REASONING.match(name) is not None
 
@@ -145,9 +145,9 @@ def message(reply: Json, op: Operation) -> None:
     if op.usage.containers is not None:
         return
     ran = any(
-        "code_execution" in (string(block, "name") or "")
-        for block in mappings(reply, "content")
-        if string(block, "type") == "server_tool_use"
+        "code_execution" in (get_str(block, "name") or "")
+        for block in get_dicts(reply, "content")
+        if get_str(block, "type") == "server_tool_use"
     )
     if ran:
         op.usage.containers = 1
@@ -158,8 +158,8 @@ def iterations(usage: Json, op: Operation) -> None:
 
     platform.claude.com/docs/en/build-with-claude/compaction, "understanding usage".
     """
-    for each in mappings(usage, "iterations"):
-        kind = string(each, "type")
+    for each in get_dicts(usage, "iterations"):
+        kind = get_str(each, "type")
         if kind == "compaction":
             used = Usage()
             read_usage(each, used, ANTHROPIC)
@@ -176,7 +176,7 @@ def inference_geo(usage: Json) -> str | None:
 
     platform.claude.com/docs/en/manage-claude/data-residency
     """
-    told = string(usage, "inference_geo")
+    told = get_str(usage, "inference_geo")
     return None if told in _EVERYWHERE else told
 
 
@@ -192,7 +192,7 @@ _OTHER_SEARCH = frozenset(
 
 
 def gemini_request(body: Json, op: Operation) -> None:
-    if any(not _OTHER_SEARCH.isdisjoint(tool) for tool in mappings(body, "tools")):
+    if any(not _OTHER_SEARCH.isdisjoint(tool) for tool in get_dicts(body, "tools")):
         op.usage.doubt("web_searches")
 
 
@@ -214,8 +214,8 @@ class Grounding:
         self._queries.update(queries[:_MOST_QUERIES])
         self._retrieved = self._retrieved or bool(tuple(_texts(metadata, "retrieval", "Queries")))
         chunks = metadata.get("groundingChunks") or metadata.get("grounding_chunks")
-        for chunk in mappings({"chunks": chunks}, "chunks") if chunks else ():
-            self._maps = self._maps or bool(mapping(chunk, "maps"))
+        for chunk in get_dicts({"chunks": chunks}, "chunks") if chunks else ():
+            self._maps = self._maps or bool(get_dict(chunk, "maps"))
 
     def note(self, usage: Usage) -> None:
         _note(
@@ -243,7 +243,7 @@ def candidates(found: list[Json], op: Operation) -> None:
     """Of a whole reply."""
     grounding = Grounding()
     for candidate in found:
-        metadata = mapping(candidate, "groundingMetadata")
+        metadata = get_dict(candidate, "groundingMetadata")
         if metadata:
             grounding.add(metadata)
     grounding.note(op.usage)
@@ -257,11 +257,11 @@ def guarded(told: Json, op: Operation) -> None:
 
     aws.amazon.com/bedrock/pricing, "guardrails": by 1,000 characters.
     """
-    if mapping(told, "guardrailConfig") or string(told, "guardrailIdentifier"):
+    if get_dict(told, "guardrailConfig") or get_str(told, "guardrailIdentifier"):
         op.usage.doubt("guardrails")
 
 
 def converse(blocks: list[Json], op: Operation) -> None:
     """Nova's own tools, search among them: aws.amazon.com/bedrock/pricing."""
-    ran = [mapping(block, "toolUse") for block in blocks if "toolUse" in block]
-    _note(op.usage, other_charges=sum(string(use, "type") == "server_tool_use" for use in ran))
+    ran = [get_dict(block, "toolUse") for block in blocks if "toolUse" in block]
+    _note(op.usage, other_charges=sum(get_str(use, "type") == "server_tool_use" for use in ran))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
 from genai_otel.record import cited_text, generic_part, text, tool_call, tool_result
 from genai_otel.record.usage import COHERE, read_usage
 
@@ -22,13 +22,13 @@ MOST = 1_000
 
 def decoded(reply: Any) -> Json:
     """What the client decoded, without the HTTP response around it."""
-    found = fields(reply)
-    return fields(found["_data"]) if "_data" in found else found
+    found = as_dict(reply)
+    return as_dict(found["_data"]) if "_data" in found else found
 
 
 def read_head(reply: Json, usage: Json, op: Operation) -> None:
-    op.response_id = string(reply, "id") or string(reply, "generation_id")
-    reason = string(reply, "finish_reason")
+    op.response_id = get_str(reply, "id") or get_str(reply, "generation_id")
+    reason = get_str(reply, "finish_reason")
     op.finish_reasons = [] if reason is None else [reason]
     read_usage(usage, op.usage, COHERE)
 
@@ -43,42 +43,42 @@ def with_documents(given: Json, op: Operation) -> None:
 
 
 def old_content(given: Json, op: Operation) -> None:
-    preamble = string(given, "preamble")
+    preamble = get_str(given, "preamble")
     op.system = [text(preamble)] if preamble else None
-    turns = [_old_turn(turn) for turn in mappings(given, "chat_history")]
-    answers = [tool_result(None, each.get("outputs")) for each in mappings(given, "tool_results")]
+    turns = [_old_turn(turn) for turn in get_dicts(given, "chat_history")]
+    answers = [tool_result(None, each.get("outputs")) for each in get_dicts(given, "tool_results")]
     if answers:
         turns.append({"role": "tool", "parts": [*answers]})
-    message = string(given, "message")
+    message = get_str(given, "message")
     op.input = [*turns, {"role": "user", "parts": [text(message)]}] if message else turns
     with_documents(given, op)
     op.tools = [
-        {"type": "function", "name": string(tool, "name") or "",
-         "description": string(tool, "description") or "",
+        {"type": "function", "name": get_str(tool, "name") or "",
+         "description": get_str(tool, "description") or "",
          "parameters": tool.get("parameter_definitions")}
-        for tool in mappings(given, "tools")
+        for tool in get_dicts(given, "tools")
     ]  # fmt: skip
 
 
 def _old_turn(turn: Json) -> Message:
-    role = string(turn, "role") or "USER"
+    role = get_str(turn, "role") or "USER"
     return {"role": _ROLES.get(role, role), "parts": old_parts(turn, "message")}
 
 
 def old_parts(reply: Json, words: str) -> list[Part]:
-    said = string(reply, words)
-    citations = mappings(reply, "citations")[:MOST]
+    said = get_str(reply, words)
+    citations = get_dicts(reply, "citations")[:MOST]
     parts: list[Part] = [cited_text(said, citations)] if said else []
-    calls = mappings(reply, "tool_calls")
-    called = (tool_call(None, string(c, "name") or "", c.get("parameters")) for c in calls)
+    calls = get_dicts(reply, "tool_calls")
+    called = (tool_call(None, get_str(c, "name") or "", c.get("parameters")) for c in calls)
     return [*parts, *called]
 
 
 def old_answer(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
-    read_head(reply, mapping(reply, "meta"), op)
+    read_head(reply, get_dict(reply, "meta"), op)
     if op.capture:
-        op.output = [spoken(old_parts(reply, "text"), string(reply, "finish_reason"))]
+        op.output = [spoken(old_parts(reply, "text"), get_str(reply, "finish_reason"))]
 
 
 class OldEvents(Accumulator):
@@ -90,17 +90,17 @@ class OldEvents(Accumulator):
         self._reply: Json = {}
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "event_type")
+        event = as_dict(event)
+        kind = get_str(event, "event_type")
         if kind == "stream-end":
             self._reply = {
-                **mapping(event, "response"),
+                **get_dict(event, "response"),
                 "finish_reason": event.get("finish_reason"),
             }
         elif kind == "stream-start":
             self._reply = {"generation_id": event.get("generation_id")}
         if kind == "text-generation":
-            return self._said.words(string(event, "text"))
+            return self._said.words(get_str(event, "text"))
         return kind in {"tool-calls-chunk", "tool-calls-generation"}
 
     def close(self) -> None:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, snake, string
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    snake_case,
+)
 from genai_otel.record import (
     bounded,
     cited_text,
@@ -66,7 +73,7 @@ _UNKNOWN_MEMBER = "SDK_UNKNOWN_MEMBER"
 
 def parts(source: Json, key: str) -> list[Part]:
     """Of each block what it holds; a cache point holds nothing."""
-    return [_part(block) for block in mappings(source, key) if "cachePoint" not in block]
+    return [_part(block) for block in get_dicts(source, key) if "cachePoint" not in block]
 
 
 def _part(block: Json) -> Part:
@@ -75,7 +82,7 @@ def _part(block: Json) -> Part:
             return text(value)
         read = _READERS.get(name)
         if read is not None and value is not None:
-            return read(fields(value))
+            return read(as_dict(value))
         if value is not None:
             return _unread(name, value)
     return generic_part("")
@@ -84,21 +91,21 @@ def _part(block: Json) -> Part:
 def _unread(name: str, value: Any) -> Part:
     """A block that has no reader, or whose name is all that the client lets through."""
     if name == _UNKNOWN_MEMBER:
-        return generic_part(snake(string(fields(value), "name") or ""))
-    return generic_part(snake(name), fields(value) or value)
+        return generic_part(snake_case(get_str(as_dict(value), "name") or ""))
+    return generic_part(snake_case(name), as_dict(value) or value)
 
 
 def _tool_use(called: Json) -> Part:
-    call_id, name = string(called, "toolUseId"), string(called, "name") or ""
-    kind = string(called, "type")
+    call_id, name = get_str(called, "toolUseId"), get_str(called, "name") or ""
+    kind = get_str(called, "type")
     if kind == "server_tool_use":
         return server_tool_call(call_id, name, {"type": kind, "input": called.get("input")})
     return tool_call(call_id, name, called.get("input"))
 
 
 def _tool_result(result: Json) -> Part:
-    call_id, kind = string(result, "toolUseId"), string(result, "type")
-    found, failed = _plain(mappings(result, "content")), string(result, "status") == "error"
+    call_id, kind = get_str(result, "toolUseId"), get_str(result, "type")
+    found, failed = _plain(get_dicts(result, "content")), get_str(result, "status") == "error"
     if kind is not None:  # only those of tools that Bedrock runs have one
         told = {"content": found, "is_error": True} if failed else {"content": found}
         return server_tool_result(call_id, kind, told)
@@ -106,26 +113,26 @@ def _tool_result(result: Json) -> Part:
 
 
 def _guarded(block: Json) -> Part:
-    words = string(mapping(block, "text"), "text")
+    words = get_str(get_dict(block, "text"), "text")
     return _part(block) if words is None else text(words)
 
 
 def _reasoning(block: Json) -> Part:
     """What is shown of it; of redacted reasoning, that there was some."""
-    return reasoning(string(mapping(block, "reasoningText"), "text") or "")
+    return reasoning(get_str(get_dict(block, "reasoningText"), "text") or "")
 
 
 def _cited(block: Json) -> Part:
-    words = "".join(string(piece, "text") or "" for piece in mappings(block, "content"))
-    return cited_text(words, mappings(block, "citations"))
+    words = "".join(get_str(piece, "text") or "" for piece in get_dicts(block, "content"))
+    return cited_text(words, get_dicts(block, "citations"))
 
 
 def _media(modality: str, block: Json) -> Part:
     """By its bytes or its address; a document may be text, which stands for itself."""
-    source, form = mapping(block, "source"), string(block, "format")
+    source, form = get_dict(block, "source"), get_str(block, "format")
     mime = _MIME[modality].get(form, f"{modality}/{form}") if form else None
-    words = [string(source, "text")] if "text" in source else []
-    words += [string(piece, "text") for piece in mappings(source, "content")]
+    words = [get_str(source, "text")] if "text" in source else []
+    words += [get_str(piece, "text") for piece in get_dicts(source, "content")]
     found = text("".join(filter(None, words))) if words else _file(modality, source, mime)
     beside = {name: block[name] for name in _BESIDE if block.get(name) is not None}
     if beside and found["type"] == "media":
@@ -137,7 +144,7 @@ _BESIDE = ("name", "context", "error")
 
 
 def _file(modality: str, source: Json, mime: str | None) -> Media:
-    data, address = source.get("bytes"), string(mapping(source, "s3Location"), "uri")
+    data, address = source.get("bytes"), get_str(get_dict(source, "s3Location"), "uri")
     if type(data) is bytes:
         return media_bytes(modality, data, mime)
     if type(data) is str or address is not None:  # base64, as bodies of InvokeModel have it

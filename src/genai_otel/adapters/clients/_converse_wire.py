@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    integer,
-    mapping,
-    mappings,
-    parsed,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    parse_json,
     pick,
-    snake,
-    string,
+    snake_case,
 )
 from genai_otel.record import Message, Pieces
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
@@ -41,18 +41,18 @@ _PARAMS = {
 
 def ask(params: Json, op: Operation) -> None:
     charges.guarded(params, op)
-    more = mapping(params, "additionalModelRequestFields")
+    more = get_dict(params, "additionalModelRequestFields")
     op.params = {
         **pick(more, {"top_k": "top_k"}),
-        **pick(mapping(params, "inferenceConfig"), _PARAMS),
+        **pick(get_dict(params, "inferenceConfig"), _PARAMS),
     }
 
 
 def content(params: Json, op: Operation) -> None:
     op.system = parts(params, "system") or None
-    op.input = [_turn(message) for message in mappings(params, "messages")]
+    op.input = [_turn(message) for message in get_dicts(params, "messages")]
     if "toolConfig" in params:
-        tools = mappings(mapping(params, "toolConfig"), "tools")
+        tools = get_dicts(get_dict(params, "toolConfig"), "tools")
         op.tools = [_definition(tool) for tool in tools if "cachePoint" not in tool]
 
 
@@ -60,13 +60,16 @@ def _definition(tool: Json) -> Json:
     """A function of the caller's, or a tool that Bedrock runs, which has a name and no more."""
     if "toolSpec" not in tool:
         kind = next(iter(tool), "")
-        return {"type": snake(kind), "name": string(mapping(tool, kind), "name") or snake(kind)}
-    tool = mapping(tool, "toolSpec")
+        return {
+            "type": snake_case(kind),
+            "name": get_str(get_dict(tool, kind), "name") or snake_case(kind),
+        }
+    tool = get_dict(tool, "toolSpec")
     told = {
         "type": "function",
-        "name": string(tool, "name") or "",
-        "description": string(tool, "description"),
-        "parameters": mapping(tool, "inputSchema").get("json"),
+        "name": get_str(tool, "name") or "",
+        "description": get_str(tool, "description"),
+        "parameters": get_dict(tool, "inputSchema").get("json"),
     }
     return {key: value for key, value in told.items() if value is not None}
 
@@ -75,23 +78,23 @@ def _turn(message: Json) -> Message:
     """One message; what answers tools is the tools' turn, whoever the API makes say it."""
     held = parts(message, "content")
     answers = bool(held) and all(part["type"] == "tool_call_response" for part in held)
-    return {"role": "tool" if answers else string(message, "role") or "user", "parts": held}
+    return {"role": "tool" if answers else get_str(message, "role") or "user", "parts": held}
 
 
 def answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    reason = string(reply, "stopReason")
+    reply = as_dict(reply)
+    reason = get_str(reply, "stopReason")
     op.finish_reasons = [] if reason is None else [reason]
-    read_usage(mapping(reply, "usage"), op.usage, BEDROCK_CONVERSE)
-    charges.converse(mappings(mapping(mapping(reply, "output"), "message"), "content"), op)
-    optimized = string(mapping(reply, "performanceConfig"), "latency") == "optimized"
-    op.tier = "optimized" if optimized else string(mapping(reply, "serviceTier"), "type")
-    took = integer(mapping(reply, "metrics"), "latencyMs")
+    read_usage(get_dict(reply, "usage"), op.usage, BEDROCK_CONVERSE)
+    charges.converse(get_dicts(get_dict(get_dict(reply, "output"), "message"), "content"), op)
+    optimized = get_str(get_dict(reply, "performanceConfig"), "latency") == "optimized"
+    op.tier = "optimized" if optimized else get_str(get_dict(reply, "serviceTier"), "type")
+    took = get_int(get_dict(reply, "metrics"), "latencyMs")
     if took is not None:
         op.timing.server = took / 1000
     if op.capture:
-        message = mapping(mapping(reply, "output"), "message")
-        role = string(message, "role") or "assistant"
+        message = get_dict(get_dict(reply, "output"), "message")
+        role = get_str(message, "role") or "assistant"
         turn: Message = {"role": role, "parts": parts(message, "content")}
         if reason is not None:
             turn["finish_reason"] = reason
@@ -117,22 +120,22 @@ class Events(Accumulator):
         return True
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
+        event = as_dict(event)
         if "contentBlockDelta" in event:
-            told = mapping(event, "contentBlockDelta")
-            return self._block(told).add(mapping(told, "delta"))
+            told = get_dict(event, "contentBlockDelta")
+            return self._block(told).add(get_dict(told, "delta"))
         if "contentBlockStart" in event:
-            told = mapping(event, "contentBlockStart")
-            self._block(told).head = {**mapping(told, "start")}
+            told = get_dict(event, "contentBlockStart")
+            self._block(told).head = {**get_dict(told, "start")}
             return bool(told.get("start"))
         if "messageStop" in event:
-            self._reply["stopReason"] = mapping(event, "messageStop").get("stopReason")
-        self._reply.update(mapping(event, "metadata"))
+            self._reply["stopReason"] = get_dict(event, "messageStop").get("stopReason")
+        self._reply.update(get_dict(event, "metadata"))
         return False
 
     def _block(self, told: Json) -> _Block:
         """The block that ``told`` speaks of; text and thoughts open unannounced."""
-        index = integer(told, "contentBlockIndex") or 0
+        index = get_int(told, "contentBlockIndex") or 0
         found = self._blocks.get(index)
         if found is None:
             found = self._blocks[index] = _Block(self._op)
@@ -163,7 +166,7 @@ class _Block:
         """Takes one delta; whether it held anything generated."""
         generated = False
         for name, value in delta.items():
-            words = value if name == "text" else self._take(name, fields(value) or value)
+            words = value if name == "text" else self._take(name, as_dict(value) or value)
             if type(words) is str:
                 self.pieces.add(words)
             generated = generated or bool(words) or name in _GENERATED
@@ -173,7 +176,7 @@ class _Block:
         """The text of a thought or of a tool's input; all else is kept until the end."""
         kept = self.more.setdefault(name, [])
         if name in _PIECE_OF:
-            return string(fields(value), _PIECE_OF[name])
+            return get_str(as_dict(value), _PIECE_OF[name])
         if self._capture and len(kept) < _MOST:
             kept.extend(value if type(value) is list else [value])
         return None
@@ -183,24 +186,24 @@ class _Block:
         words = self.pieces.whole()
         for name, make in _WHOLE.items():
             if name in self.head or name in self.more:
-                return make(mapping(self.head, name), self.more.get(name, []), words)
+                return make(get_dict(self.head, name), self.more.get(name, []), words)
         return {**self.head, **self.more} or {"text": words}
 
 
 def _whole_call(head: Json, _more: list[Any], words: str) -> Json:
-    return {"toolUse": {**head, "input": parsed(words) if words else {}}}
+    return {"toolUse": {**head, "input": parse_json(words) if words else {}}}
 
 
 def _whole_result(head: Json, more: list[Any], _words: str) -> Json:
     """A tool's answer, its texts in one."""
-    pieces = [fields(each) for each in more]
-    said = "".join(string(piece, "text") or "" for piece in pieces)
+    pieces = [as_dict(each) for each in more]
+    said = "".join(get_str(piece, "text") or "" for piece in pieces)
     rest = [piece for piece in pieces if "text" not in piece]
     return {"toolResult": {**head, "content": [{"text": said}, *rest] if said else rest}}
 
 
 def _whole_image(head: Json, more: list[Any], _words: str) -> Json:
-    sources = (mapping(piece, "source").get("bytes") for piece in more)
+    sources = (get_dict(piece, "source").get("bytes") for piece in more)
     data = b"".join(each for each in sources if type(each) is bytes)
     errors = (piece["error"] for piece in more if "error" in piece)
     source = {"source": {"bytes": data}} if data else {}

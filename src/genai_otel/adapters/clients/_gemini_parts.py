@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, snake, string
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    snake_case,
+)
 from genai_otel.record import (
     Pieces,
     bounded,
@@ -37,7 +44,7 @@ def camel(name: str) -> str:
 
 def either(source: Json, name: str, snake_name: str) -> str | None:
     """A text under either spelling of its name."""
-    return string(source, name) or string(source, snake_name)
+    return get_str(source, name) or get_str(source, snake_name)
 
 
 # ---------------------------------------------------------------------------------- one part
@@ -45,19 +52,19 @@ def either(source: Json, name: str, snake_name: str) -> str | None:
 
 def parts(content: Json) -> list[Part]:
     """Of each part what it holds."""
-    return [part(each) for each in mappings(content, "parts")]
+    return [part(each) for each in get_dicts(content, "parts")]
 
 
 def part(given: Json) -> Part:
     """Text, a thought, or the one field with data; of an unknown part its name and its value."""
-    words = string(given, "text")
+    words = get_str(given, "text")
     if words:
         said: Part = reasoning(words) if given.get("thought") is True else text(words)
         return said if len(given) == 1 else _with_metadata(said, given)
     for name, value in given.items():
         read = _READERS.get(name)
         if read is not None and value is not None:
-            return read(fields(value), given)
+            return read(as_dict(value), given)
     if words is None:
         return _unread(given)
     # A signature alone is the state of the model's reasoning, sealed.
@@ -68,12 +75,12 @@ def _unread(given: Json) -> Part:
     held = [(name, value) for name, value in given.items() if value is not None]
     for name, value in held:
         if name not in _BESIDE:
-            return generic_part(snake(name), fields(value) or value)
+            return generic_part(snake_case(name), as_dict(value) or value)
     return reasoning("") if any(name in _SIGNATURES for name, _ in held) else generic_part("empty")
 
 
 def _called(call: Json, _given: Json) -> Part:
-    return tool_call(string(call, "id"), string(call, "name") or "", call.get("args"))
+    return tool_call(get_str(call, "id"), get_str(call, "name") or "", call.get("args"))
 
 
 def _answered(answer: Json, _given: Json) -> Part:
@@ -82,25 +89,25 @@ def _answered(answer: Json, _given: Json) -> Part:
     files = parts(answer)
     if files:
         response = [*([] if response is None else [response]), *files]
-    return tool_result(string(answer, "id"), response)
+    return tool_result(get_str(answer, "id"), response)
 
 
 def _code(code: Json, _given: Json) -> Part:
-    return server_tool_call(string(code, "id"), "code_execution", _held(code, "id"))
+    return server_tool_call(get_str(code, "id"), "code_execution", _held(code, "id"))
 
 
 def _code_result(result: Json, _given: Json) -> Part:
-    return server_tool_result(string(result, "id"), "code_execution", _held(result, "id"))
+    return server_tool_result(get_str(result, "id"), "code_execution", _held(result, "id"))
 
 
 def _server_call(call: Json, _given: Json) -> Part:
     name = _tool_type(call)
-    return server_tool_call(string(call, "id"), name, _held(call, "id", "toolType", "tool_type"))
+    return server_tool_call(get_str(call, "id"), name, _held(call, "id", "toolType", "tool_type"))
 
 
 def _server_result(result: Json, _given: Json) -> Part:
     told = _held(result, "id", "toolType", "tool_type")
-    return server_tool_result(string(result, "id"), _tool_type(result), told)
+    return server_tool_result(get_str(result, "id"), _tool_type(result), told)
 
 
 def _tool_type(tool: Json) -> str:
@@ -122,19 +129,19 @@ def _media(blob: Json, given: Json) -> Part:
     data = blob.get("data")
     if type(data) is bytes:  # as gRPC has it, and the client's models
         return _with_metadata(media_bytes(modality, data, kind or None), given)
-    source = string(blob, "data") or either(blob, "fileUri", "file_uri") or ""
+    source = get_str(blob, "data") or either(blob, "fileUri", "file_uri") or ""
     return _with_metadata(media(modality, source, kind), given)
 
 
 def _with_metadata(found: Part, given: Json) -> Part:
     """What is said of a part beside it: which scenes of a film, how finely they are looked at."""
     more: dict[str, Any] = {}
-    transcript = mapping(given, "audioTranscription") or mapping(given, "audio_transcription")
-    words = string(transcript, "text")
+    transcript = get_dict(given, "audioTranscription") or get_dict(given, "audio_transcription")
+    words = get_str(transcript, "text")
     if words:
         more["transcript"] = words
     beside = {
-        snake(name): bounded(value)
+        snake_case(name): bounded(value)
         for name, value in given.items()
         if name in _METADATA and value is not None
     }
@@ -144,7 +151,7 @@ def _with_metadata(found: Part, given: Json) -> Part:
 
 
 def _both(names: dict[str, Any]) -> dict[str, Any]:
-    return {**names, **{snake(name): value for name, value in names.items()}}
+    return {**names, **{snake_case(name): value for name, value in names.items()}}
 
 
 _READERS: dict[str, Callable[[Json, Json], Part]] = _both(
@@ -188,15 +195,15 @@ class CallSoFar:
 
     def add(self, call: Json) -> bool:
         """Takes a piece of the call; whether more of it will come."""
-        self._id = self._id or string(call, "id")
-        self._name = self._name or string(call, "name") or ""
-        self._args.update(mapping(call, "args"))
-        for piece in mappings(call, "partialArgs"):
-            self._argument((string(piece, "jsonPath") or "").removeprefix("$."), piece)
+        self._id = self._id or get_str(call, "id")
+        self._name = self._name or get_str(call, "name") or ""
+        self._args.update(get_dict(call, "args"))
+        for piece in get_dicts(call, "partialArgs"):
+            self._argument((get_str(piece, "jsonPath") or "").removeprefix("$."), piece)
         return call.get("willContinue") is True
 
     def _argument(self, path: str, piece: Json) -> None:
-        words = string(piece, "stringValue")
+        words = get_str(piece, "stringValue")
         if words is None:
             self._args[path] = piece.get("numberValue", piece.get("boolValue"))
             return
@@ -227,11 +234,11 @@ def definitions(tool: Json) -> list[Json]:
     functions = [
         {
             "type": "function",
-            "name": string(function, "name") or "",
-            "description": string(function, "description") or "",
+            "name": get_str(function, "name") or "",
+            "description": get_str(function, "description") or "",
             "parameters": function.get("parameters") or function.get("parameters_json_schema"),
         }
-        for function in mappings(tool, "functionDeclarations")
+        for function in get_dicts(tool, "functionDeclarations")
     ]
     served = [name for name in tool if name != "functionDeclarations"]
     return [*functions, *({"type": name, "name": name} for name in served)]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Reader
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    known,
-    mapping,
-    mappings,
-    parsed,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    parse_json,
     pick,
-    string,
+    unwrap_unknown,
 )
-from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
 from genai_otel.record import (
     Kind,
     Pieces,
@@ -56,42 +56,42 @@ _CONTENT = _MEDIA | {"text"}
 
 def _body(given: Json) -> Json:
     """What is asked: in arguments of its own, or in one request."""
-    return fields(fields(given.get("request")).get("body")) or given
+    return as_dict(as_dict(given.get("request")).get("body")) or given
 
 
 def _ask(body: Json, op: Operation) -> None:
-    before = string(body, "previous_interaction_id")
+    before = get_str(body, "previous_interaction_id")
     op.params = {
-        **pick(fields(body.get("generation_config")), _PARAMS),
+        **pick(as_dict(body.get("generation_config")), _PARAMS),
         **({} if before is None else {"previous_response": before}),
     }
 
 
 def _content(body: Json, op: Operation) -> None:
-    told, given = string(body, "system_instruction"), body.get("input")
+    told, given = get_str(body, "system_instruction"), body.get("input")
     if told:
         op.system = [text(told)]
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = _turns([fields(each) for each in given] if type(given) is list else [given])
+        op.input = _turns([as_dict(each) for each in given] if type(given) is list else [given])
     if type(body.get("tools")) is list:
         op.tools = definitions(body)
 
 
 def _turns(given: list[Any]) -> list[Message]:
     """Steps, each a turn; or the parts of one turn, as the client takes them, too."""
-    steps = [known(fields(each)) for each in given]
-    if any(string(step, "type") in _CONTENT for step in steps):
-        loose = ([_part(s)] if string(s, "type") in _CONTENT else _parts(s) for s in steps)
+    steps = [unwrap_unknown(as_dict(each)) for each in given]
+    if any(get_str(step, "type") in _CONTENT for step in steps):
+        loose = ([_part(s)] if get_str(s, "type") in _CONTENT else _parts(s) for s in steps)
         return [{"role": "user", "parts": [part for each in loose for part in each]}]
     return [_turn(step) for step in steps]
 
 
 def _turn(step: Json) -> Message:
-    if string(step, "type") == "function_result":
+    if get_str(step, "type") == "function_result":
         return {"role": "tool", "parts": _parts(step)}
-    user = string(step, "type") == "user_input" or step.get("role") == "user"
+    user = get_str(step, "type") == "user_input" or step.get("role") == "user"
     return {"role": "user" if user else "assistant", "parts": _parts(step)}
 
 
@@ -101,27 +101,27 @@ _NOT_OF_IT = frozenset({"id", "call_id", "signature", "pieces"})
 
 def _parts(step: Json) -> list[Part]:
     """What is said in a step, or which tool is called in it, or what the tool returned."""
-    kind = string(step, "type") or ""
+    kind = get_str(step, "type") or ""
     if kind in _SPEAKERS:
         content = step.get("content")
         if type(content) is str:
             return [text(content)]
-        return [_part(known(each)) for each in mappings(step, "content")]
+        return [_part(unwrap_unknown(each)) for each in get_dicts(step, "content")]
     if kind == "thought":
         return _thoughts(step)
     if kind == "function_call":
-        called = parsed(step.get("arguments"))
-        return [tool_call(string(step, "id"), string(step, "name") or "", called)]
+        called = parse_json(step.get("arguments"))
+        return [tool_call(get_str(step, "id"), get_str(step, "name") or "", called)]
     if kind == "function_result":
-        return [tool_result(string(step, "call_id"), _result(step.get("result")))]
+        return [tool_result(get_str(step, "call_id"), _result(step.get("result")))]
     return [_served(kind, step)]
 
 
 def _thoughts(step: Json) -> list[Part]:
     """Their summary; of a thought that is sealed in a signature, that there was one."""
-    summary = [known(each) for each in mappings(step, "summary")]
+    summary = [unwrap_unknown(each) for each in get_dicts(step, "summary")]
     return [
-        _part(each) if "text" not in each else reasoning(string(each, "text") or "")
+        _part(each) if "text" not in each else reasoning(get_str(each, "text") or "")
         for each in summary
     ] or [reasoning("")]
 
@@ -131,33 +131,33 @@ def _served(kind: str, step: Json) -> Part:
     told = {k: v for k, v in step.items() if v is not None and k not in _NOT_OF_IT}
     name = kind.removesuffix("_call").removesuffix("_result")
     if kind.endswith("_call"):
-        return server_tool_call(string(step, "id"), string(step, "name") or name, told)
+        return server_tool_call(get_str(step, "id"), get_str(step, "name") or name, told)
     if kind.endswith("_result"):
-        return server_tool_result(string(step, "call_id"), kind, told)
-    return generic_part(kind, told, string(step, "id"))
+        return server_tool_result(get_str(step, "call_id"), kind, told)
+    return generic_part(kind, told, get_str(step, "id"))
 
 
 def _result(result: Any) -> Any:
     """What a function returned: an object, a text, or pieces of content."""
     if type(result) is not list:
-        return fields(result) or result
-    pieces = [known(fields(each)) for each in result]
-    if all(string(piece, "type") == "text" for piece in pieces):
-        return "".join(string(piece, "text") or "" for piece in pieces)
+        return as_dict(result) or result
+    pieces = [unwrap_unknown(as_dict(each)) for each in result]
+    if all(get_str(piece, "type") == "text" for piece in pieces):
+        return "".join(get_str(piece, "text") or "" for piece in pieces)
     return [_part(piece) for piece in pieces]
 
 
 def _part(piece: Json) -> Part:
-    kind = string(piece, "type") or ""
+    kind = get_str(piece, "type") or ""
     if kind == "text":
-        return text(string(piece, "text") or "")
+        return text(get_str(piece, "text") or "")
     if kind not in _MEDIA:
         return _served(kind, piece)
-    data, mime_type = piece.get("data"), string(piece, "mime_type")
+    data, mime_type = piece.get("data"), get_str(piece, "mime_type")
     if type(data) is bytes:
         found = media_bytes(kind, data, mime_type)
     else:
-        found = media(kind, string(piece, "data") or string(piece, "uri") or "", mime_type)
+        found = media(kind, get_str(piece, "data") or get_str(piece, "uri") or "", mime_type)
     beside = {k: v for k, v in piece.items() if v is not None and k not in _OF_MEDIA}
     if beside:
         found["metadata"] = bounded(beside)
@@ -168,8 +168,8 @@ _OF_MEDIA = frozenset({"type", "data", "uri", "mime_type"})
 
 
 def _answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    steps = [known(step) for step in mappings(reply, "steps")]
+    reply = as_dict(reply)
+    steps = [unwrap_unknown(step) for step in get_dicts(reply, "steps")]
     steps = [step for step in steps if step.get("type") != "user_input"]
     calls = any(step.get("type") == "function_call" for step in steps)
     _told(reply, op, calls=calls)
@@ -179,14 +179,14 @@ def _answer(reply: Any, op: Operation) -> None:
 
 
 def _told(reply: Json, op: Operation, *, calls: bool) -> None:
-    op.response_id = string(reply, "id") or op.response_id
-    op.response_model = string(reply, "model") or op.response_model
-    op.tier = string(reply, "service_tier")
-    status = string(reply, "status")
+    op.response_id = get_str(reply, "id") or op.response_id
+    op.response_model = get_str(reply, "model") or op.response_model
+    op.tier = get_str(reply, "service_tier")
+    status = get_str(reply, "status")
     ended = {"completed": "stop", "requires_action": "tool_calls", "failed": "error"}
     reason = "tool_calls" if calls and status == "completed" else ended.get(status or "", status)
     op.finish_reasons = [] if reason is None else [reason]
-    read_usage(mapping(reply, "usage"), op.usage, GEMINI_INTERACTIONS)
+    read_usage(get_dict(reply, "usage"), op.usage, GEMINI_INTERACTIONS)
 
 
 class _Events(Accumulator):
@@ -200,21 +200,21 @@ class _Events(Accumulator):
         self._calls = False
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "event_type") or ""
+        event = as_dict(event)
+        kind = get_str(event, "event_type") or ""
         if "interaction" in event:
-            told = fields(event["interaction"])
+            told = as_dict(event["interaction"])
             self._reply.update((key, value) for key, value in told.items() if value is not None)
         elif kind == "step.start":
-            return self._start(known(mapping(event, "step")), event.get("index"))
+            return self._start(unwrap_unknown(get_dict(event, "step")), event.get("index"))
         elif kind == "step.delta":
-            return self._delta(known(mapping(event, "delta")), event.get("index"))
+            return self._delta(unwrap_unknown(get_dict(event, "delta")), event.get("index"))
         elif kind == "step.stop":
             self._stop(event.get("index"))
         return False
 
     def _start(self, step: Json, index: Any) -> bool:
-        kind = string(step, "type") or ""
+        kind = get_str(step, "type") or ""
         self._calls = self._calls or kind == "function_call"
         if kind in _SPEAKERS:
             begun = [self._said.take(part) for part in _parts(step)]
@@ -227,18 +227,18 @@ class _Events(Accumulator):
         return kept
 
     def _delta(self, delta: Json, index: Any) -> bool:
-        kind = string(delta, "type") or ""
+        kind = get_str(delta, "type") or ""
         if kind == "text":
-            return self._said.words(string(delta, "text"))
+            return self._said.words(get_str(delta, "text"))
         step = self._steps.setdefault(index, {"pieces": Pieces(self._op)})
         if kind == "thought_summary":
             step["said"] = True
-            summary = mapping(delta, "content")
+            summary = get_dict(delta, "content")
             if "text" in summary:
-                return self._said.words(string(summary, "text"), "reasoning")
-            return self._said.part(_part(known(summary)))
+                return self._said.words(get_str(summary, "text"), "reasoning")
+            return self._said.part(_part(unwrap_unknown(summary)))
         if kind == "arguments_delta":
-            step["pieces"].add(string(delta, "arguments") or "")
+            step["pieces"].add(get_str(delta, "arguments") or "")
             return True
         if kind in _MEDIA:
             return self._op.capture is False or self._said.part(_part(delta))
@@ -272,12 +272,12 @@ def _told_only(delta: Json) -> Json:
     return {key: value for key, value in delta.items() if value is not None and key != "type"}
 
 
-def _reader(given: Json) -> Reader:
-    return _AGENT if string(_body(given), "agent") is not None else _MODEL
+def _extractor(given: Json) -> Extractor:
+    return _AGENT if get_str(_body(given), "agent") is not None else _MODEL
 
 
-_MODEL = Reader(Kind.CHAT, _ask, _answer, _content, _Events, model=wire.model)
-_AGENT = Reader(Kind.AGENT, _ask, _answer, _content, _Events, model=wire.model)
+_MODEL = Extractor(Kind.CHAT, _ask, _answer, _content, _Events, read_model=wire.model)
+_AGENT = Extractor(Kind.AGENT, _ask, _answer, _content, _Events, read_model=wire.model)
 _PLACE = "google.genai._gaos"
 
 
@@ -286,16 +286,18 @@ def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
 
     def named(given: Json, op: Operation) -> None:
         origin(given, op)
-        op.name = string(_body(given), "agent")
+        op.name = get_str(_body(given), "agent")
 
     create = (f"{_PLACE}.interactions:{name}.create" for name in _CLASSES)
     streams = (f"{_PLACE}.utils.eventstreaming:{name}" for name in ("Stream", "AsyncStream"))
     return (
         *(
-            function(each, _reader, origin=named, body=_body, inner="generator", optional=True)
+            patch_function(
+                each, _extractor, origin=named, body=_body, inner="generator", optional=True
+            )
             for each in create
         ),
-        *(patch for each in streams for patch in followed(each, steps=False)),
+        *(patch for each in streams for patch in patch_stream_class(each, steps=False)),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from genai_otel.instrumentation.adapter import Patch, Reader
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, pick, string
+from genai_otel.instrumentation.adapter import Extractor, Patch
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str, pick
 from genai_otel.instrumentation.patchers.sessions import Session, block, connections
 from genai_otel.record import Kind, Usage, cut, reasoning, text
 from genai_otel.record.usage import GEMINI, read_usage, running
@@ -29,11 +29,11 @@ _PARAMS = {
 
 
 def _model(given: Json) -> str | None:
-    return string(given, "model")
+    return get_str(given, "model")
 
 
 def _ask(given: Json, op: Operation) -> None:
-    config = fields(given.get("config"))
+    config = as_dict(given.get("config"))
     op.params = pick(config, _PARAMS)
     made = config.get("response_modalities")
     spoken = type(made) is list and any("AUDIO" in str.__str__(each) for each in made)
@@ -41,16 +41,16 @@ def _ask(given: Json, op: Operation) -> None:
 
 
 def _content(given: Json, op: Operation) -> None:
-    told = fields(given.get("config")).get("system_instruction")
+    told = as_dict(given.get("config")).get("system_instruction")
     if type(told) is str:
         op.system = [text(told)]
     elif told is not None:
-        op.system = _parts(fields(told)) or None
+        op.system = _parts(as_dict(told)) or None
 
 
 def _parts(content: Json) -> list[Part]:
     """As many and as long as a session may keep; a content may be a text alone."""
-    return [_shortened(gemini.part(each)) for each in mappings(content, "parts")[:TURNS_KEPT]]
+    return [_shortened(gemini.part(each)) for each in get_dicts(content, "parts")[:TURNS_KEPT]]
 
 
 def _shortened(part: Part) -> Part:
@@ -73,22 +73,22 @@ class _Turns(Turns):
         self._grounding = charges.Grounding()
 
     def sent(self, event: Any) -> None:
-        event = fields(event)
-        blobs = (fields(event.get(name)).get("data") for name in ("audio", "media", "video"))
+        event = as_dict(event)
+        blobs = (as_dict(event.get(name)).get("data") for name in ("audio", "media", "video"))
         self._heard += sum(len(data) for data in blobs if type(data) is bytes)
         turns = event.get("turns")
         for content in turns if type(turns) is list else [turns]:
             if content is not None:
-                role = string(fields(content), "role") or "user"
+                role = get_str(as_dict(content), "role") or "user"
                 role = "assistant" if role == "model" else role
-                self._given(role, fields(content))
-        words = string(event, "text")
+                self._given(role, as_dict(content))
+        words = get_str(event, "text")
         if words:
             self._given("user", {"parts": [{"text": words}]})
         answers = event.get("function_responses")
         for answer in answers if type(answers) is list else [answers]:
             if answer is not None:
-                self._answer(fields(answer))
+                self._answer(as_dict(answer))
 
     def _given(self, role: str, content: Json) -> None:
         self._turn("input", {})
@@ -96,22 +96,22 @@ class _Turns(Turns):
             self._say({"role": role, "parts": _parts(content)})
 
     def _answer(self, answer: Json) -> None:
-        call_id = string(answer, "id")
+        call_id = get_str(answer, "id")
         self._turn("tool_result", {"call_id": call_id})
         if self._op.capture:
             answered = gemini.part({"function_response": answer})
             self._say({"role": "tool", "parts": [answered]})
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
+        event = as_dict(event)
         if event.get("usage_metadata"):
-            self._used = running(self._used, mapping(event, "usage_metadata"))
-        calls = mappings(mapping(event, "tool_call"), "function_calls")
+            self._used = running(self._used, get_dict(event, "usage_metadata"))
+        calls = get_dicts(get_dict(event, "tool_call"), "function_calls")
         for call in calls:
-            called, name = string(call, "id"), string(call, "name") or ""
+            called, name = get_str(call, "id"), get_str(call, "name") or ""
             self._turn("tool_call", {"tool": name, "call_id": called})
             self._keep_part({"function_call": call})
-        told = mapping(event, "server_content")
+        told = get_dict(event, "server_content")
         if told:
             self._hear(told)
         ended = "interrupted" if told.get("interrupted") else None
@@ -122,18 +122,18 @@ class _Turns(Turns):
         return False
 
     def _hear(self, told: Json) -> None:
-        metadata = mapping(told, "grounding_metadata")
+        metadata = get_dict(told, "grounding_metadata")
         if metadata:
             self._grounding.add(metadata)
-        for part in mappings(mapping(told, "model_turn"), "parts"):
+        for part in get_dicts(get_dict(told, "model_turn"), "parts"):
             self._made(part)
-        self._keep(self._words, string(mapping(told, "output_transcription"), "text"))
-        self._keep(self._heard_words, string(mapping(told, "input_transcription"), "text"))
+        self._keep(self._words, get_str(get_dict(told, "output_transcription"), "text"))
+        self._keep(self._heard_words, get_str(get_dict(told, "input_transcription"), "text"))
 
     def _made(self, part: Json) -> None:
         """Text and sound come in pieces; anything else is a part of its own."""
-        blob, words = mapping(part, "inline_data"), string(part, "text")
-        data, kind = blob.get("data"), string(blob, "mime_type") or "audio"
+        blob, words = get_dict(part, "inline_data"), get_str(part, "text")
+        data, kind = blob.get("data"), get_str(blob, "mime_type") or "audio"
         if words is not None:
             self._keep(self._thoughts if part.get("thought") is True else self._words, words)
         elif type(data) is bytes and kind.startswith("audio"):
@@ -204,9 +204,9 @@ def _fine(error: BaseException) -> bool:
 
 def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
     """``aio.live.connect``, which makes a block."""
-    reader = Reader(Kind.GENERATION, _ask, _nothing, _content, _Turns, model=_model)
+    extractor = Extractor(Kind.GENERATION, _ask, _nothing, _content, _Turns, read_model=_model)
     session = Session(
-        reader,
+        extractor,
         origin,
         _lost,
         _fine,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genai_otel.instrumentation.fields import Json, integer, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, get_dict, get_dicts, get_int, get_str
 from genai_otel.record import text
 from genai_otel.record.usage import BEDROCK_BODIES, read_usage
 
@@ -34,12 +34,12 @@ def each(
     found: Json, words: str, reason: str, key: str = ""
 ) -> list[tuple[str | None, str | None]]:
     """Text and finish reason of each result in a list, or of the one that stands alone."""
-    results = mappings(found, key) or [found]
-    return [(string(result, words), string(result, reason)) for result in results]
+    results = get_dicts(found, key) or [found]
+    return [(get_str(result, words), get_str(result, reason)) for result in results]
 
 
 def titan(found: Json, op: Operation) -> None:
-    counts = [integer(result, "tokenCount") for result in mappings(found, "results")]
+    counts = [get_int(result, "tokenCount") for result in get_dicts(found, "results")]
     made = [count for count in counts if count is not None]
     usage = {**found, "tokenCount": sum(made)} if made and len(made) == len(counts) else found
     read_usage(usage, op.usage, BEDROCK_BODIES)
@@ -69,12 +69,12 @@ def jurassic(found: Json, op: Operation) -> None:
     """AI21's completions: each a text in ``data``, and a reason in an object."""
     called = found.get("id")
     op.response_id = str(called) if type(called) in (int, str) else None
-    completions = mappings(found, "completions")
+    completions = get_dicts(found, "completions")
     said(
         (
             (
-                string(mapping(one, "data"), "text"),
-                string(mapping(one, "finishReason"), "reason"),
+                get_str(get_dict(one, "data"), "text"),
+                get_str(get_dict(one, "finishReason"), "reason"),
             )
             for one in completions
         ),
@@ -83,11 +83,11 @@ def jurassic(found: Json, op: Operation) -> None:
 
 
 def cohere(found: Json, op: Operation) -> None:
-    op.response_id = string(found, "generation_id") or string(found, "id")
+    op.response_id = get_str(found, "generation_id") or get_str(found, "id")
     if "generations" in found:
         said(each(found, "text", "finish_reason", "generations"), op)
     else:
-        reason = string(found, "finish_reason")
+        reason = get_str(found, "finish_reason")
         op.finish_reasons = [] if reason is None else [reason]
         if op.capture:
             op.output = [spoken(old_parts(found, "text"), reason)]

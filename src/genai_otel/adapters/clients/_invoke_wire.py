@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import (
     Json,
-    first,
-    integer,
-    mapping,
-    mappings,
-    parsed,
+    get_dict,
+    get_dicts,
+    get_first_dict,
+    get_int,
+    get_str,
+    parse_json,
     pick,
-    string,
 )
 from genai_otel.record import Kind, Pieces, text
 from genai_otel.record.usage import BEDROCK_BODIES, BEDROCK_CONVERSE, read_usage
@@ -73,19 +73,19 @@ def body(params: Json) -> Json:
 def _decoded(given: Any) -> Json:
     if type(given) not in (bytes, bytearray, str) or len(given) > _LARGEST:
         return {}
-    found = parsed(given if type(given) is str else given.decode(errors="replace"))
+    found = parse_json(given if type(given) is str else given.decode(errors="replace"))
     return found if type(found) is dict else {}
 
 
 def kind(params: Json) -> Kind:
     """What sort of call this is, from the model's name, then from what it is given."""
-    model = (string(params, "modelId") or "").lower()
+    model = (get_str(params, "modelId") or "").lower()
     for word, found in _BY_NAME.items():
         if word in model:
             return found
     asked = body(params)
     found = next((found for key, found in _BY_KEY.items() if key in asked), Kind.COMPLETION)
-    if found is Kind.GENERATION and (string(asked, "taskType") or "").endswith("_EMBEDDING"):
+    if found is Kind.GENERATION and (get_str(asked, "taskType") or "").endswith("_EMBEDDING"):
         return Kind.EMBEDDINGS
     if found is Kind.COMPLETION and "inputText" in asked and "textGenerationConfig" not in asked:
         # Titan's, of text or of vectors; by a name that says neither, nearly always the latter.
@@ -124,14 +124,14 @@ _BY_NAME = {
 def ask(params: Json, op: Operation) -> None:
     charges.guarded(params, op)
     asked = body(params)
-    config = mapping(asked, "textGenerationConfig") or mapping(asked, "inferenceConfig")
+    config = get_dict(asked, "textGenerationConfig") or get_dict(asked, "inferenceConfig")
     op.params = {**pick(asked, _PARAMS), **pick(config, _PARAMS)}
 
 
 def content(params: Json, op: Operation) -> None:
     asked = body(params)
     if op.kind in (Kind.EMBEDDINGS, Kind.RERANK):
-        op.query = string(asked, "query")
+        op.query = get_str(asked, "query")
         op.arguments = _given(asked)
     elif "anthropic_version" in asked:
         anthropic.content(asked, op)
@@ -145,8 +145,8 @@ def content(params: Json, op: Operation) -> None:
 
 def _given(asked: Json) -> Any:
     """What is to be embedded or ranked."""
-    nova = mapping(asked, "singleEmbeddingParams") or mapping(asked, "segmentedEmbeddingParams")
-    words = string(mapping(nova, "text"), "value")
+    nova = get_dict(asked, "singleEmbeddingParams") or get_dict(asked, "segmentedEmbeddingParams")
+    words = get_str(get_dict(nova, "text"), "value")
     if words is not None:
         return words
     keys = ("inputText", "texts", "inputs", "documents")
@@ -158,7 +158,7 @@ def _plain_content(asked: Json, op: Operation) -> None:
     if "message" in asked:
         cohere.old_content(asked, op)
         return
-    words = string(asked, "prompt") or string(asked, "inputText")
+    words = get_str(asked, "prompt") or get_str(asked, "inputText")
     op.input = [] if words is None else [{"role": "user", "parts": [text(words)]}]
 
 
@@ -171,16 +171,16 @@ def answer(reply: Any, op: Operation) -> None:
     read = next((read for key, read in _SHAPES.items() if key in found), None)
     if read is not None:
         read(found, op)
-    metrics = mapping(found, _METRICS)
+    metrics = get_dict(found, _METRICS)
     read_usage(metrics, op.usage, BEDROCK_CONVERSE)
-    took = integer(metrics, "invocationLatency")
+    took = get_int(metrics, "invocationLatency")
     if took is not None:
         op.timing.server = took / 1000
 
 
 def _choices(found: Json, op: Operation) -> None:
     """Jamba and Mistral as OpenAI has them; DeepSeek's completions end for a ``stop_reason``."""
-    choice = first(found, "choices")
+    choice = get_first_dict(found, "choices")
     if "message" in choice or "finish_reason" in choice:
         openai.answer_chat(found, op)
     else:
@@ -203,8 +203,8 @@ def _vectors(found: Json, op: Operation) -> None:
 
 def _ranked(found: Json, op: Operation) -> None:
     op.documents = [
-        {"id": str(integer(result, "index")), "score": score}
-        for result in mappings(found, "results")
+        {"id": str(get_int(result, "index")), "score": score}
+        for result in get_dicts(found, "results")
         if type(score := result.get("relevance_score")) is float
     ]
 
@@ -241,7 +241,7 @@ class Chunks(Accumulator):
         self._metrics: Json = {}
 
     def add(self, event: Any) -> bool:
-        found = _decoded(mapping(event, "chunk").get("bytes"))
+        found = _decoded(get_dict(event, "chunk").get("bytes"))
         metrics = found.pop(_METRICS, None)
         if type(metrics) is dict:
             self._metrics = {_METRICS: metrics}
@@ -265,7 +265,7 @@ def _fold_of(found: Json) -> Any:
         return anthropic.Events
     if any(key.startswith(("message", "content")) and key != "message" for key in found):
         return converse.Events
-    if not {"delta", "finish_reason"}.isdisjoint(first(found, "choices")):
+    if not {"delta", "finish_reason"}.isdisjoint(get_first_dict(found, "choices")):
         return ChatChunks
     return _Texts if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
 
@@ -285,11 +285,11 @@ class _Texts(Accumulator):
         return any(added)
 
     def _piece(self, index: int, piece: Json) -> bool:
-        words = next((words for key in _WORDS if (words := string(piece, key))), None)
+        words = next((words for key in _WORDS if (words := get_str(piece, key))), None)
         if index not in self._texts:
             self._texts[index] = Pieces(self._op)
         self._texts[index].add(words or "")
-        reasons = (reason for key in _REASONS if (reason := string(piece, key)))
+        reasons = (reason for key in _REASONS if (reason := get_str(piece, key)))
         self._reasons[index] = next(reasons, self._reasons.get(index))
         return bool(words)
 
@@ -312,10 +312,10 @@ def _pieces(found: Json) -> list[tuple[int, Json]]:
     """The pieces of the choices that a chunk has: of one, or of each in a list."""
     whole = "text" in found or "is_finished" in found
     key = next((key for key in _LISTS if type(found.get(key)) is list and not whole), "")
-    pieces = mappings(found, key) if key else [found]
+    pieces = get_dicts(found, key) if key else [found]
     return [(_place(piece, place), piece) for place, piece in enumerate(pieces)]
 
 
 def _place(piece: Json, place: int) -> int:
-    index = integer(piece, "index")
+    index = get_int(piece, "index")
     return place if index is None else index

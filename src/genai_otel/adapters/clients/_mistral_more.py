@@ -8,8 +8,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Reader
-from genai_otel.instrumentation.fields import Json, fields, known, mapping, mappings, parsed, string
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    parse_json,
+    unwrap_unknown,
+)
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import (
     Kind,
@@ -38,51 +46,51 @@ if TYPE_CHECKING:
 
 
 def _ask(given: Json, op: Operation) -> None:
-    wire.ask(fields(given.get("completion_args")), op)
+    wire.ask(as_dict(given.get("completion_args")), op)
     _belongs(given, op)
 
 
 def _belongs(source: Json, op: Operation) -> None:
     """To which conversation; of a new one the reply tells it first."""
-    known = string(source, "conversation_id")
+    known = get_str(source, "conversation_id")
     if known is not None:
         wire.detail(op, "conversation", known)
 
 
 def _content(given: Json, op: Operation) -> None:
-    told, inputs = string(given, "instructions"), given.get("inputs")
+    told, inputs = get_str(given, "instructions"), given.get("inputs")
     if told:
         op.system = [text(told)]
     if type(inputs) is str:
         op.input = [{"role": "user", "parts": [text(inputs)]}]
     else:
-        op.input = [_entry(entry) for entry in mappings(given, "inputs")]
+        op.input = [_entry(entry) for entry in get_dicts(given, "inputs")]
     if type(given.get("tools")) is list:
         op.tools = definitions(given)
 
 
 def _entry(entry: Json) -> Message:
-    kind = string(entry, "type") or "message.input"
-    call_id = string(entry, "tool_call_id")
+    kind = get_str(entry, "type") or "message.input"
+    call_id = get_str(entry, "tool_call_id")
     if kind == "function.result":
         return {"role": "tool", "parts": [tool_result(call_id, entry.get("result"))]}
     if kind == "function.call":
         return {"role": "assistant", "parts": [_call(entry)]}
     if kind.startswith("message"):
-        return {"role": string(entry, "role") or "user", "parts": message_parts(entry)}
+        return {"role": get_str(entry, "role") or "user", "parts": message_parts(entry)}
     return {"role": "assistant", "parts": _made(entry)}
 
 
 def _call(entry: Json) -> Part:
-    called = parsed(entry.get("arguments"))
-    return tool_call(string(entry, "tool_call_id"), string(entry, "name") or "", called)
+    called = parse_json(entry.get("arguments"))
+    return tool_call(get_str(entry, "tool_call_id"), get_str(entry, "name") or "", called)
 
 
 def _answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    entries = mappings(reply, "outputs")
-    _told(reply, (string(entry, "model") for entry in entries), op)
-    calls = any(string(entry, "type") == "function.call" for entry in entries)
+    reply = as_dict(reply)
+    entries = get_dicts(reply, "outputs")
+    _told(reply, (get_str(entry, "model") for entry in entries), op)
+    calls = any(get_str(entry, "type") == "function.call" for entry in entries)
     op.finish_reasons = ["tool_calls" if calls else "stop"] if entries else []
     if op.capture:
         parts = [part for entry in entries for part in _made(entry)]
@@ -92,27 +100,27 @@ def _answer(reply: Any, op: Operation) -> None:
 def _told(reply: Json, models: Iterable[str | None], op: Operation) -> None:
     _belongs(reply, op)
     op.response_model = next((model for model in models if model), None)
-    read_usage(mapping(reply, "usage"), op.usage, MISTRAL)
+    read_usage(get_dict(reply, "usage"), op.usage, MISTRAL)
 
 
 def _made(entry: Json) -> list[Part]:
     """What an entry holds: words, a call, what a tool of Mistral's did, to whom it handed over."""
-    entry = known(entry)
-    kind = string(entry, "type") or ""
+    entry = unwrap_unknown(entry)
+    kind = get_str(entry, "type") or ""
     if kind.startswith("function.call"):
         return [_call(entry)]
     if kind.startswith("message.output"):
         return message_parts(entry)
     if kind.startswith("tool.execution"):
         return [_executed(entry)]
-    return [generic_part(kind, rest(entry, _NO_CONTENT), string(entry, "id"))]
+    return [generic_part(kind, rest(entry, _NO_CONTENT), get_str(entry, "id"))]
 
 
 def _executed(entry: Json) -> Part:
     """A tool that Mistral has run: what it was given, and what it tells of it."""
-    name, asked = string(entry, "name") or "", parsed(entry.get("arguments"))
+    name, asked = get_str(entry, "name") or "", parse_json(entry.get("arguments"))
     told = {"type": "tool.execution", "arguments": asked, "info": entry.get("info")}
-    return server_tool_call(string(entry, "id"), name, rest(told, _NO_CONTENT))
+    return server_tool_call(get_str(entry, "id"), name, rest(told, _NO_CONTENT))
 
 
 _NO_CONTENT = frozenset(
@@ -132,9 +140,9 @@ class _Events(Accumulator):
         self._model: str | None = None
 
     def add(self, event: Any) -> bool:
-        data = known(mapping(fields(event), "data"))
-        kind = string(data, "type") or ""
-        self._model = string(data, "model") or self._model
+        data = unwrap_unknown(get_dict(as_dict(event), "data"))
+        kind = get_str(data, "type") or ""
+        self._model = get_str(data, "model") or self._model
         if kind.startswith("conversation.response"):
             _told(data, (self._model,), self._op)
             self._ended = self._ended or kind.endswith("done")
@@ -148,19 +156,19 @@ class _Events(Accumulator):
         content = data.get("content")
         if type(content) is str:
             return self._said.words(content)
-        made = _made({**data, "content": [fields(content)]}) if content is not None else []
+        made = _made({**data, "content": [as_dict(content)]}) if content is not None else []
         added = [self._said.take(part) for part in made]
         return any(added)
 
     def _add_execution(self, data: Json, *, done: bool) -> bool:
         """A tool of Mistral's: its input in pieces, and at its end what came of it."""
-        called = string(data, "id") or ""
+        called = get_str(data, "id") or ""
         if called not in self._executed:
             self._executed[called] = {"arguments": Pieces(self._op)}
         so_far = self._executed[called]
-        so_far["arguments"].add(string(data, "arguments") or "")
+        so_far["arguments"].add(get_str(data, "arguments") or "")
         if self._op.capture:
-            so_far["name"] = string(data, "name") or so_far.get("name")
+            so_far["name"] = get_str(data, "name") or so_far.get("name")
             so_far["info"] = bounded(data.get("info"))
         if done:
             self._take_execution(called)
@@ -173,11 +181,11 @@ class _Events(Accumulator):
             self._said.part(_executed(whole))
 
     def _add_call(self, data: Json) -> bool:
-        called = string(data, "tool_call_id") or ""
+        called = get_str(data, "tool_call_id") or ""
         so_far = self._calls.get(called)
         if so_far is None:
             so_far = self._calls[called] = {**data, "pieces": Pieces(self._op)}
-        so_far["pieces"].add(string(data, "arguments") or "")
+        so_far["pieces"].add(get_str(data, "arguments") or "")
         return True
 
     def close(self) -> None:
@@ -198,14 +206,14 @@ def refused_event(error: BaseException) -> Any:
     return local_in_error(error, "_parse_event", "event")
 
 
-_reader = partial(Reader, model=wire.model, refused=refused_event)
-_MODEL = _reader(Kind.CHAT, _ask, _answer, _content, _Events)
-_AGENT = _reader(Kind.AGENT, _ask, _answer, _content, _Events)
+_extractor = partial(Extractor, read_model=wire.model, chunk_from_error=refused_event)
+_MODEL = _extractor(Kind.CHAT, _ask, _answer, _content, _Events)
+_AGENT = _extractor(Kind.AGENT, _ask, _answer, _content, _Events)
 
 
-def conversation(given: Json) -> Reader:
+def conversation(given: Json) -> Extractor:
     """Of an agent where one is named; what a conversation is continued with, nobody says."""
-    return _MODEL if string(given, "agent_id") is None else _AGENT
+    return _MODEL if get_str(given, "agent_id") is None else _AGENT
 
 
 # ---------------------------------------------------------------------------- responses, OCR
@@ -223,10 +231,10 @@ class _ResponseEvents(responses.ResponseEvents):
         return super().quick(event.data)
 
     def add(self, event: Any) -> bool:
-        return super().add(fields(event).get("data"))
+        return super().add(as_dict(event).get("data"))
 
 
-RESPONSE = _reader(
+RESPONSE = _extractor(
     Kind.CHAT,
     _ask_response,
     responses.answer_response,
@@ -240,26 +248,26 @@ def _ask_pages(_given: Json, op: Operation) -> None:
 
 
 def _document(given: Json, op: Operation) -> None:
-    document = mapping(given, "document")
+    document = get_dict(given, "document")
     kinds = ("document_url", "image_url", "file")
-    kind = string(document, "type") or next((k for k in kinds if k in document), "file")
+    kind = get_str(document, "type") or next((k for k in kinds if k in document), "file")
     op.input = [{"role": "user", "parts": [content_part({**document, "type": kind})]}]
 
 
 def _pages(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    op.response_model = string(reply, "model")
-    read_usage(mapping(reply, "usage_info"), op.usage, MISTRAL)
+    reply = as_dict(reply)
+    op.response_model = get_str(reply, "model")
+    read_usage(get_dict(reply, "usage_info"), op.usage, MISTRAL)
     if op.capture:
-        parts = [part for page in mappings(reply, "pages") for part in _page(page)]
+        parts = [part for page in get_dicts(reply, "pages") for part in _page(page)]
         op.output = [{"role": "assistant", "parts": parts}]
 
 
 def _page(page: Json) -> list[Part]:
     """Its text, and the images that were cut out of it, if they were asked for."""
-    images = (string(image, "image_base64") for image in mappings(page, "images"))
+    images = (get_str(image, "image_base64") for image in get_dicts(page, "images"))
     cut_out = [media("image", image) for image in images if image]
-    return [text(string(page, "markdown") or ""), *cut_out]
+    return [text(get_str(page, "markdown") or ""), *cut_out]
 
 
-OCR = Reader(Kind.GENERATION, _ask_pages, _pages, _document, model=wire.model)
+OCR = Extractor(Kind.GENERATION, _ask_pages, _pages, _document, read_model=wire.model)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    integer,
-    mapping,
-    mappings,
-    parsed,
-    string,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    parse_json,
 )
 from genai_otel.record import Pieces
 from genai_otel.record.usage import running
@@ -90,15 +90,15 @@ class ChatChunks(Accumulator):
         return None
 
     def add(self, chunk: Any) -> bool:
-        found = fields(chunk)
-        choices = mappings(found, "choices")
+        found = as_dict(chunk)
+        choices = get_dicts(found, "choices")
         alike = _is_text_only(found, choices)
         if not (alike and self._alike):
             self._note_head(found, choices)
         self._alike = alike
         generated = False
         for choice in choices:
-            delta = mapping(choice, "delta") or {"content": choice.get("text")}
+            delta = get_dict(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
         self._plain, self._index = None, _NO_INDEX
         if self.expect is not None:
@@ -121,11 +121,11 @@ class ChatChunks(Accumulator):
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
         """What there is of this choice, its finish reason included."""
-        index = integer(choice, "index") or 0
+        index = get_int(choice, "index") or 0
         so_far = self._choices.get(index)
         if so_far is None:
             so_far = self._choices[index] = _ChoiceSoFar(self._op)
-        so_far.finish_reason = string(choice, "finish_reason") or so_far.finish_reason
+        so_far.finish_reason = get_str(choice, "finish_reason") or so_far.finish_reason
         return so_far
 
     def _note_head(self, chunk: Json, choices: list[Json]) -> None:
@@ -135,12 +135,12 @@ class ChatChunks(Accumulator):
             value = chunk.get(name)
             if value:
                 head[name] = value
-        usage = mapping(chunk, "usage")
+        usage = get_dict(chunk, "usage")
         if not usage and "x_groq" in chunk:
-            usage = mapping(mapping(chunk, "x_groq"), "usage")
+            usage = get_dict(get_dict(chunk, "x_groq"), "usage")
         for choice in () if usage else choices:
             if choice.get("finish_reason"):  # so that no chunk of plain text need be looked at
-                usage = mapping(choice, "usage") or usage
+                usage = get_dict(choice, "usage") or usage
         if usage:
             head["usage"] = running(head.get("usage", {}), usage)
 
@@ -171,9 +171,9 @@ class _PlainChunk:
     @classmethod
     def like(cls, chunk: Any) -> _PlainChunk | None:
         """Of objects only: dicts are read faster than they are compared."""
-        found = fields(chunk)
-        delta = fields(found["choices"][0]).get("delta")
-        said = fields(delta)
+        found = as_dict(chunk)
+        delta = as_dict(found["choices"][0]).get("delta")
+        said = as_dict(delta)
         return cls(chunk, delta) if said and said is not delta and found is not chunk else None
 
 
@@ -181,8 +181,8 @@ def _is_text_only(found: Json, choices: list[Json]) -> bool:
     """One piece of text, and neither an end nor a count: of the reply it says nothing new."""
     if len(choices) != 1 or any(map(found.get, _COUNTS)) or choices[0].get("finish_reason"):
         return False
-    delta = mapping(choices[0], "delta")
-    return bool(string(delta, "content")) and not _has_more(delta)
+    delta = get_dict(choices[0], "delta")
+    return bool(get_str(delta, "content")) and not _has_more(delta)
 
 
 def _has_more(delta: Json) -> bool:
@@ -198,7 +198,7 @@ def _is_read(chunk: Any) -> bool:
 
 def only_usage(chunk: Any) -> bool:
     """The last chunk of a stream whose usage was asked for: no choices, and the usage."""
-    found = fields(chunk)
+    found = as_dict(chunk)
     return not found.get("choices") and found.get("usage") is not None
 
 
@@ -230,7 +230,7 @@ class _ChoiceSoFar:
         """Takes one delta; whether it held anything generated."""
         if type(delta.get("content")) is list:
             delta = _joined(delta)
-        content = string(delta, "content")
+        content = get_str(delta, "content")
         if content:
             self._text("content").add(content)
         more = _has_more(delta) and self._add_more(delta)
@@ -238,20 +238,20 @@ class _ChoiceSoFar:
 
     def _add_more(self, delta: Json) -> bool:
         """Takes what is no plain text."""
-        thought = string(delta, "reasoning_content") or string(delta, "reasoning")
-        refusal = string(delta, "refusal")
-        calls = mappings(delta, "tool_calls")
-        replaced = mapping(delta, "function_call")  # by tools; without index and id
+        thought = get_str(delta, "reasoning_content") or get_str(delta, "reasoning")
+        refusal = get_str(delta, "refusal")
+        calls = get_dicts(delta, "tool_calls")
+        replaced = get_dict(delta, "function_call")  # by tools; without index and id
         if replaced:
             calls.append({"function": replaced})
         listed = [name for name in _KEPT if delta.get(name)]
-        spoken = mapping(delta, "audio")
-        self._text("content").add(string(spoken, "transcript") or "")
+        spoken = get_dict(delta, "audio")
+        self._text("content").add(get_str(spoken, "transcript") or "")
         self._text("reasoning_content").add(thought or "")
         self._text("refusal").add(refusal or "")
         if self._op.capture:
             for name in listed:
-                self._add_listed(name, mappings(delta, name))
+                self._add_listed(name, get_dicts(delta, name))
             for call in calls:
                 self._add_call(call)
         return bool(thought or refusal or calls or spoken or listed)
@@ -260,7 +260,7 @@ class _ChoiceSoFar:
         """A tool that the provider runs comes again, by its number, with what came of it."""
         kept = self._lists.setdefault(name, [])
         for item in items:
-            number = integer(item, "index") if name == "executed_tools" else None
+            number = get_int(item, "index") if name == "executed_tools" else None
             known = number is not None and any(each.get("index") == number for each in kept)
             if known:
                 kept[:] = [
@@ -274,11 +274,11 @@ class _ChoiceSoFar:
         so_far = self._calls.get(index)
         if so_far is None:
             so_far = self._calls[index] = {"pieces": Pieces(self._op)}
-        so_far["id"] = string(call, "id") or so_far.get("id")
-        function = mapping(call, "function") or mapping(call, "custom")
+        so_far["id"] = get_str(call, "id") or so_far.get("id")
+        function = get_dict(call, "function") or get_dict(call, "custom")
         if not function:  # of a kind that we do not know
             so_far["other"] = {**so_far.get("other", {}), **call}
-        so_far["name"] = string(function, "name") or so_far.get("name")
+        so_far["name"] = get_str(function, "name") or so_far.get("name")
         given = function.get("arguments", function.get("input"))
         if type(given) is str:
             so_far["pieces"].add(given)
@@ -291,7 +291,7 @@ class _ChoiceSoFar:
 
         They may repeat one that has an id as they go on.
         """
-        number, call_id = integer(call, "index") or 0, string(call, "id")
+        number, call_id = get_int(call, "index") or 0, get_str(call, "id")
         place = self._places.get(number, number)
         before = self._calls.get(place)
         if before is None:
@@ -299,7 +299,7 @@ class _ChoiceSoFar:
         if call_id and before["id"] and call_id != before["id"]:
             same = (i for i, each in self._calls.items() if each["id"] == call_id)
             place = next(same, max(self._calls) + 1)
-        elif not (call_id and before["id"]) and _is_another(mapping(call, "function"), before):
+        elif not (call_id and before["id"]) and _is_another(get_dict(call, "function"), before):
             place = max(self._calls) + 1
         self._places[number] = place
         return place
@@ -315,13 +315,13 @@ class _ChoiceSoFar:
 
 def _is_another(function: Json, before: Json) -> bool:
     """Whether a name and an object come after a call that has both already."""
-    if not (string(function, "name") and before.get("name")):
+    if not (get_str(function, "name") and before.get("name")):
         return False
     given = function.get("arguments")
     if type(given) is not str:
         return given is not None and "arguments" in before
     begins = before.get("may_be_whole") and given.lstrip().startswith("{")
-    return bool(begins) and type(parsed(before["pieces"].whole())) is dict
+    return bool(begins) and type(parse_json(before["pieces"].whole())) is dict
 
 
 def _whole_call(call: Json) -> Json:
@@ -339,5 +339,5 @@ def _joined(delta: Json) -> Json:
         kind: "".join(part["content"] for part in parts if part["type"] == kind)
         for kind in ("text", "reasoning")
     }
-    thought = (string(delta, "reasoning_content") or "") + said["reasoning"]
+    thought = (get_str(delta, "reasoning_content") or "") + said["reasoning"]
     return {**delta, "content": said["text"], "reasoning_content": thought}

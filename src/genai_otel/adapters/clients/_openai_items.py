@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, parsed, string
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    parse_json,
+)
 from genai_otel.record import (
     bounded,
     compaction,
@@ -52,7 +59,7 @@ def _turn(item: Json, hosted: Collection[str | None]) -> Message:
     if len(item) == 2 and type(content) is str and type(said_by) is str:  # noqa: PLR2004 - as most
         return {"role": said_by, "parts": [text(content)]}
     kind = _kind(item)
-    role = string(item, "role")
+    role = get_str(item, "role")
     if role is None:
         default = "user" if kind in _CALLERS else "assistant"
         role = "tool" if returns(kind) else default
@@ -70,7 +77,7 @@ def returns(kind: str) -> bool:
 
 def _kind(item: Json) -> str:
     """The type, which a message may leave out, and a reference to an item, too."""
-    kind = string(item, "type")
+    kind = get_str(item, "type")
     if kind is not None:
         return kind
     return "message" if "content" in item or "role" in item else "item_reference"
@@ -91,11 +98,11 @@ def _parts(item: Json, hosted: Collection[str | None]) -> list[Part]:
         return read(item)
     if kind.endswith("_call_output"):
         return [tool_result(_call_id(item), tool_output(item.get("output")))]
-    return [generic_part(kind, rest(item, _HEAD | _OPAQUE), string(item, "id"))]
+    return [generic_part(kind, rest(item, _HEAD | _OPAQUE), get_str(item, "id"))]
 
 
 def _call_id(item: Json) -> str | None:
-    return string(item, "call_id") or string(item, "id")
+    return get_str(item, "call_id") or get_str(item, "id")
 
 
 def awaited(items: list[Json]) -> list[Json]:
@@ -103,7 +110,7 @@ def awaited(items: list[Json]) -> list[Json]:
     asking = [item for item in items if _asks(item)]
     if not asking:
         return asking
-    answered = {string(item, "call_id") for item in items if returns(_kind(item))}
+    answered = {get_str(item, "call_id") for item in items if returns(_kind(item))}
     return [item for item in asking if _call_id(item) not in answered]
 
 
@@ -121,16 +128,16 @@ _ASKING = frozenset(
 
 
 def _asks(item: Json) -> bool:
-    kind = string(item, "type")
+    kind = get_str(item, "type")
     return kind in _ASKING and not (kind in _EITHER and _EITHER[kind](item))
 
 
 def _in_container(item: Json) -> bool:
-    return string(mapping(item, "environment"), "type") == "container_reference"
+    return get_str(get_dict(item, "environment"), "type") == "container_reference"
 
 
 def _on_server(item: Json) -> bool:
-    return string(item, "execution") == "server"
+    return get_str(item, "execution") == "server"
 
 
 _EITHER: dict[str, Callable[[Json], bool]] = {
@@ -145,12 +152,12 @@ _EITHER: dict[str, Callable[[Json], bool]] = {
 
 def _reasoning(item: Json) -> list[Part]:
     """The summary and the thoughts; without any, which is usual, that there were some."""
-    pieces = [*mappings(item, "summary"), *mappings(item, "content")]
-    return [reasoning(string(piece, "text") or "") for piece in pieces] or [reasoning("")]
+    pieces = [*get_dicts(item, "summary"), *get_dicts(item, "content")]
+    return [reasoning(get_str(piece, "text") or "") for piece in pieces] or [reasoning("")]
 
 
 def _compaction(item: Json) -> list[Part]:
-    return [compaction(string(item, "content"), string(item, "id"))]
+    return [compaction(get_str(item, "content"), get_str(item, "id"))]
 
 
 # --------------------------------------------------------------------- what the caller is asked for
@@ -158,9 +165,9 @@ def _compaction(item: Json) -> list[Part]:
 
 def _named_call(item: Json) -> list[Part]:
     """Of a function, of a custom tool, or of an MCP server's that needs an approval."""
-    arguments = parsed(item.get("arguments", item.get("input")))
-    call = tool_call(_call_id(item), string(item, "name") or "", arguments)
-    namespace = string(item, "namespace") or string(item, "server_label")
+    arguments = parse_json(item.get("arguments", item.get("input")))
+    call = tool_call(_call_id(item), get_str(item, "name") or "", arguments)
+    namespace = get_str(item, "namespace") or get_str(item, "server_label")
     if namespace is not None:
         call["namespace"] = namespace
     return [call]
@@ -170,7 +177,7 @@ def _asked(name: str, key: str) -> Callable[[Json], list[Part]]:
     """A call of a tool that the API knows; ``key`` has what it is to do."""
 
     def read(item: Json) -> list[Part]:
-        arguments = parsed(item.get(key)) if key in item else rest(item, _HEAD | {"status"})
+        arguments = parse_json(item.get(key)) if key in item else rest(item, _HEAD | {"status"})
         if _kind(item) in _EITHER and not _asks(item):
             return [server_tool_call(_call_id(item), name, _work(item))]
         return [tool_call(_call_id(item), name, bounded(arguments))]
@@ -194,11 +201,11 @@ def _done(name: str, *outcome: str) -> Callable[[Json], list[Part]]:
     """A tool that the provider runs; ``outcome``: the fields with what came of it."""
 
     def read(item: Json) -> list[Part]:
-        called = string(item, "name") or name
+        called = get_str(item, "name") or name
         work = {"type": name, **_work(item)}
         result = {key: work.pop(key) for key in outcome if key in work}
         if "arguments" in work:
-            work["arguments"] = parsed(work["arguments"])
+            work["arguments"] = parse_json(work["arguments"])
         parts: list[Part] = [server_tool_call(_call_id(item), called, work)]
         if result:
             parts.append(server_tool_result(_call_id(item), name, result))
@@ -210,16 +217,16 @@ def _done(name: str, *outcome: str) -> Callable[[Json], list[Part]]:
 def _code(item: Json) -> list[Part]:
     """Logs as they are; pictures by their size or address."""
     outputs = [
-        media("image", string(each, "url") or "") if string(each, "type") == "image" else each
-        for each in mappings(item, "outputs")
+        media("image", get_str(each, "url") or "") if get_str(each, "type") == "image" else each
+        for each in get_dicts(item, "outputs")
     ]
     return _done("code_interpreter", "outputs")({**item, "outputs": outputs or None})
 
 
 def _picture(item: Json) -> list[Part]:
     call = _done("image_generation")({**item, "result": None})
-    picture = string(item, "result")
-    form = string(item, "output_format")
+    picture = get_str(item, "result")
+    form = get_str(item, "output_format")
     if picture:
         call.append(media("image", picture, f"image/{form}" if form else None))
     return call
@@ -241,7 +248,7 @@ def _found_tools(item: Json) -> list[Part]:
 
 
 def _screenshot(item: Json) -> list[Part]:
-    return [tool_result(_call_id(item), [content_part(fields(item.get("output")))])]
+    return [tool_result(_call_id(item), [content_part(as_dict(item.get("output")))])]
 
 
 def _shell_output(item: Json) -> list[Part]:
@@ -254,7 +261,7 @@ def _patched(item: Json) -> list[Part]:
 
 def _approval(item: Json) -> list[Part]:
     answer = {"approve": item.get("approve"), "reason": item.get("reason")}
-    return [tool_result(string(item, "approval_request_id"), bounded(answer))]
+    return [tool_result(get_str(item, "approval_request_id"), bounded(answer))]
 
 
 _READERS: dict[str, Callable[[Json], list[Part]]] = {

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.fields import Json, fields, known, mapping, mappings, parsed, string
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    parse_json,
+    unwrap_unknown,
+)
 from genai_otel.record import (
     bounded,
     cited_text,
@@ -34,18 +42,18 @@ _SECRETS = frozenset({"authorization", "headers"})
 
 def content_part(item: Json) -> Part:
     """One piece of a message's content."""
-    item = known(item)
-    kind = string(item, "type") or ""
-    words = string(item, "text")
-    words = string(item, "refusal") if words is None else words
+    item = unwrap_unknown(item)
+    kind = get_str(item, "type") or ""
+    words = get_str(item, "text")
+    words = get_str(item, "refusal") if words is None else words
     if words is not None:
         return reasoning(words) if kind in _THOUGHTS else _cited(words, item)
     if "thinking" in item:
         thought = item["thinking"]
-        pieces = mappings(item, "thinking")  # text, and references to what it is about
-        words = "".join(string(piece, "text") or "" for piece in pieces)
+        pieces = get_dicts(item, "thinking")  # text, and references to what it is about
+        words = "".join(get_str(piece, "text") or "" for piece in pieces)
         return reasoning(thought if type(thought) is str else words)
-    return _media(item, kind) or generic_part(kind, rest(item, _ASIDE), string(item, "id"))
+    return _media(item, kind) or generic_part(kind, rest(item, _ASIDE), get_str(item, "id"))
 
 
 def _cited(words: str, item: Json) -> Part:
@@ -58,37 +66,37 @@ def _media(item: Json, kind: str) -> Part | None:
     if kind.endswith("_url") and kind != "image_url":
         return _media_at(item, kind)
     if "image" in kind or "screenshot" in kind:
-        url = mapping(item, "image_url")
-        return _by_id_or_address(item, "image", string(url, "url") or item.get("image_url"))
+        url = get_dict(item, "image_url")
+        return _by_id_or_address(item, "image", get_str(url, "url") or item.get("image_url"))
     if "audio" in kind:
         return _audio(item)
     if "file" in kind:
-        file = mapping(item, "file") or item
-        address = string(file, "file_data") or string(file, "file_url")
+        file = get_dict(item, "file") or item
+        address = get_str(file, "file_data") or get_str(file, "file_url")
         return _by_id_or_address(file, "document", address)
     return None
 
 
 def _media_at(item: Json, kind: str) -> Part:
     """``video_url``, ``document_url`` ...: the address alone, or in an object."""
-    address = string(item, kind) or string(mapping(item, kind), "url")
+    address = get_str(item, kind) or get_str(get_dict(item, kind), "url")
     modality = kind.removesuffix("_url").removeprefix("input_")
     return media("document" if modality == "file" else modality, address or "")
 
 
 def _audio(item: Json) -> Part:
-    audio = mapping(item, "input_audio") or item
-    form = string(audio, "format")
-    data = string(audio, "data") or string(item, "input_audio") or ""
+    audio = get_dict(item, "input_audio") or item
+    form = get_str(audio, "format")
+    data = get_str(audio, "data") or get_str(item, "input_audio") or ""
     part = media("audio", data, f"audio/{form}" if form else None)
-    transcript = string(audio, "transcript")
+    transcript = get_str(audio, "transcript")
     if transcript is not None:
         part["transcript"] = transcript
     return part
 
 
 def _by_id_or_address(item: Json, modality: str, address: Any) -> Part:
-    file_id = string(item, "file_id")
+    file_id = get_str(item, "file_id")
     if file_id is not None:
         return media_id(modality, file_id)
     return media(modality, address if type(address) is str else "")
@@ -103,8 +111,8 @@ def tool_output(content: Any) -> Any:
     """What a tool returned: text as one, a list of parts where it is more than text."""
     if type(content) is not list:
         return content
-    items = [{"text": item} if type(item) is str else fields(item) for item in content]
-    words = [string(item, "text") for item in items]
+    items = [{"text": item} if type(item) is str else as_dict(item) for item in content]
+    words = [get_str(item, "text") for item in items]
     if all(each is not None for each in words):
         return "".join(each or "" for each in words)
     return [
@@ -119,19 +127,19 @@ def message_parts(message: Json) -> list[Part]:
     if type(content) is str and not any(map(message.get, _BESIDE_TEXT)):  # as most
         return [text(content)]
     parts: list[Part] = []
-    thought = string(message, "reasoning_content") or string(message, "reasoning")
+    thought = get_str(message, "reasoning_content") or get_str(message, "reasoning")
     if thought:
         parts.append(reasoning(thought))
     if type(content) is str:
         parts.append(_cited(content, message))
     elif content is not None:
         pieces = content if type(content) is list else ()
-        parts.extend(text(i) if type(i) is str else content_part(fields(i)) for i in pieces)
-    refusal = string(message, "refusal")
+        parts.extend(text(i) if type(i) is str else content_part(as_dict(i)) for i in pieces)
+    refusal = get_str(message, "refusal")
     if refusal:
         parts.append(text(refusal))
     if message.get("tool_calls"):
-        for call in mappings(message, "tool_calls"):
+        for call in get_dicts(message, "tool_calls"):
             if "server" in call or "served" in call:
                 parts.extend(_served(call))
             else:
@@ -155,26 +163,28 @@ def _rarer(message: Json) -> list[Part]:
     Also what tools did that the provider has run, as Groq tells it.
     """
     parts: list[Part] = [
-        part for tool in mappings(message, "executed_tools") for part in _executed(tool)
+        part for tool in get_dicts(message, "executed_tools") for part in _executed(tool)
     ]
-    called = mapping(message, "function_call")
+    called = get_dict(message, "function_call")
     if called:
-        parts.append(tool_call(None, string(called, "name") or "", parsed(called.get("arguments"))))
-    parts.extend(content_part(image) for image in mappings(message, "images"))
-    audio = mapping(message, "audio")
+        parts.append(
+            tool_call(None, get_str(called, "name") or "", parse_json(called.get("arguments")))
+        )
+    parts.extend(content_part(image) for image in get_dicts(message, "images"))
+    audio = get_dict(message, "audio")
     if audio:
-        data, spoken = string(audio, "data"), string(audio, "id")
+        data, spoken = get_str(audio, "data"), get_str(audio, "id")
         parts.append(
             media_id("audio", spoken) if spoken and not data else media("audio", data or "")
         )
-        parts.append(text(string(audio, "transcript") or ""))
+        parts.append(text(get_str(audio, "transcript") or ""))
     return parts
 
 
 def _executed(tool: Json) -> list[Part]:
-    kind = string(tool, "type") or ""
-    name = string(tool, "name") or kind
-    asked = {"type": kind, "arguments": parsed(tool.get("arguments"))}
+    kind = get_str(tool, "type") or ""
+    name = get_str(tool, "name") or kind
+    asked = {"type": kind, "arguments": parse_json(tool.get("arguments"))}
     return [
         server_tool_call(None, name, asked),
         server_tool_result(None, kind, rest(tool, _ASKED)),
@@ -189,39 +199,39 @@ def _served(call: Json) -> list[Part]:
 
     Clients whose shapes are read as OpenAI's have them in ``server`` and ``served``.
     """
-    call_id, kind = string(call, "id"), string(call, "type") or ""
-    asked, found = mapping(call, "server"), mapping(call, "served")
-    name = string(asked, "name") or kind
+    call_id, kind = get_str(call, "id"), get_str(call, "type") or ""
+    asked, found = get_dict(call, "server"), get_dict(call, "served")
+    name = get_str(asked, "name") or kind
     parts: list[Part] = [server_tool_call(call_id, name, {"type": kind, **asked})] if asked else []
     return [*parts, server_tool_result(call_id, kind, found)] if found else parts
 
 
 def _call(call: Json) -> Part:
-    function = mapping(call, "function") or mapping(call, "custom")
+    function = get_dict(call, "function") or get_dict(call, "custom")
     if not function:  # of a kind that we do not know
-        kind = string(call, "type") or ""
-        return tool_call(string(call, "id"), kind, bounded(call.get(kind)))
-    arguments = parsed(function.get("arguments", function.get("input")))
-    return tool_call(string(call, "id"), string(function, "name") or "", arguments)
+        kind = get_str(call, "type") or ""
+        return tool_call(get_str(call, "id"), kind, bounded(call.get(kind)))
+    arguments = parse_json(function.get("arguments", function.get("input")))
+    return tool_call(get_str(call, "id"), get_str(function, "name") or "", arguments)
 
 
 def definitions(body: Json) -> list[Json] | None:
     """The offered tools, a function's own fields lifted out of their wrapping."""
     if "tools" not in body and "functions" not in body:
         return None
-    tools = mappings(body, "tools")
+    tools = get_dicts(body, "tools")
     if "functions" in body:  # the form that tools replaced
-        tools += mappings(body, "functions")
+        tools += get_dicts(body, "functions")
     return [
         {"type": "function", "name": "", **described}
-        if (described := mapping(tool, "function"))
+        if (described := get_dict(tool, "function"))
         else _other_definition(tool)
         for tool in tools
     ]
 
 
 def _other_definition(tool: Json) -> Json:
-    own = mapping(tool, "custom") or tool
-    kind = string(tool, "type") or "function"
-    name = string(tool, "server_label") or ("" if kind == "function" else kind)
+    own = get_dict(tool, "custom") or tool
+    kind = get_str(tool, "type") or "function"
+    name = get_str(tool, "server_label") or ("" if kind == "function" else kind)
     return {"type": kind, "name": name, **rest(own, _SECRETS)}

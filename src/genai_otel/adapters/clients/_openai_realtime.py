@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Reader
-from genai_otel.instrumentation.fields import Json, address, fields, mapping, mappings, pick, string
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
+    host_and_port,
+    pick,
+)
 from genai_otel.instrumentation.patchers.sessions import Session, connections, sessions
 from genai_otel.record import Kind, Operation, cut, generic_part, media, text
 
@@ -43,23 +51,23 @@ class _Turns(Turns):
 
     def sent(self, event: Any) -> None:
         """Audio is told by its size alone; a response that brings its own input, by that."""
-        event = fields(event)
+        event = as_dict(event)
         kind = event.get("type")
         if kind == "input_audio_buffer.append":
             self._heard += _size(event.get("audio"))
         elif kind == "input_audio_buffer.clear":
             self._heard = 0
         elif kind in _ASKS:
-            body = event if "input" in event else mapping(event, "response")
+            body = event if "input" in event else get_dict(event, "response")
             if "input" in body:
                 self._asked(body)
         elif kind == "conversation.item.create":
-            self._recalled(mapping(event, "item"))
+            self._recalled(get_dict(event, "item"))
 
     def _recalled(self, item: Json) -> None:
         """What the model said before this session; the server tells it as if it said it now."""
-        if string(item, "role") == "assistant" or string(item, "type") == "function_call":
-            self._turn("input", {"call_id": string(item, "call_id")})
+        if get_str(item, "role") == "assistant" or get_str(item, "type") == "function_call":
+            self._turn("input", {"call_id": get_str(item, "call_id")})
             if self._op.capture:
                 self._say(_message(item, 0))
 
@@ -74,54 +82,54 @@ class _Turns(Turns):
                 self._say(message)
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
+        event = as_dict(event)
         kind = event.get("type")
         if kind in _AUDIO:
             self._spoken += _size(event.get("delta"))
         elif kind in _ENDS:
-            self._answered(mapping(event, "response"))
+            self._answered(get_dict(event, "response"))
         elif kind in _ITEMS:
-            self._item(mapping(event, "item"))
+            self._item(get_dict(event, "item"))
         elif kind == "conversation.item.done":
-            self._listed(mapping(event, "item"))
+            self._listed(get_dict(event, "item"))
         elif kind in _CONFIGURED:
-            self._configured(mapping(event, "session"))
+            self._configured(get_dict(event, "session"))
         elif kind == "input_audio_buffer.committed":
             self._committed, self._heard = (event.get("item_id"), self._heard), 0
         elif kind == _TRANSCRIBED:
-            self._written_down(string(event, "transcript"))
+            self._written_down(get_str(event, "transcript"))
         elif kind == "error":
-            told = mapping(event, "error") or event
-            self._turn("error", {"error": string(told, "type"), "code": string(told, "code")})
+            told = get_dict(event, "error") or event
+            self._turn("error", {"error": get_str(told, "type"), "code": get_str(told, "code")})
         return False
 
     def _configured(self, session: Json) -> None:
         op = self._op
-        op.response_model = string(session, "model") or op.response_model
+        op.response_model = get_str(session, "model") or op.response_model
         op.params = {**(op.params or {}), **pick(session, _PARAMS)}
         made = session.get("output_modalities") or session.get("modalities")
         if type(made) is list and made:
             op.output_type = "speech" if "audio" in made else "text"
         if op.capture:
-            told = string(session, "instructions")
+            told = get_str(session, "instructions")
             op.system = [text(cut(told, LONGEST))] if told else op.system
             op.tools = definitions(session) or op.tools
 
     def _item(self, item: Json) -> None:
         """What was put into the conversation; the model's own items come with its response."""
-        result = returns(string(item, "type") or "")
-        if not result and string(item, "role") not in {"user", "system"}:
+        result = returns(get_str(item, "type") or "")
+        if not result and get_str(item, "role") not in {"user", "system"}:
             return
         committed, size = self._committed
         size = size if committed == item.get("id") else 0
         kind = "tool_result" if result else "input"
-        self._turn(kind, {"call_id": string(item, "call_id"), "audio_size": size or None})
+        self._turn(kind, {"call_id": get_str(item, "call_id"), "audio_size": size or None})
         if self._op.capture:
             self._say(_message(item, size))
 
     def _listed(self, item: Json) -> None:
         """The tools of an MCP server, which the provider asks for when a session begins."""
-        if string(item, "type") == "mcp_list_tools" and self._op.capture:
+        if get_str(item, "type") == "mcp_list_tools" and self._op.capture:
             self._say(_message(item, 0))
 
     def _written_down(self, transcript: str | None) -> None:
@@ -140,10 +148,12 @@ class _Turns(Turns):
         op.usage.add(one.usage)
         op.response_id = one.response_id or op.response_id
         op.response_model = one.response_model or op.response_model
-        items = mappings(response, "output")
+        items = get_dicts(response, "output")
         reason = _reason(response, one, called=bool(awaited(items)))
         op.finish_reasons = [] if reason is None else [reason]
-        told = mapping(mapping(response, "status_details"), "error") or mapping(response, "error")
+        told = get_dict(get_dict(response, "status_details"), "error") or get_dict(
+            response, "error"
+        )
         spoken, self._spoken = self._spoken, 0
         self._turn(
             "response",
@@ -153,13 +163,13 @@ class _Turns(Turns):
                 "input": one.usage.input,
                 "output": one.usage.output,
                 "audio_size": spoken or None,
-                "error": string(told, "type"),
-                "code": string(told, "code"),
+                "error": get_str(told, "type"),
+                "code": get_str(told, "code"),
             },
         )
         for item in calls(items):
-            call_id = string(item, "call_id") or string(item, "id")
-            self._turn("tool_call", {"tool": string(item, "name"), "call_id": call_id})
+            call_id = get_str(item, "call_id") or get_str(item, "id")
+            self._turn("tool_call", {"tool": get_str(item, "name"), "call_id": call_id})
         if op.capture:
             self._replied(items, spoken, reason)
 
@@ -185,9 +195,9 @@ def _size(audio: Any) -> int:
 
 def _reason(response: Json, one: Operation, *, called: bool) -> str | None:
     """Why a response ended; a cancelled one was interrupted, mostly by the user's speech."""
-    status = string(response, "status")
+    status = get_str(response, "status")
     if status == "incomplete":
-        reason = string(mapping(response, "status_details"), "reason")
+        reason = get_str(get_dict(response, "status_details"), "reason")
         return reason or (one.finish_reasons or ["length"])[0]
     if status == "completed":
         return "tool_calls" if called else "stop"
@@ -196,11 +206,11 @@ def _reason(response: Json, one: Operation, *, called: bool) -> str | None:
 
 def _message(item: Json, size: int) -> Message:
     """One item of the conversation: text as it is, audio by its size and what was heard in it."""
-    if string(item, "type") not in {None, "message"}:
+    if get_str(item, "type") not in {None, "message"}:
         (turn,) = item_turns([{key: _shortened(value) for key, value in item.items()}])
         return turn
-    parts = [part for piece in mappings(item, "content") for part in _parts(piece, size)]
-    return {"role": string(item, "role") or "user", "parts": parts}
+    parts = [part for piece in get_dicts(item, "content") for part in _parts(piece, size)]
+    return {"role": get_str(item, "role") or "user", "parts": parts}
 
 
 def _shortened(value: Any) -> Any:
@@ -209,14 +219,14 @@ def _shortened(value: Any) -> Any:
 
 def _parts(piece: Json, size: int) -> list[Part]:
     parts: list[Part] = []
-    kind = string(piece, "type") or ""
+    kind = get_str(piece, "type") or ""
     if "audio" in kind:
         parts.append({"type": "media", "modality": "audio"})
         if size:
             parts = [{"type": "media", "modality": "audio", "size": size}]
     elif "image" in kind:
-        parts.append(media("image", string(piece, "image_url") or ""))
-    words = string(piece, "text") or string(piece, "transcript")
+        parts.append(media("image", get_str(piece, "image_url") or ""))
+    words = get_str(piece, "text") or get_str(piece, "transcript")
     if words:
         parts.append(text(cut(words, LONGEST)))
     return parts or [generic_part(kind, piece)]
@@ -248,13 +258,13 @@ def patches(provider: Provider) -> tuple[Patch, ...]:
     def origin(manager: Any, op: Operation) -> None:
         own, private = vars(manager), f"_{type(manager).__name__}__"
         client = own[f"{private}client"]
-        op.model = string(own, f"{private}model")
-        op.host, op.port = address(str(client.websocket_base_url or client.base_url))
+        op.model = get_str(own, f"{private}model")
+        op.host, op.port = host_and_port(str(client.websocket_base_url or client.base_url))
         op.provider = provider(client, op.host or "", op.port)
 
     def at(place: str, kind: Kind, name: str) -> tuple[Patch, ...]:
-        reader = Reader(kind, _nothing, _nothing, stream=_Turns)
-        session = Session(reader, origin, _lost, _fine, _reopens)
+        extractor = Extractor(kind, _nothing, _nothing, accumulator=_Turns)
+        session = Session(extractor, origin, _lost, _fine, _reopens)
         connection = f"openai.resources.{place}:{name}Connection"
         awaited = f"openai.resources.{place}:Async{name}Connection"
         return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
 from genai_otel.record import Message, Pieces, reasoning, text
 
 from . import _charges as charges
@@ -24,33 +24,34 @@ if TYPE_CHECKING:
 def ask_response(body: Json, op: Operation) -> None:
     ask(body, op)
     detail(op, "api_type", "responses")
-    form = mapping(mapping(body, "text"), "format")
-    op.output_type = OUTPUT_TYPES.get(string(form, "type") or "")
+    form = get_dict(get_dict(body, "text"), "format")
+    op.output_type = OUTPUT_TYPES.get(get_str(form, "type") or "")
     more = {
-        "reasoning_level": string(mapping(body, "reasoning"), "effort"),
-        "conversation": string(body, "conversation") or string(mapping(body, "conversation"), "id"),
+        "reasoning_level": get_str(get_dict(body, "reasoning"), "effort"),
+        "conversation": get_str(body, "conversation")
+        or get_str(get_dict(body, "conversation"), "id"),
     }
     op.params = {**(op.params or {}), **{k: v for k, v in more.items() if v is not None}}
 
 
 def response_content(body: Json, op: Operation) -> None:
-    instructions = string(body, "instructions")
+    instructions = get_str(body, "instructions")
     if instructions is not None:
         op.system = [text(instructions)]
     given = body.get("input")
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = item_turns(mappings(body, "input"))
+        op.input = item_turns(get_dicts(body, "input"))
     op.tools = definitions(body)
 
 
 def answer_response(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     answer(reply, op)
-    items = mappings(reply, "output")
+    items = get_dicts(reply, "output")
     op.finish_reasons = _response_reasons(reply, items)
-    count(mapping(reply, "usage"), op)
+    count(get_dict(reply, "usage"), op)
     charges.response(reply, items, op)
     if op.capture:
         turn: Message = {"role": "assistant", "parts": items_parts(items)}
@@ -61,21 +62,21 @@ def answer_response(reply: Any, op: Operation) -> None:
 
 def answer_compaction(reply: Any, op: Operation) -> None:
     """``responses.compact``: the messages that are kept, and the item that replaces the others."""
-    reply = fields(reply)
+    reply = as_dict(reply)
     answer(reply, op)
-    count(mapping(reply, "usage"), op)
+    count(get_dict(reply, "usage"), op)
     op.finish_reasons = ["compaction"] if "output" in reply else []
     if op.capture:
-        op.output = item_turns(mappings(reply, "output"))
+        op.output = item_turns(get_dicts(reply, "output"))
         for turn in op.output:
             turn["finish_reason"] = "compaction"
 
 
 def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
     """A response has a status instead of a finish reason; in the words of chat completions."""
-    status = string(reply, "status")
+    status = get_str(reply, "status")
     if status == "incomplete":
-        reason = string(mapping(reply, "incomplete_details"), "reason") or "length"
+        reason = get_str(get_dict(reply, "incomplete_details"), "reason") or "length"
         return ["length" if reason == "max_output_tokens" else reason]
     if status == "failed":
         return ["error"]
@@ -105,10 +106,10 @@ class ResponseEvents(Accumulator):
         return True
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind = string(event, "type") or ""
+        event = as_dict(event)
+        kind = get_str(event, "type") or ""
         if kind.endswith(".delta"):
-            piece = string(event, "delta") or ""
+            piece = get_str(event, "delta") or ""
             pieces = self._pieces_of(kind, event)
             if pieces is not None:
                 pieces.add(piece)
@@ -117,11 +118,11 @@ class ResponseEvents(Accumulator):
             return self._keep_item(event)
         if kind == "response.output_item.done":
             self._keep_item(event)
-            self._keep_words(mapping(event, "item"))
+            self._keep_words(get_dict(event, "item"))
         if kind == "error":
             self._reply = {**self._reply, "error": event}
         elif "response" in event:
-            self._reply = mapping(event, "response")
+            self._reply = get_dict(event, "response")
         return False
 
     def _pieces_of(self, kind: str, event: Json) -> Pieces | None:
@@ -134,8 +135,8 @@ class ResponseEvents(Accumulator):
 
     def _keep_item(self, event: Json) -> bool:
         """Keeps what is not said in pieces; whether it is a call."""
-        item = mapping(event, "item")
-        kind = string(item, "type") or ""
+        item = get_dict(event, "item")
+        kind = get_str(item, "type") or ""
         if kind not in _IN_PIECES:
             kept = item if self._op.capture else {k: v for k, v in item.items() if k in _FACTS}
             self._items[event.get("output_index")] = (kept, Pieces(self._op))
@@ -143,16 +144,16 @@ class ResponseEvents(Accumulator):
 
     def _keep_words(self, item: Json) -> None:
         """Of a message that did not come in pieces."""
-        if string(item, "type") != "message" or "response.output_text.delta" in self._pieces:
+        if get_str(item, "type") != "message" or "response.output_text.delta" in self._pieces:
             return
         pieces = self._pieces.setdefault("response.output_text.done", Pieces(self._op))
-        for part in mappings(item, "content"):
-            pieces.add(string(part, "text") or "")
+        for part in get_dicts(item, "content"):
+            pieces.add(get_str(part, "text") or "")
 
     def close(self) -> None:
         """Some servers end with a response that leaves out what it made."""
         reply = self._reply
-        left_out = string(reply, "status") in _ENDED and not reply.get("output")
+        left_out = get_str(reply, "status") in _ENDED and not reply.get("output")
         items = self._whole_items() if left_out else []
         answer_response({**reply, "output": items} if items else reply, self._op)
         if self._op.output and (items or not self._op.output[0]["parts"]):
@@ -181,9 +182,9 @@ def _filled(item: Json, given: str) -> Json:
     """An item with what came of it in pieces before the stream broke off."""
     if not given:
         return item
-    kind = string(item, "type") or ""
+    kind = get_str(item, "type") or ""
     if kind == "shell_call":
-        return {**item, "action": {**mapping(item, "action"), "commands": [given]}}
+        return {**item, "action": {**get_dict(item, "action"), "commands": [given]}}
     if kind == "apply_patch_call":
-        return {**item, "operation": {**mapping(item, "operation"), "diff": given}}
+        return {**item, "operation": {**get_dict(item, "operation"), "diff": given}}
     return {**item, _GROWING.get(kind, "arguments"): given}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from genai_otel.instrumentation.fields import in_common_form, integer, mapping
+from genai_otel.instrumentation.fields import get_dict, get_int, in_common_form
 from genai_otel.record.usage import MOST, OPENAI_CHAT, OPENAI_RESPONSES, read_usage
 
 from . import _charges as charges
@@ -38,7 +38,7 @@ _THOUGHTS_IN_SUM = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 
 def _note_thoughts(usage: Json, ledger: Usage) -> None:
     """Google's endpoint for OpenAI's clients counts thoughts in the sum of all and nowhere else."""
-    whole, asked, answered = integer(usage, "total_tokens"), ledger.input, ledger.output
+    whole, asked, answered = get_int(usage, "total_tokens"), ledger.input, ledger.output
     if whole is None or asked is None or answered is None or ledger.reasoning:
         return
     thought = whole - asked - answered
@@ -63,13 +63,13 @@ def _openrouter(usage: Json) -> float | None:
     cost = _amount(usage, "cost")
     if usage.get("is_byok") is not True or cost is None:
         return cost
-    upstream = _amount(mapping(usage, "cost_details"), "upstream_inference_cost")
+    upstream = _amount(get_dict(usage, "cost_details"), "upstream_inference_cost")
     return None if upstream is None else cost + upstream
 
 
 def _perplexity(usage: Json) -> float | None:
     """https://docs.perplexity.ai/api-reference/chat-completions-post, ``usage.cost``."""
-    return _amount(mapping(usage, "cost"), "total_cost")
+    return _amount(get_dict(usage, "cost"), "total_cost")
 
 
 def _xai(usage: Json) -> float | None:

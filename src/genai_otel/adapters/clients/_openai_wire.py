@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    mapping,
-    mappings,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_str,
     pick,
-    string,
 )
 from genai_otel.record import (
     Message,
@@ -54,30 +54,30 @@ OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
 
 def model(body: Json) -> str | None:
     """The model asked for."""
-    return string(body, "model")
+    return get_str(body, "model")
 
 
 def ask(body: Json, op: Operation) -> None:
     """What every request has."""
     op.params = pick(body, _PARAMS)
-    tier = string(body, "service_tier")
+    tier = get_str(body, "service_tier")
     if tier is not None and tier != "auto":
         detail(op, "requested_tier", tier)
 
 
 def answer(reply: Any, op: Operation) -> None:
     """What every reply has."""
-    reply = fields(reply)
-    op.response_id = string(reply, "id")
-    op.response_model = string(reply, "model")
-    tier, fingerprint = string(reply, "service_tier"), string(reply, "system_fingerprint")
-    op.tier = tier or string(mapping(reply, "usage"), "service_tier")
+    reply = as_dict(reply)
+    op.response_id = get_str(reply, "id")
+    op.response_model = get_str(reply, "model")
+    tier, fingerprint = get_str(reply, "service_tier"), get_str(reply, "system_fingerprint")
+    op.tier = tier or get_str(get_dict(reply, "usage"), "service_tier")
     if tier is not None:
         detail(op, "service_tier", tier)
     if fingerprint is not None:
         detail(op, "system_fingerprint", fingerprint)
     if reply.get("error"):
-        refused(mapping(reply, "error"), op)
+        refused(get_dict(reply, "error"), op)
 
 
 def detail(op: Operation, name: str, value: str) -> None:
@@ -94,11 +94,11 @@ def ask_chat(body: Json, op: Operation) -> None:
     ask(body, op)
     detail(op, "api_type", "chat_completions")
     charges.chat_request(body, op)
-    op.output_type = OUTPUT_TYPES.get(string(mapping(body, "response_format"), "type") or "")
+    op.output_type = OUTPUT_TYPES.get(get_str(get_dict(body, "response_format"), "type") or "")
 
 
 def chat_content(body: Json, op: Operation) -> None:
-    op.input = [_turn(message) for message in mappings(body, "messages")]
+    op.input = [_turn(message) for message in get_dicts(body, "messages")]
     op.tools = definitions(body)
 
 
@@ -107,37 +107,37 @@ def _turn(message: Json) -> Message:
     content = message.get("content")
     if len(message) == 2 and type(content) is str and type(role) is str:  # noqa: PLR2004 - as most
         return {"role": role, "parts": [text(content)]}
-    role = string(message, "role") or "user"
+    role = get_str(message, "role") or "user"
     turn: Message = {"role": role, "parts": []}
-    name = string(message, "name")
+    name = get_str(message, "name")
     if name is not None:
         turn["name"] = name
     if role in ("tool", "function"):  # the latter in the form that tools replaced
         turn["role"] = "tool"
-        turn["parts"] = [tool_result(string(message, "tool_call_id"), tool_output(content))]
+        turn["parts"] = [tool_result(get_str(message, "tool_call_id"), tool_output(content))]
     else:
         turn["parts"] = message_parts(message)
     return turn
 
 
 def answer_chat(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     answer(reply, op)
-    choices = mappings(reply, "choices")
-    reasons = [string(choice, "finish_reason") for choice in choices]
+    choices = get_dicts(reply, "choices")
+    reasons = [get_str(choice, "finish_reason") for choice in choices]
     op.finish_reasons = [reason for reason in reasons if reason is not None]
-    count(mapping(reply, "usage") or mapping(mapping(reply, "x_groq"), "usage"), op)
+    count(get_dict(reply, "usage") or get_dict(get_dict(reply, "x_groq"), "usage"), op)
     if op.capture:
         op.output = [_choice(choice) for choice in choices]
 
 
 def _choice(choice: Json) -> Message:
-    message = mapping(choice, "message")
+    message = get_dict(choice, "message")
     parts: list[Part] = message_parts(message)
     if not message:  # a completion
-        parts.append(text(string(choice, "text") or ""))
-    turn: Message = {"role": string(message, "role") or "assistant", "parts": parts}
-    reason = string(choice, "finish_reason")
+        parts.append(text(get_str(choice, "text") or ""))
+    turn: Message = {"role": get_str(message, "role") or "assistant", "parts": parts}
+    reason = get_str(choice, "finish_reason")
     if reason is not None:
         turn["finish_reason"] = reason
     return turn
@@ -145,16 +145,16 @@ def _choice(choice: Json) -> Message:
 
 def answer_moderation(reply: Any, op: Operation) -> None:
     """Flagged is a flag: whether that means deny is the application's to say."""
-    reply = fields(reply)
+    reply = as_dict(reply)
     answer(reply, op)
-    results = mappings(reply, "results")
+    results = get_dicts(reply, "results")
     if not results:
         return
     flagged = any(_flagged(result) for result in results)
     scores = {
         name: score
         for result in results
-        for name, score in mapping(result, "category_scores").items()
+        for name, score in get_dict(result, "category_scores").items()
         if type(score) is float
     }
     category = max(scores, key=lambda name: scores[name], default=None)
@@ -168,4 +168,4 @@ def _flagged(result: Json) -> bool:
     """In all, or where nobody says so (Mistral), in any category."""
     if "flagged" in result:
         return result["flagged"] is True
-    return any(value is True for value in mapping(result, "categories").values())
+    return any(value is True for value in get_dict(result, "categories").values())

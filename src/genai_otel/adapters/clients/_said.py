@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from genai_otel.instrumentation.fields import string
+from genai_otel.instrumentation.fields import get_str
 from genai_otel.record import Failure, Message, Pieces, reasoning, text
 
 if TYPE_CHECKING:
@@ -74,6 +74,6 @@ def spoken(parts: list[Any], reason: str | None) -> Message:
 def refused(error: Json, op: Operation) -> None:
     """An error inside an answer that came as if all were well, as gateways and streams have it."""
     code = error.get("code")
-    kind = code if type(code) in (str, int) else string(error, "type")
-    message = string(error, "message") if op.capture else None
+    kind = code if type(code) in (str, int) else get_str(error, "type")
+    message = get_str(error, "message") if op.capture else None
     op.failure = Failure(str(kind or "error"), message)

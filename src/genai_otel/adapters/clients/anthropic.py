@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.patchers.stainless import patch_stainless
 from genai_otel.record import Kind
 
 from . import _anthropic_wire as wire
@@ -32,7 +33,9 @@ def provider(client: Any, host: str, port: int | None) -> str:
     return cloud or provider_at(host, port, "anthropic")
 
 
-MESSAGES = Reader(Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, model=wire.model)
+MESSAGES = Extractor(
+    Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, read_model=wire.model
+)
 
 _METHODS = {
     "messages.messages:AsyncMessages": "create parse",
@@ -44,12 +47,9 @@ _BLOCKS = (
     "lib.streaming._beta_messages:BetaMessageStreamManager",
     "lib.streaming._beta_messages:BetaAsyncMessageStreamManager",
 )
-ADAPTER = Adapter(
-    name="anthropic",
-    distribution="anthropic",
-    oldest="0.40",
-    untested="3",
-    patches=stainless(
+ADAPTER = declare(
+    "anthropic",
+    patches=patch_stainless(
         "anthropic",
         {"/v1/messages": MESSAGES},
         provider,

@@ -8,9 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
-from genai_otel.instrumentation.fields import Json, address, fields, integer
-from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor, Patch
+from genai_otel.instrumentation.fields import Json, as_dict, get_int, host_and_port
+from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
 from genai_otel.instrumentation.unreturned import json_text, local_in_error
 from genai_otel.record import Kind
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def _plain(made: Any) -> Any:
     """What such an object is on the wire, its own parts as they are."""
-    return fields(made).get("_data", made)
+    return as_dict(made).get("_data", made)
 
 
 def _wire(made: Any) -> Any:
@@ -47,7 +48,7 @@ def _body(given: Json) -> Json:
 
 def _origin(given: Json, op: Operation) -> None:
     op.provider = "azure.ai.inference"
-    op.host, op.port = address(given["self"]._config.endpoint)  # noqa: SLF001 - nowhere else
+    op.host, op.port = host_and_port(given["self"]._config.endpoint)  # noqa: SLF001 - nowhere else
 
 
 def _answer(reply: Any, op: Operation) -> None:
@@ -74,11 +75,11 @@ def _texts(body: Json, op: Operation) -> None:
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    found = fields(_plain(reply))
+    found = as_dict(_plain(reply))
     wire.answer(found, op)
-    op.usage.input = integer(fields(_plain(found.get("usage"))), "prompt_tokens")
+    op.usage.input = get_int(as_dict(_plain(found.get("usage"))), "prompt_tokens")
     several = found.get("data")
-    vector = fields(_plain(several[0])).get("embedding") if type(several) is list else None
+    vector = as_dict(_plain(several[0])).get("embedding") if type(several) is list else None
     op.dimensions = len(vector) if type(vector) is list else None
 
 
@@ -95,17 +96,17 @@ def _refused(error: BaseException) -> Any:
     return [*queued, json_text(line.partition(b":")[2])]
 
 
-_CHAT = Reader(
+_CHAT = Extractor(
     Kind.CHAT,
     wire.ask_chat,
     _answer,
     wire.chat_content,
     _Updates,
-    model=wire.model,
-    refused=_refused,
+    read_model=wire.model,
+    chunk_from_error=_refused,
 )
-_EMBED = Reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, model=wire.model)
-_call = partial(function, origin=_origin, body=_body)
+_EMBED = Extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, read_model=wire.model)
+_call = partial(patch_function, origin=_origin, body=_body)
 
 
 def _colour(package: str) -> tuple[Patch, ...]:
@@ -115,15 +116,12 @@ def _colour(package: str) -> tuple[Patch, ...]:
     )
 
 
-ADAPTER = Adapter(
-    name="azure_ai_inference",
-    distribution="azure-ai-inference",
-    oldest="1.0.0b5",
-    untested="2",
+ADAPTER = declare(
+    "azure_ai_inference",
     patches=(
         *_colour("azure.ai.inference"),
         *_colour("azure.ai.inference.aio"),
-        *followed("azure.ai.inference.models._patch:StreamingChatCompletions"),
-        *followed("azure.ai.inference.models._patch:AsyncStreamingChatCompletions"),
+        *patch_stream_class("azure.ai.inference.models._patch:StreamingChatCompletions"),
+        *patch_stream_class("azure.ai.inference.models._patch:AsyncStreamingChatCompletions"),
     ),
 )

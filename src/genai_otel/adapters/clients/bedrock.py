@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, string
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
 from genai_otel.instrumentation.patchers.botocore import Route, botocore
 from genai_otel.instrumentation.unreturned import json_text, local_in_error
 from genai_otel.record import Kind, Verdict, bounded
@@ -48,7 +49,7 @@ def _headers(told: Json, op: Operation) -> None:
 
 
 def _model(params: Json) -> str | None:
-    return string(params, "modelId")
+    return get_str(params, "modelId")
 
 
 def _nothing(_params: Json, _op: Operation) -> None: ...
@@ -56,28 +57,30 @@ def _nothing(_params: Json, _op: Operation) -> None: ...
 
 def _refused(error: BaseException) -> Json | None:
     """The event that the client was parsing."""
-    event = fields(local_in_error(error, "_parse_event", "event"))
-    kind = string(mapping(event, "headers"), ":event-type")
+    event = as_dict(local_in_error(error, "_parse_event", "event"))
+    kind = get_str(get_dict(event, "headers"), ":event-type")
     said = json_text(event.get("payload"))
     return None if kind is None or said is None else {kind: said}
 
 
-_CONVERSE = Reader(
+_CONVERSE = Extractor(
     Kind.CHAT,
     converse.ask,
     converse.answer,
     converse.content,
     converse.Events,
-    model=_model,
-    refused=_refused,
+    read_model=_model,
+    chunk_from_error=_refused,
 )
 _INVOKE = {
-    kind: Reader(kind, invoke.ask, invoke.answer, invoke.content, invoke.Chunks, model=_model)
+    kind: Extractor(
+        kind, invoke.ask, invoke.answer, invoke.content, invoke.Chunks, read_model=_model
+    )
     for kind in (Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDINGS, Kind.RERANK, Kind.GENERATION)
 }
 
 
-def _invoke(params: Json) -> Reader:
+def _invoke(params: Json) -> Extractor:
     return _INVOKE[invoke.kind(params)]
 
 
@@ -86,104 +89,104 @@ def _invoke(params: Json) -> Reader:
 
 def _guarded_content(params: Json, op: Operation) -> None:
     given = parts(
-        {"content": [{"guardContent": b} for b in mappings(params, "content")]}, "content"
+        {"content": [{"guardContent": b} for b in get_dicts(params, "content")]}, "content"
     )
     op.arguments = [part.get("content", part) for part in given]
 
 
 def _guarded(reply: Any, op: Operation) -> None:
     """What an intervention means, masked or denied, only ``NONE`` says for certain."""
-    reply = fields(reply)
-    action = string(reply, "action")
+    reply = as_dict(reply)
+    action = get_str(reply, "action")
     if action is not None:
         denied = action == "GUARDRAIL_INTERVENED"
-        reason = string(reply, "actionReason") if op.capture else None
+        reason = get_str(reply, "actionReason") if op.capture else None
         op.verdict = Verdict("deny" if denied else "allow", reason=reason)
 
 
 def _guardrail(params: Json, op: Operation) -> None:
     told = {
-        "policy_id": string(params, "guardrailIdentifier"),
-        "policy_version": string(params, "guardrailVersion"),
+        "policy_id": get_str(params, "guardrailIdentifier"),
+        "policy_version": get_str(params, "guardrailVersion"),
     }
     op.details = {key: value for key, value in told.items() if value is not None}
 
 
 def _checked_content(params: Json, op: Operation) -> None:
     op.arguments = [
-        {"role": string(turn, "role") or "user", "parts": parts(turn, "content")}
-        for turn in mappings(params, "messages")
+        {"role": get_str(turn, "role") or "user", "parts": parts(turn, "content")}
+        for turn in get_dicts(params, "messages")
     ]
 
 
 def _checked(reply: Any, op: Operation) -> None:
     """Scores, of which the caller makes the verdict."""
     if op.capture:
-        op.result = bounded(fields(reply).get("results"))
+        op.result = bounded(as_dict(reply).get("results"))
 
 
 def _checks(params: Json) -> str | None:
     """Which were asked for: there is no guardrail that would have a name."""
-    return ", ".join(sorted(mapping(params, "checks"))) or None
+    return ", ".join(sorted(get_dict(params, "checks"))) or None
 
 
 # ------------------------------------------------------------------------------------- the table
 
 _agent = partial(
-    Reader,
+    Extractor,
     Kind.AGENT,
     agents.session,
     lambda _reply, _op: None,
     agents.agent_content,
     agents.AgentEvents,
 )
-_FLOW = Reader(
+_FLOW = Extractor(
     Kind.WORKFLOW,
     agents.session,
     lambda _reply, _op: None,
     agents.flow_content,
     agents.AgentEvents,
 )
-_RAG = Reader(
+_RAG = Extractor(
     Kind.CHAT,
     agents.session,
     knowledge.rag_answer,
     knowledge.rag_content,
     knowledge.RagEvents,
-    model=knowledge.rag_model,
+    read_model=knowledge.rag_model,
 )
 
 
 _AGENTIC = {
-    kind: Reader(
+    kind: Extractor(
         kind,
         knowledge.ask_agentic,
         lambda _reply, _op: None,
         knowledge.agentic_content,
         knowledge.AgenticEvents,
-        model=knowledge.agentic_model,
+        read_model=knowledge.agentic_model,
     )
     for kind in (Kind.CHAT, Kind.RETRIEVAL)
 }
 
 
-def _agentic(params: Json) -> Reader:
+def _agentic(params: Json) -> Extractor:
     return _AGENTIC[Kind.CHAT if params.get("generateResponse") is True else Kind.RETRIEVAL]
 
 
 def _base(params: Json) -> str | None:
     """The knowledge base, where only one is asked; an answer is the model's."""
-    retrievers = [] if params.get("generateResponse") is True else mappings(params, "retrievers")
-    config = mapping(retrievers[0], "configuration") if len(retrievers) == 1 else {}
-    return string(mapping(config, "knowledgeBase"), "knowledgeBaseId")
+    retrievers = [] if params.get("generateResponse") is True else get_dicts(params, "retrievers")
+    config = get_dict(retrievers[0], "configuration") if len(retrievers) == 1 else {}
+    return get_str(get_dict(config, "knowledgeBase"), "knowledgeBaseId")
 
 
 def _named(*keys: str) -> Any:
-    return lambda params: next((name for key in keys if (name := string(params, key))), None)
+    return lambda params: next((name for key in keys if (name := get_str(params, key))), None)
 
 
-_ENDPOINT = Reader(
-    Kind.COMPLETION, _nothing, lambda _reply, _op: None, model=_named("EndpointName")
+_ENDPOINT = Extractor(
+    Kind.COMPLETION, _nothing, lambda _reply, _op: None, read_model=_named("EndpointName")
 )
 _RUNTIME, _AGENTS = "bedrock-runtime", "bedrock-agent-runtime"
 _route = partial(Route, "aws.bedrock")
@@ -194,33 +197,33 @@ ROUTES = {
     (_RUNTIME, "InvokeModel"): _route(_invoke),
     (_RUNTIME, "InvokeModelWithResponseStream"): _route(_invoke, stream=True),
     (_RUNTIME, "ApplyGuardrail"): _route(
-        Reader(Kind.GUARDRAIL, _guardrail, _guarded, _guarded_content),
+        Extractor(Kind.GUARDRAIL, _guardrail, _guarded, _guarded_content),
         _named("guardrailIdentifier"),
     ),
     (_RUNTIME, "InvokeGuardrailChecks"): _route(
-        Reader(Kind.GUARDRAIL, _nothing, _checked, _checked_content), _checks
+        Extractor(Kind.GUARDRAIL, _nothing, _checked, _checked_content), _checks
     ),
     (_AGENTS, "InvokeAgent"): _route(_agent(), stream=True),
     (_AGENTS, "InvokeInlineAgent"): _route(
-        _agent(model=lambda params: string(params, "foundationModel")),
+        _agent(read_model=lambda params: get_str(params, "foundationModel")),
         _named("agentName"),
         stream=True,
     ),
     (_AGENTS, "InvokeFlow"): _route(_FLOW, _named("flowIdentifier"), stream=True),
     (_AGENTS, "Retrieve"): _route(
-        Reader(Kind.RETRIEVAL, knowledge.ask_search, knowledge.found, knowledge.search_content),
+        Extractor(Kind.RETRIEVAL, knowledge.ask_search, knowledge.found, knowledge.search_content),
         _named("knowledgeBaseId"),
     ),
     (_AGENTS, "AgenticRetrieveStream"): _route(_agentic, _base, stream=True),
     (_AGENTS, "RetrieveAndGenerate"): _route(_RAG),
     (_AGENTS, "RetrieveAndGenerateStream"): _route(_RAG, stream=True),
     (_AGENTS, "Rerank"): _route(
-        Reader(
+        Extractor(
             Kind.RERANK,
             _nothing,
             knowledge.reranked,
             knowledge.rerank_content,
-            model=knowledge.reranker,
+            read_model=knowledge.reranker,
         )
     ),
     ("sagemaker-runtime", "InvokeEndpoint"): Route("aws.sagemaker", _ENDPOINT),
@@ -229,10 +232,7 @@ ROUTES = {
     ),
 }
 
-ADAPTER = Adapter(
-    name="bedrock",
-    distribution="botocore",
-    oldest="1.34.116",
-    untested="2",
+ADAPTER = declare(
+    "bedrock",
     patches=botocore(ROUTES, _headers),
 )

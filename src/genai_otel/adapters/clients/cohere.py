@@ -9,19 +9,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor, Patch
 from genai_otel.instrumentation.fields import (
     Json,
-    address,
-    fields,
-    integer,
-    mapping,
-    mappings,
-    parsed,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    host_and_port,
+    parse_json,
     pick,
-    string,
 )
-from genai_otel.instrumentation.patchers.function import function, leading, leading_own
+from genai_otel.instrumentation.patchers.function import leading, leading_own, patch_function
 from genai_otel.record import (
     Kind,
     Pieces,
@@ -58,7 +59,7 @@ def _origin(given: Json, op: Operation) -> None:
     service = _aws_service(wrapper)
     if service is None:
         op.provider = "cohere"
-        op.host, op.port = address(wrapper.get_base_url())
+        op.host, op.port = host_and_port(wrapper.get_base_url())
     else:  # which only addresses what it sends
         op.provider = f"aws.{service}"
 
@@ -75,7 +76,7 @@ def _aws_service(wrapper: Any) -> str | None:
 
 def _ask(given: Json, op: Operation) -> None:
     op.params = pick(given, _PARAMS)
-    if string(mapping(given, "response_format"), "type") == "json_object":
+    if get_str(get_dict(given, "response_format"), "type") == "json_object":
         op.output_type = "json"
 
 
@@ -84,13 +85,13 @@ def _ask(given: Json, op: Operation) -> None:
 
 def _answer(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
-    read_head(reply, mapping(reply, "usage"), op)
+    read_head(reply, get_dict(reply, "usage"), op)
     if op.capture:
-        message = mapping(reply, "message")
-        plan = string(message, "tool_plan")
+        message = get_dict(reply, "message")
+        plan = get_str(message, "tool_plan")
         planned: list[Part] = [reasoning(plan)] if plan else []
-        parts = [*planned, *_cited(message_parts(message), mappings(message, "citations"))]
-        op.output = [spoken(parts, string(reply, "finish_reason"))]
+        parts = [*planned, *_cited(message_parts(message), get_dicts(message, "citations"))]
+        op.output = [spoken(parts, get_str(reply, "finish_reason"))]
 
 
 def _cited(parts: list[Part], citations: list[Json]) -> list[Part]:
@@ -128,40 +129,40 @@ class _Events(Accumulator):
         return self._said.words(words) if type(words) is str else None
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
-        kind, delta = string(event, "type") or "", mapping(event, "delta")
-        message = mapping(delta, "message")
+        event = as_dict(event)
+        kind, delta = get_str(event, "type") or "", get_dict(event, "delta")
+        message = get_dict(delta, "message")
         if kind.startswith("tool-call"):
-            called = mapping(message, "tool_calls")
-            return self._call(integer(event, "index") or 0, called) if called else False
+            called = get_dict(message, "tool_calls")
+            return self._call(get_int(event, "index") or 0, called) if called else False
         if kind == "citation-start" and len(self._citations) < MOST and self._op.capture:
-            self._citations.append(mapping(message, "citations"))
+            self._citations.append(get_dict(message, "citations"))
         elif kind == "message-end":
             self._head |= {key: delta.get(key) for key in ("finish_reason", "usage")}
         elif kind == "message-start":
             self._head["id"] = event.get("id")
-        content = mapping(message, "content")
-        plan = string(message, "tool_plan") if kind.startswith("tool-plan") else None
-        words = self._said.words(string(content, "thinking") or plan, "reasoning")
-        return self._said.words(string(content, "text")) or words
+        content = get_dict(message, "content")
+        plan = get_str(message, "tool_plan") if kind.startswith("tool-plan") else None
+        words = self._said.words(get_str(content, "thinking") or plan, "reasoning")
+        return self._said.words(get_str(content, "text")) or words
 
     def _call(self, index: int, called: Json) -> bool:
         call = self._calls.get(index)
         if call is None:
             call = self._calls[index] = {"pieces": Pieces(self._op)}
-        function = mapping(called, "function")
-        call["id"] = string(called, "id") or call.get("id")
-        call["name"] = string(function, "name") or call.get("name", "")
-        call["pieces"].add(string(function, "arguments") or "")
+        function = get_dict(called, "function")
+        call["id"] = get_str(called, "id") or call.get("id")
+        call["name"] = get_str(function, "name") or call.get("name", "")
+        call["pieces"].add(get_str(function, "arguments") or "")
         return True
 
     def close(self) -> None:
-        read_head(self._head, mapping(self._head, "usage"), self._op)
+        read_head(self._head, get_dict(self._head, "usage"), self._op)
         if self._op.capture:
             for _, call in sorted(self._calls.items()):
-                given = parsed(call["pieces"].whole())
+                given = parse_json(call["pieces"].whole())
                 self._said.part(tool_call(call["id"], call["name"], given))
-            reason = string(self._head, "finish_reason")
+            reason = get_str(self._head, "finish_reason")
             self._op.output = [spoken(_cited(self._said.parts(), self._citations), reason)]
 
 
@@ -175,42 +176,42 @@ def _texts(given: Json, op: Operation) -> None:
     elif type(images) is list:
         op.arguments = [media("image", each) for each in images if type(each) is str]
     else:
-        op.arguments = [message_parts(each) for each in mappings(given, "inputs")] or None
+        op.arguments = [message_parts(each) for each in get_dicts(given, "inputs")] or None
 
 
 def _vectors(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
-    read_head(reply, mapping(reply, "meta"), op)
+    read_head(reply, get_dict(reply, "meta"), op)
     found = reply.get("embeddings")
-    by_type = next((v for v in fields(found).values() if type(v) is list and v), None)
+    by_type = next((v for v in as_dict(found).values() if type(v) is list and v), None)
     vectors = found if type(found) is list else by_type
     if vectors and type(vectors[0]) is list:
         op.dimensions = len(vectors[0])
 
 
 def question(given: Json, op: Operation) -> None:
-    op.query = string(given, "query")
+    op.query = get_str(given, "query")
 
 
 def ranks(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
-    read_head(reply, mapping(reply, "meta"), op)
-    op.documents = [_rank(result) for result in mappings(reply, "results")]
+    read_head(reply, get_dict(reply, "meta"), op)
+    op.documents = [_rank(result) for result in get_dicts(reply, "results")]
 
 
 def _rank(result: Json) -> Document:
     score = result.get("relevance_score")
-    found: Document = {"id": str(integer(result, "index"))}
+    found: Document = {"id": str(get_int(result, "index"))}
     return {**found, "score": score} if type(score) is float else found
 
 
-_reader = partial(Reader, model=wire.model)
-_CHAT = _reader(Kind.CHAT, _ask, _answer, _content, _Events)
-_OLD_CHAT = _reader(Kind.CHAT, _ask, old_answer, old_content, OldEvents)
-_EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
-_RERANK = _reader(Kind.RERANK, _ask, ranks, question)
+_extractor = partial(Extractor, read_model=wire.model)
+_CHAT = _extractor(Kind.CHAT, _ask, _answer, _content, _Events)
+_OLD_CHAT = _extractor(Kind.CHAT, _ask, old_answer, old_content, OldEvents)
+_EMBED = _extractor(Kind.EMBEDDINGS, _ask, _vectors, _texts)
+_RERANK = _extractor(Kind.RERANK, _ask, ranks, question)
 
-_method = partial(function, origin=_origin)
+_method = partial(patch_function, origin=_origin)
 _stream = partial(_method, stream=True, lazy=True, inner="_data")
 
 
@@ -229,11 +230,8 @@ def _observed(colour: str) -> tuple[Patch, ...]:
     )
 
 
-ADAPTER = Adapter(
-    name="cohere",
-    distribution="cohere",
-    oldest="5.17",
-    untested="8",
+ADAPTER = declare(
+    "cohere",
     patches=(
         *leading("cohere.v2.client:V2Client", "chat_stream"),
         *leading("cohere.v2.client:AsyncV2Client", "chat_stream", "embed", "rerank"),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from genai_otel.instrumentation.adapter import Adapter
-from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.patchers.stainless import patch_stainless
 
 from .anthropic import MESSAGES
 from .openai import METHODS, under
 
-ADAPTER = Adapter(
-    name="fireworks",
-    distribution="fireworks-ai",
-    oldest="1",
-    untested="2",
-    patches=stainless(
+ADAPTER = declare(
+    "fireworks",
+    patches=patch_stainless(
         "fireworks",
         {**under("/v1"), "/v1/messages": MESSAGES},
         "fireworks",

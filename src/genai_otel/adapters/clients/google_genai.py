@@ -9,20 +9,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor, Patch
 from genai_otel.instrumentation.fields import (
     Json,
-    address,
-    fields,
-    first,
-    integer,
-    mapping,
-    mappings,
-    parsed,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_first_dict,
+    get_int,
+    get_str,
+    host_and_port,
+    parse_json,
     pick,
-    string,
 )
-from genai_otel.instrumentation.patchers.function import function, leading
+from genai_otel.instrumentation.patchers.function import leading, patch_function
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Failure, Kind
 from genai_otel.record.usage import GEMINI, read_usage, running
@@ -52,28 +53,28 @@ def _origin(given: Json, op: Operation) -> None:
     client: Any = given["self"]
     client = getattr(client, "_api_client", client)
     op.provider = "gcp.vertex_ai" if client.vertexai else "gcp.gemini"
-    op.host, op.port = address(str(client._http_options.base_url))  # noqa: SLF001 - nowhere else
+    op.host, op.port = host_and_port(str(client._http_options.base_url))  # noqa: SLF001 - nowhere else
 
 
 def _body(given: Json) -> Json:
-    path = string(given, "path") or ""
+    path = get_str(given, "path") or ""
     name = path.rpartition(":")[0]
-    return {**fields(given.get("request_dict")), "model": name.rpartition("models/")[2] or None}
+    return {**as_dict(given.get("request_dict")), "model": name.rpartition("models/")[2] or None}
 
 
 def model(body: Json) -> str | None:
-    return string(body, "model")
+    return get_str(body, "model")
 
 
 def ask(body: Json, op: Operation) -> None:
-    config = mapping(body, "generationConfig")
-    thinking = mapping(config, "thinkingConfig")
-    more = {"top_k": integer(config, "topK"), "reasoning_level": _level(thinking)}
+    config = get_dict(body, "generationConfig")
+    thinking = get_dict(config, "thinkingConfig")
+    more = {"top_k": get_int(config, "topK"), "reasoning_level": _level(thinking)}
     op.params = {
         **pick(config, _PARAMS),
         **{name: value for name, value in more.items() if value is not None},
     }
-    if string(config, "responseMimeType") == "application/json":
+    if get_str(config, "responseMimeType") == "application/json":
         op.output_type = "json"
     charges.gemini_request(body, op)
 
@@ -84,15 +85,15 @@ def _level(thinking: Json) -> str | None:
 
 
 def content(body: Json, op: Operation) -> None:
-    op.system = parts(mapping(body, "systemInstruction")) or None
-    op.input = [_turn(each) for each in mappings(body, "contents")]
-    tools = mappings(body, "tools")
+    op.system = parts(get_dict(body, "systemInstruction")) or None
+    op.input = [_turn(each) for each in get_dicts(body, "contents")]
+    tools = get_dicts(body, "tools")
     if tools:
         op.tools = [told for tool in tools for told in definitions(tool)]
 
 
 def _turn(said: Json) -> Message:
-    role, held = string(said, "role") or "user", parts(said)
+    role, held = get_str(said, "role") or "user", parts(said)
     answers = bool(held) and all(each["type"] == "tool_call_response" for each in held)
     return {"role": "tool" if answers else _ROLES.get(role, role), "parts": held}
 
@@ -102,43 +103,43 @@ def _turn(said: Json) -> Message:
 
 def _read(reply: Any) -> Json:
     """The body of an HTTP response; the first versions of 1.x have decoded it already."""
-    found = fields(reply)
-    return fields(parsed(found["body"])) if "body" in found else found
+    found = as_dict(reply)
+    return as_dict(parse_json(found["body"])) if "body" in found else found
 
 
 def answer(reply: Any, op: Operation) -> None:
     reply = _read(reply)
-    candidates = mappings(reply, "candidates")
+    candidates = get_dicts(reply, "candidates")
     _told(reply, candidates, op)
     charges.candidates(candidates, op)
     if op.capture:
         op.output = [
-            spoken(parts(mapping(candidate, "content")), string(candidate, "finishReason"))
+            spoken(parts(get_dict(candidate, "content")), get_str(candidate, "finishReason"))
             for candidate in candidates
         ]
 
 
 def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
-    op.response_id = string(reply, "responseId")
-    op.response_model = string(reply, "modelVersion")
-    reasons = (string(candidate, "finishReason") for candidate in candidates)
+    op.response_id = get_str(reply, "responseId")
+    op.response_model = get_str(reply, "modelVersion")
+    reasons = (get_str(candidate, "finishReason") for candidate in candidates)
     op.finish_reasons = [reason for reason in reasons if reason is not None]
-    read_usage(mapping(reply, "usageMetadata"), op.usage, GEMINI)
-    blocked = string(mapping(reply, "promptFeedback"), "blockReason")
+    read_usage(get_dict(reply, "usageMetadata"), op.usage, GEMINI)
+    blocked = get_str(get_dict(reply, "promptFeedback"), "blockReason")
     if blocked is not None:
         op.finish_reasons = [blocked]
-    told = mapping(reply, "usageMetadata")
+    told = get_dict(reply, "usageMetadata")
     if op.finish_reasons and op.usage.output is None:
         _count_nothing(told, op)
-    op.tier = string(told, "serviceTier") or string(told, "trafficType")  # the latter is Vertex's
+    op.tier = get_str(told, "serviceTier") or get_str(told, "trafficType")  # the latter is Vertex's
     if reply.get("error"):
-        code = mapping(reply, "error").get("code")
+        code = get_dict(reply, "error").get("code")
         op.failure = Failure(str(code) if type(code) is int else "error")
 
 
 def _count_nothing(told: Json, op: Operation) -> None:
     """What was blocked has made nothing, which has no count of its own; the sum of all says so."""
-    whole = integer(told, "totalTokenCount")
+    whole = get_int(told, "totalTokenCount")
     if whole is not None and whole == op.usage.input:
         op.usage.output = 0
 
@@ -159,31 +160,31 @@ class Chunks(Accumulator):
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)
-        before, used = mapping(self._head, _USED), mapping(reply, _USED)
+        before, used = get_dict(self._head, _USED), get_dict(reply, _USED)
         self._head.update((key, value) for key, value in reply.items() if value is not None)
         if before and used:
             self._head[_USED] = running(before, used)
-        said = [self._candidate(candidate) for candidate in mappings(reply, "candidates")]
+        said = [self._candidate(candidate) for candidate in get_dicts(reply, "candidates")]
         return any(said)
 
     def _candidate(self, candidate: Json) -> bool:
-        index = integer(candidate, "index") or 0
+        index = get_int(candidate, "index") or 0
         said = self._said.get(index)
         if said is None:
             said = self._said[index] = Said(self._op)
-        if string(candidate, "finishReason"):
+        if get_str(candidate, "finishReason"):
             self._reasons[index] = {"finishReason": candidate["finishReason"]}
-        metadata = mapping(candidate, "groundingMetadata")
+        metadata = get_dict(candidate, "groundingMetadata")
         if metadata:
             self._grounding.add(metadata)
-        given = mappings(mapping(candidate, "content"), "parts")
+        given = get_dicts(get_dict(candidate, "content"), "parts")
         added = [self._part(index, each, said) for each in given]
         return any(added)
 
     def _part(self, index: int, given: Json, said: Said) -> bool:
         if not self._op.capture:
             return given.get("text") != ""
-        call = mapping(given, "functionCall")
+        call = get_dict(given, "functionCall")
         if "functionCall" not in given or not (index in self._open or in_pieces(call)):
             return said.take(part(given))
         if index not in self._open:
@@ -209,7 +210,7 @@ class Chunks(Accumulator):
 
 
 def _embed(given: Json, op: Operation) -> None:
-    size = integer(fields(given.get("config")), "output_dimensionality")
+    size = get_int(as_dict(given.get("config")), "output_dimensionality")
     op.params = {} if size is None else {"dimensions": size}
 
 
@@ -222,13 +223,13 @@ def _embed_content(given: Json, op: Operation) -> None:
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
-    vector = first(reply, "embeddings").get("values")
+    reply = as_dict(reply)
+    vector = get_first_dict(reply, "embeddings").get("values")
     op.dimensions = len(vector) if type(vector) is list else None
-    read_usage(mapping(reply, "usage_metadata"), op.usage, GEMINI)
+    read_usage(get_dict(reply, "usage_metadata"), op.usage, GEMINI)
     counts = [
-        integer(mapping(embedding, "statistics"), "token_count")
-        for embedding in mappings(reply, "embeddings")
+        get_int(get_dict(embedding, "statistics"), "token_count")
+        for embedding in get_dicts(reply, "embeddings")
     ]
     told = [count for count in counts if count is not None]
     if told and op.usage.input is None:
@@ -241,16 +242,16 @@ def _refused(error: BaseException) -> Any:
     return given or local_in_error(error, "async_generator", "chunk_json")
 
 
-_GENERATE = Reader(Kind.CHAT, ask, answer, content, Chunks, model, refused=_refused)
-_EMBED = Reader(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, model=model)
+_GENERATE = Extractor(Kind.CHAT, ask, answer, content, Chunks, model, chunk_from_error=_refused)
+_EMBED = Extractor(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, read_model=model)
 
 
-def _generates(given: Json) -> Reader | None:
-    path = string(given, "path") or ""
+def _generates(given: Json) -> Extractor | None:
+    path = get_str(given, "path") or ""
     return _GENERATE if "enerateContent" in path.rpartition(":")[2] else None
 
 
-_send = partial(function, reader=_generates, origin=_origin, body=_body)
+_send = partial(patch_function, extractor=_generates, origin=_origin, body=_body)
 _CLIENT = "google.genai._api_client:BaseApiClient"
 
 
@@ -259,18 +260,15 @@ def _leading(place: str, *methods: str, streams: bool = False) -> tuple[Patch, .
     return leading(f"google.genai.{place}", *methods, repeats=True, streams=streams)
 
 
-ADAPTER = Adapter(
-    name="google_genai",
-    distribution="google-genai",
-    oldest="1.10",
-    untested="4",
+ADAPTER = declare(
+    "google_genai",
     patches=(
         _send(f"{_CLIENT}.request"),
         _send(f"{_CLIENT}.async_request"),
         _send(f"{_CLIENT}.request_streamed"),
         _send(f"{_CLIENT}.async_request_streamed", stream=True),
-        function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
-        function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
+        patch_function("google.genai.models:Models.embed_content", _EMBED, origin=_origin),
+        patch_function("google.genai.models:AsyncModels.embed_content", _EMBED, origin=_origin),
         *_leading("models:Models", "generate_content_stream"),
         *_leading("models:AsyncModels", "generate_content"),
         *_leading("models:AsyncModels", "generate_content_stream", streams=True),

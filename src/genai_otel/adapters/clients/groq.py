@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from genai_otel.instrumentation.adapter import Adapter
-from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.patchers.stainless import patch_stainless
 
 from .openai import METHODS, under
 
-ADAPTER = Adapter(
-    name="groq",
-    distribution="groq",
-    oldest="0.9",
-    untested="2",
-    patches=stainless("groq", under("/openai/v1"), "groq", methods=METHODS),
+ADAPTER = declare(
+    "groq",
+    patches=patch_stainless("groq", under("/openai/v1"), "groq", methods=METHODS),
 )

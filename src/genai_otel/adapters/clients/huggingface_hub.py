@@ -9,9 +9,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
-from genai_otel.instrumentation.fields import Json, address, fields, integer, mapping, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_int,
+    get_str,
+    host_and_port,
+)
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.instrumentation.unreturned import decoded, local_in_error
 from genai_otel.record import Kind, text
 
@@ -30,7 +38,7 @@ def _origin(given: Json, op: Operation) -> None:
     op.provider = "huggingface"
     told = (given["self"].model, given.get("model"))
     addresses = (each for each in told if type(each) is str and "://" in each)
-    op.host, op.port = address(next(addresses, _ROUTER))
+    op.host, op.port = host_and_port(next(addresses, _ROUTER))
 
 
 def _body(given: Json) -> Json:
@@ -44,25 +52,25 @@ def _body(given: Json) -> Json:
 
 
 def _prompt(body: Json, op: Operation) -> None:
-    words = string(body, "prompt") or string(body, "text")
+    words = get_str(body, "prompt") or get_str(body, "text")
     op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
 
 
 def _generated(reply: Any, op: Operation) -> None:
     """Text, or an object with details where the caller asked for them."""
-    found = fields(reply)
-    words = reply if type(reply) is str else string(found, "generated_text") or ""
-    _details(mapping(found, "details"), op)
+    found = as_dict(reply)
+    words = reply if type(reply) is str else get_str(found, "generated_text") or ""
+    _details(get_dict(found, "details"), op)
     if op.capture:
         reason = op.finish_reasons[0] if op.finish_reasons else None
         op.output = [spoken([text(words)], reason)]
 
 
 def _details(details: Json, op: Operation) -> None:
-    reason = string(details, "finish_reason")
+    reason = get_str(details, "finish_reason")
     op.finish_reasons = [] if reason is None else [reason]
-    op.usage.output = integer(details, "generated_tokens")
-    op.usage.input = integer(details, "input_length")
+    op.usage.output = get_int(details, "generated_tokens")
+    op.usage.input = get_int(details, "input_length")
 
 
 class _Tokens(Accumulator):
@@ -76,9 +84,9 @@ class _Tokens(Accumulator):
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
             return self._said.words(chunk)
-        self._last = fields(chunk)
-        token = mapping(self._last, "token")
-        return token.get("special") is not True and self._said.words(string(token, "text"))
+        self._last = as_dict(chunk)
+        token = get_dict(self._last, "token")
+        return token.get("special") is not True and self._said.words(get_str(token, "text"))
 
     def close(self) -> None:
         _generated({**self._last, "generated_text": ""}, self._op)
@@ -113,7 +121,7 @@ def _image(_reply: Any, op: Operation) -> None:
 
 def _ask_speech(body: Json, op: Operation) -> None:
     op.output_type = "speech"
-    words = string(body, "text")
+    words = get_str(body, "text")
     op.usage.characters = None if words is None else len(words)
 
 
@@ -126,7 +134,7 @@ def _ask_transcript(_body: Json, op: Operation) -> None:
 
 
 def _transcript(reply: Any, op: Operation) -> None:
-    words = string(fields(reply), "text")
+    words = get_str(as_dict(reply), "text")
     if op.capture and words is not None:
         op.output = [spoken([text(words)], None)]
 
@@ -145,33 +153,32 @@ def _refused_token(error: BaseException) -> Any:
     return local_in_error(error, "_format_text_generation_stream_output", "json_payload")
 
 
-_reader = partial(Reader, model=wire.model)
-_CHAT = _reader(
+_extractor = partial(Extractor, read_model=wire.model)
+_CHAT = _extractor(
     Kind.CHAT,
     wire.ask_chat,
     wire.answer_chat,
     wire.chat_content,
     ChatChunks,
-    held=_refused_by_type,
-    refused=_refused_line,
+    response_from_error=_refused_by_type,
+    chunk_from_error=_refused_line,
 )
-_GENERATE = _reader(Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens, refused=_refused_token)
-_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
-_IMAGE = _reader(Kind.GENERATION, _ask_image, _image, _prompt)
-_SPEECH = _reader(Kind.GENERATION, _ask_speech, _speech, _prompt)
-_TRANSCRIPT = _reader(Kind.GENERATION, _ask_transcript, _transcript)
+_GENERATE = _extractor(
+    Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens, chunk_from_error=_refused_token
+)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_IMAGE = _extractor(Kind.GENERATION, _ask_image, _image, _prompt)
+_SPEECH = _extractor(Kind.GENERATION, _ask_speech, _speech, _prompt)
+_TRANSCRIPT = _extractor(Kind.GENERATION, _ask_transcript, _transcript)
 
 _CLIENTS = (
     "huggingface_hub.inference._client:InferenceClient",
     "huggingface_hub.inference._generated._async_client:AsyncInferenceClient",
 )
-_method = partial(function, origin=_origin, body=_body)
+_method = partial(patch_function, origin=_origin, body=_body)
 
-ADAPTER = Adapter(
-    name="huggingface_hub",
-    distribution="huggingface_hub",
-    oldest="1",
-    untested="3",
+ADAPTER = declare(
+    "huggingface_hub",
     patches=tuple(
         patch
         for client in _CLIENTS

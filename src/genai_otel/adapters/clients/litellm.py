@@ -11,9 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, address, fields, first, integer, mapping, string
-from genai_otel.instrumentation.patchers.function import followed, function, noting
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_first_dict,
+    get_int,
+    get_str,
+    host_and_port,
+)
+from genai_otel.instrumentation.patchers.function import noting, patch_function, patch_stream_class
 from genai_otel.instrumentation.unreturned import body_of, local_in_error, reply_in_error
 from genai_otel.record import Kind, text
 
@@ -64,7 +73,7 @@ _REGIONS = {"gcp.vertex_ai": "vertex_location", "aws.bedrock": "aws_region_name"
 
 def _split(given: Json) -> tuple[str | None, str | None]:
     """Provider and model, as far as the caller has said them."""
-    asked, told = string(given, "model"), string(given, "custom_llm_provider")
+    asked, told = get_str(given, "model"), get_str(given, "custom_llm_provider")
     start, slash, rest = (asked or "").partition("/")
     if slash and start in _PROVIDERS:
         return start, rest
@@ -76,10 +85,10 @@ def _origin(given: Json, op: Operation) -> None:
     if provider is not None:
         op.provider = _PROVIDERS.get(provider, provider)
     places = [key for whose, key in _REGIONS.items() if op.provider in {None, whose}]
-    op.region = next((found for key in places if (found := string(given, key))), None)
-    url = string(given, "api_base") or string(given, "base_url")
+    op.region = next((found for key in places if (found := get_str(given, key))), None)
+    url = get_str(given, "api_base") or get_str(given, "base_url")
     if url is not None:
-        op.host, op.port = address(url)
+        op.host, op.port = host_and_port(url)
 
 
 def _model(given: Json) -> str | None:
@@ -89,8 +98,8 @@ def _model(given: Json) -> str | None:
 def _who(reply: Any, op: Operation) -> None:
     """Which provider it was, where the model's name did not tell."""
     if op.provider is None:
-        hidden = fields(getattr(reply, "_hidden_params", None))
-        provider = string(hidden, "custom_llm_provider")
+        hidden = as_dict(getattr(reply, "_hidden_params", None))
+        provider = get_str(hidden, "custom_llm_provider")
         op.provider = None if provider is None else _PROVIDERS.get(provider, provider)
 
 
@@ -111,7 +120,7 @@ class _Refused(NamedTuple):
 def _refused_by_litellm(error: BaseException) -> _Refused | None:
     """In the error that LiteLLM has put another one in the place of."""
     origin = local_in_error(error, "exception_type", "original_exception")
-    body = fields(reply_in_error(origin if isinstance(origin, BaseException) else error))
+    body = as_dict(reply_in_error(origin if isinstance(origin, BaseException) else error))
     return _Refused(body) if body else None
 
 
@@ -136,32 +145,32 @@ def _answer(reply: Any, op: Operation) -> None:
 
 def _without_zeros(reply: Any) -> Json:
     """Without the usage that it fills in where the provider has told none: no prompt has 0."""
-    found = fields(reply)
-    usage = mapping(found, "usage")
-    if integer(usage, "prompt_tokens") or integer(usage, "completion_tokens"):
+    found = as_dict(reply)
+    usage = get_dict(found, "usage")
+    if get_int(usage, "prompt_tokens") or get_int(usage, "completion_tokens"):
         return found
     return {**found, "usage": None}
 
 
 def _mark(reply: Any, op: Operation) -> None:
-    provider = string(fields(getattr(reply, "_hidden_params", None)), "custom_llm_provider")
+    provider = get_str(as_dict(getattr(reply, "_hidden_params", None)), "custom_llm_provider")
     if provider in _COUNTED_HERE and op.usage.input is not None:
         op.usage.estimated = ESTIMATED
 
 
 def _count_missing(body: Json, op: Operation) -> None:
-    if integer(body, "prompt_eval_count") is None or (
-        op.kind is not Kind.EMBEDDINGS and integer(body, "eval_count") is None
+    if get_int(body, "prompt_eval_count") is None or (
+        op.kind is not Kind.EMBEDDINGS and get_int(body, "eval_count") is None
     ):
         op.usage.estimated = ESTIMATED
 
 
 def _ollama_reply(given: Json, op: Operation) -> None:
-    _count_missing(fields(body_of(given.get("raw_response"))), op)
+    _count_missing(as_dict(body_of(given.get("raw_response"))), op)
 
 
 def _ollama_vectors(given: Json, op: Operation) -> None:
-    _count_missing(fields(given.get("response_json")), op)
+    _count_missing(as_dict(given.get("response_json")), op)
 
 
 def _bedrock_reply(given: Json, op: Operation) -> None:
@@ -219,7 +228,7 @@ class _Chunks(ChatChunks):
     def add(self, chunk: Any) -> bool:
         _who(chunk, self._op)
         self._hidden = getattr(chunk, "_hidden_params", None)
-        found = fields(chunk)
+        found = as_dict(chunk)
         if found.get("usage") is not None and not self._is_counted():
             chunk = {**found, "usage": None}
         return super().add(chunk)
@@ -232,18 +241,18 @@ class _Chunks(ChatChunks):
         received = getattr(stream, "chunks", None)
         if type(received) is not list:
             return False
-        return any(fields(each).get("usage") is not None for each in reversed(received))
+        return any(as_dict(each).get("usage") is not None for each in reversed(received))
 
     def close(self) -> None:
         if "usage" not in self._head and self._stream is not None and self._is_counted():
-            usage = fields(fields(self._hidden).get("usage"))
+            usage = as_dict(as_dict(self._hidden).get("usage"))
             if usage:
                 self._head["usage"] = usage
         super().close()
 
 
 def _prompt(given: Json, op: Operation) -> None:
-    words = string(given, "prompt")
+    words = get_str(given, "prompt")
     op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
 
 
@@ -260,50 +269,52 @@ def _texts(given: Json, op: Operation) -> None:
 
 def _vectors(reply: Any, op: Operation) -> None:
     _who(reply, op)
-    reply = fields(reply)
+    reply = as_dict(reply)
     wire.answer(reply, op)
-    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens") or None
-    vector = first(reply, "data").get("embedding")
+    op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens") or None
+    vector = get_first_dict(reply, "data").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_reader = partial(Reader, model=_model)
-_CHAT = _reader(
-    Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Chunks, held=_refused_by_litellm
+_extractor = partial(Extractor, read_model=_model)
+_CHAT = _extractor(
+    Kind.CHAT,
+    wire.ask_chat,
+    _answer,
+    wire.chat_content,
+    _Chunks,
+    response_from_error=_refused_by_litellm,
 )
-_TEXT = _reader(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
-_RESPONSE = _reader(
+_TEXT = _extractor(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
+_RESPONSE = _extractor(
     Kind.CHAT,
     responses.ask_response,
     _answer_response,
     responses.response_content,
     responses.ResponseEvents,
 )
-_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
-_RERANK = _reader(Kind.RERANK, wire.ask, ranks, question)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
+_RERANK = _extractor(Kind.RERANK, wire.ask, ranks, question)
 
 
 _IMAGE, _SPEECH, _TRANSCRIPT = (
-    ROUTES[route]._replace(model=_model)
+    ROUTES[route]._replace(read_model=_model)
     for route in ("/images/generations", "/audio/speech", "/audio/transcriptions")
 )
 
 
-def _both(place: str, name: str, reader: Reader, flag: str = "") -> tuple[Patch, Patch]:
+def _both(place: str, name: str, extractor: Extractor, flag: str = "") -> tuple[Patch, Patch]:
     """A function and its asynchronous twin, which calls it with a flag: that is no other call."""
 
-    def plain(given: Json) -> Reader | None:
-        return None if given.get(flag or f"a{name}") is True else reader
+    def plain(given: Json) -> Extractor | None:
+        return None if given.get(flag or f"a{name}") is True else extractor
 
-    method = partial(function, origin=_origin, optional=True)
-    return method(f"{place}:{name}", plain), method(f"{place}:a{name}", reader)
+    method = partial(patch_function, origin=_origin, optional=True)
+    return method(f"{place}:{name}", plain), method(f"{place}:a{name}", extractor)
 
 
-ADAPTER = Adapter(
-    name="litellm",
-    distribution="litellm",
-    oldest="1.100",
-    untested="2",
+ADAPTER = declare(
+    "litellm",
     patches=(
         *_both("litellm.main", "completion", _CHAT),
         *_both("litellm.main", "text_completion", _TEXT),
@@ -317,8 +328,10 @@ ADAPTER = Adapter(
         *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
         *_both("litellm.responses.dispatch", "responses", _RESPONSE),
         *(noting(target, note) for target, note in _ESTIMATING.items()),
-        *followed("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
-        *followed("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
-        *followed("litellm.responses.streaming_iterator:SyncResponsesAPIStreamingIterator"),
+        *patch_stream_class("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
+        *patch_stream_class("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
+        *patch_stream_class(
+            "litellm.responses.streaming_iterator:SyncResponsesAPIStreamingIterator"
+        ),
     ),
 )

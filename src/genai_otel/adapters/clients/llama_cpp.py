@@ -8,9 +8,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, first, integer, mapping, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_first_dict,
+    get_int,
+    get_str,
+)
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
@@ -26,7 +34,7 @@ def origin(_given: Json, op: Operation) -> None:
 
 def _model(given: Json) -> str | None:
     """The model asked for, else the file's name."""
-    asked = string(given, "model")
+    asked = get_str(given, "model")
     return file_name(getattr(given["self"], "model_path", None) if asked is None else asked)
 
 
@@ -42,7 +50,7 @@ def ask_chat(given: Json, op: Operation) -> None:
 
 def named(reply: Any) -> Json:
     """A reply, or a piece of one, with the model's file instead of its whole path."""
-    found = fields(reply)
+    found = as_dict(reply)
     return {**found, "model": file_name(found.get("model"))}
 
 
@@ -56,7 +64,7 @@ class _Chunks(ChatChunks):
 
 
 def prompt(given: Json, op: Operation) -> None:
-    prompt = string(given, "prompt")
+    prompt = get_str(given, "prompt")
     if prompt is not None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
@@ -70,32 +78,29 @@ def texts(given: Json, op: Operation) -> None:
 def vectors(reply: Any, op: Operation) -> None:
     reply = named(reply)
     wire.answer(reply, op)
-    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
-    vector = first(reply, "data").get("embedding")
+    op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
+    vector = get_first_dict(reply, "data").get("embedding")
     if type(vector) is list and vector and type(vector[0]) is float:  # not one for each token
         op.dimensions = len(vector)
 
 
-_reader = partial(Reader, model=_model)
-_call = partial(function, origin=origin)
+_extractor = partial(Extractor, read_model=_model)
+_call = partial(patch_function, origin=origin)
 
-ADAPTER = Adapter(
-    name="llama_cpp",
-    distribution="llama-cpp-python",
-    oldest="0.2",
-    untested="1",
+ADAPTER = declare(
+    "llama_cpp",
     patches=(
         _call(
             "llama_cpp.llama:Llama.create_chat_completion",
-            _reader(Kind.CHAT, ask_chat, answer, wire.chat_content, _Chunks),
+            _extractor(Kind.CHAT, ask_chat, answer, wire.chat_content, _Chunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_completion",
-            _reader(Kind.COMPLETION, wire.ask, answer, prompt, _Chunks),
+            _extractor(Kind.COMPLETION, wire.ask, answer, prompt, _Chunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_embedding",
-            _reader(Kind.EMBEDDINGS, wire.ask, vectors, texts),
+            _extractor(Kind.EMBEDDINGS, wire.ask, vectors, texts),
         ),
     ),
 )

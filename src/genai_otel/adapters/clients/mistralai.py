@@ -10,9 +10,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
-from genai_otel.instrumentation.fields import Json, address, fields, first, integer, mapping, string
-from genai_otel.instrumentation.patchers.function import followed, function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_first_dict,
+    get_int,
+    get_str,
+    host_and_port,
+)
+from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
 from genai_otel.record import Kind, text
 from genai_otel.record.usage import MISTRAL, read_usage
 
@@ -33,15 +42,15 @@ def _origin(given: Json, op: Operation) -> None:
     module = type(client).__module__
     found = (name for start, name in _CLOUDS.items() if module.startswith(start))
     op.provider = next(found, "mistral_ai")
-    url = string(given, "server_url") or client.sdk_configuration.get_server_details()[0]
-    op.host, op.port = address(url)
+    url = get_str(given, "server_url") or client.sdk_configuration.get_server_details()[0]
+    op.host, op.port = host_and_port(url)
     if op.kind is Kind.AGENT:
-        op.details = {**(op.details or {}), "agent_id": string(given, "agent_id") or ""}
+        op.details = {**(op.details or {}), "agent_id": get_str(given, "agent_id") or ""}
 
 
 def _answer(reply: Any, op: Operation) -> None:
     wire.answer_chat(reply, op)
-    read_usage(mapping(fields(reply), "usage"), op.usage, MISTRAL)
+    read_usage(get_dict(as_dict(reply), "usage"), op.usage, MISTRAL)
 
 
 class _Events(ChatChunks):
@@ -50,13 +59,13 @@ class _Events(ChatChunks):
     quick = Accumulator.quick  # what a chunk lacks is there as an object that says so
 
     def add(self, event: Any) -> bool:
-        chunk = mapping(fields(event), "data")
-        read_usage(mapping(chunk, "usage"), self._op.usage, MISTRAL)
+        chunk = get_dict(as_dict(event), "data")
+        read_usage(get_dict(chunk, "usage"), self._op.usage, MISTRAL)
         return super().add(chunk)
 
 
 def _fim_content(given: Json, op: Operation) -> None:
-    words = [string(given, name) or "" for name in ("prompt", "suffix")]
+    words = [get_str(given, name) or "" for name in ("prompt", "suffix")]
     op.input = [{"role": "user", "parts": [text(each) for each in words if each]}]
 
 
@@ -67,24 +76,24 @@ def _inputs(given: Json, op: Operation) -> None:
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     wire.answer(reply, op)
-    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
-    vector = first(reply, "data").get("embedding")
+    op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
+    vector = get_first_dict(reply, "data").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_reader = partial(Reader, model=wire.model, refused=refused_event)
-_CHAT = _reader(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
-_FIM = _reader(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
-_EMBED = _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
-_MODERATE = _reader(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
+_extractor = partial(Extractor, read_model=wire.model, chunk_from_error=refused_event)
+_CHAT = _extractor(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
+_FIM = _extractor(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
+_MODERATE = _extractor(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
 
 
-def _methods(place: str, reader: Any, *names: str, later: bool = False) -> list[Patch]:
+def _methods(place: str, extractor: Any, *names: str, later: bool = False) -> list[Patch]:
     """Both colours of these; ``later``: not every version has them, or has them there."""
     return [
-        function(f"{place}.{name}{colour}", reader, origin=_origin, inner="generator",
+        patch_function(f"{place}.{name}{colour}", extractor, origin=_origin, inner="generator",
                  stream=None if name == "create" else name.endswith("stream"), optional=later)
         for name in names
         for colour in ("", "_async")
@@ -102,8 +111,8 @@ def _package(package: str) -> list[Patch]:
         *_methods(f"{package}.conversations:Conversations", conversation, *_TALKS, later=True),
         *_methods(f"{package}.responses:Responses", RESPONSE, "create", later=True),
         *_methods(f"{package}.ocr:Ocr", OCR, "process", later=True),
-        *followed(f"{package}.utils.eventstreaming:EventStream", steps=False),
-        *followed(f"{package}.utils.eventstreaming:EventStreamAsync", steps=False),
+        *patch_stream_class(f"{package}.utils.eventstreaming:EventStream", steps=False),
+        *patch_stream_class(f"{package}.utils.eventstreaming:EventStreamAsync", steps=False),
     ]
 
 
@@ -113,10 +122,7 @@ _PACKAGES = (
     "mistralai", "mistralai_azure", "mistralai_gcp",
 )  # fmt: skip
 
-ADAPTER = Adapter(
-    name="mistralai",
-    distribution="mistralai",
-    oldest="1",
-    untested="4",
+ADAPTER = declare(
+    "mistralai",
     patches=tuple(patch for package in _PACKAGES for patch in _package(package)),
 )

@@ -8,18 +8,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
 from genai_otel.instrumentation.fields import (
     Json,
-    address,
-    fields,
-    integer,
-    mapping,
-    mappings,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    host_and_port,
     pick,
-    string,
 )
-from genai_otel.instrumentation.patchers.function import function, leading
+from genai_otel.instrumentation.patchers.function import leading, patch_function
 from genai_otel.instrumentation.unreturned import local_in_error, local_where_raised
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import OLLAMA, read_usage
@@ -47,34 +48,34 @@ _NANOSECONDS = 1e9
 
 def _origin(given: Json, op: Operation) -> None:
     op.provider = "ollama"
-    op.host, op.port = address(str(given["self"]._client.base_url))  # noqa: SLF001 - nowhere else
+    op.host, op.port = host_and_port(str(given["self"]._client.base_url))  # noqa: SLF001 - nowhere else
 
 
 def _ask(body: Json, op: Operation) -> None:
-    op.params = pick({**mapping(body, "options"), "think": string(body, "think")}, _PARAMS)
+    op.params = pick({**get_dict(body, "options"), "think": get_str(body, "think")}, _PARAMS)
     if body.get("format"):
         op.output_type = "json"
 
 
 def _chat_content(body: Json, op: Operation) -> None:
-    op.input = [_turn(message) for message in mappings(body, "messages")]
+    op.input = [_turn(message) for message in get_dicts(body, "messages")]
     op.tools = definitions(body)
 
 
 def _turn(message: Json) -> Message:
-    role = string(message, "role") or "user"
+    role = get_str(message, "role") or "user"
     if role == "tool":
         return {"role": role, "parts": [_answered(message), *_images(message)]}
     return {"role": role, "parts": _parts(message)}
 
 
 def _parts(message: Json) -> list[Part]:
-    thought, words = string(message, "thinking"), string(message, "content")
+    thought, words = get_str(message, "thinking"), get_str(message, "content")
     parts: list[Part] = [reasoning(thought)] if thought else []
     if words:
         parts.append(text(words))
     parts.extend(_images(message))
-    parts.extend(_call(mapping(call, "function")) for call in mappings(message, "tool_calls"))
+    parts.extend(_call(get_dict(call, "function")) for call in get_dicts(message, "tool_calls"))
     return parts
 
 
@@ -86,34 +87,34 @@ def _images(message: Json) -> list[Part]:
 
 def _answered(message: Json) -> Part:
     """Ollama knows a call by its tool's name only."""
-    answer, name = tool_result(None, message.get("content")), string(message, "tool_name")
+    answer, name = tool_result(None, message.get("content")), get_str(message, "tool_name")
     if name is not None:
         answer["name"] = name
     return answer
 
 
 def _call(called: Json) -> Part:
-    return tool_call(None, string(called, "name") or "", called.get("arguments"))
+    return tool_call(None, get_str(called, "name") or "", called.get("arguments"))
 
 
 def _prompt_content(body: Json, op: Operation) -> None:
-    told = string(body, "system")
+    told = get_str(body, "system")
     if told:
         op.system = [text(told)]
-    prompt = {"content": string(body, "prompt"), "images": body.get("images")}
+    prompt = {"content": get_str(body, "prompt"), "images": body.get("images")}
     op.input = [{"role": "user", "parts": _parts(prompt)}]
 
 
 def answer(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     _told(reply, op)
     if op.capture:
-        op.output = [spoken(_parts(_message(reply)), string(reply, "done_reason"))]
+        op.output = [spoken(_parts(_message(reply)), get_str(reply, "done_reason"))]
 
 
 def _told(reply: Json, op: Operation) -> None:
-    op.response_model = string(reply, "model")
-    reason, took = string(reply, "done_reason"), integer(reply, "total_duration")
+    op.response_model = get_str(reply, "model")
+    reason, took = get_str(reply, "done_reason"), get_int(reply, "total_duration")
     op.finish_reasons = [] if reason is None else [reason]
     op.timing.server = None if took is None else took / _NANOSECONDS
     read_usage(reply, op.usage, OLLAMA)
@@ -122,7 +123,7 @@ def _told(reply: Json, op: Operation) -> None:
 def _message(reply: Json) -> Json:
     """What was said: a message of chat, or the fields of a generation."""
     if "message" in reply:
-        return mapping(reply, "message")
+        return get_dict(reply, "message")
     image = reply.get("image")
     made = {"content": reply.get("response"), "thinking": reply.get("thinking")}
     return {**made, "images": None if image is None else [image]}
@@ -137,19 +138,19 @@ class _Chunks(Accumulator):
         self._last: Json = {}
 
     def add(self, chunk: Any) -> bool:
-        found = fields(chunk)
+        found = as_dict(chunk)
         self._last = {**self._last, **found} if "error" in found else found
         message = _message(found)
-        said = self._said.words(string(message, "thinking"), "reasoning")
-        said = self._said.words(string(message, "content")) or said
-        for call in mappings(message, "tool_calls"):
-            said = self._said.part(_call(mapping(call, "function")))
+        said = self._said.words(get_str(message, "thinking"), "reasoning")
+        said = self._said.words(get_str(message, "content")) or said
+        for call in get_dicts(message, "tool_calls"):
+            said = self._said.part(_call(get_dict(call, "function")))
         return said
 
     def close(self) -> None:
         _told(self._last, self._op)
         if self._op.capture:
-            reason = string(self._last, "done_reason")
+            reason = get_str(self._last, "done_reason")
             self._op.output = [spoken(self._said.parts(), reason)]
 
 
@@ -158,7 +159,7 @@ def _embed_content(body: Json, op: Operation) -> None:
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     _told(reply, op)
     many = reply.get("embeddings")
     vector = many[0] if type(many) is list and many else reply.get("embedding")
@@ -175,33 +176,35 @@ def _refused_part(error: BaseException) -> Any:
     return _refused_by_model(error) or local_where_raised(error, "inner", "part")
 
 
-_reader = partial(Reader, model=model, held=_refused_by_model, refused=_refused_part)
+_extractor = partial(
+    Extractor,
+    read_model=model,
+    response_from_error=_refused_by_model,
+    chunk_from_error=_refused_part,
+)
 _ROUTES = {
-    "/api/chat": _reader(Kind.CHAT, _ask, answer, _chat_content, _Chunks),
-    "/api/generate": _reader(Kind.COMPLETION, _ask, answer, _prompt_content, _Chunks),
-    "/api/embed": _reader(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
-    "/api/embeddings": _reader(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
+    "/api/chat": _extractor(Kind.CHAT, _ask, answer, _chat_content, _Chunks),
+    "/api/generate": _extractor(Kind.COMPLETION, _ask, answer, _prompt_content, _Chunks),
+    "/api/embed": _extractor(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
+    "/api/embeddings": _extractor(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
 }
 
 
-def _route(given: Json) -> Reader | None:
+def _route(given: Json) -> Extractor | None:
     return _ROUTES.get(given.get("path", ""))
 
 
 _request = partial(
-    function,
-    reader=_route,
+    patch_function,
+    extractor=_route,
     origin=_origin,
-    body=lambda given: mapping(given, "json"),
+    body=lambda given: get_dict(given, "json"),
     arguments=("self", "cls", "method", "path"),
     lazy=True,
 )
 
-ADAPTER = Adapter(
-    name="ollama",
-    distribution="ollama",
-    oldest="0.4",
-    untested="1",
+ADAPTER = declare(
+    "ollama",
     patches=(
         _request("ollama._client:Client._request"),
         _request("ollama._client:AsyncClient._request"),

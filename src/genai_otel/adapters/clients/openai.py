@@ -8,17 +8,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    first,
-    integer,
-    mapping,
-    mappings,
-    string,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_first_dict,
+    get_int,
+    get_str,
 )
-from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.instrumentation.patchers.stainless import patch_stainless
 from genai_otel.record import Kind, Pieces, media, text
 
 from . import _openai_realtime
@@ -74,10 +75,10 @@ def _embedding_content(body: Json, op: Operation) -> None:
 
 def _vectors(reply: Any, op: Operation) -> None:
     """Never the vectors: their length only, which base64 tells as well (4 bytes a number)."""
-    reply = fields(reply)
+    reply = as_dict(reply)
     wire.answer(reply, op)
-    op.usage.input = integer(mapping(reply, "usage"), "prompt_tokens")
-    vector = first(reply, "data").get("embedding")
+    op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
+    vector = get_first_dict(reply, "data").get("embedding")
     if type(vector) is list:
         op.dimensions = len(vector)
     elif type(vector) is str:
@@ -90,18 +91,20 @@ def _ask_image(body: Json, op: Operation) -> None:
 
 
 def _prompt_content(body: Json, op: Operation) -> None:
-    words = string(body, "prompt") or string(body, "input")
+    words = get_str(body, "prompt") or get_str(body, "input")
     if words is not None:
         op.input = [_said(words)]
 
 
 def _images(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     wire.answer(reply, op)
-    count(mapping(reply, "usage"), op)
-    op.usage.images = len(mappings(reply, "data")) or None
+    count(get_dict(reply, "usage"), op)
+    op.usage.images = len(get_dicts(reply, "data")) or None
     if op.capture:
-        sources = [string(i, "b64_json") or string(i, "url") or "" for i in mappings(reply, "data")]
+        sources = [
+            get_str(i, "b64_json") or get_str(i, "url") or "" for i in get_dicts(reply, "data")
+        ]
         parts: list[Any] = [media("image", source) for source in sources]
         op.output = [{"role": "assistant", "parts": parts}]
 
@@ -109,7 +112,7 @@ def _images(reply: Any, op: Operation) -> None:
 def _ask_speech(body: Json, op: Operation) -> None:
     wire.ask(body, op)
     op.output_type = "speech"
-    words = string(body, "input")
+    words = get_str(body, "input")
     op.usage.characters = None if words is None else len(words)
 
 
@@ -120,10 +123,10 @@ def _ask_transcript(body: Json, op: Operation) -> None:
 
 def _transcript(reply: Any, op: Operation) -> None:
     """JSON, or nothing but the text where that was asked for."""
-    found = fields(reply)
+    found = as_dict(reply)
     wire.answer(found, op)
-    count(mapping(found, "usage") or {"seconds": found.get("duration")}, op)
-    words = reply if type(reply) is str else string(found, "text")
+    count(get_dict(found, "usage") or {"seconds": found.get("duration")}, op)
+    words = reply if type(reply) is str else get_str(found, "text")
     if op.capture and words is not None:
         op.output = [{"role": "assistant", "parts": [text(words)]}]
 
@@ -136,14 +139,14 @@ class _MediaEvents(Accumulator):
         self._said = Pieces(op)
 
     def add(self, event: Any) -> bool:
-        event = fields(event)
+        event = as_dict(event)
         if event.get("usage"):
-            count(mapping(event, "usage"), self._op)
-        kind = string(event, "type") or ""
+            count(get_dict(event, "usage"), self._op)
+        kind = get_str(event, "type") or ""
         if event.get("b64_json") and kind.endswith(".completed"):
             self._op.usage.images = (self._op.usage.images or 0) + 1
         if "text" in kind:
-            self._said.add(string(event, "delta") or "")
+            self._said.add(get_str(event, "delta") or "")
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
 
     def close(self) -> None:
@@ -156,60 +159,62 @@ def _moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
 
-_reader = partial(Reader, model=wire.model)
+_extractor = partial(Extractor, read_model=wire.model)
 
 
 ROUTES = {
-    "/chat/completions": _reader(
+    "/chat/completions": _extractor(
         Kind.CHAT,
         wire.ask_chat,
         wire.answer_chat,
         wire.chat_content,
         ChatChunks,
-        extra=only_usage,
+        is_usage_chunk=only_usage,
     ),
-    "/responses": _reader(
+    "/responses": _extractor(
         Kind.CHAT,
         responses.ask_response,
         responses.answer_response,
         responses.response_content,
         responses.ResponseEvents,
     ),
-    "/responses/compact": _reader(
+    "/responses/compact": _extractor(
         Kind.CHAT,
         responses.ask_response,
         responses.answer_compaction,
         responses.response_content,
     ),
-    "/completions": _reader(
+    "/completions": _extractor(
         Kind.COMPLETION,
         wire.ask,
         wire.answer_chat,
         _completion_content,
         ChatChunks,
-        extra=only_usage,
+        is_usage_chunk=only_usage,
     ),
-    "/embeddings": _reader(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
-    "/images/generations": _reader(
+    "/embeddings": _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
+    "/images/generations": _extractor(
         Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
     ),
-    "/images/edits": _reader(Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents),
-    "/audio/speech": _reader(
+    "/images/edits": _extractor(
+        Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
+    ),
+    "/audio/speech": _extractor(
         Kind.GENERATION, _ask_speech, wire.answer, _prompt_content, _MediaEvents
     ),
-    "/audio/transcriptions": _reader(
+    "/audio/transcriptions": _extractor(
         Kind.GENERATION, _ask_transcript, _transcript, None, _MediaEvents
     ),
-    "/audio/translations": _reader(Kind.GENERATION, _ask_transcript, _transcript),
-    "/moderations": _reader(
+    "/audio/translations": _extractor(Kind.GENERATION, _ask_transcript, _transcript),
+    "/moderations": _extractor(
         Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _moderation_content, name="moderation"
     ),
 }
 
 
-def under(path: str) -> dict[str, Reader]:
+def under(path: str) -> dict[str, Extractor]:
     """The same endpoints for a client that writes ``path`` before each."""
-    return {f"{path}{route}": reader for route, reader in ROUTES.items()}
+    return {f"{path}{route}": extractor for route, extractor in ROUTES.items()}
 
 
 METHODS = {
@@ -241,13 +246,10 @@ _BLOCKS = (
     "lib.streaming.chat._completions:ChatCompletionStreamManager",
     "lib.streaming.responses._responses:ResponseStreamManager",
 )
-ADAPTER = Adapter(
-    name="openai",
-    distribution="openai",
-    oldest="1.40",
-    untested="4",
+ADAPTER = declare(
+    "openai",
     patches=(
-        *stainless(
+        *patch_stainless(
             "openai", ROUTES, provider, _headers, _USAGE_HOSTS, methods=_METHODS, blocks=_BLOCKS
         ),
         *_openai_realtime.patches(provider),

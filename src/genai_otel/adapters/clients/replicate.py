@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Reader
-from genai_otel.instrumentation.fields import Json, address, fields, mapping, pick, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_str, host_and_port, pick
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, text
 
 from ._said import Said, spoken
@@ -32,22 +33,22 @@ _PARAMS = {
 def _origin(given: Json, op: Operation) -> None:
     op.provider = "replicate"
     url = getattr(given["self"], "_base_url", None) or "https://api.replicate.com"
-    op.host, op.port = address(str(url))
+    op.host, op.port = host_and_port(str(url))
 
 
 def _model(given: Json) -> str | None:
     """The model's name; a version, which is a hash, is no part of it."""
-    ref = string(given, "ref")
+    ref = get_str(given, "ref")
     return None if ref is None else ref.partition(":")[0]
 
 
 def _ask(given: Json, op: Operation) -> None:
-    op.params = pick(mapping(given, "input"), _PARAMS)
+    op.params = pick(get_dict(given, "input"), _PARAMS)
 
 
 def _content(given: Json, op: Operation) -> None:
-    asked = mapping(given, "input")
-    told, prompt = string(asked, "system_prompt"), string(asked, "prompt")
+    asked = get_dict(given, "input")
+    told, prompt = get_str(asked, "system_prompt"), get_str(asked, "prompt")
     if told:
         op.system = [text(told)]
     if prompt is not None:
@@ -72,23 +73,20 @@ class _Chunks(Accumulator):
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
             return self._said.words(chunk)
-        event = fields(chunk)
+        event = as_dict(chunk)
         kind = getattr(event.get("event"), "value", None)  # of an enumeration
-        return self._said.words(string(event, "data")) if kind == "output" else False
+        return self._said.words(get_str(event, "data")) if kind == "output" else False
 
     def close(self) -> None:
         if self._op.capture:
             self._op.output = [spoken(self._said.parts(), None)]
 
 
-_RUN = Reader(Kind.GENERATION, _ask, _answer, _content, _Chunks, model=_model)
-_call = partial(function, reader=_RUN, origin=_origin, captured=True)
+_RUN = Extractor(Kind.GENERATION, _ask, _answer, _content, _Chunks, read_model=_model)
+_call = partial(patch_function, extractor=_RUN, origin=_origin, captured=True)
 
-ADAPTER = Adapter(
-    name="replicate",
-    distribution="replicate",
-    oldest="0.25",
-    untested="2",
+ADAPTER = declare(
+    "replicate",
     patches=(
         _call("replicate.client:Client.run", stream=False),
         _call("replicate.client:Client.async_run", stream=False),

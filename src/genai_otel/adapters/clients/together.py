@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, integer, mapping, mappings, pick, string
-from genai_otel.instrumentation.patchers.stainless import stainless
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    pick,
+)
+from genai_otel.instrumentation.patchers.stainless import patch_stainless
 from genai_otel.record import Kind, snapshot
 
 from . import _openai_wire as wire
@@ -22,36 +31,33 @@ def _ask_rerank(body: Json, op: Operation) -> None:
 
 
 def _rerank_content(body: Json, op: Operation) -> None:
-    op.query = string(body, "query")
+    op.query = get_str(body, "query")
     op.arguments = snapshot(body.get("documents"))
 
 
 def _ranked(reply: Any, op: Operation) -> None:
-    reply = fields(reply)
+    reply = as_dict(reply)
     wire.answer(reply, op)
-    count(mapping(reply, "usage"), op)
-    op.documents = [_document(result) for result in mappings(reply, "results")]
+    count(get_dict(reply, "usage"), op)
+    op.documents = [_document(result) for result in get_dicts(reply, "results")]
 
 
 def _document(result: Json) -> Document:
-    found: Document = {"id": str(integer(result, "index"))}
+    found: Document = {"id": str(get_int(result, "index"))}
     score = result.get("relevance_score")
     if type(score) is float:
         found["score"] = score
     return found
 
 
-_RERANK = Reader(Kind.RERANK, _ask_rerank, _ranked, _rerank_content, model=wire.model)
+_RERANK = Extractor(Kind.RERANK, _ask_rerank, _ranked, _rerank_content, read_model=wire.model)
 
 _ROUTES = {**ROUTES, "/rerank": _RERANK}  # as the versions before 3 have them
-_ROUTES |= {f"/v1{route}": reader for route, reader in _ROUTES.items()}
+_ROUTES |= {f"/v1{route}": extractor for route, extractor in _ROUTES.items()}
 
-ADAPTER = Adapter(
-    name="together",
-    distribution="together",
-    oldest="2",
-    untested="4",
-    patches=stainless(
+ADAPTER = declare(
+    "together",
+    patches=patch_stainless(
         "together",
         _ROUTES,
         "together",

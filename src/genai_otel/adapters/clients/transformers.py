@@ -11,9 +11,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, mappings, pick, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import Json, as_dict, get_dicts, get_str, pick
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, Message, text
 
 from ._said import spoken
@@ -35,7 +36,7 @@ def _origin(_given: Json, op: Operation) -> None:
 
 
 def _name(model: Any) -> str | None:
-    return string(fields(model.config), "_name_or_path") or None
+    return get_str(as_dict(model.config), "_name_or_path") or None
 
 
 def _ask(given: Json, op: Operation) -> None:
@@ -49,14 +50,14 @@ def _content(given: Json, op: Operation) -> None:
     """One prompt, several, or one conversation."""
     asked = given.get("text_inputs")
     if type(asked) is list and asked and type(asked[0]) is dict:
-        op.input = [_turn(message) for message in mappings(given, "text_inputs")]
+        op.input = [_turn(message) for message in get_dicts(given, "text_inputs")]
     else:
         several = asked if type(asked) is list else [asked]
         op.input = [_said("user", words) for words in several if type(words) is str]
 
 
 def _turn(message: Json) -> Message:
-    return _said(string(message, "role") or "user", string(message, "content") or "")
+    return _said(get_str(message, "role") or "user", get_str(message, "content") or "")
 
 
 def _said(role: str, words: str) -> Message:
@@ -66,35 +67,35 @@ def _said(role: str, words: str) -> Message:
 def _made(prompt: Any, reply: Any, op: Operation) -> None:
     """What was generated: a pipeline repeats the prompt before it unless it is told not to."""
     if op.capture:
-        results = [fields(each) for each in reply] if type(reply) is list else []
+        results = [as_dict(each) for each in reply] if type(reply) is list else []
         texts = [_new(prompt, result.get("generated_text")) for result in results]
         op.output = [spoken([text(words)], None) for words in texts if words is not None]
 
 
 def _new(prompt: Any, whole: Any) -> str | None:
     if type(whole) is list and whole:
-        return string(fields(whole[-1]), "content")
+        return get_str(as_dict(whole[-1]), "content")
     if type(whole) is not str:
         return None
     return whole.removeprefix(prompt) if type(prompt) is str else whole
 
 
-def _pipeline(given: Json) -> Reader:
+def _pipeline(given: Json) -> Extractor:
     read = partial(_made, given.get("text_inputs"))
-    return Reader(
-        Kind.COMPLETION, _ask, read, _content, model=lambda asked: _name(asked["self"].model)
+    return Extractor(
+        Kind.COMPLETION, _ask, read, _content, read_model=lambda asked: _name(asked["self"].model)
     )
 
 
 # ----------------------------------------------------------------------------------- generate
 
 
-def _generate(given: Json) -> Reader:
+def _generate(given: Json) -> Extractor:
     ids = given.get("inputs", given.get("input_ids"))
     asked = _length(ids)
     repeats = not getattr(given["self"].config, "is_encoder_decoder", False)
     read = partial(_count, asked, asked if repeats else 0)
-    return Reader(Kind.COMPLETION, _ask, read, model=lambda given: _name(given["self"]))
+    return Extractor(Kind.COMPLETION, _ask, read, read_model=lambda given: _name(given["self"]))
 
 
 def _length(ids: Any) -> int | None:
@@ -111,13 +112,10 @@ def _count(asked: int | None, repeated: int | None, reply: Any, op: Operation) -
         op.usage.input, op.usage.output = asked, whole - repeated
 
 
-_call = partial(function, origin=_origin, stream=False)
+_call = partial(patch_function, origin=_origin, stream=False)
 
-ADAPTER = Adapter(
-    name="transformers",
-    distribution="transformers",
-    oldest="4.40",
-    untested="6",
+ADAPTER = declare(
+    "transformers",
     patches=(
         _call("transformers.pipelines.text_generation:TextGenerationPipeline.__call__", _pipeline),
         _call("transformers.generation.utils:GenerationMixin.generate", _generate),

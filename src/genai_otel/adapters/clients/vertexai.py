@@ -10,9 +10,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, integer, mapping, proto, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import (
+    Json,
+    as_dict,
+    get_dict,
+    get_int,
+    get_str,
+    proto_to_dict,
+)
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Kind
 
@@ -27,13 +35,13 @@ _GIVEN = ("generation_config", "tools", "system_instruction")
 
 def _origin(given: Json, op: Operation) -> None:
     op.provider = "gcp.vertex_ai"
-    op.region = string(fields(given["self"]), "_location")
+    op.region = get_str(as_dict(given["self"]), "_location")
 
 
 def _body(given: Json) -> Json:
     """What will be sent, as Google Gen AI has it; what the call leaves out, the model has."""
-    own = fields(given["self"])
-    name = string(own, "_model_name") or ""
+    own = as_dict(given["self"])
+    name = get_str(own, "_model_name") or ""
     asked = {key: given.get(key) or own.get(f"_{key}") for key in _GIVEN}
     tools, system = asked["tools"], asked["system_instruction"]
     return {
@@ -49,8 +57,8 @@ def _plain(value: Any) -> Any:
     """A dict as it is; of the client's objects the message that each of them wraps."""
     if type(value) is dict:
         return _camel(value)
-    wrapped = [item for key, item in fields(value).items() if key.startswith("_raw_")]
-    return _camel(proto(wrapped[0]._pb)) if wrapped else {}  # noqa: SLF001 - nowhere else
+    wrapped = [item for key, item in as_dict(value).items() if key.startswith("_raw_")]
+    return _camel(proto_to_dict(wrapped[0]._pb)) if wrapped else {}  # noqa: SLF001 - nowhere else
 
 
 def _camel(value: Any) -> Any:
@@ -97,25 +105,25 @@ class _Chunks(gemini.Chunks):
 
 
 def _embedder(given: Json) -> str | None:
-    return string(fields(given["self"]), "_model_id")
+    return get_str(as_dict(given["self"]), "_model_id")
 
 
 def _ask_vectors(given: Json, op: Operation) -> None:
-    op.params = {"dimensions": integer(given, "output_dimensionality")}
+    op.params = {"dimensions": get_int(given, "output_dimensionality")}
 
 
 def _texts(given: Json, op: Operation) -> None:
     asked = given.get("texts")
     if type(asked) is list:
-        told = [each if type(each) is str else string(fields(each), "text") for each in asked]
+        told = [each if type(each) is str else get_str(as_dict(each), "text") for each in asked]
         op.arguments = [each for each in told if each is not None]
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    found = [fields(each) for each in reply]
+    found = [as_dict(each) for each in reply]
     vector = found[0].get("values") if found else None
     op.dimensions = len(vector) if type(vector) is list else None
-    counts = [integer(mapping(each, "statistics"), "token_count") for each in found]
+    counts = [get_int(get_dict(each, "statistics"), "token_count") for each in found]
     told = [count for count in counts if count is not None]
     op.usage.input = sum(told) if told else None
 
@@ -128,26 +136,30 @@ def _predicted(error: BaseException) -> Any:
     predictions = getattr(response, "predictions", None)
     if type(predictions) is not list:
         return None
-    return [mapping(fields(each), "embeddings") for each in predictions]
+    return [get_dict(as_dict(each), "embeddings") for each in predictions]
 
 
-_CHAT = Reader(Kind.CHAT, gemini.ask, _answer, gemini.content, _Chunks, gemini.model)
-_EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_embedder, held=_predicted)
+_CHAT = Extractor(Kind.CHAT, gemini.ask, _answer, gemini.content, _Chunks, gemini.model)
+_EMBED = Extractor(
+    Kind.EMBEDDINGS,
+    _ask_vectors,
+    _vectors,
+    _texts,
+    read_model=_embedder,
+    response_from_error=_predicted,
+)
 _MODEL = "vertexai.generative_models._generative_models:_GenerativeModel"
 _VECTORS = "vertexai.language_models._language_models:TextEmbeddingModel"
-_generate = partial(function, reader=_CHAT, origin=_origin, body=_body)
+_generate = partial(patch_function, extractor=_CHAT, origin=_origin, body=_body)
 
-ADAPTER = Adapter(
-    name="vertexai",
-    distribution="google-cloud-aiplatform",
-    oldest="1.71",
-    untested="3",
+ADAPTER = declare(
+    "vertexai",
     patches=(
         _generate(f"{_MODEL}._generate_content"),
         _generate(f"{_MODEL}._generate_content_async"),
         _generate(f"{_MODEL}._generate_content_streaming"),
         _generate(f"{_MODEL}._generate_content_streaming_async", stream=True),
-        function(f"{_VECTORS}.get_embeddings", _EMBED, origin=_origin, optional=True),
-        function(f"{_VECTORS}.get_embeddings_async", _EMBED, origin=_origin, optional=True),
+        patch_function(f"{_VECTORS}.get_embeddings", _EMBED, origin=_origin, optional=True),
+        patch_function(f"{_VECTORS}.get_embeddings_async", _EMBED, origin=_origin, optional=True),
     ),
 )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
-from genai_otel.instrumentation.fields import Json, fields, mappings, pick, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.fields import Json, as_dict, get_dicts, get_str, pick
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
@@ -37,17 +38,17 @@ def _origin(_given: Json, op: Operation) -> None:
 
 def _model(given: Json) -> str | None:
     engine = getattr(given["self"], "llm_engine", None)
-    return string(fields(getattr(engine, "model_config", None)), "model")
+    return get_str(as_dict(getattr(engine, "model_config", None)), "model")
 
 
 def _ask(given: Json, op: Operation) -> None:
-    op.params = pick(fields(given.get("sampling_params")), _PARAMS)
+    op.params = pick(as_dict(given.get("sampling_params")), _PARAMS)
 
 
 def _prompts(given: Json, op: Operation) -> None:
     prompts = given.get("prompts")
     several = prompts if type(prompts) is list else [prompts]
-    words = [each if type(each) is str else string(fields(each), "prompt") for each in several]
+    words = [each if type(each) is str else get_str(as_dict(each), "prompt") for each in several]
     op.input = [{"role": "user", "parts": [text(each)]} for each in words if each is not None]
 
 
@@ -58,17 +59,17 @@ def _messages(given: Json, op: Operation) -> None:
 
 
 def _answer(reply: Any, op: Operation) -> None:
-    results = [fields(each) for each in reply] if type(reply) is list else []
-    outputs = [output for result in results for output in mappings(result, "outputs")]
+    results = [as_dict(each) for each in reply] if type(reply) is list else []
+    outputs = [output for result in results for output in get_dicts(result, "outputs")]
     asked = [_length(result.get("prompt_token_ids")) for result in results]
     made = [_length(output.get("token_ids")) for output in outputs]
     op.usage.input = sum(asked) if all(asked) else None
     op.usage.output = sum(made) if outputs else None
-    reasons = [string(output, "finish_reason") for output in outputs]
+    reasons = [get_str(output, "finish_reason") for output in outputs]
     op.finish_reasons = [reason for reason in reasons if reason is not None]
     if op.capture:
         op.output = [
-            spoken([text(string(output, "text") or "")], string(output, "finish_reason"))
+            spoken([text(get_str(output, "text") or "")], get_str(output, "finish_reason"))
             for output in outputs
         ]
 
@@ -77,21 +78,18 @@ def _length(ids: Any) -> int:
     return len(ids) if type(ids) in (list, tuple) else 0
 
 
-ADAPTER = Adapter(
-    name="vllm",
-    distribution="vllm",
-    oldest="0.6",
-    untested="1",
+ADAPTER = declare(
+    "vllm",
     patches=(
-        function(
+        patch_function(
             "vllm.entrypoints.llm:LLM.generate",
-            Reader(Kind.COMPLETION, _ask, _answer, _prompts, model=_model),
+            Extractor(Kind.COMPLETION, _ask, _answer, _prompts, read_model=_model),
             origin=_origin,
             stream=False,
         ),
-        function(
+        patch_function(
             "vllm.entrypoints.llm:LLM.chat",
-            Reader(Kind.CHAT, _ask, _answer, _messages, model=_model),
+            Extractor(Kind.CHAT, _ask, _answer, _messages, read_model=_model),
             origin=_origin,
             stream=False,
         ),

@@ -8,9 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Patch, Reader
-from genai_otel.instrumentation.fields import Json, fields, integer, pick, string
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor, Patch
+from genai_otel.instrumentation.fields import Json, as_dict, get_int, get_str, pick
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Kind
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _model(given: Json) -> str | None:
-    return string(given, "model")
+    return get_str(given, "model")
 
 
 def _origin(_given: Json, op: Operation) -> None:
@@ -38,23 +39,23 @@ def _texts(given: Json, op: Operation) -> None:
 
 
 def _query(given: Json, op: Operation) -> None:
-    op.query = string(given, "query")
+    op.query = get_str(given, "query")
     documents = given.get("documents")
     if type(documents) is list and all(type(each) is str for each in documents):
         op.arguments = list(documents)
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    found = fields(reply)
-    op.usage.input = integer(found, "total_tokens")
+    found = as_dict(reply)
+    op.usage.input = get_int(found, "total_tokens")
     vectors = found.get("embeddings")
     if type(vectors) is list and vectors and type(vectors[0]) is list:
         op.dimensions = len(vectors[0])
 
 
 def _ranked(reply: Any, op: Operation) -> None:
-    found = fields(reply)
-    op.usage.input = integer(found, "total_tokens")
+    found = as_dict(reply)
+    op.usage.input = get_int(found, "total_tokens")
     results = found.get("results")
     op.documents = [_document(each) for each in results] if type(results) is list else []
 
@@ -76,10 +77,10 @@ def _unmade(error: BaseException) -> Any:
     return dict(usage) if isinstance(usage, dict) else None
 
 
-_reader = partial(Reader, model=_model, held=_unmade)
-_EMBED = _reader(Kind.EMBEDDINGS, _ask, _vectors, _texts)
-_RERANK = _reader(Kind.RERANK, _ask, _ranked, _query)
-_call = partial(function, origin=_origin)
+_extractor = partial(Extractor, read_model=_model, response_from_error=_unmade)
+_EMBED = _extractor(Kind.EMBEDDINGS, _ask, _vectors, _texts)
+_RERANK = _extractor(Kind.RERANK, _ask, _ranked, _query)
+_call = partial(patch_function, origin=_origin)
 
 
 def _client(place: str) -> tuple[Patch, ...]:
@@ -91,10 +92,7 @@ def _client(place: str) -> tuple[Patch, ...]:
     )
 
 
-ADAPTER = Adapter(
-    name="voyageai",
-    distribution="voyageai",
-    oldest="0.3",
-    untested="1",
+ADAPTER = declare(
+    "voyageai",
     patches=(*_client("voyageai.client:Client"), *_client("voyageai.client_async:AsyncClient")),
 )

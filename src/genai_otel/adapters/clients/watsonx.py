@@ -9,18 +9,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor, Patch
 from genai_otel.instrumentation.fields import (
     Json,
-    address,
-    fields,
-    first,
-    integer,
-    mappings,
+    as_dict,
+    get_dicts,
+    get_first_dict,
+    get_int,
+    get_str,
+    host_and_port,
     pick,
-    string,
 )
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Kind, text
 from genai_otel.record.usage import WATSONX, read_usage
@@ -45,7 +46,7 @@ _PARAMS = {
 def _origin(given: Json, op: Operation) -> None:
     op.provider = "ibm.watsonx.ai"
     client = given["self"]._client  # noqa: SLF001 - nowhere else
-    op.host, op.port = address(str(client.credentials.url))
+    op.host, op.port = host_and_port(str(client.credentials.url))
 
 
 def _own(given: Json, name: str) -> Any:
@@ -53,7 +54,7 @@ def _own(given: Json, name: str) -> Any:
 
 
 def _model(body: Json) -> str | None:
-    return string(body, "model_id")
+    return get_str(body, "model_id")
 
 
 # -------------------------------------------------------------------------------------- chat
@@ -65,7 +66,7 @@ def _chat_body(given: Json) -> Json:
     asked = _own(given, "params") if asked is None else asked
     told = {"messages": given.get("messages"), "model_id": _own(given, "model_id")}
     tools = given.get("tools")
-    return {**fields(asked), **told, **({"tools": tools} if tools else {})}
+    return {**as_dict(asked), **told, **({"tools": tools} if tools else {})}
 
 
 def _ask_chat(body: Json, op: Operation) -> None:
@@ -78,7 +79,7 @@ def _answer_chat(reply: Any, op: Operation) -> None:
 
 
 def _named(reply: Any) -> Json:
-    found = fields(reply)
+    found = as_dict(reply)
     return {**found, "model": found.get("model_id") or found.get("model")}
 
 
@@ -93,31 +94,31 @@ class _ChatChunks(ChatChunks):
 
 
 def _body(given: Json) -> Json:
-    return fields(given.get("payload"))
+    return as_dict(given.get("payload"))
 
 
 def _ask(body: Json, op: Operation) -> None:
-    op.params = pick(fields(body.get("parameters")), _PARAMS)
+    op.params = pick(as_dict(body.get("parameters")), _PARAMS)
 
 
 def _prompt(body: Json, op: Operation) -> None:
-    words = string(body, "input")
+    words = get_str(body, "input")
     if words is not None:
         op.input = [{"role": "user", "parts": [text(words)]}]
 
 
 def _answer(reply: Any, op: Operation) -> None:
-    found = fields(reply)
-    result = first(found, "results")
+    found = as_dict(reply)
+    result = get_first_dict(found, "results")
     _told(found, result, op)
     if op.capture:
-        words = string(result, "generated_text") or ""
-        op.output = [spoken([text(words)], string(result, "stop_reason"))]
+        words = get_str(result, "generated_text") or ""
+        op.output = [spoken([text(words)], get_str(result, "stop_reason"))]
 
 
 def _told(reply: Json, result: Json, op: Operation) -> None:
-    op.response_model = string(reply, "model_id")
-    reason = string(result, "stop_reason")
+    op.response_model = get_str(reply, "model_id")
+    reason = get_str(result, "stop_reason")
     op.finish_reasons = [] if reason is None else [reason]
     read_usage(result, op.usage, WATSONX)
 
@@ -134,16 +135,16 @@ class _Chunks(Accumulator):
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
             return self._said.words(chunk)
-        found = fields(chunk)
-        result = first(found, "results")
+        found = as_dict(chunk)
+        result = get_first_dict(found, "results")
         self._reply = {**self._reply, **found}
         self._result = {**self._result, **{k: v for k, v in result.items() if v}}
-        return self._said.words(string(result, "generated_text"))
+        return self._said.words(get_str(result, "generated_text"))
 
     def close(self) -> None:
         _told(self._reply, self._result, self._op)
         if self._op.capture:
-            reason = string(self._result, "stop_reason")
+            reason = get_str(self._result, "stop_reason")
             self._op.output = [spoken(self._said.parts(), reason)]
 
 
@@ -164,25 +165,25 @@ def _texts(given: Json, op: Operation) -> None:
 
 
 def _vectors(reply: Any, op: Operation) -> None:
-    found = fields(reply)
-    op.response_model, op.usage.input = string(found, "model_id"), _counted(found)
-    vector = first(found, "results").get("embedding")
+    found = as_dict(reply)
+    op.response_model, op.usage.input = get_str(found, "model_id"), _counted(found)
+    vector = get_first_dict(found, "results").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
 def _counted(reply: Json) -> int | None:
-    return integer(reply, "input_token_count")
+    return get_int(reply, "input_token_count")
 
 
 def _query(given: Json, op: Operation) -> None:
-    op.query = string(given, "query")
+    op.query = get_str(given, "query")
     _texts(given, op)
 
 
 def _ranked(reply: Any, op: Operation) -> None:
-    found = fields(reply)
-    op.response_model, op.usage.input = string(found, "model_id"), _counted(found)
-    op.documents = [_document(result) for result in mappings(found, "results")]
+    found = as_dict(reply)
+    op.response_model, op.usage.input = get_str(found, "model_id"), _counted(found)
+    op.documents = [_document(result) for result in get_dicts(found, "results")]
 
 
 def _document(result: Json) -> Document:
@@ -193,7 +194,9 @@ def _document(result: Json) -> Document:
     return document
 
 
-_CHAT = Reader(Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, model=_model)
+_CHAT = Extractor(
+    Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, read_model=_model
+)
 
 
 def _without_text(error: BaseException) -> Any:
@@ -201,17 +204,23 @@ def _without_text(error: BaseException) -> Any:
     return local_in_error(error, "_return_guardrails_stats", "single_response")
 
 
-_TEXT = Reader(
-    Kind.COMPLETION, _ask, _answer, _prompt, _Chunks, model=_model, refused=_without_text
+_TEXT = Extractor(
+    Kind.COMPLETION,
+    _ask,
+    _answer,
+    _prompt,
+    _Chunks,
+    read_model=_model,
+    chunk_from_error=_without_text,
 )
-_EMBED = Reader(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, model=_model)
-_RERANK = Reader(Kind.RERANK, _ask_vectors, _ranked, _query, model=_model)
-_call = partial(function, origin=_origin)
+_EMBED = Extractor(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, read_model=_model)
+_RERANK = Extractor(Kind.RERANK, _ask_vectors, _ranked, _query, read_model=_model)
+_call = partial(patch_function, origin=_origin)
 _PLACE = "ibm_watsonx_ai.foundation_models"
 
 
 def _chats(place: str) -> tuple[Patch, ...]:
-    chat = partial(_call, reader=_CHAT, body=_chat_body, optional=True)
+    chat = partial(_call, extractor=_CHAT, body=_chat_body, optional=True)
     return (
         chat(f"{place}.chat"),
         chat(f"{place}.chat_stream", stream=True, lazy=True),
@@ -221,13 +230,10 @@ def _chats(place: str) -> tuple[Patch, ...]:
 
 
 _BASE = f"{_PLACE}.inference.base_model_inference:BaseModelInference"
-_text = partial(_call, reader=_TEXT, body=_body, optional=True)
+_text = partial(_call, extractor=_TEXT, body=_body, optional=True)
 
-ADAPTER = Adapter(
-    name="watsonx",
-    distribution="ibm-watsonx-ai",
-    oldest="1.8",
-    untested="2",
+ADAPTER = declare(
+    "watsonx",
     patches=(
         *_chats(f"{_PLACE}.inference.fm_model_inference:FMModelInference"),
         *_chats(f"{_PLACE}.inference.deployment_model_inference:DeploymentModelInference"),

@@ -10,17 +10,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Accumulator, Adapter, Patch, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Accumulator, Extractor, Patch
 from genai_otel.instrumentation.fields import (
     Json,
-    integer,
-    mapping,
-    mappings,
-    parsed,
-    proto,
-    string,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    parse_json,
+    proto_to_dict,
 )
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.instrumentation.patchers.native import giving_way
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Kind, media, text
@@ -41,7 +42,7 @@ def _origin(_given: Json, op: Operation) -> None:
 
 def _word(source: Json, key: str, prefix: str) -> str | None:
     """An enumeration's value, in small letters and without what each begins with."""
-    value = string(source, key)
+    value = get_str(source, key)
     return None if value is None else value.removeprefix(prefix).lower()
 
 
@@ -51,13 +52,13 @@ def _word(source: Json, key: str, prefix: str) -> str | None:
 def _body(given: Json) -> Json:
     """What is about to be sent, as OpenAI has it."""
     chat = given["self"]
-    body = proto(chat.proto)
-    form = _word(mapping(body, "response_format"), "format_type", "FORMAT_TYPE_")
+    body = proto_to_dict(chat.proto)
+    form = _word(get_dict(body, "response_format"), "format_type", "FORMAT_TYPE_")
     return {
         **body,
         "n": given.get("n"),
-        "messages": [_message(each) for each in mappings(body, "messages")],
-        "tools": [_tool(each) for each in mappings(body, "tools")],
+        "messages": [_message(each) for each in get_dicts(body, "messages")],
+        "tools": [_tool(each) for each in get_dicts(body, "tools")],
         "response_format": {"type": form},
         "reasoning_effort": _word(body, "reasoning_effort", "EFFORT_"),
         "service_tier": _word(body, "service_tier", "SERVICE_TIER_"),
@@ -66,19 +67,19 @@ def _body(given: Json) -> Json:
 
 def _message(message: Json) -> Json:
     role = _word(message, "role", "ROLE_")
-    content = [_content(each) for each in mappings(message, "content")]
+    content = [_content(each) for each in get_dicts(message, "content")]
     told = {**message, "role": role, "content": message.get("text", content)}
     if "tool_calls" in message:
-        told["tool_calls"] = [_called(call) for call in mappings(message, "tool_calls")]
+        told["tool_calls"] = [_called(call) for call in get_dicts(message, "tool_calls")]
     return told
 
 
 def _content(piece: Json) -> Json:
     if "image_url" in piece:
-        address = string(mapping(piece, "image_url"), "image_url")
+        address = get_str(get_dict(piece, "image_url"), "image_url")
         return {"type": "image_url", "image_url": {"url": address}}
     if "file" in piece:
-        file = mapping(piece, "file")
+        file = get_dict(piece, "file")
         return {
             "type": "file",
             "file": {"file_id": file.get("file_id"), "file_url": file.get("url")},
@@ -88,10 +89,10 @@ def _content(piece: Json) -> Json:
 
 def _tool(tool: Json) -> Json:
     """A function, whose parameters are a text, or one that runs at the provider."""
-    function = mapping(tool, "function")
+    function = get_dict(tool, "function")
     if not function:
         return {"type": next(iter(tool), ""), "name": next(iter(tool), "")}
-    return {"function": {**function, "parameters": parsed(function.get("parameters"))}}
+    return {"function": {**function, "parameters": parse_json(function.get("parameters"))}}
 
 
 def _ask(body: Json, op: Operation) -> None:
@@ -107,23 +108,23 @@ def _content_of(body: Json, op: Operation) -> None:
 def _answer(reply: Any, op: Operation) -> None:
     """A response; of a batch the first, since all of them hold the whole answer."""
     reply = reply[0] if isinstance(reply, (list, tuple)) else reply
-    _said(proto(reply.proto), op)
+    _said(proto_to_dict(reply.proto), op)
 
 
 def _said(reply: Json, op: Operation) -> None:
     choices = [
         {
-            "message": _spoken(mapping(output, "message")),
+            "message": _spoken(get_dict(output, "message")),
             "finish_reason": _word(output, "finish_reason", "REASON_"),
         }
-        for output in mappings(reply, "outputs")
+        for output in get_dicts(reply, "outputs")
     ]
     wire.answer_chat({**_head(reply), "choices": choices}, op)
 
 
 def _spoken(message: Json) -> Json:
     said = _with_calls(message)
-    return {**said, "role": "assistant", "content": string(said, "content")}
+    return {**said, "role": "assistant", "content": get_str(said, "content")}
 
 
 def _with_calls(message: Json) -> Json:
@@ -131,8 +132,8 @@ def _with_calls(message: Json) -> Json:
 
     An output of the tools' role holds what came of one.
     """
-    calls = mappings(message, "tool_calls")
-    if string(message, "role") == "ROLE_TOOL" and calls:
+    calls = get_dicts(message, "tool_calls")
+    if get_str(message, "role") == "ROLE_TOOL" and calls:
         served = {"content": message.get("content"), **_state(calls[0])}
         made = [{**_id_and_type(calls[0]), "served": served}]
         return {**message, "content": None, "tool_calls": made}
@@ -143,8 +144,8 @@ def _called(call: Json) -> Json:
     told = _id_and_type(call)
     if told["type"] in _CALLERS:
         return call
-    function = mapping(call, "function")
-    arguments = parsed(function.get("arguments"))
+    function = get_dict(call, "function")
+    arguments = parse_json(function.get("arguments"))
     asked = {"name": function.get("name"), "arguments": arguments, **_state(call)}
     return {**told, "server": asked}
 
@@ -154,27 +155,27 @@ _CALLERS = (None, "invalid", "client_side")
 
 def _id_and_type(call: Json) -> Json:
     kind = _word(call, "type", "TOOL_CALL_TYPE_")
-    return {"id": string(call, "id"), "type": kind and kind.removesuffix("_tool")}
+    return {"id": get_str(call, "id"), "type": kind and kind.removesuffix("_tool")}
 
 
 def _state(call: Json) -> Json:
     status = _word(call, "status", "TOOL_CALL_STATUS_")
-    told = {"status": status, "error_message": string(call, "error_message")}
+    told = {"status": status, "error_message": get_str(call, "error_message")}
     return {name: word for name, word in told.items() if word}
 
 
 def _head(reply: Json) -> Json:
     head: Json = {key: reply[key] for key in _SAME if key in reply}
     head["service_tier"] = _word(reply, "service_tier", "SERVICE_TIER_")
-    used = mapping(reply, "usage")
+    used = get_dict(reply, "usage")
     if used:
         head["usage"] = {
             **used,
             "prompt_tokens_details": {
-                "cached_tokens": integer(used, "cached_prompt_text_tokens"),
-                "image_tokens": integer(used, "prompt_image_tokens"),
+                "cached_tokens": get_int(used, "cached_prompt_text_tokens"),
+                "image_tokens": get_int(used, "prompt_image_tokens"),
             },
-            "completion_tokens_details": {"reasoning_tokens": integer(used, "reasoning_tokens")},
+            "completion_tokens_details": {"reasoning_tokens": get_int(used, "reasoning_tokens")},
         }
     return head
 
@@ -186,14 +187,14 @@ class _Chunks(ChatChunks):
 
     def add(self, pair: Any) -> bool:
         piece = pair[1][0] if type(pair[1]) is list else pair[1]
-        chunk = proto(piece.proto)
+        chunk = proto_to_dict(piece.proto)
         choices = [
             {
-                "index": integer(output, "index") or 0,
-                "delta": _delta(mapping(output, "delta")),
+                "index": get_int(output, "index") or 0,
+                "delta": _delta(get_dict(output, "delta")),
                 "finish_reason": _word(output, "finish_reason", "REASON_"),
             }
-            for output in mappings(chunk, "outputs")
+            for output in get_dicts(chunk, "outputs")
         ]
         return super().add({**_head(chunk), "choices": choices})
 
@@ -208,22 +209,22 @@ def _delta(delta: Json) -> Json:
 
 def _ask_image(given: Json, op: Operation) -> None:
     op.output_type = "image"
-    op.params = {"choices": integer(given, "n")}
+    op.params = {"choices": get_int(given, "n")}
 
 
 def _image_content(given: Json, op: Operation) -> None:
-    prompt = string(given, "prompt")
+    prompt = get_str(given, "prompt")
     if prompt is not None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
 
 def _images(reply: Any, op: Operation) -> None:
     reply = reply[0] if isinstance(reply, (list, tuple)) else reply
-    answer = proto(reply.proto)
-    made = mappings(answer, "images")
-    op.response_model, op.usage.images = string(answer, "model"), len(made) or None
+    answer = proto_to_dict(reply.proto)
+    made = get_dicts(answer, "images")
+    op.response_model, op.usage.images = get_str(answer, "model"), len(made) or None
     if op.capture:
-        parts = [media("image", string(i, "url") or string(i, "base64") or "") for i in made]
+        parts = [media("image", get_str(i, "url") or get_str(i, "base64") or "") for i in made]
         op.output = [{"role": "assistant", "parts": [*parts]}]
 
 
@@ -232,9 +233,17 @@ def _unparsed(error: BaseException) -> Any:
     return local_in_error(error, "parse", "r")
 
 
-_CHAT = Reader(Kind.CHAT, _ask, _answer, _content_of, _Chunks, model=wire.model, held=_unparsed)
-_IMAGE = Reader(Kind.GENERATION, _ask_image, _images, _image_content, model=wire.model)
-_call = partial(function, origin=_origin)
+_CHAT = Extractor(
+    Kind.CHAT,
+    _ask,
+    _answer,
+    _content_of,
+    _Chunks,
+    read_model=wire.model,
+    response_from_error=_unparsed,
+)
+_IMAGE = Extractor(Kind.GENERATION, _ask_image, _images, _image_content, read_model=wire.model)
+_call = partial(patch_function, origin=_origin)
 
 
 def _colour(package: str) -> tuple[Patch, ...]:
@@ -252,10 +261,7 @@ def _colour(package: str) -> tuple[Patch, ...]:
     )
 
 
-ADAPTER = Adapter(
-    name="xai_sdk",
-    distribution="xai-sdk",
-    oldest="1.21",
-    untested="2",
+ADAPTER = declare(
+    "xai_sdk",
     patches=(*_colour("sync"), *_colour("aio")),
 )

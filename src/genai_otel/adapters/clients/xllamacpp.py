@@ -10,17 +10,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter, Reader
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.fields import (
     Json,
-    fields,
-    integer,
-    mapping,
-    mappings,
-    parsed,
-    string,
+    as_dict,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    parse_json,
 )
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind
 
 from . import _openai_wire as wire
@@ -35,11 +36,11 @@ def _body(given: Json) -> Json:
 
 
 def _json(value: Any) -> Json:
-    return fields(parsed(value.decode() if type(value) is bytes else value))
+    return as_dict(parse_json(value.decode() if type(value) is bytes else value))
 
 
 def _model(body: Json) -> str | None:
-    return llama.file_name(string(body, "model"))
+    return llama.file_name(get_str(body, "model"))
 
 
 def _read(reply: Any) -> Json:
@@ -56,14 +57,14 @@ def _vectors(reply: Any, op: Operation) -> None:
 
 
 def _query(body: Json, op: Operation) -> None:
-    op.query = string(body, "query")
+    op.query = get_str(body, "query")
 
 
 def _ranked(reply: Any, op: Operation) -> None:
     found = _read(reply)
     wire.answer(found, op)
-    op.usage.input = integer(mapping(found, "usage"), "prompt_tokens")
-    op.documents = [_document(each) for each in mappings(found, "results")]
+    op.usage.input = get_int(get_dict(found, "usage"), "prompt_tokens")
+    op.documents = [_document(each) for each in get_dicts(found, "results")]
 
 
 def _document(result: Json) -> Document:
@@ -73,33 +74,34 @@ def _document(result: Json) -> Document:
     return document
 
 
-_reader = partial(Reader, model=_model)
+_extractor = partial(Extractor, read_model=_model)
 _call = partial(
-    function, origin=llama.origin, body=_body, arguments=("self", "body", "callback"), stream=False
+    patch_function,
+    origin=llama.origin,
+    body=_body,
+    arguments=("self", "body", "callback"),
+    stream=False,
 )
 _SERVER = "xllamacpp.xllamacpp:Server"
 
-ADAPTER = Adapter(
-    name="xllamacpp",
-    distribution="xllamacpp",
-    oldest="2025.1",
-    untested="2028",
+ADAPTER = declare(
+    "xllamacpp",
     patches=(
         _call(
             f"{_SERVER}.handle_chat_completions",
-            _reader(Kind.CHAT, llama.ask_chat, _answer, wire.chat_content),
+            _extractor(Kind.CHAT, llama.ask_chat, _answer, wire.chat_content),
         ),
         _call(
             f"{_SERVER}.handle_completions",
-            _reader(Kind.COMPLETION, wire.ask, _answer, llama.prompt),
+            _extractor(Kind.COMPLETION, wire.ask, _answer, llama.prompt),
         ),
         _call(
             f"{_SERVER}.handle_embeddings",
-            _reader(Kind.EMBEDDINGS, wire.ask, _vectors, llama.texts),
+            _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, llama.texts),
         ),
         _call(
             f"{_SERVER}.handle_rerank",
-            _reader(Kind.RERANK, wire.ask, _ranked, _query),
+            _extractor(Kind.RERANK, wire.ask, _ranked, _query),
             optional=True,
         ),
     ),

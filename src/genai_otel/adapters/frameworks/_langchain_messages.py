@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.fields import Json, fields, mapping, mappings, string
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
 from genai_otel.record import (
     Document,
     Message,
@@ -35,7 +35,7 @@ _DOCUMENTS = 100
 
 def is_message(value: Any) -> bool:
     """Whether ``value`` is one of theirs, or what they take for one."""
-    found = fields(value)
+    found = as_dict(value)
     if type(value) is dict:
         return "role" in found and "content" in found
     if type(value) is tuple:
@@ -48,17 +48,17 @@ def message(given: Any) -> Message:
     if type(given) is tuple:
         kind, words = given
         return {"role": _ROLES.get(kind) or kind, "parts": [text(words)]}
-    found = fields(given)
-    kind = string(found, "role") or string(found, "type") or "user"
+    found = as_dict(given)
+    kind = get_str(found, "role") or get_str(found, "type") or "user"
     role = _ROLES.get(kind) or kind
     if role == "tool":
-        failed, answered = string(found, "status") == "error", _plain(found.get("content"))
-        answer = tool_result(string(found, "tool_call_id"), answered, is_error=failed)
+        failed, answered = get_str(found, "status") == "error", _plain(found.get("content"))
+        answer = tool_result(get_str(found, "tool_call_id"), answered, is_error=failed)
         return {"role": role, "parts": [answer]}
     parts = content(found.get("content"))
-    for call in mappings(found, "tool_calls"):
+    for call in get_dicts(found, "tool_calls"):
         arguments = snapshot(call.get("args"))
-        parts.append(tool_call(string(call, "id"), string(call, "name") or "", arguments))
+        parts.append(tool_call(get_str(call, "id"), get_str(call, "name") or "", arguments))
     return {"role": role, "parts": parts}
 
 
@@ -73,12 +73,12 @@ def content(given: Any) -> list[Part]:
 def _part(block: Any) -> Part | None:
     if type(block) is str:
         return text(block)
-    block = fields(block)
-    kind = string(block, "type") or ""
+    block = as_dict(block)
+    kind = get_str(block, "type") or ""
     if kind == "text":
-        return text(string(block, "text") or "")
+        return text(get_str(block, "text") or "")
     if kind in ("reasoning", "thinking"):
-        words = string(block, "reasoning") or string(block, "thinking")
+        words = get_str(block, "reasoning") or get_str(block, "thinking")
         return reasoning(words) if words else None
     modality = next((each for each in _MEDIA if each in kind), None)
     return None if modality is None else _media(modality, block)
@@ -86,26 +86,26 @@ def _part(block: Any) -> Part | None:
 
 def _media(modality: str, block: Json) -> Part:
     """LangChain's own blocks, and OpenAI's and Anthropic's, which it takes as well."""
-    inner = mapping(block, "source") or mapping(block, f"{modality}_url") or block
+    inner = get_dict(block, "source") or get_dict(block, f"{modality}_url") or block
     kind = "document" if modality == "file" else modality
-    file_id = string(block, "file_id") or string(block, "id")
-    source = string(inner, "base64") or string(inner, "url") or string(inner, "data")
+    file_id = get_str(block, "file_id") or get_str(block, "id")
+    source = get_str(inner, "base64") or get_str(inner, "url") or get_str(inner, "data")
     if source is None and file_id is not None:
         return media_id(kind, file_id)
-    mime_type = string(inner, "mime_type") or string(inner, "media_type")
-    return media(kind, source or string(block, "image_url") or "", mime_type)
+    mime_type = get_str(inner, "mime_type") or get_str(inner, "media_type")
+    return media(kind, source or get_str(block, "image_url") or "", mime_type)
 
 
 def _plain(given: Any) -> Any:
     """A tool's answer: text, or its pieces joined."""
     if type(given) is list:
-        return "".join(string(fields(item), "text") or "" for item in given)
+        return "".join(get_str(as_dict(item), "text") or "" for item in given)
     return given if type(given) is str else snapshot(given, nodes=_NODES, chars=_CHARS)
 
 
 def messages(given: Any) -> list[Message]:
     """The newest messages in what a chain or a graph was given or has made; none in most."""
-    found: Any = fields(given).get("messages")
+    found: Any = as_dict(given).get("messages")
     if type(given) is list:
         found = given
     elif is_message(given):
@@ -131,10 +131,10 @@ def state(given: Any) -> Any:
 
 def document(given: Any) -> Document:
     """A document that a retriever found; it tells no score."""
-    found = fields(given)
+    found = as_dict(given)
     told: Document = {
-        "id": string(found, "id") or "",
-        "content": string(found, "page_content") or "",
+        "id": get_str(found, "id") or "",
+        "content": get_str(found, "page_content") or "",
     }
     metadata = found.get("metadata")
     if metadata:

@@ -15,9 +15,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from genai_otel.adapters.catalogue import declare
 from genai_otel.adapters.clients._openai_parts import definitions
-from genai_otel.instrumentation.adapter import Adapter, Bridge, Patch, Reader
-from genai_otel.instrumentation.fields import Json, fields, mapping, pick, string
+from genai_otel.instrumentation.adapter import Bridge, Extractor, Patch
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_str, pick
 from genai_otel.instrumentation.runs import entering, inside, noticing
 from genai_otel.record import Kind, Operation, snapshot, text
 from genai_otel.record.usage import LANGCHAIN, OPENAI_CHAT, read_usage
@@ -92,7 +93,7 @@ _AGENTS_KEPT = 1_000
 
 def _kind(run: Json) -> Kind | None:
     """What a chain's run is; ``None`` where it is plumbing, and its children are its parent's."""
-    name, tags, metadata = run.get("name"), _tags(run), mapping(run, "metadata")
+    name, tags, metadata = run.get("name"), _tags(run), get_dict(run, "metadata")
     node = any(tag.startswith("graph:step") for tag in tags)
     if name is None or _HIDDEN in tags or run.get("run_type") in _FORMATTING:
         return None
@@ -115,7 +116,7 @@ def _tags(run: Json) -> list[str]:
 
 def _scope(run: Json, op: Operation) -> None:
     """Session and tags, for it and all inside."""
-    metadata = mapping(run, "metadata")
+    metadata = get_dict(run, "metadata")
     session = next((metadata[key] for key in _THREADS if metadata.get(key)), None)
     tags = [tag for tag in _tags(run) if not tag.startswith(_INTERNAL_TAGS)]
     if session is not None or tags:
@@ -146,7 +147,8 @@ def _made(end: Json, op: Operation) -> None:
 
 
 _CHAINS = {
-    kind: Reader(kind, _nothing, _made, _given) for kind in (Kind.WORKFLOW, Kind.AGENT, Kind.STEP)
+    kind: Extractor(kind, _nothing, _made, _given)
+    for kind in (Kind.WORKFLOW, Kind.AGENT, Kind.STEP)
 }
 
 # ------------------------------------------------------------------------- tools and retrievers
@@ -154,8 +156,8 @@ _CHAINS = {
 
 def _describe_tool(run: Json, op: Operation) -> None:
     """Before the run begins: the function in it is known by its description."""
-    description = string(mapping(run, "serialized"), "description")
-    op.params = {"description": description, "call_id": string(run, "tool_call_id")}
+    description = get_str(get_dict(run, "serialized"), "description")
+    op.params = {"description": description, "call_id": get_str(run, "tool_call_id")}
 
 
 def _tool_arguments(run: Json, op: Operation) -> None:
@@ -164,8 +166,8 @@ def _tool_arguments(run: Json, op: Operation) -> None:
 
 
 def _tool_result(output: Any, op: Operation) -> None:
-    found = fields(output)
-    call_id = string(found, "tool_call_id")
+    found = as_dict(output)
+    call_id = get_str(found, "tool_call_id")
     if call_id is not None:
         op.params = {**(op.params or {}), "call_id": call_id}
     if op.capture:
@@ -173,7 +175,7 @@ def _tool_result(output: Any, op: Operation) -> None:
 
 
 def _query(run: Json, op: Operation) -> None:
-    op.query = string(run, "query")
+    op.query = get_str(run, "query")
 
 
 def _found(documents: Any, op: Operation) -> None:
@@ -181,28 +183,28 @@ def _found(documents: Any, op: Operation) -> None:
         op.documents = told.documents(documents, op.documents or ())
 
 
-_TOOL = Reader(Kind.TOOL, _nothing, _tool_result, _tool_arguments)
-_RETRIEVER = Reader(Kind.RETRIEVAL, _nothing, _found, _query)
+_TOOL = Extractor(Kind.TOOL, _nothing, _tool_result, _tool_arguments)
+_RETRIEVER = Extractor(Kind.RETRIEVAL, _nothing, _found, _query)
 
 # ---------------------------------------------------------------------------------------- models
 
 
 def _model(run: Json) -> str | None:
-    params = mapping(run, "invocation_params")
-    named = string(mapping(run, "metadata"), "ls_model_name")
-    return named or string(params, "model") or string(params, "model_name")
+    params = get_dict(run, "invocation_params")
+    named = get_str(get_dict(run, "metadata"), "ls_model_name")
+    return named or get_str(params, "model") or get_str(params, "model_name")
 
 
 def _ask(run: Json, op: Operation) -> None:
     op.params = {
-        **pick(mapping(run, "metadata"), _PARAMS),
-        **pick(mapping(run, "invocation_params"), _PARAMS),
+        **pick(get_dict(run, "metadata"), _PARAMS),
+        **pick(get_dict(run, "invocation_params"), _PARAMS),
     }
 
 
 def _turns(run: Json, op: Operation) -> None:
     op.input = [told.message(each) for each in run["messages"]]
-    op.tools = definitions(mapping(run, "invocation_params"))
+    op.tools = definitions(get_dict(run, "invocation_params"))
 
 
 def _prompt(run: Json, op: Operation) -> None:
@@ -211,34 +213,34 @@ def _prompt(run: Json, op: Operation) -> None:
 
 def _answer(result: Any, op: Operation) -> None:
     """Read only where no client below has told its own answer."""
-    result = fields(result)
+    result = as_dict(result)
     generations = result.get("generations") or [[]]
     for generation in generations[0]:
-        _generation(fields(generation), op)
-    output = mapping(result, "llm_output")
-    op.response_model = op.response_model or string(output, "model_name")
+        _generation(as_dict(generation), op)
+    output = get_dict(result, "llm_output")
+    op.response_model = op.response_model or get_str(output, "model_name")
     if op.usage.input is None and not _cached(generations[0]):
-        read_usage(mapping(output, "token_usage"), op.usage, OPENAI_CHAT)
+        read_usage(get_dict(output, "token_usage"), op.usage, OPENAI_CHAT)
 
 
 def _cached(generations: Any) -> bool:
     """Whether this comes from LangChain's own cache: nothing was sent, and nothing is billed."""
-    usages = (mapping(fields(fields(g).get("message")), "usage_metadata") for g in generations)
+    usages = (get_dict(as_dict(as_dict(g).get("message")), "usage_metadata") for g in generations)
     return any(usage.get("total_cost") == 0 for usage in usages)
 
 
 def _generation(generation: Json, op: Operation) -> None:
-    message = fields(generation.get("message"))
-    info = {**mapping(generation, "generation_info"), **mapping(message, "response_metadata")}
-    reason = string(info, "finish_reason") or string(info, "stop_reason")
+    message = as_dict(generation.get("message"))
+    info = {**get_dict(generation, "generation_info"), **get_dict(message, "response_metadata")}
+    reason = get_str(info, "finish_reason") or get_str(info, "stop_reason")
     op.finish_reasons = [*(op.finish_reasons or ()), *([reason] if reason else ())]
-    op.response_model = string(info, "model_name") or string(info, "model")
-    op.response_id = string(info, "id") or _own_id(string(message, "id"))
-    usage = mapping(message, "usage_metadata")
+    op.response_model = get_str(info, "model_name") or get_str(info, "model")
+    op.response_id = get_str(info, "id") or _own_id(get_str(message, "id"))
+    usage = get_dict(message, "usage_metadata")
     if usage.get("total_cost") != 0:
         read_usage(usage, op.usage, LANGCHAIN)
     if op.capture:
-        turn: Message = {"role": "assistant", "parts": [text(string(generation, "text") or "")]}
+        turn: Message = {"role": "assistant", "parts": [text(get_str(generation, "text") or "")]}
         if message:
             turn = told.message(message)
         if reason is not None:
@@ -252,26 +254,28 @@ def _own_id(message_id: str | None) -> str | None:
     return None if made_up else message_id
 
 
-_CHAT = Reader(Kind.CHAT, _ask, _answer, _turns, model=_model)
-_COMPLETION = Reader(Kind.COMPLETION, _ask, _answer, _prompt, model=_model)
+_CHAT = Extractor(Kind.CHAT, _ask, _answer, _turns, read_model=_model)
+_COMPLETION = Extractor(Kind.COMPLETION, _ask, _answer, _prompt, read_model=_model)
 
 # ------------------------------------------------------------------------------------- callbacks
 
 
-def _begin(runs: Runs, reader: Reader, run: Json, name: str | None = None, **how: bool) -> None:
-    op = Operation(reader.kind, name)
+def _begin(
+    runs: Runs, extractor: Extractor, run: Json, name: str | None = None, **how: bool
+) -> None:
+    op = Operation(extractor.kind, name)
     op.secondhand = True
     op.provider = _provider(run)
-    if reader is _TOOL:
+    if extractor is _TOOL:
         _describe_tool(run, op)
     _scope(run, op)
-    runs.open(run["run_id"], run.get("parent_run_id"), reader, op, run, **how)
+    runs.open(run["run_id"], run.get("parent_run_id"), extractor, op, run, **how)
 
 
 def _provider(run: Json) -> str | None:
     """Who serves; a class that does not say is told by its own name, which is no provider's."""
-    told = string(mapping(run, "metadata"), "ls_provider")
-    cls = string(mapping(run, "serialized"), "name") or ""
+    told = get_str(get_dict(run, "metadata"), "ls_provider")
+    cls = get_str(get_dict(run, "serialized"), "name") or ""
     made_up = cls.removeprefix("Chat") if cls.startswith("Chat") else cls.removesuffix("Chat")
     if told is None or told in _PROVIDERS:
         return _PROVIDERS.get(told or "")
@@ -279,7 +283,7 @@ def _provider(run: Json) -> str | None:
 
 
 def _name(run: Json) -> str | None:
-    return string(run, "name") or string(mapping(run, "serialized"), "name")
+    return get_str(run, "name") or get_str(get_dict(run, "serialized"), "name")
 
 
 def _chain_start(runs: Runs, serialized: Any, inputs: Any, **run: Any) -> None:
@@ -317,7 +321,7 @@ def _is_one_of_many(run: Json) -> bool:
 
 
 def _token(runs: Runs, token: Any = None, **run: Any) -> None:
-    pieces = fields(fields(run.get("chunk")).get("message")).get("tool_call_chunks")
+    pieces = as_dict(as_dict(run.get("chunk")).get("message")).get("tool_call_chunks")
     runs.token(run["run_id"], generated=bool(token or pieces))
 
 
@@ -380,7 +384,7 @@ def _enclosing(config: Any, *_: Any) -> Any:
 
 
 def _named_agent(given: Json) -> None:
-    name = string(given, "name")
+    name = get_str(given, "name")
     if name is not None and name != _GRAPH and len(_AGENTS) < _AGENTS_KEPT:
         _AGENTS.add(name)
 
@@ -393,11 +397,8 @@ def _asking(given: Json) -> Any:
 _MODELS = "langchain_core.language_models.chat_models:BaseChatModel"
 _REACT = "langgraph.prebuilt.chat_agent_executor:create_react_agent"
 
-ADAPTER = Adapter(
-    name="langchain",
-    distribution="langchain-core",
-    oldest="0.3",
-    untested="2",
+ADAPTER = declare(
+    "langchain",
     patches=(
         *(
             Patch(f"{module}:_set_config_context", partial(entering, _enclosing), optional=True)

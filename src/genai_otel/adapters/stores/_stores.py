@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from genai_otel.instrumentation.adapter import Reader
-from genai_otel.instrumentation.patchers.function import function
+from genai_otel.instrumentation.adapter import Extractor
+from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Document, Kind, snapshot
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Store(NamedTuple):
     def patches(self, rows: Iterable[Search | Access]) -> tuple[Patch, ...]:
         """The patches of these methods; after the first, not every version has each of them."""
         return tuple(
-            function(
-                f"{cls}.{row.method}", _reader(row), origin=self._begun(row), optional=place > 0
+            patch_function(
+                f"{cls}.{row.method}", _extractor(row), origin=self._begun(row), optional=place > 0
             )
             for place, row in enumerate(rows)
             for cls in self.classes
@@ -88,11 +88,11 @@ def _server(address: str | None, op: Operation) -> None:
         op.port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _reader(row: Search | Access) -> Reader:
+def _extractor(row: Search | Access) -> Extractor:
     return _searching(row) if isinstance(row, Search) else _accessing(row)
 
 
-def _searching(row: Search) -> Reader:
+def _searching(row: Search) -> Extractor:
     argument, default = row.top_k
 
     def ask(given: Json, op: Operation) -> None:
@@ -107,7 +107,7 @@ def _searching(row: Search) -> Reader:
         if op.capture:
             op.documents = [_bounded(each) for each in documents[:_DOCUMENTS]]
 
-    return Reader(Kind.RETRIEVAL, ask, found, said)
+    return Extractor(Kind.RETRIEVAL, ask, found, said)
 
 
 def _bounded(document: Document) -> Document:
@@ -115,7 +115,7 @@ def _bounded(document: Document) -> Document:
     return copy
 
 
-def _accessing(row: Access) -> Reader:
+def _accessing(row: Access) -> Extractor:
     def ask(given: Json, op: Operation) -> None:
         op.records = row.records(given)
 
@@ -127,7 +127,7 @@ def _accessing(row: Access) -> Reader:
     def written(given: Json, op: Operation) -> None:
         op.arguments = snapshot(row.content(given), nodes=_NODES, chars=_CHARS)
 
-    return Reader(Kind.STORE, ask, done, written)
+    return Extractor(Kind.STORE, ask, done, written)
 
 
 def size(value: Any) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.instrumentation.adapter import Adapter
+from genai_otel.adapters.catalogue import declare
 
 from ._stores import Access, Search, Store, size
 
@@ -80,11 +80,8 @@ _STORE = Store(
     _address,
 )
 
-ADAPTER = Adapter(
-    name="chroma",
-    distribution="chromadb",
-    oldest="0.5",
-    untested="2",
+ADAPTER = declare(
+    "chroma",
     patches=_STORE.patches(
         (
             Search("query", _hits, _texts, ("n_results", 10)),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from genai_otel.instrumentation.adapter import Adapter
-from genai_otel.instrumentation.fields import fields, mapping, string
+from genai_otel.adapters.catalogue import declare
+from genai_otel.instrumentation.fields import as_dict, get_dict, get_str
 
 from ._stores import Access, Search, Store, size
 
@@ -31,12 +31,12 @@ def _address(given: Json) -> str | None:
 
 def _text(given: Json) -> str | None:
     """A text that is embedded on the way; a plain one is the id of a point."""
-    query = fields(given.get("query"))
-    return string(query, "text") or string(mapping(query, "nearest"), "text")
+    query = as_dict(given.get("query"))
+    return get_str(query, "text") or get_str(get_dict(query, "nearest"), "text")
 
 
 def _hits(reply: Any) -> list[Document]:
-    return _points(fields(reply).get("points"))
+    return _points(as_dict(reply).get("points"))
 
 
 def _batch_hits(reply: Any) -> list[Document]:
@@ -71,17 +71,17 @@ def _point(point: Any, measure: Literal["similarity", "distance"] | None) -> Doc
 def _point_count(given: Json) -> int | None:
     """Points in a list, or in a ``Batch``, which has columns."""
     points = given.get("points")
-    return size(points) if type(points) in (list, tuple) else size(fields(points).get("ids"))
+    return size(points) if type(points) in (list, tuple) else size(as_dict(points).get("ids"))
 
 
 def _written(given: Json) -> Any:
     """Ids and payloads of the points in a list, or of a ``Batch``."""
     points: Any = given.get("points")
     if type(points) not in (list, tuple):
-        batch = fields(points)
+        batch = as_dict(points)
         columns = {key: batch[key] for key in ("ids", "payloads") if batch.get(key) is not None}
         return columns or None
-    rows = (fields(point) for point in points[:_POINTS])
+    rows = (as_dict(point) for point in points[:_POINTS])
     return [{key: row[key] for key in ("id", "payload") if key in row} for row in rows]
 
 
@@ -91,7 +91,7 @@ _POINTS = 100
 def _selected(given: Json) -> int | None:
     """Points chosen by their ids; how many a filter chooses is not told."""
     chosen = given.get("points_selector", given.get("points"))
-    return size(chosen) if type(chosen) in (list, tuple) else size(fields(chosen).get("points"))
+    return size(chosen) if type(chosen) in (list, tuple) else size(as_dict(chosen).get("points"))
 
 
 def _operations(given: Json) -> int | None:
@@ -108,11 +108,8 @@ _STORE = Store(
     _address,
 )
 
-ADAPTER = Adapter(
-    name="qdrant",
-    distribution="qdrant-client",
-    oldest="1.10",
-    untested="2",
+ADAPTER = declare(
+    "qdrant",
     patches=_STORE.patches(
         (
             Search("query_points", _hits, _text, ("limit", 10)),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import ref
 
-from genai_otel.instrumentation.adapter import Patch, Reader
-from genai_otel.instrumentation.fields import Json, fields, integer, mapping
+from genai_otel.instrumentation.adapter import Extractor, Patch
+from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_int
 from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.instrumentation.returned_objects import Around, around, observable
 from genai_otel.instrumentation.stream_wrappers import apart, watched, watched_async
@@ -34,12 +34,12 @@ _BODY_KEPT = 4 * 1024 * 1024
 class Route(NamedTuple):
     """One operation of one service.
 
-    ``reader`` reads the parameters and the answer; where that depends on the parameters, a function
+    ``extractor`` reads parameters and response; where that depends on the parameters, a function
     of them finds it. ``name`` finds the operation's own name. ``stream``: its answer is one.
     """
 
     provider: str
-    reader: Reader | Callable[[Json], Reader]
+    extractor: Extractor | Callable[[Json], Extractor]
     name: Callable[[Json], str | None] | None = None
     stream: bool = False
 
@@ -79,11 +79,15 @@ class _Begin:
         route = self._routes.get((meta.service_model.service_name, operation_name))
         if route is None:
             return None
-        reader = route.reader if isinstance(route.reader, Reader) else route.reader(api_params)
-        op = Operation(reader.kind, name=route.name and route.name(api_params))
+        extractor = (
+            route.extractor
+            if isinstance(route.extractor, Extractor)
+            else route.extractor(api_params)
+        )
+        op = Operation(extractor.kind, name=route.name and route.name(api_params))
         op.provider, op.stream = route.provider, route.stream
         op.host, op.port = _server(meta.endpoint_url)
-        return self._observer.open(reader, op, api_params)
+        return self._observer.open(extractor, op, api_params)
 
 
 @lru_cache(1_000)
@@ -94,10 +98,10 @@ def _server(url: str) -> tuple[str | None, int | None]:
 
 def _settle(headers: Callable[[Json, Operation], None], call: Call, result: Any) -> None:
     """Tells what kind of result came back from what lies in it."""
-    found = fields(result)
-    meta = mapping(found, "ResponseMetadata")
-    call.op.timing.attempts = 1 + (integer(meta, "RetryAttempts") or 0)
-    headers(mapping(meta, "HTTPHeaders"), call.op)
+    found = as_dict(result)
+    meta = get_dict(found, "ResponseMetadata")
+    call.op.timing.attempts = 1 + (get_int(meta, "RetryAttempts") or 0)
+    headers(get_dict(meta, "HTTPHeaders"), call.op)
     for member in found.values():
         own = getattr(member, "__dict__", ())
         if "_event_generator" in own:

@@ -2,8 +2,8 @@
 
 A value, or a coroutine of one; a generator of either colour, in whose place the host gets one that
 watches it; an object around a private iterator, which is exchanged in place; an object whose class
-had its ``__next__`` replaced once (see ``followed``), because nothing in it can be exchanged; a
-block to be entered, with one of these inside.
+had its ``__next__`` replaced once (see ``patch_stream_class``), because nothing in it can be
+exchanged; a block to be entered, with one of these inside.
 
 A generator function does nothing before its first step, so its operation begins there: a generator
 that is never asked is no call, since nothing was sent. Its parent and scope are those of where it
@@ -21,7 +21,12 @@ from weakref import ref
 
 from genai_otel.instrumentation.adapter import Patch
 from genai_otel.instrumentation.call_context import Made, Repeating
-from genai_otel.instrumentation.class_streams import follow, followed, is_followed, register
+from genai_otel.instrumentation.class_streams import (
+    follow,
+    is_followed,
+    patch_stream_class,
+    register,
+)
 from genai_otel.instrumentation.generators import AtCall, by_steps, generating, manage
 from genai_otel.instrumentation.leading_methods import (
     keep_context,
@@ -35,19 +40,26 @@ from genai_otel.instrumentation.tracker import Unwatched
 from genai_otel.instrumentation.wrappers import awaited, wrap, wrap_async
 from genai_otel.record import Operation
 
-__all__ = ["followed", "function", "leading", "leading_block", "leading_own", "noting"]
+__all__ = [
+    "leading",
+    "leading_block",
+    "leading_own",
+    "noting",
+    "patch_function",
+    "patch_stream_class",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genai_otel.instrumentation.adapter import Reader
+    from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.fields import Json
     from genai_otel.instrumentation.tracker import Call, Observer
 
 
-def function(
+def patch_function(
     target: str,
-    reader: Reader | Callable[[Json], Reader | None],
+    extractor: Extractor | Callable[[Json], Extractor | None],
     *,
     origin: Callable[[Json, Operation], None] | None = None,
     body: Callable[[Json], Json] | None = None,
@@ -60,18 +72,19 @@ def function(
 ) -> Patch:
     """One function, method or generator function.
 
-    Its arguments come in a dict by name: those given by position are named by its signature, or by
-    ``arguments`` where that does not name them. ``reader`` may be chosen by them; with ``None`` the
-    call goes straight through. ``origin`` is asked before the call starts: who serves, and the
-    operation's name where each has its own. ``body`` finds what ``reader`` shall read.
+    The extractor is given the arguments in a dict by name; positional ones are named by the
+    signature, or by ``arguments`` where that does not name them. ``extractor`` may be a function
+    that chooses one by the arguments; the call is not recorded where it returns ``None``.
+    ``origin`` is called before the operation starts, to set provider, host, and a name that
+    depends on the call. ``body`` returns what the extractor reads, by default the arguments.
 
-    ``stream``: whether it answers with a stream; by default its argument of that name says so.
+    ``stream``: whether the function returns a stream; by default its argument of that name decides.
     ``lazy``: its streams send nothing before their first step, or before their block is entered.
-    ``inner``: where the objects it streams with keep their iterator. ``captured``: bound methods
-    were taken from it at import; functions of a module are always looked for wherever they were
-    imported to.
+    ``inner``: the attribute in which its stream objects keep their iterator. ``captured``: replace
+    bound methods that were taken from it at import as well; a module's function is replaced
+    wherever it was imported to in any case.
     """
-    form = _Form(reader, origin, body, arguments, stream, lazy, inner)
+    form = _Form(extractor, origin, body, arguments, stream, lazy, inner)
     return Patch(target, partial(_stand_in, form), optional, captured)
 
 
@@ -132,7 +145,7 @@ def leading_block(target: str) -> Patch:
 class _Form(NamedTuple):
     """How the calls of one function are read; see ``function``."""
 
-    reader: Reader | Callable[[Json], Reader | None]
+    extractor: Extractor | Callable[[Json], Extractor | None]
     origin: Callable[[Json, Operation], None] | None
     body: Callable[[Json], Json] | None
     arguments: tuple[str, ...]
@@ -182,36 +195,36 @@ class _Begin:
 
     def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         form, given = self._form, self._named(args, kwargs)
-        reader = self._reader(given)
-        if reader is None:
+        extractor = self._extractor(given)
+        if extractor is None:
             return None
         streams = form.stream
         if streams is None:
             streams = given.get("stream") is True
         if streams and form.lazy:
-            return _Later(partial(self._start, reader, given, streams=True), form.inner)
-        return self._start(reader, given, streams=streams)
+            return _Later(partial(self._start, extractor, given, streams=True), form.inner)
+        return self._start(extractor, given, streams=streams)
 
     def _open_stream(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         given = self._named(args, kwargs)
-        reader = self._reader(given)
-        return None if reader is None else self._start(reader, given, streams=True)
+        extractor = self._extractor(given)
+        return None if extractor is None else self._start(extractor, given, streams=True)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Json:
         return {**dict(zip(self._names, args, strict=False)), **kwargs}
 
-    def _reader(self, given: Json) -> Reader | None:
-        reader = self._form.reader
-        return reader(given) if callable(reader) else reader
+    def _extractor(self, given: Json) -> Extractor | None:
+        extractor = self._form.extractor
+        return extractor(given) if callable(extractor) else extractor
 
-    def _start(self, reader: Reader, given: Json, *, streams: bool) -> Call | None:
-        op = Operation(reader.kind, name=reader.name)
+    def _start(self, extractor: Extractor, given: Json, *, streams: bool) -> Call | None:
+        op = Operation(extractor.kind, name=extractor.name)
         op.stream = streams
         form, observer = self._form, self._observer
         if form.origin is not None:
             observer.guard.run(form.origin, given, op)
         body = given if form.body is None else observer.guard.run(form.body, given)
-        return observer.open(reader, op, body or {})
+        return observer.open(extractor, op, body or {})
 
 
 # ------------------------------------------------------------------------------ kinds of result

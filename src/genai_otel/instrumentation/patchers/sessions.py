@@ -23,7 +23,7 @@ from genai_otel.record import Operation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genai_otel.instrumentation.adapter import Reader
+    from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.fields import Json
     from genai_otel.instrumentation.tracker import Call, Observer
 
@@ -32,14 +32,14 @@ class Session(NamedTuple):
     """How the sessions of one library are read.
 
     ``origin`` is given the manager, or the arguments of what makes a block: who serves, and the
-    model asked for. ``reader.stream`` is a ``Conversation``, given what the methods of ``sends``
-    are called with (the first argument, or all of them by name) and what ``receives`` returns.
-    ``waits`` is the method that raises when the connection is lost. ``lost`` tells whether an error
-    says so, and ``fine`` whether that was in good order. ``reopens``: whether the client would open
-    another connection by itself.
+    model asked for. ``extractor.accumulator`` makes a ``Conversation``, given what the methods of
+    ``sends`` are called with (the first argument, or all of them by name) and what ``receives``
+    returns. ``waits`` is the method that raises when the connection is lost. ``lost`` tells whether
+    an error says so, and ``fine`` whether it was closed normally. ``reopens``: whether the client
+    would open another connection by itself.
     """
 
-    reader: Reader
+    extractor: Extractor
     origin: Callable[[Any, Operation], None]
     lost: Callable[[BaseException], bool]
     fine: Callable[[BaseException], bool]
@@ -84,10 +84,10 @@ def _begin(
 
 
 def _open(session: Session, observer: Observer, owner: Any, request: Json) -> Call | None:
-    op = Operation(session.reader.kind)
+    op = Operation(session.extractor.kind)
     op.turns = ()  # so that nothing is told before the end
     observer.guard.run(session.origin, owner, op)
-    return observer.open(session.reader, op, request)
+    return observer.open(session.extractor, op, request)
 
 
 def block(target: str, session: Session, *names: str) -> Patch:

@@ -18,7 +18,7 @@ from weakref import ref
 
 from genai_otel.instrumentation.adapter import Patch
 from genai_otel.instrumentation.decoded_chunks import Decoding, is_of
-from genai_otel.instrumentation.fields import fields
+from genai_otel.instrumentation.fields import as_dict
 from genai_otel.instrumentation.http_responses import watch_response
 from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.instrumentation.stream_wrappers import apart, watched, watched_async
@@ -32,7 +32,7 @@ from .function import leading, leading_block, leading_own
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from genai_otel.instrumentation.adapter import Reader
+    from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.tracker import Call, Observer
 
     Provider = Callable[[Any, str, int | None], str]
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 NO_METHODS: Mapping[str, str] = {}
 
 
-def stainless(
+def patch_stainless(
     package: str,
-    routes: Mapping[str, Reader],
+    routes: Mapping[str, Extractor],
     provider: Provider | str,
     headers: Headers | None = None,
     usage_hosts: tuple[str, ...] = (),
@@ -59,7 +59,7 @@ def stainless(
 ) -> tuple[Patch, ...]:
     """The patches of one such client.
 
-    ``routes``: the path after the base URL -> its reader. ``usage_hosts``: the domains that are
+    ``routes``: the path after the base URL -> its extractor. ``usage_hosts``: the domains that are
     known to take ``stream_options.include_usage``. ``native``: the property with the tracer of a
     client that traces itself, which it does not in a call that we record. ``late``: some versions
     make a stream's iterator at its first chunk. ``methods``: the asynchronous ones that lead here,
@@ -152,7 +152,7 @@ class _Begin:
 
     def __init__(
         self,
-        routes: Mapping[str, Reader],
+        routes: Mapping[str, Extractor],
         servers: _Servers,
         observer: Observer,
         usage_hosts: tuple[str, ...],
@@ -168,24 +168,24 @@ class _Begin:
         options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004
         if options is None:  # wrong arguments: the client will say so
             return None
-        reader = self._routes.get(options.url) or self._route(options.url)
-        if reader is None or options.method.lower() != "post":
+        extractor = self._routes.get(options.url) or self._route(options.url)
+        if extractor is None or options.method.lower() != "post":
             return None
         observer = self._observer
-        passed = observer.passed(reader.kind)
+        passed = observer.passed(extractor.kind)
         if passed is not None:
             return passed
-        op = Operation(reader.kind, name=reader.name)
+        op = Operation(extractor.kind, name=extractor.name)
         op.stream = kwargs.get("stream") is True
         observer.guard.run(self._servers.describe, args[0], op)
-        body, extra = fields(options.json_data), options.extra_json
+        body, extra = as_dict(options.json_data), options.extra_json
         if type(extra) is dict:  # the client puts ``extra_body`` over its own arguments
             body = {**body, **extra}
-        call = observer.open(reader, op, body)
-        asks = observer.stream_usage and op.stream and reader.extra is not None
+        call = observer.open(extractor, op, body)
+        asks = observer.stream_usage and op.stream and extractor.is_usage_chunk is not None
         if asks and call is not None and not isinstance(call, Unwatched):
             call.sent = observer.guard.run(self._asking_usage, op.host, options, args, kwargs)
-            call.extra = reader.extra if call.sent is not None else None
+            call.extra = extractor.is_usage_chunk if call.sent is not None else None
         return call
 
     def _asking_usage(
@@ -195,10 +195,10 @@ class _Begin:
 
         Not where it will read the bytes: then it would see the chunk that answers this.
         """
-        if "stream_options" in fields(options.extra_json):  # which the client puts over ours
+        if "stream_options" in as_dict(options.extra_json):  # which the client puts over ours
             return None
         own = options.json_data.get("stream_options") or {}
-        raw = fields(options.headers).get("X-Stainless-Raw-Response")
+        raw = as_dict(options.headers).get("X-Stainless-Raw-Response")
         if "include_usage" in own or raw == "stream" or not self._takes_usage(host or ""):
             return None
         asking = {**options.json_data, "stream_options": {**own, "include_usage": True}}
@@ -212,8 +212,8 @@ class _Begin:
         known = self._usage_hosts if "known" in wanted else ()
         return host in wanted or any(f".{host}".endswith(f".{end}") for end in known)
 
-    def _route(self, url: str) -> Reader | None:
-        """The reader of a whole address, or of a path with parameters."""
+    def _route(self, url: str) -> Extractor | None:
+        """The extractor of a whole address, or of a path with parameters."""
         if "?" not in url and "://" not in url:
             return None
         path = url.partition("?")[0]
