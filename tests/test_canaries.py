@@ -219,7 +219,7 @@ def test_errors_of_our_own(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genai_otel.recorder.recorder.outcome", breaks)
     monkeypatch.setattr("genai_otel.api.decorators._result", breaks)
     step(lambda text: canary("result"))(canary("argument"))
-    assert genai_otel.status().faults
+    assert genai_otel.status().internal_errors
     assert not left.leaks()
 
 

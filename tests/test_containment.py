@@ -65,7 +65,7 @@ def test_a_dropped_stream_is_quiet_even_if_we_fail(
     next(stream)
     del stream
     collect()
-    assert genai_otel.status().faults
+    assert genai_otel.status().internal_errors
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -100,7 +100,7 @@ def fail(times: int, error: Exception | None = None, name: str = "place") -> Non
 def test_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     fail(7)
     fail(2, KeyError("secret"))
-    assert genai_otel.status().faults == {"place: ValueError": 7, "place: KeyError": 2}
+    assert genai_otel.status().internal_errors == {"place: ValueError": 7, "place: KeyError": 2}
     said = [record.getMessage() for record in caplog.records]
     assert said == [
         "genai_otel: contained an error of its own in place: ValueError",
@@ -125,7 +125,7 @@ def test_said_again_after_a_minute(
 def test_kinds_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(1_000):
         fail(1, name=f"place {number}")
-    counts = genai_otel.status().faults
+    counts = genai_otel.status().internal_errors
     assert len(counts) <= 201
     assert sum(counts.values()) == 1_000
     assert len(caplog.records) <= 201

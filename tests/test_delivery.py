@@ -631,15 +631,15 @@ def test_one_of_three_is_dead() -> None:
         assert until(lambda: len(first.names) == len(second.names) == 50)
 
         def told() -> dict[str, Any]:
-            return {d.where: d for d in genai_otel.status().destinations}
+            return {d.endpoint: d for d in genai_otel.status().destinations}
 
         def counted(url: str) -> tuple[int, int, dict[str, int]]:
             one = told()[f"{url}/v1/traces"]
-            return one.queued, one.written, one.dropped
+            return one.queued, one.exported, one.dropped
 
         assert until(lambda: counted(first.url) == counted(second.url) == (0, 50, {}))
         assert counted(dead) == (50, 0, {}), "they are tried again"
-        assert told()[f"{dead}/v1/traces"].problem == "connection refused"
+        assert told()[f"{dead}/v1/traces"].last_error == "connection refused"
         began = time.monotonic()
         assert not genai_otel.shutdown(1.0)
         assert time.monotonic() - began < IN_TIME

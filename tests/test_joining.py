@@ -375,7 +375,7 @@ def test_what_nobody_records_is_not_even_read(
     reply = ask(client, stream=stream)
     assert list(reply)
     assert step(lambda text: text)("text") == "text"
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}
 
 
 def test_calls_that_nobody_records_fail_as_they_would(client: openai.OpenAI) -> None:

@@ -148,7 +148,7 @@ def test_each_door_makes_the_same_tree_and_counts_as_the_server_does(
     metrics = genai_otel_capture.metrics()
     assert len(metrics["gen_ai.client.operation.duration"]) == 1
     assert sum(point.sum for point in metrics["gen_ai.client.token.usage"]) == 20
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}
 
 
 def test_the_client_knows_better_than_the_framework(chat: Any, genai_otel_capture: Capture) -> None:
@@ -977,7 +977,7 @@ def test_the_same_with_and_without(chat: Any, provider: Provider) -> None:
     genai_otel.instrument(destinations=capture.exporter, content="full")
     assert _program(chat) == without
     assert [request.raw for request in provider.requests] == bodies
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}
     genai_otel.shutdown()
 
 

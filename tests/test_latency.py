@@ -274,4 +274,4 @@ async def test_attempts_that_all_failed_are_counted_too(
             )
 
     assert genai_otel_capture.span().attributes["genai_otel.response.attempts"] == 3
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}

@@ -137,7 +137,7 @@ create = globals().get("create", client.chat.completions.create)
 create(model="ok", messages=[])
 assert genai_otel.flush()
 (library,) = [each for each in genai_otel.status().libraries if each.name == "openai"]
-print(library.state, genai_otel.status().destinations[0].written)
+print(library.state, genai_otel.status().destinations[0].exported)
 """
 
 
@@ -346,7 +346,7 @@ def test_fifty_cycles_leave_nothing(client: openai.OpenAI, tmp_path: Path) -> No
         genai_otel.instrument(settings=settings)
         list(ask(client, f"ok-{cycle}", stream=True))
         assert genai_otel.flush()
-        written += genai_otel.status().destinations[0].written or 0
+        written += genai_otel.status().destinations[0].exported or 0
         assert genai_otel.shutdown()
         if cycle == 0:
             background.finish()  # the price table, once in a process
@@ -413,15 +413,15 @@ def test_status_tells_everything(client: openai.OpenAI, tmp_path: Path) -> None:
     status = genai_otel.status()
     assert (status.active, status.provider, status.content) == (True, "our own", "redacted")
     assert status.open_streams == 1
-    assert status.faults == {}
+    assert status.internal_errors == {}
     (library,) = [each for each in status.libraries if each.name == "openai"]
     assert (library.state, library.version, library.note) == ("active", openai.__version__, "")
     assert library.calls == 2
     assert {each.calls for each in status.libraries if each.name != "openai"} == {0}
     (destination,) = status.destinations
-    assert (destination.name, destination.where) == ("local", str(tmp_path / "store"))
-    assert (destination.content, destination.written, destination.dropped) == ("redacted", 1, {})
-    assert destination.problem is None
+    assert (destination.name, destination.endpoint) == ("local", str(tmp_path / "store"))
+    assert (destination.content, destination.exported, destination.dropped) == ("redacted", 1, {})
+    assert destination.last_error is None
     stream.close()
     assert genai_otel.status().open_streams == 0
 

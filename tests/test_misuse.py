@@ -125,7 +125,7 @@ def test_told_once_at_the_line(genai_otel_capture: Capture, mistake: str) -> Non
     assert len(told) == 1
     assert str(told[0].message).startswith("genai_otel: ")
     assert told[0].filename == __file__
-    assert genai_otel.status().faults == {}, "it is not an error of ours"
+    assert genai_otel.status().internal_errors == {}, "it is not an error of ours"
     genai_otel_capture.clear()
 
 

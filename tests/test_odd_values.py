@@ -308,4 +308,4 @@ def test_numpy(genai_otel_capture: Capture) -> None:
 
 
 def test_nobody_was_told_of_a_fault() -> None:
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}

@@ -215,7 +215,7 @@ def test_a_loader_that_is_terminated(receiver: Receiver, tmp_path: Path, method:
     loader.join()
     assert loader.exitcode == -signal.SIGTERM
     assert genai_otel.flush(30)
-    assert genai_otel.status().destinations[0].written == 5
+    assert genai_otel.status().destinations[0].exported == 5
     from genai_otel.export.pipeline import handover
     assert not list(handover._files())
 """
@@ -265,7 +265,7 @@ def test_what_sets_up_in_children_only_is_sent_at_once(
     """
     code = """
 import multiprocessing
-from genai_otel.export.pipeline import worker as export, handover
+from genai_otel.export.pipeline import handover, worker
 worker._KEPT_DELAY = 3_600.0
 def called(number):
     call(number)
@@ -372,7 +372,7 @@ if pid == 0:
 os.waitpid(pid, 0)
 genai_otel.flush(30)
 told = genai_otel.status().destinations[0]
-assert told.written + told.dropped["terminated"] == 20, told
+assert told.exported + told.dropped["terminated"] == 20, told
 assert told.dropped["terminated"] > 5
 """
     (tmp_path / "work.py").write_text(_BEGIN + code, encoding="utf-8")

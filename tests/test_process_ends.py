@@ -504,7 +504,7 @@ one("first")
 assert genai_otel.flush()
 one("second")
 told = genai_otel.status().destinations[0]
-print(told.queued, told.written)
+print(told.queued, told.exported)
 genai_otel.shutdown()
 print(context.get_value("suppress_instrumentation"))
 setup(); one("third")

@@ -142,7 +142,7 @@ def test_through_a_destination() -> None:
         assert len(all_.names) == 30
         assert len(some.names) == 20
         status = genai_otel.status().destinations[1]
-        assert (status.queued, status.written, status.dropped) == (0, 20, {})
+        assert (status.queued, status.exported, status.dropped) == (0, 20, {})
         assert genai_otel.shutdown()
 
 
@@ -164,7 +164,7 @@ def test_what_a_sample_waits_with_is_queued() -> None:
         assert until(lambda: queued() == 0), "it has been decided that none of them goes out"
         assert genai_otel.flush()
         told = genai_otel.status().destinations[0]
-        assert (told.queued, told.written, told.dropped, receiver.names) == (0, 0, {}, [])
+        assert (told.queued, told.exported, told.dropped, receiver.names) == (0, 0, {}, [])
 
 
 def test_the_worker_wakes_for_what_waits() -> None:

@@ -148,10 +148,10 @@ def test_arguments_over_settings_over_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GENAI_OTEL_CONTENT", "full")
     monkeypatch.setenv("GENAI_OTEL_STORE_DIRECTORY", "from_environment")
     genai_otel.instrument()
-    assert genai_otel.status().destinations[0].where.endswith("from_environment")
+    assert genai_otel.status().destinations[0].endpoint.endswith("from_environment")
     given = Settings(content="none", store_directory="from_settings")
     genai_otel.instrument(settings=given, force=True)
-    assert genai_otel.status().destinations[0].where.endswith("from_settings")
+    assert genai_otel.status().destinations[0].endpoint.endswith("from_settings")
     assert genai_otel.status().content == "none"
     genai_otel.instrument(settings=Settings(content="none"), content="full", force=True)
     assert genai_otel.status().content == "full"

@@ -60,7 +60,7 @@ while time.monotonic() < end:
     made += load(time.monotonic() + seconds / 20)
     seen.append(there())
 flushed = genai_otel.flush(10)
-told = [(d.queued, d.written, d.dropped) for d in genai_otel.status().destinations]
+told = [(d.queued, d.exported, d.dropped) for d in genai_otel.status().destinations]
 began = time.monotonic()
 genai_otel.shutdown()
 ended = time.monotonic() - began

@@ -67,7 +67,7 @@ def chosen() -> list[tuple[str, list[str]]]:
     """Of each destination of ``instrument()``, its name and where its signals go."""
     genai_otel.instrument()
     assert genai_otel.step(lambda: 1)() == 1
-    return [(each.name, each.where) for each in genai_otel.status().destinations]
+    return [(each.name, each.endpoint) for each in genai_otel.status().destinations]
 
 
 # ------------------------------------------------------------------------- where signals go

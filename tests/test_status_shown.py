@@ -63,7 +63,7 @@ def test_printed() -> None:
     titles = [line for line in lines if line and not line.startswith(" ")]
     assert titles == ["genai_otel", "Libraries", "Destinations", "Ignored"]
     head, row = (line.split() for line in lines[lines.index("Destinations") + 1 :][:2])
-    assert head[:5] == ["name", "endpoint", "content", "queued", "written"]
+    assert head[:5] == ["name", "endpoint", "content", "queued", "exported"]
     assert (row[0], *row[2:5]) == ("local", "none", "0", "1"), "nothing waits any more"
     assert "service_name of that call ignored" in lines[-1]
     assert not [line for line in lines if line != line.rstrip()]

@@ -256,7 +256,7 @@ def test_qdrant(qdrant: Any, genai_otel_capture: Capture) -> None:
     assert records["upload_points docs"] is None, "an iterator was not asked"
     assert facts(genai_otel_capture, "scroll docs")["db.response.returned_rows"] == 2
     assert not genai_otel_capture.span("retrieval nowhere").status.is_ok
-    assert genai_otel.status().faults == {}
+    assert genai_otel.status().internal_errors == {}
 
 
 def test_qdrants_distances(genai_otel_capture: Capture) -> None:

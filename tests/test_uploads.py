@@ -171,7 +171,7 @@ def test_a_store_that_fails_or_is_full_is_counted(
     say()
     assert genai_otel.flush()
     assert capture.span()
-    (fault,) = genai_otel.status().faults
+    (fault,) = genai_otel.status().internal_errors
     assert fault.startswith("upload: ")
     assert "my key" not in caplog.text
 

@@ -57,6 +57,6 @@ def _encoded(content: str) -> Session:
     genai_otel.instrument(destinations=where, content=content)
 
     def sent() -> int:
-        return genai_otel.status().destinations[0].written
+        return genai_otel.status().destinations[0].exported
 
     return Session(flush=genai_otel.flush, count=sent)

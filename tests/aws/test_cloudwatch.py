@@ -94,7 +94,7 @@ def test_cloudwatch_gets_spans_without_content_events_with_it_and_metrics(
 
 def counted() -> tuple[int, int, dict[str, int]]:
     (told,) = genai_otel.status().destinations
-    return told.queued, told.written, dict(told.dropped)
+    return told.queued, told.exported, dict(told.dropped)
 
 
 def test_a_span_and_its_log_event_are_one(aws: Aws, provider: Provider) -> None:
@@ -173,7 +173,7 @@ def test_without_credentials_the_status_says_what_is_missing(
     chat(provider)
     assert not genai_otel.flush(5)
     (destination,) = genai_otel.status().destinations
-    assert "no AWS credentials: set AWS_PROFILE" in (destination.problem or "")
+    assert "no AWS credentials: set AWS_PROFILE" in (destination.last_error or "")
 
 
 def test_ids_and_header_in_xrays_form_are_options(aws: Aws, provider: Provider) -> None:

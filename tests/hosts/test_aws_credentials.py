@@ -140,7 +140,7 @@ def test_a_role_that_cannot_be_assumed(aws: Aws, monkeypatch: pytest.MonkeyPatch
         pass
     assert not genai_otel.flush(5)
     (told,) = genai_otel.status().destinations
-    assert told.problem is not None
-    assert told.problem.startswith("not signed")
-    assert "base-secret" not in told.problem
+    assert told.last_error is not None
+    assert told.last_error.startswith("not signed")
+    assert "base-secret" not in told.last_error
     assert aws.got == []

@@ -82,7 +82,7 @@ with genai_otel.operation("chat") as op, genai_otel.scope(user_id="u", tags=["t"
     op.model = 5  # type: ignore[assignment]
 
 status = genai_otel.status()
-assert_type(status.destinations[0].where, str)
+assert_type(status.destinations[0].endpoint, str)
 assert_type(genai_otel.flush(), bool)
 
 

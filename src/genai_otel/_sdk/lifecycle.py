@@ -214,7 +214,7 @@ def status() -> Status:
         libraries=libraries,
         destinations=(),
         open_streams=0,
-        faults=dict(FAULTS.counts),
+        internal_errors=dict(FAULTS.counts),
         prices="off",
         notices=NOTICES.texts,
     )

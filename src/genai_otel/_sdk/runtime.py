@@ -337,7 +337,7 @@ class Runtime:
             libraries=self.libraries.status(),
             destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
-            faults={**FAULTS.counts, **self._failed_privacy()},
+            internal_errors={**FAULTS.counts, **self._failed_privacy()},
             prices=self._accounts.prices,
             notices=NOTICES.texts,
         )

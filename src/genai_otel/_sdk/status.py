@@ -38,35 +38,34 @@ class DestinationStatus:
     """One destination, in this process.
 
     The totals begin at ``instrument()``; in a forked child, at the fork. A span that was taken is
-    queued, written or dropped, or not meant to arrive: by the destination's ``sample`` or
-    ``filter``.
+    queued, exported, dropped, or excluded by the destination's ``sample`` or ``filter``.
     """
 
     name: str
-    """Of the destination, such as ``otlp``; two may have the same."""
-    where: str
-    """The endpoints or the directory that it goes to, without secrets."""
+    """The destination's, such as ``otlp``; two may have the same."""
+    endpoint: str
+    """The endpoint's address, or the local store's directory; without credentials."""
     content: str
-    """What text goes there: ``none``, ``redacted``, ``full`` or ``mixed``."""
+    """Which content is exported: ``none``, ``redacted``, ``full`` or ``mixed``."""
     queued: int = 0
-    """Spans that wait **now** or are on their way, those that a ``sample`` still waits with too."""
-    written: int = 0
-    """Total of the spans that were acknowledged, or written to a file."""
+    """Spans queued **now**: in the queue, in a request, or held by tail sampling."""
+    exported: int = 0
+    """Total of spans that the receiver acknowledged, or that were written to a file."""
     retried: int = 0
-    """Total of the requests that were sent again."""
+    """Total of requests that were sent again."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Total of what is lost, by reason: spans; as ``log_records`` and ``metrics`` those."""
-    problem: str | None = None
-    """The last one, until something arrives: ``None`` while all is well."""
+    """Total of spans lost, by reason; lost log records and metrics have reasons of their own."""
+    last_error: str | None = None
+    """Why the last export failed; ``None`` again after the next one succeeded."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Status:
-    """Everything that can be told about this process.
+    """The state of genai_otel in this process.
 
-    ``prices`` is the version of those that calls are priced by, and why the bundled ones cannot be
-    used if so; ``not loaded`` until the first call; ``off``. ``notices``: what was asked for, in
-    code or by the environment, and is ignored, and why.
+    ``prices`` is the version of the price table, or why the bundled one cannot be used; ``not
+    loaded`` until the first call; ``off``. ``notices`` say which arguments and variables are
+    ignored, and why. ``internal_errors`` counts our own contained errors, by place and type.
     """
 
     active: bool
@@ -75,7 +74,7 @@ class Status:
     libraries: tuple[LibraryStatus, ...]
     destinations: tuple[DestinationStatus, ...]
     open_streams: int
-    faults: dict[str, int]
+    internal_errors: dict[str, int]
     prices: str
     notices: tuple[str, ...] = ()
 

@@ -32,10 +32,12 @@ def tables(status: Status) -> Iterator[Table]:
     )
     yield Table(
         "Destinations",
-        ("name", "endpoint", "content", "queued", "written", "retried", "dropped", "problem"),
+        ("name", "endpoint", "content", "queued", "exported", "retried", "dropped", "last error"),
         [_destination(each) for each in status.destinations],
     )
-    yield Table("Internal errors", ("", ""), [(k, str(v)) for k, v in status.faults.items()])
+    yield Table(
+        "Internal errors", ("", ""), [(k, str(v)) for k, v in status.internal_errors.items()]
+    )
     yield Table("Ignored", ("",), [(text,) for text in status.notices])
 
 
@@ -62,8 +64,8 @@ def _library(each: LibraryStatus) -> tuple[str, ...]:
 
 def _destination(each: DestinationStatus) -> tuple[str, ...]:
     dropped = ", ".join(f"{count} {reason}" for reason, count in each.dropped.items())
-    counts = (str(each.queued), str(each.written), str(each.retried))
-    return each.name, each.where, each.content, *counts, dropped, each.problem or ""
+    counts = (str(each.queued), str(each.exported), str(each.retried))
+    return each.name, each.endpoint, each.content, *counts, dropped, each.last_error or ""
 
 
 def as_text(status: Status) -> str:
