@@ -21,7 +21,7 @@ RAISED = {"BudgetExceeded"}
 
 All others say where they are defined, for that is where ``inspect`` looks.
 """
-HINTED = {"ContentPolicy", "Sample", "Settings", "Spending", "Status", "Verdict"}
+HINTED = {"ContentPolicy", "TailSampling", "Settings", "Spending", "Status", "Verdict"}
 """Their type hints are read where they are defined: a pydantic model may have such a field."""
 
 

@@ -11,13 +11,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 import genai_otel
-from genai_otel import Destination, Sample
-from genai_otel.export.pipeline.tail_sampling import Tail, sample_of
+from genai_otel import Destination, TailSampling
+from genai_otel.export.pipeline.tail_sampling import TailSampler, sample_of
 from genai_otel.export.pipeline.worker import Delivery
 from tests.receiver import Receiver, until
 
 RESOURCE = Resource({})
-NOTHING = Sample(rate=0.0)
+NOTHING = TailSampling(rate=0.0)
 LAST = 2**56 - 1  # a trace id that is in no share below one
 
 
@@ -41,8 +41,8 @@ def span(
     )
 
 
-def kept(sample: Sample, *spans: ReadableSpan) -> int:
-    tail = Tail(sample, 10**9)
+def kept(sample: TailSampling, *spans: ReadableSpan) -> int:
+    tail = TailSampler(sample, 10**9)
     out = [item for each in spans for item in tail.add((each, 1), 0.0)]
     assert len(out) + tail.gone == len(spans)
     return len(out)
@@ -52,27 +52,27 @@ def kept(sample: Sample, *spans: ReadableSpan) -> int:
     ("sample", "spans", "expected"),
     [
         (NOTHING, [span(child=True), span()], 0),
-        (Sample(rate=1.0), [span(child=True), span()], 2),
+        (TailSampling(rate=1.0), [span(child=True), span()], 2),
         (NOTHING, [span(child=True, failed=True), span()], 2),
-        (Sample(rate=0.0, errors=False), [span(child=True, failed=True), span()], 0),
+        (TailSampling(rate=0.0, errors=False), [span(child=True, failed=True), span()], 0),
         (NOTHING, [span(child=True, **{"gen_ai.guardrail.result.type": "deny"}), span()], 2),
         (NOTHING, [span(child=True, **{"gen_ai.guardrail.result.type": "allow"}), span()], 0),
-        (Sample(rate=0.0, slower_than=2), [span(child=True), span(seconds=3)], 2),
-        (Sample(rate=0.0, slower_than=2), [span(child=True), span(seconds=1)], 0),
+        (TailSampling(rate=0.0, min_duration=2), [span(child=True), span(seconds=3)], 2),
+        (TailSampling(rate=0.0, min_duration=2), [span(child=True), span(seconds=1)], 0),
         (
-            Sample(rate=0.0, costlier_than=0.1),
+            TailSampling(rate=0.0, min_cost=0.1),
             [*(span(child=True, **{"gen_ai.usage.cost": 0.06}) for _ in range(2)), span()],
             3,
         ),
-        (Sample(rate=0.0, costlier_than=0.2), [span(**{"gen_ai.usage.cost": 0.1})], 0),
+        (TailSampling(rate=0.0, min_cost=0.2), [span(**{"gen_ai.usage.cost": 0.1})], 0),
     ],
 )
-def test_what_is_kept(sample: Sample, spans: list[ReadableSpan], expected: int) -> None:
+def test_what_is_kept(sample: TailSampling, spans: list[ReadableSpan], expected: int) -> None:
     assert kept(sample, *spans) == expected
 
 
 def test_a_share_by_trace_id() -> None:
-    tail = Tail(Sample(rate=0.25), 10**9)
+    tail = TailSampler(TailSampling(rate=0.25), 10**9)
     step = 2**56 // 1000
     for n in range(1000):
         tail.add((span(n * step + 1), 1), 0.0)
@@ -80,7 +80,7 @@ def test_a_share_by_trace_id() -> None:
 
 
 def test_late_spans_follow_the_decision() -> None:
-    tail = Tail(NOTHING, 10**9)
+    tail = TailSampler(NOTHING, 10**9)
     assert len(tail.add((span(1, failed=True), 1), 0.0)) == 1
     assert len(tail.add((span(1, child=True), 1), 0.0)) == 1
     tail.add((span(LAST), 1), 0.0)
@@ -88,7 +88,7 @@ def test_late_spans_follow_the_decision() -> None:
 
 
 def test_a_trace_whose_root_ends_elsewhere() -> None:
-    tail = Tail(NOTHING, 10**9)
+    tail = TailSampler(NOTHING, 10**9)
     failed, fine = span(1, child=True, failed=True), span(LAST, child=True)
     assert tail.add((failed, 1), 0.0) == tail.add((fine, 1), 5.0) == []
     assert tail.due() == 10.0
@@ -99,7 +99,7 @@ def test_a_trace_whose_root_ends_elsewhere() -> None:
 
 
 def test_what_is_held_is_bounded() -> None:
-    tail = Tail(NOTHING, 100)
+    tail = TailSampler(NOTHING, 100)
     for n in range(1, 50):
         tail.add((span(LAST * 2**60 + n * 2**56 + LAST, child=True), 30), 0.0)
         assert tail.held <= 100
@@ -113,8 +113,8 @@ def test_mistakes_are_told() -> None:
         with pytest.raises(ValueError, match=r"rate|sample"):
             Destination("otlp", sample=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="window"):
-        Sample(window=0)
-    assert sample_of(0.5) == Sample(rate=0.5)
+        TailSampling(window=0)
+    assert sample_of(0.5) == TailSampling(rate=0.5)
 
 
 def failing(number: int) -> None:
@@ -149,7 +149,7 @@ def test_through_a_destination() -> None:
 def test_what_a_sample_waits_with_is_queued() -> None:
     with Receiver() as receiver:
         genai_otel.instrument(
-            destinations=Destination("otlp", endpoint=receiver.url, sample=Sample(rate=0.0))
+            destinations=Destination("otlp", endpoint=receiver.url, sample=TailSampling(rate=0.0))
         )
 
         def queued() -> int:
@@ -174,7 +174,7 @@ def test_the_worker_wakes_for_what_waits() -> None:
         from genai_otel.export.otlp.exporter import OtlpChannel, sender
 
         to = target(Destination("otlp", endpoint=receiver.url))
-        sample = Sample(rate=0.0, window=0.2)
+        sample = TailSampling(rate=0.0, window=0.2)
         delivery = Delivery("otlp", OtlpChannel(to, sender(to)), sample=sample, delay=0.01)
         delivery.accept(span(child=True, failed=True), 10, ours=True)
         assert until(lambda: receiver.names == ["s"])

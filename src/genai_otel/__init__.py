@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .budgets.budget import Budget, BudgetExceeded, Spending
     from .budgets.sqlite_store import SqliteBudgetStore
     from .export.destination import Destination
-    from .export.pipeline.tail_sampling import Sample
+    from .export.pipeline.tail_sampling import TailSampling
     from .pricing.book import PriceBook
     from .privacy import ContentPolicy
     from .record import Operation, Verdict
@@ -31,7 +31,7 @@ _HOMES = {
     "Destination": ".export.destination",
     "Operation": ".record",
     "PriceBook": ".pricing.book",
-    "Sample": ".export.pipeline.tail_sampling",
+    "TailSampling": ".export.pipeline.tail_sampling",
     "Settings": "._settings",
     "Spending": ".budgets.budget",
     "SqliteBudgetStore": ".budgets.sqlite_store",
@@ -62,11 +62,11 @@ __all__ = [
     "Destination",
     "Operation",
     "PriceBook",
-    "Sample",
     "Settings",
     "Spending",
     "SqliteBudgetStore",
     "Status",
+    "TailSampling",
     "Verdict",
     "agent",
     "current",

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from .pipeline.tail_sampling import Sample
+    from .pipeline.tail_sampling import TailSampling
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where telemetry goes.
+    """Where telemetry goes, and with how much content.
 
     ``preset`` is a row of docs/destinations.md: ``local``, ``console``, ``otlp`` or a backend's
-    name. ``endpoint`` is the base URL of the receiver, in place of the row's; plain http to another
-    machine needs ``insecure=True``. ``headers`` are added to the row's, and win. ``options`` are
-    the row's, such as ``api_key`` or ``project``, in place of its variables. ``content`` is
-    ``redacted``, ``none``, ``full`` or a ``ContentPolicy``; by default the process's. ``signals``
-    are some of ``traces``, ``metrics``, ``logs``; by default all that the backend takes. ``filter``
-    is asked with each span of *other* scopes, and says whether it goes there too; it is called on a
-    worker thread. ``sample`` is the share of traces that go there, or a ``Sample``; failed and
-    blocked ones always do. ``directory`` is the local store's.
+    name. ``endpoint`` (base URL of the receiver) overrides the preset's; plain http to another
+    machine needs ``insecure=True``. ``headers`` are added to the preset's and override them.
+    ``options`` are the preset's, such as ``api_key`` or ``project``, instead of its variables.
+    ``content`` is ``redacted``, ``none``, ``full`` or a ``ContentPolicy`` (default: the process's).
+    ``signals`` are some of ``traces``, ``metrics``, ``logs`` (default: all that the backend takes).
+    ``filter(span) -> bool`` selects spans of *other* scopes to export too; it runs on a worker
+    thread. ``sample`` is the share of traces to export, 0 to 1, or a ``TailSampling``; traces with
+    errors or a guardrail's denial are always kept. ``directory`` is the local store's.
 
-    Raises ``ValueError`` on what it does not know.
+    Raises ``ValueError`` on values that are not accepted.
     """
 
     preset: str
@@ -47,7 +47,7 @@ class Destination:
     insecure: bool = False
     signals: Sequence[str] | None = None
     filter: Callable[[ReadableSpan], bool] | None = None
-    sample: float | Sample | None = None
+    sample: float | TailSampling | None = None
     options: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
 
 
-def _sample(given: float | Sample | None) -> Sample | None:
+def _sample(given: float | TailSampling | None) -> TailSampling | None:
     if given is None:
         return None
     from .pipeline.tail_sampling import sample_of

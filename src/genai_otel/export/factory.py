@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genai_otel.store.write.store import LocalStore
 
     from .pipeline.redaction import Judge
-    from .pipeline.tail_sampling import Sample
+    from .pipeline.tail_sampling import TailSampling
     from .protocol import Channel
 
 
@@ -38,7 +38,7 @@ class Outlet(NamedTuple):
     exponential_histograms: bool = False
     store: LocalStore | None = None
     keep: Callable[[ReadableSpan], bool] | None = None
-    sample: Sample | None = None
+    sample: TailSampling | None = None
     ids: str = "w3c"
     propagation: str = "w3c"
     takes_others: bool = True

@@ -1,4 +1,4 @@
-"""Tail sampling: traces that matter, and a share of the others, decided when they are over."""
+"""Keep traces that matter, and a share of the others, decided when they end (tail sampling)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """Which traces go to a destination; a trace goes whole, or not at all.
+class TailSampling:
+    """Which traces a destination is sent; a trace is sent whole, or not at all.
 
-    A trace is kept if something in it failed (``errors``), if a guardrail denied something
-    (``blocked``), if it took longer than ``slower_than`` seconds or cost more than
-    ``costlier_than`` in its model calls; of the others a share, ``rate``, by trace id and so the
-    same in every process. It is decided when the trace's first span ends, which is its last to do
-    so, or ``window`` seconds after any other of it was the first to end. Raises ``ValueError``.
+    A trace is kept if a span of it failed (``errors``), a guardrail denied something
+    (``guardrail_denied``), it took longer than ``min_duration`` (seconds), or its model calls cost
+    more than ``min_cost`` (USD). Of the others a share, ``rate`` (0 to 1), is kept by trace id, so
+    every process keeps the same ones. The decision is made when the root span ends, or ``window``
+    seconds after the first span of the trace ended. Raises ``ValueError`` on values out of range.
     """
 
     rate: float = 1.0
     errors: bool = True
-    blocked: bool = True
-    slower_than: float | None = None
-    costlier_than: float | None = None
+    guardrail_denied: bool = True
+    min_duration: float | None = None
+    min_cost: float | None = None
     window: float = 10.0
 
     def __post_init__(self) -> None:
@@ -46,29 +46,29 @@ class Sample:
             raise ValueError(f"a sample's window is a number of seconds, not {self.window!r}")
 
     def keeps(self, spans: list[ReadableSpan], trace_id: int) -> bool:
-        """The decision over what is there of a trace."""
+        """Whether to keep a trace, by the spans that are there."""
         if trace_id % _BITS < self.rate * _BITS:
             return True
         if self.errors and any(s.status.status_code is StatusCode.ERROR for s in spans):
             return True
-        if self.blocked and any(_denied(span) for span in spans):
+        if self.guardrail_denied and any(_denied(span) for span in spans):
             return True
-        if self.slower_than is not None and _seconds(spans) > self.slower_than:
+        if self.min_duration is not None and _seconds(spans) > self.min_duration:
             return True
-        return self.costlier_than is not None and _cost(spans) > self.costlier_than
+        return self.min_cost is not None and _cost(spans) > self.min_cost
 
-    def tail(self, most: int) -> Tail:
-        """What decides, for one worker; it holds ``most`` bytes."""
-        return Tail(self, most)
+    def tail(self, most: int) -> TailSampler:
+        """The sampler of one worker, which holds at most ``most`` bytes."""
+        return TailSampler(self, most)
 
 
-def sample_of(given: float | Sample) -> Sample:
+def sample_of(given: float | TailSampling) -> TailSampling:
     """A plain number is a rate. Raises ``ValueError`` on anything else."""
-    if isinstance(given, Sample):
+    if isinstance(given, TailSampling):
         return given
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise ValueError(f"sample is a rate between 0 and 1 or a Sample, not {given!r}")  # noqa: TRY004
-    return Sample(rate=float(given))
+        raise ValueError(f"sample is a rate between 0 and 1 or a TailSampling, not {given!r}")  # noqa: TRY004
+    return TailSampling(rate=float(given))
 
 
 def _denied(span: ReadableSpan) -> bool:
@@ -85,20 +85,20 @@ def _cost(spans: list[ReadableSpan]) -> float:
     return sum(cost for cost in costs if isinstance(cost, int | float))
 
 
-class Tail:
-    """Holds the spans of traces that are under way; used by one worker.
+class TailSampler:
+    """Holds the spans of open traces; used by one worker.
 
-    ``gone`` counts spans that were not kept, ``gone_bytes`` what they weighed since it was asked.
+    ``gone`` counts spans that were not kept, ``gone_bytes`` their bytes since last asked.
     """
 
-    def __init__(self, sample: Sample, most: int) -> None:
+    def __init__(self, sample: TailSampling, most: int) -> None:
         self.gone = self.gone_bytes = 0
         self._sample, self._most, self._bytes = sample, most, 0
         self._open: OrderedDict[int, tuple[float, list[Item]]] = OrderedDict()
         self._decided: OrderedDict[int, bool] = OrderedDict()
 
     def add(self, item: Item, now: float) -> list[Item]:
-        """What can go out now."""
+        """The spans that can be exported now."""
         span, weight = item
         context = span.get_span_context()
         trace_id = context.trace_id if context is not None else 0
@@ -117,11 +117,11 @@ class Tail:
 
     @property
     def held(self) -> int:
-        """What waits here, in bytes."""
+        """Bytes of the spans that are held."""
         return self._bytes
 
     def due(self) -> float:
-        """When the oldest trace has been waited for long enough; never, if there is none."""
+        """When the window of the oldest open trace ends (``inf`` without one)."""
         oldest = next(iter(self._open.values()), None)
         return inf if oldest is None else oldest[0] + self._sample.window
 
@@ -148,6 +148,6 @@ class Tail:
         return []
 
     def weight_gone(self) -> int:
-        """In bytes, since it was last asked."""
+        """Bytes dropped since this was last asked."""
         gone, self.gone_bytes = self.gone_bytes, 0
         return gone

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from genai_otel.export.protocol import Channel, Parcel
 
-    from .tail_sampling import Sample
+    from .tail_sampling import TailSampling
 
     Item = tuple[ReadableSpan, int]
 
@@ -94,7 +94,7 @@ class Delivery:
         *,
         prepare: Callable[[ReadableSpan], ReadableSpan] | None = None,
         keep: Callable[[ReadableSpan], bool] | None = None,
-        sample: Sample | None = None,
+        sample: TailSampling | None = None,
         queue_bytes: int = QUEUE_BYTES,
         delay: float = DELAY,
         patience: float = PATIENCE,
