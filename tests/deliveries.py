@@ -13,9 +13,9 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
 from genai_otel.export.backends.resolve import target
-from genai_otel.export.otlp.exporter import OtlpChannel, sender
+from genai_otel.export.otlp.exporter import OtlpExporter, sender
 from genai_otel.export.pipeline import retry
-from genai_otel.export.pipeline.worker import Delivery
+from genai_otel.export.pipeline.worker import ExportWorker
 from genai_otel.export.readable import weight
 
 if TYPE_CHECKING:
@@ -40,21 +40,23 @@ def span(name: str = "s", **attributes: Any) -> ReadableSpan:
 
 
 @pytest.fixture
-def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]]:
+def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWorker]]:
     """Makes deliveries to an endpoint; waits are short, and all ends with the test.
 
     Without a ``delay`` nothing goes out before it is flushed: all that is given is one batch,
     however long giving takes on a busy machine.
     """
-    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.05)
-    made: list[Delivery] = []
+    monkeypatch.setattr(retry, "_INITIAL_BACKOFF", 0.05)
+    made: list[ExportWorker] = []
 
-    def make(endpoint: str, *, patience: float = 5.0, **more: Any) -> Delivery:
-        keys = ("queue_bytes", "delay", "keep", "prepare")
+    def make(endpoint: str, *, retry_timeout: float = 5.0, **more: Any) -> ExportWorker:
+        keys = ("max_queue_bytes", "delay", "span_filter", "transform")
         own = {key: more.pop(key) for key in keys if key in more}
         to = target(Destination("otlp", endpoint=endpoint, **more))
-        channel = OtlpChannel(to, sender(to))
-        made.append(Delivery("otlp", channel, patience=patience, **{"delay": 3_600.0, **own}))
+        channel = OtlpExporter(to, sender(to))
+        made.append(
+            ExportWorker("otlp", channel, retry_timeout=retry_timeout, **{"delay": 3_600.0, **own})
+        )
         return made[-1]
 
     yield make
@@ -62,17 +64,17 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Delivery]
         assert end(each, 0)
 
 
-def give(delivery: Delivery, *spans: ReadableSpan) -> None:
+def give(delivery: ExportWorker, *spans: ReadableSpan) -> None:
     for each in spans:
-        delivery.accept(each, weight(each), ours=True)
+        delivery.enqueue(each, weight(each), ours=True)
 
 
-def end(delivery: Delivery, seconds: float = 5.0) -> bool:
+def end(delivery: ExportWorker, seconds: float = 5.0) -> bool:
     delivery.close(time.monotonic() + seconds)
     if not delivery.join(time.monotonic() + seconds):
         delivery.abort()
     return delivery.join(time.monotonic() + 5)
 
 
-def flush(delivery: Delivery, seconds: float = 10.0) -> bool:
-    return delivery.ticket(time.monotonic() + seconds).wait()
+def flush(delivery: ExportWorker, seconds: float = 10.0) -> bool:
+    return delivery.request_flush(time.monotonic() + seconds).wait()

@@ -374,8 +374,8 @@ def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
         )
         assert receiver.names == ["genai-otel doctor"]
         assert len(locked.received) == 1
-    assert f"  phoenix: {receiver.url}/v1/traces has taken it\n" in text
-    assert f"! langsmith: {locked.url}/otel/v1/traces has not taken it: HTTP 401\n" in text
+    assert f"  phoenix: {receiver.url}/v1/traces accepted the span\n" in text
+    assert f"! langsmith: {locked.url}/otel/v1/traces: export failed: HTTP 401\n" in text
     assert "  local: " in text
     assert "! destination 'braintrust' needs api_key: set BRAINTRUST_API_KEY" in text
     assert "s3cret" not in text
@@ -384,7 +384,7 @@ def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
 def test_without_names_to_those_of_the_settings(tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{closed_port()}"
     text = doctor(tmp_path, 1, "--send", OTEL_EXPORTER_OTLP_ENDPOINT=dead)
-    assert f"! otlp: {dead}/v1/traces has not taken it: connection refused" in text
+    assert f"! otlp: {dead}/v1/traces: export failed: connection refused" in text
     text = doctor(tmp_path, 0, GENAI_OTEL_DESTINATIONS="phoenix")
     assert "  phoenix: http://localhost:6006/v1/traces\n" in text
-    assert "has taken it" not in text
+    assert "accepted" not in text

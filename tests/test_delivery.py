@@ -1,4 +1,4 @@
-"""Delivery to receivers that refuse, hang, drip, redirect, are full, or want less."""
+"""ExportWorker to receivers that refuse, hang, drip, redirect, are full, or want less."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import genai_otel
 from genai_otel import Destination
 from genai_otel._support.errors import FAULTS
 from genai_otel.export.pipeline.handover import Keeper
-from genai_otel.export.pipeline.worker import Delivery
-from genai_otel.export.protocol import ExporterChannel
+from genai_otel.export.pipeline.worker import ExportWorker
+from genai_otel.export.protocol import SdkExporter
 from genai_otel.export.readable import weight
 from tests.deliveries import end, flush, give, span
 from tests.receiver import (
@@ -62,8 +62,8 @@ def test_what_arrives(deliver: Any) -> None:
         assert got.headers["x-key"] == "k"
         assert got.headers["content-type"] == "application/x-protobuf"
         assert got.headers["content-encoding"] == "gzip"
-        assert delivery.counts.dropped() == {}
-        assert (delivery.counts.taken, delivery.counts.sent) == (20, 20)
+        assert delivery.stats.dropped() == {}
+        assert (delivery.stats.enqueued, delivery.stats.sent) == (20, 20)
         give(delivery, span("later"))
         assert flush(delivery)
         assert receiver.connections == 1, "the connection is kept"
@@ -78,7 +78,7 @@ def test_a_kept_connection_that_was_closed(deliver: Any) -> None:
             give(delivery, span(f"s{number}"))
             assert flush(delivery)
         assert receiver.names == ["s0", "s1", "s2", "s3"]
-        assert delivery.counts.dropped() == {}
+        assert delivery.stats.dropped() == {}
 
 
 def test_without_compression(deliver: Any) -> None:
@@ -134,17 +134,17 @@ def test_each_span_is_counted_once(deliver: Any) -> None:
         return rejecting(1) if any(s.name == "last" for s in got.spans) else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url, keep=keep)
+        delivery = deliver(receiver.url, span_filter=keep)
         for name in ("wanted", "odd", "unwanted", "unwanted"):
             one = span(name)
             one._instrumentation_scope = InstrumentationScope("http")
-            delivery.accept(one, weight(one), ours=False)
+            delivery.enqueue(one, weight(one), ours=False)
         give(delivery, span("s"))
         assert not flush(delivery)
         give(delivery, span("last"), span("last"))
         assert not flush(delivery)
-        counts = delivery.counts
-        assert (counts.taken, counts.sent, counts.passed_over) == (7, 3, 2)
+        counts = delivery.stats
+        assert (counts.enqueued, counts.sent, counts.filtered) == (7, 3, 2)
         assert counts.dropped() == {"encoding": 1, "rejected": 1}
 
 
@@ -162,7 +162,7 @@ def test_refused_as_too_large_is_split(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}", k="v" * 5000) for n in range(10)))
         assert flush(delivery)
         assert len(receiver.names) == 10
-        assert delivery.counts.dropped() == {}
+        assert delivery.stats.dropped() == {}
 
 
 def test_the_poison_span_is_alone_and_shrunk(deliver: Any) -> None:
@@ -184,7 +184,7 @@ def test_a_span_that_never_fits_is_counted(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}") for n in range(9)), span("poison", k="v" * 50_000))
         assert not flush(delivery)
         assert len(receiver.names) == 9
-        assert delivery.counts.dropped() == {"too_large": 1}
+        assert delivery.stats.dropped() == {"too_large": 1}
 
 
 def failing(*_: object) -> Any:
@@ -198,21 +198,21 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(FAULTS, "counts", counts)
     with Receiver(over(20_000)) as receiver:
         delivery = deliver(receiver.url)
-        monkeypatch.setattr(delivery._channel, "smaller", failing)
+        monkeypatch.setattr(delivery._exporter, "truncated", failing)
         give(delivery, span("poison", k="v" * 50_000))
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"too_large": 1}
-        assert counts == {"Courier.smaller: ZeroDivisionError": 1}
-        turn, turns = delivery._turn, iter([failing])
+        assert delivery.stats.dropped() == {"too_large": 1}
+        assert counts == {"RetryingSender.truncated: ZeroDivisionError": 1}
+        turn, turns = delivery._drain, iter([failing])
 
         def once() -> None:
             next(turns, turn)()
 
-        monkeypatch.setattr(delivery, "_turn", once)
+        monkeypatch.setattr(delivery, "_drain", once)
         give(delivery, span("s"))
         flush(delivery)
         assert until(lambda: receiver.names == ["s"])
-        assert counts["Delivery.run: ZeroDivisionError"] == 1
+        assert counts["ExportWorker.run: ZeroDivisionError"] == 1
     keeper = Keeper()
     keeper.is_taken, keeper._failed = True, False
     monkeypatch.setattr(keeper, "is_needed", lambda: True)
@@ -234,7 +234,7 @@ def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}") for n in range(20)))
         assert not flush(delivery)
         assert len(receiver.names) == 19
-        assert delivery.counts.dropped() == {"refused": 1}
+        assert delivery.stats.dropped() == {"refused": 1}
 
 
 def test_several_bad_spans_in_a_row_do_not_either(deliver: Any) -> None:
@@ -248,7 +248,7 @@ def test_several_bad_spans_in_a_row_do_not_either(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}") for n in range(64)))
         assert not flush(delivery)
         assert len(receiver.names) == 64 - len(bad)
-        assert delivery.counts.dropped() == {"refused": len(bad)}
+        assert delivery.stats.dropped() == {"refused": len(bad)}
 
 
 def test_where_nothing_is_wanted_little_is_asked(deliver: Any) -> None:
@@ -256,7 +256,7 @@ def test_where_nothing_is_wanted_little_is_asked(deliver: Any) -> None:
         delivery = deliver(receiver.url)
         give(delivery, *(span() for _ in range(256)))
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"refused": 256}
+        assert delivery.stats.dropped() == {"refused": 256}
         assert len(receiver.received) <= 20
 
 
@@ -264,23 +264,23 @@ def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFi
     """Exactly two lines are logged: where loss begins, and where it ends."""
     away = threading.Event()
     with Receiver(lambda _: OK if away.is_set() else Reply(503)) as receiver:
-        delivery = deliver(receiver.url, queue_bytes=100_000)
+        delivery = deliver(receiver.url, max_queue_bytes=100_000)
         for _ in range(10):
             give(delivery, *(span(k="v" * 2000) for _ in range(20)))
             assert not flush(delivery, 0.05)
-        dropped = delivery.counts.overflowed
+        dropped = delivery.stats.dropped_queue_full
         assert 130 < dropped < 200
-        assert until(lambda: delivery._ledger.losing)
+        assert until(lambda: delivery.stats.losing)
         away.set()
         assert flush(delivery)
         assert len(receiver.names) == 200 - dropped
         give(delivery, span())
         assert flush(delivery)
-    assert delivery.counts.dropped() == {"queue_full": dropped}
+    assert delivery.stats.dropped() == {"queue_full": dropped}
     said = [record.getMessage() for record in caplog.records if record.name == "genai_otel"]
     assert len(said) == 2, said
-    assert "is being lost: queue_full" in said[0]
-    assert f"arrives again; {dropped} were lost" in said[1]
+    assert "is losing telemetry: queue_full" in said[0]
+    assert f"recovered; {dropped} spans dropped" in said[1]
 
 
 # -------------------------------------------------------------------- away, slow, or unwilling
@@ -292,18 +292,18 @@ def test_nobody_listens(deliver: Any) -> None:
     began = time.monotonic()
     assert not flush(delivery, 0.5)
     assert time.monotonic() - began < IN_TIME
-    assert delivery.problem == "connection refused"
+    assert delivery.last_error == "connection refused"
     assert end(delivery, 0.2)
-    assert delivery.counts.dropped() == {"shutdown": 2}
+    assert delivery.stats.dropped() == {"shutdown": 2}
 
 
-def test_patience_ends(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
-    delivery = deliver(f"http://127.0.0.1:{closed_port()}", patience=0.3)
+def test_retry_timeout(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+    delivery = deliver(f"http://127.0.0.1:{closed_port()}", retry_timeout=0.3)
     give(delivery, span())
     assert not flush(delivery)
-    assert delivery.counts.dropped() == {"undelivered": 1}
-    assert delivery.counts.retried >= 1
-    assert "is being lost: undelivered (connection refused)" in caplog.text
+    assert delivery.stats.dropped() == {"undelivered": 1}
+    assert delivery.stats.retried >= 1
+    assert "is losing telemetry: undelivered (connection refused)" in caplog.text
 
 
 def test_it_comes_back(deliver: Any) -> None:
@@ -313,8 +313,8 @@ def test_it_comes_back(deliver: Any) -> None:
         give(delivery, span("s"))
         assert flush(delivery)
         assert receiver.names == ["s"]
-        assert delivery.counts.retried in (3, 4), "a cut connection may be tried again at once"
-        assert delivery.problem is None
+        assert delivery.stats.retried in (3, 4), "a cut connection may be tried again at once"
+        assert delivery.last_error is None
 
 
 def test_retry_after_is_obeyed(deliver: Any) -> None:
@@ -332,13 +332,13 @@ def test_retry_after_is_obeyed(deliver: Any) -> None:
     assert times[1] - times[0] >= 1.0
 
 
-def test_retry_after_beyond_our_patience(deliver: Any) -> None:
+def test_retry_after_beyond_our_timeout(deliver: Any) -> None:
     with Receiver(lambda _: Reply(429, {"Retry-After": "3600"})) as receiver:
-        delivery = deliver(receiver.url, patience=1.0)
+        delivery = deliver(receiver.url, retry_timeout=1.0)
         give(delivery, span())
         assert not flush(delivery)
         assert len(receiver.received) == 1
-        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.stats.dropped() == {"undelivered": 1}
 
 
 def test_it_hangs(deliver: Any) -> None:
@@ -349,17 +349,17 @@ def test_it_hangs(deliver: Any) -> None:
         assert not flush(delivery, 0.3)
         assert end(delivery, 0.3), "it was cut off"
         assert time.monotonic() - began < IN_TIME
-        assert delivery.counts.dropped() == {"shutdown": 1}
+        assert delivery.stats.dropped() == {"shutdown": 1}
 
 
 def test_it_drips(deliver: Any) -> None:
     """A byte now and then keeps no deadline from coming."""
     with Receiver(lambda _: Reply(drip=0.05)) as receiver:
-        delivery = deliver(receiver.url, options={"timeout": "0.4"}, patience=0.2)
+        delivery = deliver(receiver.url, options={"timeout": "0.4"}, retry_timeout=0.2)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"undelivered": 1}
-        assert delivery.problem == "no answer in time"
+        assert delivery.stats.dropped() == {"undelivered": 1}
+        assert delivery.last_error == "no answer in time"
         assert len(receiver.received) == 1
 
 
@@ -376,10 +376,10 @@ def test_a_huge_answer_is_not_read(deliver: Any) -> None:
 
 def test_endless_headers(deliver: Any) -> None:
     with Receiver(lambda _: Reply(headers={f"x{n}": "y" * 1000 for n in range(1000)})) as receiver:
-        delivery = deliver(receiver.url, patience=0.2)
+        delivery = deliver(receiver.url, retry_timeout=0.2)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.stats.dropped() == {"undelivered": 1}
 
 
 @pytest.mark.parametrize("status", [301, 307, 308])
@@ -391,8 +391,8 @@ def test_redirects_are_not_followed(deliver: Any, status: int) -> None:
             give(delivery, span())
             assert not flush(delivery)
         assert other.received == []
-        assert delivery.counts.dropped() == {"refused": 1}
-        assert delivery.problem == f"HTTP {status}: redirects are not followed"
+        assert delivery.stats.dropped() == {"refused": 1}
+        assert delivery.last_error == f"HTTP {status}: redirects are not followed"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
@@ -402,8 +402,8 @@ def test_what_is_not_tried_again(deliver: Any, status: int) -> None:
         give(delivery, span(), span())
         assert not flush(delivery)
         assert len(receiver.received) == 1
-        assert delivery.counts.dropped() == {"refused": 2}
-        assert delivery.problem == f"HTTP {status}"
+        assert delivery.stats.dropped() == {"refused": 2}
+        assert delivery.last_error == f"HTTP {status}"
 
 
 def test_partial_success(deliver: Any) -> None:
@@ -412,10 +412,10 @@ def test_partial_success(deliver: Any) -> None:
         delivery = deliver(receiver.url)
         give(delivery, *(span() for _ in range(5)))
         assert not flush(delivery)
-        assert (delivery.counts.sent, delivery.counts.dropped()) == (3, {"rejected": 2})
+        assert (delivery.stats.sent, delivery.stats.dropped()) == (3, {"rejected": 2})
         give(delivery, span())
         assert flush(delivery), "a warning is no loss"
-        assert delivery.problem == "taken with a warning"
+        assert delivery.last_error == "accepted with a warning"
 
 
 def test_an_answer_that_is_no_answer(deliver: Any) -> None:
@@ -437,8 +437,8 @@ def test_a_web_page_is_no_answer(deliver: Any) -> None:
         delivery = deliver(receiver.url)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"refused": 1}
-        assert delivery.problem == "a web page came back: is the endpoint right?"
+        assert delivery.stats.dropped() == {"refused": 1}
+        assert delivery.last_error == "a web page came back: is the endpoint right?"
         give(delivery, span())
         assert flush(delivery), "some frameworks call anything a page"
 
@@ -446,11 +446,11 @@ def test_a_web_page_is_no_answer(deliver: Any) -> None:
 def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Receiver(lambda got: Reply(403, body=str(got.headers).encode())) as receiver:
-        delivery = deliver(receiver.url, headers={"x-key": "s3cret"}, patience=0.1)
+        delivery = deliver(receiver.url, headers={"x-key": "s3cret"}, retry_timeout=0.1)
         give(delivery, span())
         assert not flush(delivery)
         assert receiver.received[0].headers["x-key"] == "s3cret"
-    assert "s3cret" not in caplog.text + str(delivery.problem) + repr(vars(delivery))
+    assert "s3cret" not in caplog.text + str(delivery.last_error) + repr(vars(delivery))
 
 
 # ----------------------------------------------------------------------------------------- TLS
@@ -463,12 +463,12 @@ def test_tls(deliver: Any, tmp_path: Path) -> None:
         give(trusting, span("s"))
         assert flush(trusting)
         assert receiver.names == ["s"]
-        doubting = deliver(receiver.url, patience=0.1)
+        doubting = deliver(receiver.url, retry_timeout=0.1)
         give(doubting, span())
         assert not flush(doubting)
-        assert doubting.problem == "TLS failed: CERTIFICATE_VERIFY_FAILED"
+        assert doubting.last_error == "TLS failed: CERTIFICATE_VERIFY_FAILED"
         elsewhere = receiver.url.replace("127.0.0.1", "localhost")
-        other = deliver(elsewhere, options={"certificate": str(authority)}, patience=0.1)
+        other = deliver(elsewhere, options={"certificate": str(authority)}, retry_timeout=0.1)
         give(other, span())
         assert not flush(other)
         assert receiver.names == ["s"]
@@ -477,20 +477,20 @@ def test_tls(deliver: Any, tmp_path: Path) -> None:
 def test_a_handshake_that_never_ends(deliver: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        delivery = deliver(url, options={"timeout": "0.3"}, patience=0.1)
+        delivery = deliver(url, options={"timeout": "0.3"}, retry_timeout=0.1)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.problem == "no answer in time"
+        assert delivery.last_error == "no answer in time"
 
 
 def test_plain_http_where_tls_is_spoken(deliver: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url.replace("http:", "https:"), patience=0.1)
+        delivery = deliver(receiver.url.replace("http:", "https:"), retry_timeout=0.1)
         give(delivery, span())
         assert not flush(delivery)
         assert receiver.received == []
-        assert delivery.problem is not None
-        assert delivery.problem.startswith("TLS failed")
+        assert delivery.last_error is not None
+        assert delivery.last_error.startswith("TLS failed")
 
 
 # ---------------------------------------------------------------------- exporters given in code
@@ -517,19 +517,19 @@ class Exporter(SpanExporter):
 
 def test_exporters_run_on_a_worker_and_quietly() -> None:
     exporter = Exporter()
-    delivery = Delivery("given", ExporterChannel(exporter), delay=0.01)
+    delivery = ExportWorker("given", SdkExporter(exporter), delay=0.01)
     give(delivery, span())
     assert flush(delivery)
     exporter.fails = True
     give(delivery, span())
     assert not flush(delivery)
-    assert delivery.counts.dropped() == {"refused": 1}
+    assert delivery.stats.dropped() == {"refused": 1}
     assert end(delivery)
     assert exporter.ended == 1
     assert exporter.keys == [[True, True]] * 2
     assert exporter.threads == {"genai-otel-given"}
     give(delivery, span())
-    assert delivery.counts.late == 1
+    assert delivery.stats.dropped_after_shutdown == 1
 
 
 def test_much_that_is_queued_at_the_end_is_counted_at_once(deliver: Any) -> None:
@@ -537,18 +537,18 @@ def test_much_that_is_queued_at_the_end_is_counted_at_once(deliver: Any) -> None
     give(delivery, *(span("s", k="v" * 100) for _ in range(20_000)))
     delivery.close(time.monotonic() - 1)
     assert until(lambda: delivery.join(0))
-    assert delivery.counts.dropped() == {"shutdown": 20_000}
+    assert delivery.stats.dropped() == {"shutdown": 20_000}
 
 
 def test_a_gauge_that_flushes() -> None:
     """Metrics are collected on the worker, which cannot wait for itself."""
-    delivery = Delivery("given", ExporterChannel(Exporter()), delay=0.01)
+    delivery = ExportWorker("given", SdkExporter(Exporter()), delay=0.01)
     told: list[bool] = []
 
     def collect() -> None:
         told.append(flush(delivery, 120))
 
-    delivery.measure_with(collect)
+    delivery.set_metric_collector(collect)
     began = time.monotonic()
     assert flush(delivery, 120)
     assert (told, time.monotonic() - began < IN_TIME) == ([False], True)
@@ -564,7 +564,7 @@ def test_who_is_stuck_is_waited_for_once() -> None:
             going.wait(240)
             return super().export(spans)
 
-    delivery = Delivery("given", ExporterChannel(Stuck()), delay=0.01)
+    delivery = ExportWorker("given", SdkExporter(Stuck()), delay=0.01)
     give(delivery, span())
     delivery.close(time.monotonic() + 0.2)
     assert not delivery.join(time.monotonic() + 0.2)
@@ -585,7 +585,7 @@ def test_a_worker_that_was_ended_is_replaced() -> None:
             raise Leaving if len(self.keys) == 1 else SystemExit
 
     exporter = Fatal()
-    delivery = Delivery("given", ExporterChannel(exporter), delay=0.01)
+    delivery = ExportWorker("given", SdkExporter(exporter), delay=0.01)
     hook, threading.excepthook = threading.excepthook, lambda _: None
     try:
         give(delivery, span())
@@ -595,7 +595,7 @@ def test_a_worker_that_was_ended_is_replaced() -> None:
     give(delivery, span())
     assert not flush(delivery)
     assert len(exporter.keys) == 2
-    assert delivery.counts.dropped() == {"refused": 1}
+    assert delivery.stats.dropped() == {"refused": 1}
     assert end(delivery)
 
 
@@ -606,12 +606,12 @@ def test_a_span_that_cannot_be_prepared_is_alone_in_that(deliver: Any) -> None:
         return one
 
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, prepare=prepare)
+        delivery = deliver(receiver.url, transform=prepare)
         give(delivery, span("a"), span("odd"), span("b"))
         assert not flush(delivery)
         assert receiver.names == ["a", "b"]
-        assert delivery.counts.dropped() == {"encoding": 1}
-        assert delivery.problem in (None, "a span could not be prepared: KeyError")
+        assert delivery.stats.dropped() == {"encoding": 1}
+        assert delivery.last_error in (None, "a span could not be prepared: KeyError")
 
 
 # ------------------------------------------------------------------------- the whole of it

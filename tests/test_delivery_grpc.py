@@ -56,8 +56,8 @@ def test_grpc_failures(deliver: Any) -> None:
         delivery = deliver(receiver.url, options=grpc_options())
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.problem == "gRPC UNAUTHENTICATED"
-        assert (delivery.counts.retried, delivery.counts.dropped()) == (1, {"refused": 1})
+        assert delivery.last_error == "gRPC UNAUTHENTICATED"
+        assert (delivery.stats.retried, delivery.stats.dropped()) == (1, {"refused": 1})
         give(delivery, span("s"))
         assert flush(delivery)
         assert receiver.names == ["s"]
@@ -68,7 +68,7 @@ def test_grpc_nobody_listens(deliver: Any) -> None:
     give(delivery, span())
     assert not flush(delivery, 0.5)
     assert end(delivery, 0.3)
-    assert delivery.counts.dropped() == {"shutdown": 1}
+    assert delivery.stats.dropped() == {"shutdown": 1}
 
 
 def test_grpc_hangs(deliver: Any) -> None:
@@ -107,11 +107,11 @@ def test_it_comes_back(deliver: Any) -> None:
             aborting(context, code)
 
     with GrpcReceiver(script) as receiver:
-        delivery = deliver(receiver.url, options=grpc_options(), patience=60.0)
+        delivery = deliver(receiver.url, options=grpc_options(), retry_timeout=60.0)
         give(delivery, span("s"))
         assert flush(delivery, 60)
         assert receiver.names == ["s"]
-        assert delivery.counts.retried == len(codes)
+        assert delivery.stats.retried == len(codes)
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
@@ -131,16 +131,16 @@ def test_retry_info_is_obeyed(deliver: Any, code: str) -> None:
         assert times[1] - times[0] >= 1.2
 
 
-def test_retry_info_beyond_our_patience(deliver: Any) -> None:
+def test_retry_info_beyond_our_timeout(deliver: Any) -> None:
     def script(_: str, __: Any, context: Any) -> None:
         aborting(context, grpc.StatusCode.RESOURCE_EXHAUSTED, seconds=3600)
 
     with GrpcReceiver(script) as receiver:
-        delivery = deliver(receiver.url, options=grpc_options(), patience=1.0)
+        delivery = deliver(receiver.url, options=grpc_options(), retry_timeout=1.0)
         give(delivery, span())
         assert not flush(delivery)
         assert len(receiver.metadata) == 1
-        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.stats.dropped() == {"undelivered": 1}
 
 
 @pytest.mark.parametrize("details", [b"\xff" * 30, b"\x1a\x02\x0a\xff", b""])
@@ -171,7 +171,7 @@ def test_a_span_that_never_fits_is_counted(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}") for n in range(9)), span("poison", k="v" * 50_000))
         assert not flush(delivery)
         assert len(receiver.names) == 9
-        assert delivery.counts.dropped() == {"too_large": 1}
+        assert delivery.stats.dropped() == {"too_large": 1}
 
 
 def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
@@ -184,7 +184,7 @@ def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
         give(delivery, *(span(f"s{n}") for n in range(8)))
         assert not flush(delivery)
         assert len(receiver.names) == 7
-        assert delivery.counts.dropped() == {"refused": 1}
+        assert delivery.stats.dropped() == {"refused": 1}
 
 
 # ----------------------------------------------------------------------------------- odd answers
@@ -196,10 +196,10 @@ def test_partial_success(deliver: Any) -> None:
         delivery = deliver(receiver.url, options=grpc_options())
         give(delivery, *(span() for _ in range(5)))
         assert not flush(delivery)
-        assert (delivery.counts.sent, delivery.counts.dropped()) == (3, {"rejected": 2})
+        assert (delivery.stats.sent, delivery.stats.dropped()) == (3, {"rejected": 2})
         give(delivery, span())
         assert flush(delivery), "a warning is no loss"
-        assert delivery.problem == "taken with a warning"
+        assert delivery.last_error == "accepted with a warning"
 
 
 @pytest.mark.parametrize("size", [100, 60_000, 1_000_000])
@@ -210,15 +210,15 @@ def test_an_answer_that_is_no_answer(deliver: Any, size: int) -> None:
         give(delivery, span("a"), span("b"))
         assert flush(delivery)
         assert receiver.names == ["a", "b"]
-        assert (delivery.counts.sent, delivery.counts.dropped()) == (2, {})
+        assert (delivery.stats.sent, delivery.stats.dropped()) == (2, {})
 
 
 def test_where_http_is_spoken(deliver: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, options=grpc_options(timeout="0.5"), patience=0.2)
+        delivery = deliver(receiver.url, options=grpc_options(timeout="0.5"), retry_timeout=0.2)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.stats.dropped() == {"undelivered": 1}
         assert receiver.received == []
 
 
@@ -239,10 +239,10 @@ def test_it_drips(deliver: Any) -> None:
         thread = threading.Thread(target=drip, args=(listening,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        delivery = deliver(url, options=grpc_options(timeout="0.5"), patience=0.2)
+        delivery = deliver(url, options=grpc_options(timeout="0.5"), retry_timeout=0.2)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.counts.dropped() == {"undelivered": 1}
+        assert delivery.stats.dropped() == {"undelivered": 1}
         stop.set()
         thread.join(10)
 
@@ -258,7 +258,7 @@ def test_tls(deliver: Any, tmp_path: Path) -> None:
         trusting = deliver(receiver.url, options=options)
         give(trusting, span("s"))
         assert flush(trusting)
-        doubting = deliver(receiver.url, options=grpc_options(timeout="1"), patience=0.1)
+        doubting = deliver(receiver.url, options=grpc_options(timeout="1"), retry_timeout=0.1)
         give(doubting, span())
         assert not flush(doubting)
         assert receiver.names == ["s"]
@@ -267,10 +267,10 @@ def test_tls(deliver: Any, tmp_path: Path) -> None:
 def test_a_handshake_that_never_ends(deliver: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        delivery = deliver(url, options=grpc_options(timeout="0.4"), patience=0.1)
+        delivery = deliver(url, options=grpc_options(timeout="0.4"), retry_timeout=0.1)
         give(delivery, span())
         assert not flush(delivery)
-        assert delivery.problem == "gRPC DEADLINE_EXCEEDED"
+        assert delivery.last_error == "gRPC DEADLINE_EXCEEDED"
 
 
 def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -284,4 +284,4 @@ def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixtur
         give(delivery, span())
         assert not flush(delivery)
         assert receiver.metadata[0]["x-key"] == "s3cret"
-    assert "s3cret" not in caplog.text + str(delivery.problem) + repr(vars(delivery))
+    assert "s3cret" not in caplog.text + str(delivery.last_error) + repr(vars(delivery))

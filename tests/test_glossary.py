@@ -14,6 +14,12 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 
 _FORMER = {
     # A word that the field would not search for, and the one that took its place.
+    "courier": "sender",
+    "overflowed": "queue_full",
+    "parcel": "payload",
+    "parcels": "payloads",
+    "patience": "retry_timeout",
+    "ticket": "flush_request",
     "attached": "weakmap",
     "quietly": "suppression",
     "unterminated": "block_sigterm",

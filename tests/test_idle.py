@@ -189,7 +189,7 @@ def test_without_a_worker_the_next_one_looks(
 def test_the_worker_looks(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process that has nothing else to do, and has leaked a stream."""
     genai_otel.shutdown()
-    monkeypatch.setattr(worker, "MEASURE_EVERY", 0.05)
+    monkeypatch.setattr(worker, "METRIC_INTERVAL", 0.05)
     monkeypatch.setattr(open_registry, "IDLE", 0.1)
     exporter = InMemorySpanExporter()
     genai_otel.instrument(destinations=exporter)

@@ -266,7 +266,7 @@ def test_what_sets_up_in_children_only_is_sent_at_once(
     code = """
 import multiprocessing
 from genai_otel.export.pipeline import handover, worker
-worker._KEPT_DELAY = 3_600.0
+worker._RECOVERABLE_DELAY = 3_600.0
 def called(number):
     call(number)
     return os.path.exists(handover._folder())
@@ -304,7 +304,7 @@ os.waitpid(pid, 0)
 SIBLINGS = """
 from pathlib import Path
 from genai_otel.export.pipeline import handover, worker
-worker.MEASURE_EVERY = 0.05
+worker.METRIC_INTERVAL = 0.05
 setup()
 def child(work):
     pid = os.fork()
@@ -345,7 +345,7 @@ is_there("arrived")
 
 def test_who_takes_over_may_be_killed_too(receiver: Receiver, tmp_path: Path) -> None:
     code = """
-worker._KEPT_DELAY = 600.0
+worker._RECOVERABLE_DELAY = 600.0
 def goes_on():
     call(2)
     assert genai_otel.flush(30)
@@ -377,8 +377,8 @@ assert told.dropped["terminated"] > 5
 """
     (tmp_path / "work.py").write_text(_BEGIN + code, encoding="utf-8")
     done = fresh.run("work.py", receiver.url, cwd=tmp_path)
-    assert "telemetry for otlp is being lost: terminated" in done.stderr
-    assert len(done.stderr.splitlines()) == 2, "and once more, when telemetry arrives again"
+    assert "export to otlp is losing telemetry: terminated" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "and once more, when export recovers"
 
 
 def test_what_is_kept_is_private(receiver: Receiver, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_a_delivery_without_a_word(tmp_path: Path, by: str) -> None:
         out, err = process.communicate(timeout=60)
         receiver.closing.set()
     assert (process.returncode, out) == (-signal.SIGINT, "the host's own\n")
-    lost = "genai_otel: telemetry for otlp is being lost: shutdown (no answer in time)\n"
+    lost = "genai_otel: export to otlp is losing telemetry: shutdown (no answer in time)\n"
     err = err.replace(lost, "")
     assert err.rpartition("\n")[0].endswith(said) if said else err == ""
     assert err.count("Traceback") == bool(said)
@@ -640,7 +640,7 @@ print(genai_otel.status().destinations[0].dropped)
     "when", ["in the middle of a request", pytest.param("while it waits", marks=whole)]
 )
 def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -> None:
-    """A frozen process has not used up its patience when it goes on: it tries again."""
+    """A frozen process has not used up its retry timeout when it goes on: it tries again."""
     frozen, asked = threading.Event(), threading.Event()
 
     def script(_: Any) -> Reply:
@@ -653,7 +653,7 @@ def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -
 from genai_otel.export.pipeline import retry as courier
 courier._OVERDUE = 1.0
 setup(options={"timeout": "2"})
-genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs[0][1]._courier.patience = 2.5
+genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs[0][1]._sender.retry_timeout = 2.5
 one()
 print(genai_otel.flush(0.3), flush=True)
 sys.stdin.readline()
@@ -673,7 +673,7 @@ print(genai_otel.flush(20), flush=True)
             assert asked.wait(30)
             assert process.stdout.readline() == "False\n"
             process.send_signal(signal.SIGSTOP)
-            time.sleep(4.0)  # longer than its patience
+            time.sleep(4.0)  # longer than its retry timeout
             frozen.set()
             process.send_signal(signal.SIGCONT)
             out, _ = process.communicate("\n", timeout=60)

@@ -91,7 +91,7 @@ def test_exit_is_not_held_by_a_dead_collector(how: str) -> None:
     assert took < IN_TIME
     lines = err.splitlines()
     assert len(lines) <= 1, "one line says that something was lost"
-    assert all("genai_otel: telemetry for otlp is being lost" in line for line in lines)
+    assert all("genai_otel: export to otlp is losing telemetry" in line for line in lines)
 
 
 def test_exit_with_nothing_queued_is_silent() -> None:

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 import genai_otel
 from genai_otel import Destination, TailSampling
 from genai_otel.export.pipeline.tail_sampling import TailSampler, sample_of
-from genai_otel.export.pipeline.worker import Delivery
+from genai_otel.export.pipeline.worker import ExportWorker
 from tests.receiver import Receiver, until
 
 RESOURCE = Resource({})
@@ -171,15 +171,15 @@ def test_the_worker_wakes_for_what_waits() -> None:
     """A trace whose root never comes goes out by itself when its window is over."""
     with Receiver() as receiver:
         from genai_otel.export.backends.resolve import target
-        from genai_otel.export.otlp.exporter import OtlpChannel, sender
+        from genai_otel.export.otlp.exporter import OtlpExporter, sender
 
         to = target(Destination("otlp", endpoint=receiver.url))
         sample = TailSampling(rate=0.0, window=0.2)
-        delivery = Delivery("otlp", OtlpChannel(to, sender(to)), sample=sample, delay=0.01)
-        delivery.accept(span(child=True, failed=True), 10, ours=True)
+        delivery = ExportWorker("otlp", OtlpExporter(to, sender(to)), sample=sample, delay=0.01)
+        delivery.enqueue(span(child=True, failed=True), 10, ours=True)
         assert until(lambda: receiver.names == ["s"])
-        delivery.accept(span(7, child=True, failed=True), 10, ours=True)
+        delivery.enqueue(span(7, child=True, failed=True), 10, ours=True)
         delivery.close(time.monotonic() + 5)
         assert delivery.join(time.monotonic() + 5)
         assert receiver.names == ["s", "s"]
-        assert delivery._held == 0
+        assert delivery._queued_bytes == 0

@@ -51,7 +51,7 @@ seconds = float(sys.argv[1])
 # The queue of the dead one is full by now: from here on nothing may grow.
 made = 0
 for destination in genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs:
-    destination[1]._queue_bytes = 4_000_000
+    destination[1]._max_queue_bytes = 4_000_000
 while genai_otel.status().destinations[1].dropped.get("queue_full", 0) < 100:
     made += load(time.monotonic() + 0.5)
 seen = [there()]
@@ -92,7 +92,7 @@ def test_one_of_three_is_dead_all_the_time() -> None:
     assert told["end"] < 2.0 + 3.0
     lines = done.stderr.splitlines()
     assert len(lines) == 1, lines
-    assert "is being lost: queue_full (connection refused)" in lines[0]
+    assert "is losing telemetry: queue_full (connection refused)" in lines[0]
     assert {each["threads"] for each in seen} == {seen[0]["threads"]}
     assert max(each["files"] for each in seen) <= seen[0]["files"] + 3  # a connection under way
     half = len(seen) // 2

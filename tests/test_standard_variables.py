@@ -21,7 +21,7 @@ from genai_otel._support.notices import NOTICES
 from genai_otel.export import otel_environment
 from genai_otel.export.backends.resolve import target
 from genai_otel.export.otlp.http import HttpSender
-from genai_otel.export.otlp.response import MAX_PAUSE, understood
+from genai_otel.export.otlp.response import MAX_RETRY_AFTER, from_http
 from tests import fresh
 from tests.receiver import Receiver
 
@@ -347,14 +347,14 @@ def test_a_proxy_that_is_not_supported_is_not_gone_past(
     says(monkeypatch, ALL_PROXY=f"{scheme}://proxy.example:1080")
     sender = HttpSender(target(Destination("otlp", endpoint=OTLP)))
     answer = sender.send("traces", b"", float("inf"))
-    assert answer.problem == f"a proxy of {scheme}:// is not supported, only of http://"
+    assert answer.error == f"a proxy of {scheme}:// is not supported, only of http://"
     assert f"a proxy of {scheme}://" in NOTICES.texts[0]
 
 
 @pytest.mark.parametrize("asked", ["3600", "1e9", "Wed, 21 Oct 2099 07:28:00 GMT"])
 def test_a_far_retry_after_is_capped(asked: str) -> None:
-    answer = understood("traces", 503, {"retry-after": asked}, b"")
-    assert answer.pause == MAX_PAUSE == 60.0, "it is tried again while there is patience"
+    answer = from_http("traces", 503, {"retry-after": asked}, b"")
+    assert answer.retry_after == MAX_RETRY_AFTER == 60.0, "it is tried again while there is time"
 
 
 # ----------------------------------------------------------------------------------- misspelt

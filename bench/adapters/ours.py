@@ -44,13 +44,13 @@ def _encoded(content: str) -> Session:
     """The whole way of a span into the body of an OTLP request, which is not sent."""
     import genai_otel
     from genai_otel.export.otlp.http import HttpSender
-    from genai_otel.export.otlp.response import TAKEN
+    from genai_otel.export.otlp.response import OK
 
     delivered: list[int] = []
 
     def send(_sender: Any, _signal: str, body: bytes, _deadline: float) -> Any:
         delivered.append(len(body))
-        return TAKEN
+        return OK
 
     setattr(HttpSender, "send", send)  # noqa: B010 - mypy forbids the assignment
     where = genai_otel.Destination("otlp", endpoint="http://127.0.0.1:9", signals=["traces"])

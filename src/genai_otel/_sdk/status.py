@@ -10,7 +10,7 @@ from genai_otel.instrumentation.versions import installed_version
 
 if TYPE_CHECKING:
     from genai_otel.export.factory import Outlet
-    from genai_otel.export.pipeline.worker import Delivery
+    from genai_otel.export.pipeline.worker import ExportWorker
     from genai_otel.instrumentation.entry_points import Published
     from genai_otel.instrumentation.installer import Installation
 
@@ -128,9 +128,9 @@ def published_status(installation: Published) -> LibraryStatus:
     )
 
 
-def destination_status(outlet: Outlet, delivery: Delivery) -> DestinationStatus:
-    counts, store = delivery.counts, outlet.store
-    written, dropped, problem = counts.sent, counts.dropped(), delivery.problem
+def destination_status(outlet: Outlet, delivery: ExportWorker) -> DestinationStatus:
+    counts, store = delivery.stats, outlet.store
+    written, dropped, problem = counts.sent, counts.dropped(), delivery.last_error
     if store is not None:  # which knows better why it did not write
         told = store.counters()["traces"]
         dropped.pop("refused", None)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genai_otel.export.factory import Outlet
 
 _SECONDS = 15.0
-_PATIENCE = 1.0
+_RETRY_TIMEOUT = 1.0
 SERVICE = "genai-otel doctor"
 """Of the test span; `traces show last` passes it over."""
 
@@ -25,7 +25,7 @@ SERVICE = "genai-otel doctor"
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     """A line for each; without ``names`` for those of the settings."""
     from genai_otel.export.otel_environment import defaults
-    from genai_otel.export.pipeline.worker import Delivery
+    from genai_otel.export.pipeline.worker import ExportWorker
 
     default = defaults(otlp=settings.otlp_in_environment)
     for given in names or settings.destinations or default:
@@ -38,18 +38,20 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
         if to is None:
             yield Line("note", f"{name} takes no traces: the OTEL_*_EXPORTER variables say so")
             continue
-        delivery = Delivery(to.name, to.channel, delay=0.0, patience=_PATIENCE, tells=False)
-        delivery.accept(_span(), 0, ours=True)
+        delivery = ExportWorker(
+            to.name, to.channel, delay=0.0, retry_timeout=_RETRY_TIMEOUT, log_losses=False
+        )
+        delivery.enqueue(_span(), 0, ours=True)
         delivery.close(monotonic() + _SECONDS)
         if not delivery.join(monotonic() + _SECONDS):
             delivery.abort()
         head = f"{name}: {to.where}"
-        if delivery.counts.sent:
-            more = f", {delivery.problem}" if delivery.problem else ""
-            yield Line("ok", f"{head} has taken it{more}")
+        if delivery.stats.sent:
+            more = f", {delivery.last_error}" if delivery.last_error else ""
+            yield Line("ok", f"{head} accepted the span{more}")
         else:
-            problem = to.store.problem if to.store is not None else delivery.problem
-            yield Line("problem", f"{head} has not taken it: {problem or 'no answer in time'}")
+            problem = to.store.problem if to.store is not None else delivery.last_error
+            yield Line("problem", f"{head}: export failed: {problem or 'no answer in time'}")
 
 
 def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:

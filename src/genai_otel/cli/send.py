@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8 * 1024 * 1024
 _SECONDS = 60
-_PATIENCE = 1.0
+_NOTICE_AFTER = 1.0
 """Seconds without success after which a person is told what is waited for."""
 
 
@@ -145,7 +145,7 @@ class Way:
         if span.context is not None:
             self.traces.add(span.context.trace_id)
         if self._arrives:
-            self._delivery.accept(span, weight, ours=True)
+            self._delivery.enqueue(span, weight, ours=True)
         else:
             self.unreached += 1
 
@@ -153,15 +153,15 @@ class Way:
         """Waits until all is there; a backend of which nothing is heard is not tried for long."""
         if not self._arrives:
             return
-        waiting = Timer(_PATIENCE, self._say_that_it_tries)
+        waiting = Timer(_NOTICE_AFTER, self._say_that_it_tries)
         waiting.daemon = True
         waiting.start()
-        done = self._delivery.ticket(monotonic() + self.timeout).wait()
+        done = self._delivery.request_flush(monotonic() + self.timeout).wait()
         waiting.cancel()
-        self._arrives = done or self._delivery.counts.sent > 0
+        self._arrives = done or self._delivery.stats.sent > 0
 
     def _say_that_it_tries(self) -> None:
-        problem = self._delivery.problem
+        problem = self._delivery.last_error
         if problem:
             where = f"{self.name} ({self.outlet.where})"
             tell(f"{where} takes nothing yet: {problem}; trying again, for {self.timeout:g} s")
@@ -175,12 +175,12 @@ class Way:
     @property
     def reasons(self) -> dict[str, int]:
         """Spans that did not arrive, by reason."""
-        found = dict(self._delivery.counts.dropped())
+        found = dict(self._delivery.stats.dropped())
         if "shutdown" in found:  # it is our giving up that ends the delivery
             found["undelivered"] = found.get("undelivered", 0) + found.pop("shutdown")
         if self.unreached:
             found["not tried"] = self.unreached
-        missing = self.spans - self._delivery.counts.sent - sum(found.values())
+        missing = self.spans - self._delivery.stats.sent - sum(found.values())
         if missing > 0 and not self._ended:
             found["not acknowledged"] = missing
         return found
@@ -194,7 +194,7 @@ class Way:
         if not self.lost:
             return f"{told} are at {self.name} ({self.outlet.where})"
         lost = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        why = self._delivery.problem
+        why = self._delivery.last_error
         return f"{told} are at {self.name} ({self.outlet.where}); {lost}" + (
             f": {why}" if why else ""
         )
@@ -207,5 +207,5 @@ class Way:
             "spans": self.spans,
             "sent": self.spans - self.lost,
             "not_sent": self.reasons,
-            "problem": self._delivery.problem,
+            "problem": self._delivery.last_error,
         }

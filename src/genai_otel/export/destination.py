@@ -12,7 +12,7 @@ from genai_otel.privacy import ContentPolicy, as_policy
 from .backends.endpoints import check_endpoint
 from .backends.presets import PRESETS
 from .factory import Outlet
-from .protocol import ExporterChannel
+from .protocol import SdkExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,18 +104,18 @@ def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Out
 
     store = LocalStore(directory)
     metrics = store.metric_exporter() if _takes(given, "metrics") else None
-    channel = ExporterChannel(store.span_exporter(), metrics)
+    channel = SdkExporter(store.span_exporter(), metrics)
     temporality = "cumulative" if metrics else None
     return Outlet("local", str(store.directory), channel, content, temporality, store=store)
 
 
 def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
     from .backends.resolve import target
-    from .otlp.exporter import OtlpChannel, sender
+    from .otlp.exporter import OtlpExporter, sender
 
     to = target(given)
     temporality = to.temporality if "metrics" in to.addresses else None
-    channel = OtlpChannel(to, sender(to))
+    channel = OtlpExporter(to, sender(to))
     return Outlet(
         to.name,
         to.where,
@@ -132,7 +132,7 @@ def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
 def _console(content: ContentPolicy) -> Outlet:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    return Outlet("console", "standard output", ExporterChannel(ConsoleSpanExporter()), content)
+    return Outlet("console", "standard output", SdkExporter(ConsoleSpanExporter()), content)
 
 
 def _takes(given: Destination, signal: str) -> bool:

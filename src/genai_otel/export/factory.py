@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from .pipeline.worker import Delivery
-from .protocol import ExporterChannel
+from .pipeline.worker import ExportWorker
+from .protocol import SdkExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
     from .pipeline.redaction import Judge
     from .pipeline.tail_sampling import TailSampling
-    from .protocol import Channel
+    from .protocol import PayloadExporter
 
 
 class Outlet(NamedTuple):
-    """One destination ready for use; ``content``: whether what was said may go there.
+    """One destination ready for use.
 
-    ``temporality`` is that of its metrics, ``None`` where it takes none. ``keep`` and ``sample``
-    are what ``Delivery`` takes. ``ids`` and ``propagation`` say whose form of trace ids and headers
-    it asks for: ``w3c`` or ``xray``. ``takes_others``: spans of other scopes mean something there.
+    ``content`` is its content policy. ``temporality`` is that of its metrics, ``None`` where it
+    takes none. ``keep`` and ``sample`` are passed to the ``ExportWorker``. ``ids`` and
+    ``propagation``, ``w3c`` or ``xray``: the form of trace ids and headers that it needs.
+    ``takes_others``: it accepts spans of other scopes from our own provider.
     """
 
     name: str
     where: str
-    channel: Channel
+    channel: PayloadExporter
     content: ContentPolicy
     temporality: str | None = None
     exponential_histograms: bool = False
@@ -43,16 +44,16 @@ class Outlet(NamedTuple):
     propagation: str = "w3c"
     takes_others: bool = True
 
-    def delivery(self, judge: Judge) -> Delivery:
+    def delivery(self, judge: Judge) -> ExportWorker:
         """The way there, past ``judge``."""
-        return Delivery(
+        return ExportWorker(
             self.name,
             self.channel,
-            prepare=judge.span,
-            keep=self.keep,
+            transform=judge.span,
+            span_filter=self.keep,
             sample=self.sample,
-            tells=self.store is None,  # which does so itself
-            takes_others=self.takes_others,
+            log_losses=self.store is None,  # which does so itself
+            accepts_other_scopes=self.takes_others,
         )
 
 
@@ -60,7 +61,7 @@ def outlet(given: Any, *, content: ContentPolicy, directory: str) -> Outlet:
     """From a preset's name, a ``Destination`` or an exporter object of the SDK's."""
     if isinstance(given, SpanExporter):
         name, where = type(given).__name__, "an exporter given in code"
-        return Outlet(name, where, ExporterChannel(given), content)
+        return Outlet(name, where, SdkExporter(given), content)
     from .backends.presets import PRESETS
     from .destination import Destination, opened  # with all backends, which an exporter needs not
 

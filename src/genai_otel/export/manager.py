@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .factory import Outlet
     from .pipeline.span_processor import Seat
-    from .pipeline.worker import Delivery
+    from .pipeline.worker import ExportWorker
 
 
 _GRACE = 0.2
@@ -83,7 +83,7 @@ class Outgoing:
     def _judge_all(self) -> None:
         for delivery, judge in zip(self._all, self._judges, strict=True):
             late = None if self._keeper is None else partial(self._priced_and_judged, judge)
-            delivery.judge_by(late or judge.span)
+            delivery.set_transform(late or judge.span)
 
     def _priced_and_judged(self, judge: Judge, span: ReadableSpan) -> ReadableSpan:
         return judge.span(self._priced(span))
@@ -94,10 +94,10 @@ class Outgoing:
     def _measure_all(self) -> None:
         for index, gatherer in self._gatherers:
             gather = self._judges[index].gathered(gatherer.gather)
-            self._all[index].measure_with(gather)
+            self._all[index].set_metric_collector(gather)
 
     @property
-    def _all(self) -> list[Delivery]:
+    def _all(self) -> list[ExportWorker]:
         return [delivery for _, delivery in self.pairs]
 
     def sit(self, provider: Any, *, own: bool) -> None:
@@ -119,7 +119,7 @@ class Outgoing:
     def each_minute(self, then: Callable[[], None]) -> None:
         """``then`` is called each minute, on the worker of one destination, while there is one."""
         for delivery in self._all[:1]:
-            delivery.each_minute = then
+            delivery.periodic_task = then
 
     def meter_provider(self, resource: Callable[[], Any]) -> Any:
         """One whose metrics go out; ``None`` where no destination takes any."""
@@ -161,7 +161,7 @@ class Outgoing:
         self._keeper = Keeper()
         self._judge_all()
         for each in self._all:
-            each.expect_sudden_end(self._settled, kept=self._keeper.is_surely_taken)
+            each.expect_termination(self._settled, recoverable=self._keeper.is_surely_taken)
         for seat in self._seats:
             seat.keeper = self._keeper
 
@@ -191,8 +191,8 @@ class Outgoing:
         spans = [self._priced(span) for span in left]
         for each in self._all:
             for span in spans:
-                each.accept(span, weight(span), ours=is_ours(span) or each.takes_others)
-            each.lose(lost, "terminated", "child processes were ended before it was sent")
+                each.enqueue(span, weight(span), ours=is_ours(span) or each.accepts_other_scopes)
+            each.count_lost(lost, "terminated", "child processes were ended before it was sent")
 
     # --------------------------------------------------------------------- flush and end
 
@@ -200,13 +200,13 @@ class Outgoing:
         """Whether everything queued now was acknowledged everywhere, within ``timeout``."""
         deadline = monotonic() + timeout
         self.take_over()
-        tickets = [each.ticket(deadline) for each in self._all]
-        return all(ticket.wait() for ticket in tickets)
+        requests = [each.request_flush(deadline) for each in self._all]
+        return all(request.wait() for request in requests)
 
     def close(self, timeout: float) -> bool:
         """Delivers what is queued and ends; whether all of it arrived, within ``timeout``."""
         deadline = monotonic() + timeout - _GRACE
-        before = [each.counts.lost.total() for each in self._all]
+        before = [each.stats.lost.total() for each in self._all]
         self.take_over()
         for each in self._all:
             each.close(deadline)
@@ -222,4 +222,4 @@ class Outgoing:
             self._keeper.close()
         if self._meters is not None:
             self._meters.shutdown()
-        return all(ended) and before == [each.counts.lost.total() for each in self._all]
+        return all(ended) and before == [each.stats.lost.total() for each in self._all]

@@ -1,4 +1,4 @@
-"""What a worker puts its spans into: an exporter of the SDK's interface, or ``OtlpChannel``."""
+"""What a worker exports by: an exporter of the SDK's interface, or ``OtlpExporter``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from .otlp.response import TAKEN, Answer, Kind
-from .pipeline.batching import Limits
+from .otlp.response import OK, ExportResult, ExportStatus
+from .pipeline.batching import RequestLimits
 from .readable import weight
 
 if TYPE_CHECKING:
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
-class Parcel(NamedTuple):
+class Payload(NamedTuple):
     """One thing to send: a span, a log record, or all metrics of a collection."""
 
     signal: str
-    what: Any
+    item: Any
     size: int
     encoded: bytes = b""
-    holders: tuple[Any, Any] = (None, None)
-    """Its resource and its scope."""
-    spans: int = 1
-    """How many spans arrive when it does: none where it only goes along with one."""
+    resource_and_scope: tuple[Any, Any] = (None, None)
+    # Spans that are exported by it: none of a log record that accompanies a span.
+    span_count: int = 1
 
 
-class Channel(Protocol):
-    """Used by one worker; what ``parcels`` raises costs that span alone."""
+class PayloadExporter(Protocol):
+    """Used by one worker; an error of ``to_payloads`` costs that span alone."""
 
-    limits: Limits
+    limits: RequestLimits
 
-    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
-        """The span as it goes out; by a dialect also log records beside it."""
+    def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
+        """The span in its dialect, and the log records that accompany it."""
 
-    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None: ...
+    def truncated(self, payload: Payload, limit: int) -> Payload | None:
+        """The payload in at most ``limit`` bytes; ``None`` if that cannot be."""
 
-    def measured(self, data: Any) -> Parcel:
-        """From the SDK's ``MetricsData``."""
+    def metrics_payload(self, data: Any) -> Payload:
+        """``data`` is the SDK's ``MetricsData``."""
 
-    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:
-        """``deadline`` is a time of ``monotonic``; raises nothing."""
+    def send(self, signal: str, payloads: Sequence[Payload], deadline: float) -> ExportResult:
+        """Send one request; ``deadline`` is a ``monotonic`` time. Raises nothing."""
 
     def flush(self, timeout: float) -> bool: ...
 
-    def rest(self) -> None:
-        """Before a fork, on the worker as it ends: closes what opens again when it is needed."""
+    def pause_for_fork(self) -> None:
+        """Before a fork, on the worker as it ends: close what is opened again when needed."""
 
-    def renew(self) -> None:
-        """In a forked child: what the parent has under way is left alone."""
+    def reset_after_fork(self) -> None:
+        """In a forked child: start anew, and leave the parent's connections alone."""
 
     def abort(self) -> None:
-        """From another thread: ends what is being waited for, if that is possible."""
+        """From another thread: interrupt the request under way, if that is possible."""
 
     def close(self) -> None: ...
 
@@ -65,45 +65,51 @@ class Channel(Protocol):
 class Sender(Protocol):
     """One request by one protocol; see ``HttpSender``."""
 
-    def send(self, signal: str, body: bytes, deadline: float) -> Answer: ...
+    def send(self, signal: str, body: bytes, deadline: float) -> ExportResult: ...
     def abort(self) -> None: ...
     def close(self) -> None: ...
 
 
-class ExporterChannel:
-    """An exporter of the SDK's interface: ours for the local store, or one given in code.
+class SdkExporter:
+    """Adapts an exporter of the SDK's interface: the local store's, or one given in code.
 
-    It retries, or does not, as it likes.
+    Retries are up to that exporter.
     """
 
     def __init__(self, spans: SpanExporter, metrics: MetricExporter | None = None) -> None:
-        self.limits = Limits()
+        self.limits = RequestLimits()
         self._spans, self._metrics = spans, metrics
 
-    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
-        return (Parcel("traces", span, weight(span)),)
+    def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
+        return (Payload("traces", span, weight(span)),)
 
-    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:  # noqa: ARG002
+    def truncated(self, payload: Payload, limit: int) -> Payload | None:  # noqa: ARG002
         return None
 
-    def measured(self, data: Any) -> Parcel:
-        return Parcel("metrics", data, 0)
+    def metrics_payload(self, data: Any) -> Payload:
+        return Payload("metrics", data, 0)
 
-    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:  # noqa: ARG002
+    def send(self, signal: str, payloads: Sequence[Payload], deadline: float) -> ExportResult:  # noqa: ARG002
         try:
             if signal == "metrics":
-                taken = self._measured(parcels[0].what)
+                succeeded = self._export_metrics(payloads[0].item)
             else:
-                spans = [parcel.what for parcel in parcels]
-                taken = self._spans.export(spans) is SpanExportResult.SUCCESS
+                spans = [payload.item for payload in payloads]
+                succeeded = self._spans.export(spans) is SpanExportResult.SUCCESS
         except (Exception, SystemExit) as error:  # noqa: BLE001 - not our code
-            return Answer(Kind.REFUSED, f"the exporter raised {type(error).__name__}")
-        return TAKEN if taken else Answer(Kind.REFUSED, "the exporter says that it failed")
+            return ExportResult(ExportStatus.REFUSED, f"the exporter raised {type(error).__name__}")
+        return (
+            OK
+            if succeeded
+            else ExportResult(ExportStatus.REFUSED, "the exporter reported a failure")
+        )
 
-    def _measured(self, data: Any) -> bool:
-        from opentelemetry.sdk.metrics.export import MetricExportResult  # who measures has it
+    def _export_metrics(self, data: Any) -> bool:
+        from opentelemetry.sdk.metrics.export import (
+            MetricExportResult,  # loaded if there are metrics
+        )
 
-        assert self._metrics is not None  # noqa: S101 - nobody measures for it otherwise
+        assert self._metrics is not None  # noqa: S101 - metrics are not collected for it otherwise
         return self._metrics.export(data) is MetricExportResult.SUCCESS
 
     def flush(self, timeout: float) -> bool:
@@ -112,15 +118,15 @@ class ExporterChannel:
         except Exception:  # noqa: BLE001 - as above
             return False
 
-    def rest(self) -> None: ...
+    def pause_for_fork(self) -> None: ...
 
-    def renew(self) -> None:
-        """Exporters look after themselves; ours for the local store do."""
+    def reset_after_fork(self) -> None:
+        """SDK exporters handle forks themselves."""
 
     def abort(self) -> None: ...
 
     def close(self) -> None:
         for each in (self._spans, self._metrics):
             if each is not None:
-                with suppress(Exception):  # as above; and nobody is left to be told
+                with suppress(Exception):  # as above; and the worker has ended
                     each.shutdown()

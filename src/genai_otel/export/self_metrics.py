@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
     from .manager import Outgoing
-    from .pipeline.stats import Counts
+    from .pipeline.stats import ExportStats
 
-    Read = Callable[[Counts], int]
+    Read = Callable[[ExportStats], int]
 
 _MOST = 2.0
 """Seconds that a collection may take us."""
 _READ: dict[str, Read] = {
-    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.taken,
+    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.enqueued,
     names.METRIC_GENAI_OTEL_SDK_SENT: lambda counts: counts.sent,
     names.METRIC_GENAI_OTEL_SDK_RETRIED: lambda counts: counts.retried,
 }
@@ -48,7 +48,7 @@ class _Watch:
         row = names.METRICS[name]
         meter.create_observable_counter(name, [callback], row.unit, row.description)
 
-    def _counts(self) -> Iterator[tuple[str, Counts]]:
+    def _counts(self) -> Iterator[tuple[str, ExportStats]]:
         """Of each destination for which there was anything yet: an idle process tells nothing.
 
         What is observed is asked for before the rest is read, so calls that wait are measured now.
@@ -57,8 +57,8 @@ class _Watch:
         if outgoing is not None:
             outgoing.settle(_MOST)
         for outlet, delivery in outgoing.pairs if outgoing is not None else ():
-            if delivery.counts.taken or delivery.counts.dropped():
-                yield outlet.name, delivery.counts
+            if delivery.stats.enqueued or delivery.stats.dropped():
+                yield outlet.name, delivery.stats
 
     def _by_destination(self, read: Read) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def callback(_: CallbackOptions) -> Iterator[Observation]:

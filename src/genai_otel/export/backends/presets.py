@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from genai_otel.export.pipeline.batching import MIB, Limits
+from genai_otel.export.pipeline.batching import MIB, RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Preset(NamedTuple):
     protocol: str = "http"
     dialect: str | None = None
     signer: str | None = None
-    limits: Limits = Limits()
+    limits: RequestLimits = RequestLimits()
     temporality: str = "cumulative"
     """Of its metrics."""
     alone: bool = False
@@ -128,7 +128,7 @@ _AWS_OPTIONS = (
     Option("propagation", default="w3c"),
 )
 # The documented limits are 200 KB a span, 10,000 spans and 5 MB a request.
-_XRAY = Limits(request_bytes=4 * MIB, request_spans=5_000, span_bytes=190_000)
+_XRAY = RequestLimits(request_bytes=4 * MIB, request_spans=5_000, span_bytes=190_000)
 _AWS_TRACES = Route("/v1/traces", "https://xray.{region}.amazonaws.com", "xray")
 
 _ROWS = (
@@ -240,7 +240,7 @@ _ROWS = (
             Header("Authorization", "Bearer {token}"),
         ),
         dialect="mlflow",
-        limits=Limits(timeout=30.0),  # its first ingest takes up to 10 s
+        limits=RequestLimits(timeout=30.0),  # its first ingest takes up to 10 s
         alone=True,
     ),
     Preset(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from genai_otel.export.destination import Destination
-    from genai_otel.export.pipeline.batching import Limits
+    from genai_otel.export.pipeline.batching import RequestLimits
 
     from .presets import Header, Preset, Route
 
@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
     name: str
     addresses: Mapping[str, Address]
-    limits: Limits
+    limits: RequestLimits
     protocol: str = "http/protobuf"
     compression: str = "gzip"
     certificate: str | None = None
@@ -179,7 +179,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str | None:
     return template.format_map(values)
 
 
-def _limits(limits: Limits, values: Mapping[str, str]) -> Limits:
+def _limits(limits: RequestLimits, values: Mapping[str, str]) -> RequestLimits:
     given = values.get("timeout")
     if given is None:
         return limits

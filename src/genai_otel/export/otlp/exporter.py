@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel._support.fork import unforked
-from genai_otel.export.protocol import Parcel
+from genai_otel.export.protocol import Payload
 from genai_otel.export.readable import among_ours
 
 from . import encoder
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from genai_otel.export.backends.resolve import Target
     from genai_otel.export.protocol import Sender
 
-    from .response import Answer
+    from .response import ExportResult
 
 
-class OtlpChannel:
+class OtlpExporter:
     """Encodes each span alone, so that sizes are known before requests are made."""
 
     def __init__(self, target: Target, sender: Callable[[Target], Sender]) -> None:
@@ -31,60 +31,67 @@ class OtlpChannel:
         self._target, self._make = target, sender
         self._sender = sender(target)
 
-    def parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
-        made: list[Parcel] = []
-        along = "traces" in self._target.addresses
+    def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
+        payloads: list[Payload] = []
+        has_traces = "traces" in self._target.addresses
         if self._target.log_records is not None:
-            made += [self._log(record, along=along) for record in self._target.log_records(span)]
-        if along:
+            payloads += [
+                self._log_payload(record, has_traces=has_traces)
+                for record in self._target.log_records(span)
+            ]
+        if has_traces:
             project = self._target.project
             own = among_ours(span) if self._target.alone else span
             projected = own if project is None else project(own)
-            made.append(self._span(within(projected, self.limits.attribute_bytes)))
-        return made
+            payloads.append(self._span_payload(within(projected, self.limits.attribute_bytes)))
+        return payloads
 
-    def _span(self, span: ReadableSpan) -> Parcel:
-        parcel = _encoded(span)
-        if parcel.size > self.limits.span_bytes:
-            return self.smaller(parcel, self.limits.span_bytes) or parcel
-        return parcel
+    def _span_payload(self, span: ReadableSpan) -> Payload:
+        payload = _encode(span)
+        if payload.size > self.limits.span_bytes:
+            return self.truncated(payload, self.limits.span_bytes) or payload
+        return payload
 
-    def _log(self, record: Any, *, along: bool) -> Parcel:
+    def _log_payload(self, record: Any, *, has_traces: bool) -> Payload:
         encoded = encoder.log_record(record)
-        holders = (record.resource, record.instrumentation_scope)
-        return Parcel("logs", record, len(encoded), encoded, holders, 0 if along else 1)
+        resource_and_scope = (record.resource, record.instrumentation_scope)
+        return Payload(
+            "logs", record, len(encoded), encoded, resource_and_scope, 0 if has_traces else 1
+        )
 
-    def smaller(self, parcel: Parcel, limit: int) -> Parcel | None:
-        if parcel.signal != "traces":
+    def truncated(self, payload: Payload, limit: int) -> Payload | None:
+        if payload.signal != "traces":
             return None
-        span = shrunk(parcel.what, limit, encoder.span)
-        return None if span is None else _encoded(span)
+        span = shrunk(payload.item, limit, encoder.span)
+        return None if span is None else _encode(span)
 
-    def measured(self, data: Any) -> Parcel:
+    def metrics_payload(self, data: Any) -> Payload:
         with unforked():
             from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
         body = encode_metrics(data).SerializeToString()
-        return Parcel("metrics", data, len(body), body)
+        return Payload("metrics", data, len(body), body)
 
-    def send(self, signal: str, parcels: Sequence[Parcel], deadline: float) -> Answer:
+    def send(self, signal: str, payloads: Sequence[Payload], deadline: float) -> ExportResult:
         if signal == "metrics":
-            body = parcels[0].encoded
+            body = payloads[0].encoded
         else:
-            body = encoder.request((*parcel.holders, parcel.encoded) for parcel in parcels)
+            body = encoder.request(
+                (*payload.resource_and_scope, payload.encoded) for payload in payloads
+            )
         if self._target.protocol == "http/json":
             with unforked():
                 from .json_encoder import as_json
             body = as_json(signal, body)
         return self._sender.send(signal, body, deadline)
 
-    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is held here
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - nothing is buffered here
         return True
 
-    def rest(self) -> None:
+    def pause_for_fork(self) -> None:
         self._sender.close()
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         self._sender = self._make(self._target)
 
     def abort(self) -> None:
@@ -94,14 +101,14 @@ class OtlpChannel:
         self._sender.close()
 
 
-def _encoded(span: ReadableSpan) -> Parcel:
+def _encode(span: ReadableSpan) -> Payload:
     encoded = encoder.span(span)
-    holders = (span.resource, span.instrumentation_scope)
-    return Parcel("traces", span, len(encoded), encoded, holders)
+    resource_and_scope = (span.resource, span.instrumentation_scope)
+    return Payload("traces", span, len(encoded), encoded, resource_and_scope)
 
 
 def sender(to: Target) -> Callable[[Target], Sender]:
-    """What speaks the target's protocol."""
+    """The sender of the protocol."""
     if to.protocol == "grpc":
         from .grpc import GrpcSender
 

@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from genai_otel._support.fork import unforked
 
-from .response import MAX_PAUSE, TAKEN, Answer, Kind, partly_taken, protobuf_fields
+from .response import (
+    MAX_RETRY_AFTER,
+    OK,
+    ExportResult,
+    ExportStatus,
+    from_partial_success,
+    protobuf_fields,
+)
 
 if TYPE_CHECKING:
     from genai_otel.export.backends.resolve import Target
@@ -43,10 +50,10 @@ class GrpcSender:
         self._channels: dict[str, Any] = {}
         self._stopped = False
 
-    def send(self, signal: str, body: bytes, deadline: float) -> Answer:
+    def send(self, signal: str, body: bytes, deadline: float) -> ExportResult:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
         if self._stopped:
-            return Answer.again("stopped")
+            return ExportResult.retry("stopped")
         # gRPC imports more of itself as it goes; and a fork in the middle of a call of its C code
         # leaves a child that can make none. So the call is cut off, and made again afterwards.
         with unforked(hurry=self._cut_off):
@@ -57,16 +64,16 @@ class GrpcSender:
             except grpc.RpcError as error:
                 return _failed(error)
             except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
-                return Answer.again(f"the request failed: {type(error).__name__}")
+                return ExportResult.retry(f"the request failed: {type(error).__name__}")
             finally:
                 if not self._channels:  # it was cut off, by a fork maybe
                     _threads_end()
 
-    def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> Answer:
+    def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> ExportResult:
         address = self._target.addresses[signal]
         channel = self._channel(grpc, address.url)
         if self._stopped:  # meanwhile, and what was cut off was no channel yet
-            return Answer.again("stopped")
+            return ExportResult.retry("stopped")
         gzip = self._target.compression == "gzip"
         answer = channel.unary_unary(_SERVICES[signal])(
             body,
@@ -74,7 +81,7 @@ class GrpcSender:
             metadata=[(name.lower(), value) for name, value in address.headers.items()],
             compression=grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression,
         )
-        return partly_taken(answer)
+        return from_partial_success(answer)
 
     def _channel(self, grpc: Any, url: str) -> Any:
         """One for each receiver: signals mostly share it."""
@@ -145,17 +152,19 @@ def _port(scheme: str) -> int:
     return 443 if scheme == "https" else 4317
 
 
-def _failed(error: Any) -> Answer:
+def _failed(error: Any) -> ExportResult:
     code = error.code().name
     if code == "RESOURCE_EXHAUSTED" and _OUR_LIMIT in (error.details() or ""):
-        return TAKEN  # it answered at length; an answer that is not read says nothing against it
+        return OK  # it answered at length; an answer that is not read says nothing against it
     pause = _retry_info(error.trailing_metadata() or ())
     problem = f"gRPC {code}"
     if code in _RETRYABLE or (code == "RESOURCE_EXHAUSTED" and pause is not None):
-        return Answer.again(problem, pause)
+        return ExportResult.retry(problem, pause)
     if code == "RESOURCE_EXHAUSTED":
-        return Answer(Kind.TOO_LARGE, problem)
-    return Answer(Kind.BAD if code == "INVALID_ARGUMENT" else Kind.REFUSED, problem)
+        return ExportResult(ExportStatus.TOO_LARGE, problem)
+    return ExportResult(
+        ExportStatus.INVALID if code == "INVALID_ARGUMENT" else ExportStatus.REFUSED, problem
+    )
 
 
 def _retry_info(metadata: Any) -> float | None:
@@ -175,5 +184,5 @@ def _delay(status: bytes) -> float | None:
             parts = dict(protobuf_fields(detail))
             if parts.get(1, b"").endswith(b"/google.rpc.RetryInfo"):
                 told = dict(protobuf_fields(dict(protobuf_fields(parts[2]))[1]))
-                return float(min(told.get(1, 0) + told.get(2, 0) / 1e9, MAX_PAUSE))
+                return float(min(told.get(1, 0) + told.get(2, 0) / 1e9, MAX_RETRY_AFTER))
     return None

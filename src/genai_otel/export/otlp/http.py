@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 from genai_otel._support.fork import unforked
 from genai_otel._support.notices import NOTICES
 
-from .response import Answer, understood
+from .response import ExportResult, from_http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,25 +64,25 @@ class HttpSender:
         self._under_way: socket.socket | None = None
         self._stopped = False
 
-    def send(self, signal: str, body: bytes, deadline: float) -> Answer:
+    def send(self, signal: str, body: bytes, deadline: float) -> ExportResult:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
         address = self._target.addresses[signal]
         if self._stopped:
-            return Answer.again("stopped")
+            return ExportResult.retry("stopped")
         try:
             return self._send(address, signal, body, deadline)
         except TimeoutError:
             self.close()
-            return Answer.again("no answer in time")
+            return ExportResult.retry("no answer in time")
         except ssl.SSLError as error:  # before OSError, of which it is one
             self.close()
-            return Answer.again(f"TLS failed: {error.reason or type(error).__name__}")
+            return ExportResult.retry(f"TLS failed: {error.reason or type(error).__name__}")
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            return Answer.again(_told(error))
+            return ExportResult.retry(_told(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is raised here
             self.close()
-            return Answer.again(f"the request failed: {type(error).__name__}")
+            return ExportResult.retry(f"the request failed: {type(error).__name__}")
 
     def close(self) -> None:
         connection, self._socket = self._socket, None
@@ -99,7 +99,7 @@ class HttpSender:
 
     # --------------------------------------------------------------------------- one request
 
-    def _send(self, address: Address, signal: str, body: bytes, deadline: float) -> Answer:
+    def _send(self, address: Address, signal: str, body: bytes, deadline: float) -> ExportResult:
         url = urlsplit(address.url)
         kind = "json" if self._target.protocol == "http/json" else "x-protobuf"
         headers = {"Content-Type": f"application/{kind}", "User-Agent": _agent()}
@@ -111,7 +111,7 @@ class HttpSender:
             try:
                 headers = dict(address.sign("POST", address.url, headers, body))
             except Exception as error:  # noqa: BLE001 - no credentials, say: it tells which
-                return Answer.again(f"not signed: {str(error)[:_TOLD]}")
+                return ExportResult.retry(f"not signed: {str(error)[:_TOLD]}")
         kept = self._socket is not None
         try:
             return self._exchange(url, signal, headers, body, deadline)
@@ -129,7 +129,7 @@ class HttpSender:
         headers: Mapping[str, str],
         body: bytes,
         deadline: float,
-    ) -> Answer:
+    ) -> ExportResult:
         place = self._places[url.geturl()]
         connection = self._connected(place, deadline)
         cut: ConnectionError | None = None
@@ -147,7 +147,7 @@ class HttpSender:
         said, whole = _read(reply)
         if cut is not None or not whole or reply.will_close:
             self.close()
-        return understood(
+        return from_http(
             signal,
             reply.status,
             {name.lower(): value for name, value in reply.headers.items()},

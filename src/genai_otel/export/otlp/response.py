@@ -1,6 +1,6 @@
-"""What a receiver's answer means: taken, try again, too large, or refused.
+"""Results of export requests, from the responses of receivers.
 
-https://opentelemetry.io/docs/specs/otlp/#otlphttp-response says which is which.
+https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 """
 
 from __future__ import annotations
@@ -14,53 +14,54 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_PAUSE = 60.0
-"""Seconds; a receiver that asks for more is asked again after these. Far less than the time for
-which a request is tried, or what was asked for a longer pause would be lost at its first answer."""
+# Seconds; a receiver that asks for more is tried again after these. Far below the retry timeout, or
+# a request would be lost at the first response that asks for a longer wait.
+MAX_RETRY_AFTER = 60.0
 _RETRYABLE = frozenset((408, 429, 502, 503, 504))
 _TOO_LARGE = 413
-_BAD = frozenset((400, 422))
+_INVALID = frozenset((400, 422))
 
 
-class Kind(Enum):
-    TAKEN = "taken"
-    AGAIN = "again"
+class ExportStatus(Enum):
+    OK = "ok"
+    RETRY = "retry"
     TOO_LARGE = "too large"
-    BAD = "bad"
-    """Something in it is not to the receiver's liking; without it, it might be."""
+    INVALID = "invalid"  # part of the request is: without it, it may be accepted
     REFUSED = "refused"
 
 
-class Answer(NamedTuple):
-    """``rejected`` items of a request that was taken were not; ``pause`` was asked for."""
+class ExportResult(NamedTuple):
+    """``rejected``: items of an accepted request that were not; ``retry_after``: seconds."""
 
-    kind: Kind
-    problem: str = ""
+    status: ExportStatus
+    error: str = ""
     rejected: int = 0
-    pause: float | None = None
+    retry_after: float | None = None
 
     @classmethod
-    def again(cls, problem: str, pause: float | None = None) -> Answer:
-        return cls(Kind.AGAIN, problem, 0, pause)
+    def retry(cls, error: str, retry_after: float | None = None) -> ExportResult:
+        return cls(ExportStatus.RETRY, error, 0, retry_after)
 
 
-TAKEN = Answer(Kind.TAKEN)
+OK = ExportResult(ExportStatus.OK)
 
 
-def understood(signal: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def from_http(signal: str, status: int, headers: Mapping[str, str], body: bytes) -> ExportResult:
     if 200 <= status < 300:  # noqa: PLR2004 - success
-        return _taken(signal, headers.get("content-type") or "", body)
+        return _from_success(signal, headers.get("content-type") or "", body)
     if 300 <= status < 400:  # noqa: PLR2004 - a redirect
-        return Answer(Kind.REFUSED, f"HTTP {status}: redirects are not followed")
+        return ExportResult(ExportStatus.REFUSED, f"HTTP {status}: redirects are not followed")
     if status in _RETRYABLE:
-        return Answer.again(f"HTTP {status}", _pause(headers.get("retry-after")))
+        return ExportResult.retry(f"HTTP {status}", _retry_after(headers.get("retry-after")))
     if status == _TOO_LARGE:
-        return Answer(Kind.TOO_LARGE, f"HTTP {status}")
-    return Answer(Kind.BAD if status in _BAD else Kind.REFUSED, f"HTTP {status}")
+        return ExportResult(ExportStatus.TOO_LARGE, f"HTTP {status}")
+    return ExportResult(
+        ExportStatus.INVALID if status in _INVALID else ExportStatus.REFUSED, f"HTTP {status}"
+    )
 
 
-def _pause(given: str | None) -> float | None:
-    """Seconds, or a date."""
+def _retry_after(given: str | None) -> float | None:
+    """From seconds, or a date."""
     if given is None:
         return None
     try:
@@ -70,7 +71,7 @@ def _pause(given: str | None) -> float | None:
             seconds = parsedate_to_datetime(given).timestamp() - time()
         except (TypeError, ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), MAX_PAUSE) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
 # ------------------------------------------------------------------------------ partial success
@@ -82,52 +83,52 @@ _REJECTED = {
 }
 
 
-def _taken(signal: str, content_type: str, body: bytes) -> Answer:
-    """Taken, or all but so many; an answer that cannot be read says nothing against it.
+def _from_success(signal: str, content_type: str, body: bytes) -> ExportResult:
+    """From a response of success; one that cannot be read means full success.
 
-    But a web page is no answer: a proxy's, or an application's that has one for every path.
+    But HTML comes from a proxy, or from an application that has a page for every path.
     """
     if "html" in content_type and body.lstrip()[:1] == b"<":
-        return Answer(Kind.REFUSED, "a web page came back: is the endpoint right?")
+        return ExportResult(ExportStatus.REFUSED, "a web page came back: is the endpoint right?")
     try:
         if "json" in content_type:
-            told = json.loads(body).get("partialSuccess") or {}
-            rejected, said = int(told.get(_REJECTED[signal]) or 0), bool(told.get("errorMessage"))
-            return _but(rejected, said=said)
+            partial = json.loads(body).get("partialSuccess") or {}
+            rejected = int(partial.get(_REJECTED[signal]) or 0)
+            return _accepted(rejected, warned=bool(partial.get("errorMessage")))
     except Exception:  # noqa: BLE001 - whatever a receiver writes there
-        return TAKEN
-    return partly_taken(body)
+        return OK
+    return from_partial_success(body)
 
 
-def partly_taken(body: bytes) -> Answer:
+def from_partial_success(body: bytes) -> ExportResult:
     """From the protobuf of an ``Export...ServiceResponse``."""
     try:
-        rejected, said = _partial(body)
+        rejected, warned = _read_partial_success(body)
     except Exception:  # noqa: BLE001 - as above
-        return TAKEN
-    return _but(rejected, said=said)
+        return OK
+    return _accepted(rejected, warned=warned)
 
 
-def _but(rejected: int, *, said: bool) -> Answer:
+def _accepted(rejected: int, *, warned: bool) -> ExportResult:
     if rejected <= 0:
-        return Answer(Kind.TAKEN, "taken with a warning") if said else TAKEN
-    return Answer(Kind.TAKEN, f"{rejected} not taken", rejected)
+        return ExportResult(ExportStatus.OK, "accepted with a warning") if warned else OK
+    return ExportResult(ExportStatus.OK, f"{rejected} rejected", rejected)
 
 
-def _partial(body: bytes) -> tuple[int, bool]:
-    """``partial_success``, field 1: field 1 is how many, field 2 why (which may quote content)."""
-    rejected, said = 0, False
+def _read_partial_success(body: bytes) -> tuple[int, bool]:
+    """Of ``partial_success``, field 1: how many (field 1), whether why (2, may quote content)."""
+    rejected, warned = 0, False
     for number, value in protobuf_fields(body):
         if number == 1 and isinstance(value, bytes):
             for inner, fact in protobuf_fields(value):
                 if inner == 1 and isinstance(fact, int):
                     rejected = fact
-                said = said or (inner == 2 and bool(fact))  # noqa: PLR2004 - the field's number
-    return rejected, said
+                warned = warned or (inner == 2 and bool(fact))  # noqa: PLR2004 - the field's number
+    return rejected, warned
 
 
 def protobuf_fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Varints and byte strings of a protobuf message; any other kind ends it."""
+    """Varints and byte strings of a protobuf message; stops at any other wire type."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

@@ -1,4 +1,4 @@
-"""Requests by bytes: what is sent at most, and what is done with one that is refused."""
+"""Batches within the limits of a receiver, and how one that is refused is split."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from genai_otel.export.protocol import Parcel
+    from genai_otel.export.protocol import Payload
 
 KIB = 1024
 MIB = 1024 * KIB
-_HEAD = 4096  # resource and scope, about
+_HEADER_BYTES = 4096  # resource and scope, about
 
 
-class Limits(NamedTuple):
-    """What is sent at most: bytes before compression, and seconds for one request."""
+class RequestLimits(NamedTuple):
+    """The most that is sent: bytes before compression, and seconds for one request."""
 
     request_bytes: int = MIB
     logs_bytes: int = MIB
@@ -25,30 +25,30 @@ class Limits(NamedTuple):
     timeout: float = 10.0
 
 
-def packed(parcels: Sequence[Parcel], limits: Limits) -> Iterator[list[Parcel]]:
-    """As many, of one signal, as a request may have; what is too large by itself goes alone."""
-    request: list[Parcel] = []
-    logs = bool(parcels) and parcels[0].signal == "logs"
-    most = (limits.logs_bytes if logs else limits.request_bytes) - _HEAD
-    room = most
-    for parcel in parcels:
-        if request and (parcel.size > room or len(request) >= limits.request_spans):
-            yield request
-            request, room = [], most
-        request.append(parcel)
-        room -= parcel.size
-    if request:
-        yield request
+def batches(payloads: Sequence[Payload], limits: RequestLimits) -> Iterator[list[Payload]]:
+    """Payloads of one signal in requests; one that is too large by itself is sent alone."""
+    batch: list[Payload] = []
+    logs = bool(payloads) and payloads[0].signal == "logs"
+    max_bytes = (limits.logs_bytes if logs else limits.request_bytes) - _HEADER_BYTES
+    room = max_bytes
+    for payload in payloads:
+        if batch and (payload.size > room or len(batch) >= limits.request_spans):
+            yield batch
+            batch, room = [], max_bytes
+        batch.append(payload)
+        room -= payload.size
+    if batch:
+        yield batch
 
 
-def halves(parcels: Sequence[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
-    """Two parts of about the same size; one that outweighs all others is alone in its."""
-    total = sum(parcel.size for parcel in parcels)
-    at = max(range(len(parcels)), key=lambda n: parcels[n].size)
-    if parcels[at].size * 2 > total:
-        return [parcels[at]], [*parcels[:at], *parcels[at + 1 :]]
-    taken = count = 0
-    while count < len(parcels) - 1 and (not count or (taken + parcels[count].size) * 2 <= total):
-        taken += parcels[count].size
+def split(payloads: Sequence[Payload]) -> tuple[list[Payload], list[Payload]]:
+    """Two parts of about the same size; a payload larger than all others together is alone."""
+    total = sum(payload.size for payload in payloads)
+    largest = max(range(len(payloads)), key=lambda n: payloads[n].size)
+    if payloads[largest].size * 2 > total:
+        return [payloads[largest]], [*payloads[:largest], *payloads[largest + 1 :]]
+    size = count = 0
+    while count < len(payloads) - 1 and (not count or (size + payloads[count].size) * 2 <= total):
+        size += payloads[count].size
         count += 1
-    return list(parcels[:count]), list(parcels[count:])
+    return list(payloads[:count]), list(payloads[count:])

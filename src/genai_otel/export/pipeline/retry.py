@@ -1,4 +1,4 @@
-"""Requests to one receiver: tried again, taken apart where they are refused, or given up."""
+"""Requests to one receiver: retried, split where they are refused, or given up."""
 
 from __future__ import annotations
 
@@ -8,119 +8,125 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from genai_otel._support.errors import FAULTS
-from genai_otel.export.otlp.response import Answer, Kind
+from genai_otel.export.otlp.response import ExportResult, ExportStatus
 
-from .batching import halves
+from .batching import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from genai_otel.export.protocol import Channel, Parcel
+    from genai_otel.export.protocol import Payload, PayloadExporter
 
-    from .stats import Ledger
+    from .stats import ExportStats
 
-    class Rest(Protocol):
-        """Waits; whether it was as long as asked for. In a hurry a flush ends it, too."""
+    class BackOff(Protocol):
+        """Wait; return whether it was the whole time. A flush interrupts one that may be."""
 
-        def __call__(self, seconds: float, *, hurry: bool) -> bool: ...
+        def __call__(self, seconds: float, *, interruptible: bool) -> bool: ...
 
 
-PATIENCE = 300.0
-"""Seconds for which a request is tried again."""
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_IN_VAIN = 4
-"""So many bad spans in a row, and what is left is sent as it is, but not taken apart."""
-_OVERDUE = 5.0
+# Seconds for which a request is retried.
+RETRY_TIMEOUT = 300.0
+_INITIAL_BACKOFF = 0.5
+_MAX_BACKOFF = 30.0
+# After so many bad spans in a row the rest is sent as it is, and not split any more.
+_MAX_BAD_IN_ROW = 4
+# Seconds; a wait that took so much longer than asked for was a suspension of the process.
+_SUSPENSION = 5.0
 _REASONS = {
-    Kind.AGAIN: "undelivered",
-    Kind.TOO_LARGE: "too_large",
-    Kind.BAD: "refused",
-    Kind.REFUSED: "refused",
+    ExportStatus.RETRY: "undelivered",
+    ExportStatus.TOO_LARGE: "too_large",
+    ExportStatus.INVALID: "refused",
+    ExportStatus.REFUSED: "refused",
 }
 _jitter = SystemRandom().uniform
 
 
-class Courier:
-    """Used by one worker; at ``end_by``, a time of ``monotonic``, all is given up."""
+class RetryingSender:
+    """Used by one worker; everything is given up at ``close_deadline``, a ``monotonic`` time."""
 
-    def __init__(self, channel: Channel, ledger: Ledger, patience: float, rest: Rest) -> None:
-        self._channel, self._ledger, self.patience, self._rest = channel, ledger, patience, rest
-        self.end_by = inf
-        self.busy_since: float | None = None
-        """When the request that is being tried was begun, a time of ``monotonic``."""
+    def __init__(
+        self, exporter: PayloadExporter, stats: ExportStats, retry_timeout: float, back_off: BackOff
+    ) -> None:
+        self._exporter, self._stats = exporter, stats
+        self.retry_timeout, self._back_off = retry_timeout, back_off
+        self.close_deadline = inf
+        # When the request that is under way was begun, a ``monotonic`` time.
+        self.request_started: float | None = None
 
-    def deliver(self, signal: str, parcels: list[Parcel]) -> None:
-        """Sends them; takes a refused request apart until what is at fault is alone."""
-        waiting = [parcels]
-        in_vain = 0
-        while waiting:
-            part = waiting.pop()
-            answer = self.tried(signal, part)
-            apart = len(part) > 1 and (
-                answer.kind is Kind.TOO_LARGE or (answer.kind is Kind.BAD and in_vain < _IN_VAIN)
+    def send_all(self, signal: str, payloads: list[Payload]) -> None:
+        """Send the payloads; split a refused request until the payload at fault is alone."""
+        pending = [payloads]
+        bad_in_row = 0
+        while pending:
+            part = pending.pop()
+            result = self.send(signal, part)
+            divisible = len(part) > 1 and (
+                result.status is ExportStatus.TOO_LARGE
+                or (result.status is ExportStatus.INVALID and bad_in_row < _MAX_BAD_IN_ROW)
             )
-            if answer.kind is Kind.TAKEN:
-                in_vain = 0
-                self._ledger.arrived(part, answer)
-            elif apart:
-                waiting += reversed(halves(part))
-            elif answer.kind is Kind.TOO_LARGE and self._tried_smaller(signal, part[0]):
-                in_vain = 0
+            if result.status is ExportStatus.OK:
+                bad_in_row = 0
+                self._stats.count_sent(part, result)
+            elif divisible:
+                pending += reversed(split(part))
+            elif result.status is ExportStatus.TOO_LARGE and self._send_truncated(signal, part[0]):
+                bad_in_row = 0
             else:
-                in_vain += 1
-                self._ledger.lose_all(_REASONS[answer.kind], part, answer.problem)
-                if answer.kind is Kind.REFUSED:  # it is not this or that span
-                    for rest in waiting:
-                        self._ledger.lose_all("refused", rest, answer.problem)
+                bad_in_row += 1
+                self._stats.count_lost_payloads(_REASONS[result.status], part, result.error)
+                if result.status is ExportStatus.REFUSED:  # not because of one of the spans
+                    for rest in pending:
+                        self._stats.count_lost_payloads("refused", rest, result.error)
                     return
 
-    def _tried_smaller(self, signal: str, parcel: Parcel) -> bool:
-        """Whether a span that was too large is taken with shorter texts."""
+    def _send_truncated(self, signal: str, payload: Payload) -> bool:
+        """Whether a span that was too large is accepted with shorter texts."""
         try:
-            smaller = self._channel.smaller(parcel, parcel.size // 4)
+            truncated = self._exporter.truncated(payload, payload.size // 4)
         except Exception as error:  # noqa: BLE001 - then it is lost as it is
-            FAULTS.note("Courier.smaller", error)
+            FAULTS.note("RetryingSender.truncated", error)
             return False
-        if smaller is None:
+        if truncated is None:
             return False
-        answer = self.tried(signal, [smaller])
-        if answer.kind is Kind.TAKEN:
-            self._ledger.arrived([smaller], answer)
-        return answer.kind is Kind.TAKEN
+        result = self.send(signal, [truncated])
+        if result.status is ExportStatus.OK:
+            self._stats.count_sent([truncated], result)
+        return result.status is ExportStatus.OK
 
-    def tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
-        """The last answer: the first that is not "again", or that of the last try."""
-        self.busy_since = monotonic()
+    def send(self, signal: str, payloads: Sequence[Payload]) -> ExportResult:
+        """Send one request, with retries; return the last result."""
+        self.request_started = monotonic()
         try:
-            return self._tried(signal, parcels)
+            return self._send_with_retries(signal, payloads)
         finally:
-            self.busy_since = None
+            self.request_started = None
 
-    def _tried(self, signal: str, parcels: Sequence[Parcel]) -> Answer:
-        give_up, pause = monotonic() + self.patience, _FIRST_PAUSE
+    def _send_with_retries(self, signal: str, payloads: Sequence[Payload]) -> ExportResult:
+        retry_deadline, backoff = monotonic() + self.retry_timeout, _INITIAL_BACKOFF
         while True:
-            if monotonic() >= self.end_by:
-                return Answer(Kind.AGAIN, "not delivered before the end")
-            deadline = min(monotonic() + self._channel.limits.timeout, self.end_by)
-            answer = self._channel.send(signal, parcels, deadline)
-            if answer.kind is not Kind.AGAIN:
-                return answer
-            self._ledger.problem = answer.problem
-            self._ledger.note_overflow()
-            give_up += _frozen(deadline)
-            wait = _jitter(pause / 2, pause) if answer.pause is None else answer.pause
-            rested_by = monotonic() + wait
-            if rested_by >= min(give_up, self.end_by):
-                return answer
-            if self._rest(wait, hurry=answer.pause is None):
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            give_up += _frozen(rested_by)
-            self._ledger.counts.retried += 1
+            if monotonic() >= self.close_deadline:
+                return ExportResult(ExportStatus.RETRY, "not delivered before the end")
+            deadline = min(monotonic() + self._exporter.limits.timeout, self.close_deadline)
+            result = self._exporter.send(signal, payloads, deadline)
+            if result.status is not ExportStatus.RETRY:
+                return result
+            self._stats.last_error = result.error
+            self._stats.report_full_queue()
+            retry_deadline += _suspended_for(deadline)
+            asked = result.retry_after
+            wait = _jitter(backoff / 2, backoff) if asked is None else asked
+            resume_at = monotonic() + wait
+            if resume_at >= min(retry_deadline, self.close_deadline):
+                return result
+            if self._back_off(wait, interruptible=asked is None):
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+            retry_deadline += _suspended_for(resume_at)
+            self._stats.retried += 1
 
 
-def _frozen(awaited: float) -> float:
-    """Seconds for which the process stood still, as in Lambda: they are no time of trying."""
-    late = monotonic() - awaited
-    return late if late > _OVERDUE else 0.0
+def _suspended_for(expected: float) -> float:
+    """Seconds for which the process was suspended, as in Lambda: they are no time of retrying."""
+    late = monotonic() - expected
+    return late if late > _SUSPENSION else 0.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .handover import Keeper
-    from .worker import Delivery
+    from .worker import ExportWorker
 
 _SEATS: IdentityWeakMap[Seat] = IdentityWeakMap()
 _END = 2.0
@@ -41,18 +41,18 @@ class Seat(SpanProcessor):
     """Hands ended spans to whatever deliveries have their place here at the moment."""
 
     def __init__(self) -> None:
-        self._here: tuple[Delivery, ...] = ()
+        self._here: tuple[ExportWorker, ...] = ()
         self._others = False
         self.at_root: Callable[[], None] | None = None
         self.keeper: Keeper | None = None
         """In a child process: what its spans outlive it by."""
 
-    def take(self, deliveries: Sequence[Delivery], *, others: bool = False) -> None:
+    def take(self, deliveries: Sequence[ExportWorker], *, others: bool = False) -> None:
         """``others``: spans of other scopes go to all that take any, without being asked for."""
         self._here += tuple(deliveries)
         self._others = others
 
-    def leave(self, deliveries: Sequence[Delivery]) -> None:
+    def leave(self, deliveries: Sequence[ExportWorker]) -> None:
         self._here = tuple(each for each in self._here if each not in deliveries)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -80,7 +80,7 @@ class Seat(SpanProcessor):
 
     def _hand_on(self, span: ReadableSpan, size: int, ours: bool, others: bool) -> None:  # noqa: FBT001
         for each in self._here:
-            each.accept(span, size, ours=ours or (others and each.takes_others))
+            each.enqueue(span, size, ours=ours or (others and each.accepts_other_scopes))
 
     def shutdown(self) -> None:
         deadline = monotonic() + _END
@@ -92,8 +92,8 @@ class Seat(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         deadline = monotonic() + timeout_millis / 1000
-        tickets = [each.ticket(deadline) for each in self._here]
-        return all(ticket.wait() for ticket in tickets)
+        requests = [each.request_flush(deadline) for each in self._here]
+        return all(request.wait() for request in requests)
 
 
 _TOKENS = ("gen_ai.usage.", "llm.usage.", "llm.token_count.")

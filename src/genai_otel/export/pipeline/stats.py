@@ -1,4 +1,4 @@
-"""What becomes of spans on their way: counted, and said in the log when they are being lost."""
+"""Statistics of one export worker, and log messages when it loses telemetry."""
 
 from __future__ import annotations
 
@@ -10,97 +10,89 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genai_otel.export.otlp.response import Answer
-    from genai_otel.export.protocol import Parcel
+    from genai_otel.export.otlp.response import ExportResult
+    from genai_otel.export.protocol import Payload
 
 logger = logging.getLogger("genai_otel")
 
-_SAY_EVERY = 60.0
+_LOG_INTERVAL = 60.0
 
 
-class Counts:
-    """Totals of this process: each span is sent, lost, sampled out or passed over, and only once.
+class ExportStats:
+    """Of one worker in one process, in spans: each is sent, lost, sampled out or filtered, once.
 
-    Lost log records that go along with spans, and collections of metrics, have their own reasons.
+    Lost log records that accompany spans, and collections of metrics, have reasons of their own.
+    ``log_losses``: losses are logged here, not by the exporter.
     """
 
-    def __init__(self) -> None:
-        self.taken = self.sent = 0
+    def __init__(self, name: str, *, log_losses: bool) -> None:
+        self.name, self._log_losses = name, log_losses
+        self.enqueued = self.sent = 0
+        # Requests sent again.
         self.retried = 0
-        """Requests."""
-        self.overflowed = 0
-        """Dropped where they ended, as the queue was full."""
-        self.late = 0
-        """Ended after the end."""
+        # Dropped when they ended, because the queue was full.
+        self.dropped_queue_full = 0
+        # Ended after the worker was closed.
+        self.dropped_after_shutdown = 0
+        # Not kept by the destination's ``sample``: no loss.
         self.sampled_out = 0
-        """By the destination's ``sample``; these are no loss."""
-        self.passed_over = 0
-        """By its ``filter``, or as there is nothing of them that it takes; no loss either."""
+        # Not kept by its ``filter``, or nothing of them goes there: no loss either.
+        self.filtered = 0
+        # Lost on the worker, by reason.
         self.lost = Counter[str]()
-        """By the worker, by reason."""
+        # Of the last failed request; ``None`` after the next successful one.
+        self.last_error: str | None = None
+        self.losing = self.closing = False
+        self._full_queue_seen = 0
+        self._logged_at = -_LOG_INTERVAL
 
     def dropped(self) -> dict[str, int]:
-        """All that never arrived, by reason."""
-        known = Counter({"queue_full": self.overflowed, "shutdown": self.late})
+        """Everything that never arrived, by reason."""
+        known = Counter(
+            {"queue_full": self.dropped_queue_full, "shutdown": self.dropped_after_shutdown}
+        )
         return dict(+(known + self.lost))
 
+    def count_sent(self, payloads: Sequence[Payload], result: ExportResult) -> None:
+        rejected = min(result.rejected, len(payloads))
+        self.last_error = result.error or None
+        if payloads[0].span_count:
+            self.sent += len(payloads) - rejected
+        # A receiver does not say which ones it has rejected.
+        self.count_lost_payloads("rejected", payloads[:rejected], result.error)
 
-class Ledger:
-    """Of one delivery in one process. ``tells``: whether losses are logged here, or elsewhere.
+    def count_lost_payloads(self, reason: str, payloads: Sequence[Payload], error: str) -> None:
+        """Of one signal: either all are spans, or all accompany some."""
+        reason = reason if payloads and payloads[0].span_count else "log_records"
+        self.count_lost(reason, len(payloads), error)
 
-    ``problem`` is the last one, until something arrives.
-    """
-
-    def __init__(self, name: str, *, tells: bool) -> None:
-        self.name, self._tells = name, tells
-        self.counts = Counts()
-        self.problem: str | None = None
-        self.losing = self.ending = False
-        self._overflow_seen = 0
-        self._said_at = -_SAY_EVERY
-
-    def arrived(self, parcels: Sequence[Parcel], answer: Answer) -> None:
-        rejected = min(answer.rejected, len(parcels))
-        self.problem = answer.problem or None
-        if parcels[0].spans:
-            self.counts.sent += len(parcels) - rejected
-        self.lose_all("rejected", parcels[:rejected], answer.problem)  # which, nobody knows
-
-    def lose_all(self, reason: str, parcels: Sequence[Parcel], problem: str) -> None:
-        """Of one signal; so they are all spans, or all go along with some."""
-        reason = reason if parcels and parcels[0].spans else "log_records"
-        self.lose(reason, len(parcels), problem)
-
-    def lose(self, reason: str, count: int, problem: str) -> None:
+    def count_lost(self, reason: str, count: int, error: str) -> None:
         if not count:
             return
-        if self.ending and reason == "undelivered":
+        if self.closing and reason == "undelivered":
             reason = "shutdown"
-        self.counts.lost[reason] += count
-        self.problem = problem
-        self._note_loss(reason, problem)
+        self.lost[reason] += count
+        self.last_error = error
+        self._log_loss(reason, error)
 
-    def note_overflow(self) -> None:
-        if self.counts.overflowed > self._overflow_seen:
-            self._overflow_seen = self.counts.overflowed
-            self._note_loss("queue_full", self.problem or "")
+    def report_full_queue(self) -> None:
+        if self.dropped_queue_full > self._full_queue_seen:
+            self._full_queue_seen = self.dropped_queue_full
+            self._log_loss("queue_full", self.last_error or "")
 
-    def _note_loss(self, reason: str, problem: str) -> None:
-        """Says that telemetry is being lost, once until none is."""
-        if self.losing or not self._tells or monotonic() - self._said_at < _SAY_EVERY:
+    def _log_loss(self, reason: str, error: str) -> None:
+        """Log that telemetry is being lost, once until it is not any more."""
+        if self.losing or not self._log_losses or monotonic() - self._logged_at < _LOG_INTERVAL:
             return
-        self.losing, self._said_at = True, monotonic()
+        self.losing, self._logged_at = True, monotonic()
         logger.warning(
-            "genai_otel: telemetry for %s is being lost: %s (%s)", self.name, reason, problem
+            "genai_otel: export to %s is losing telemetry: %s (%s)", self.name, reason, error
         )
 
-    def regain(self, before: tuple[int, int]) -> None:
-        """After a turn, before which so many were sent and lost."""
-        self.note_overflow()
-        sent, lost = self.counts.sent, self.counts.lost.total()
-        if self.losing and sent > before[0] and lost == before[1]:
+    def report_recovery(self, before: tuple[int, int]) -> None:
+        """Call after the queue was drained; ``before``: spans sent and lost at its beginning."""
+        self.report_full_queue()
+        if self.losing and self.sent > before[0] and self.lost.total() == before[1]:
             self.losing = False
-            total = sum(self.counts.dropped().values())
-            logger.warning(
-                "genai_otel: telemetry for %s arrives again; %d were lost", self.name, total
-            )
+            total = sum(self.dropped().values())
+            logger.warning("genai_otel: export to %s recovered; %d spans dropped", self.name, total)

@@ -1,8 +1,8 @@
-"""Delivery: for each destination a queue bounded in bytes and one worker thread.
+"""Export workers: for each destination a queue bounded in bytes, and one thread.
 
-Whoever ends a span appends it to a deque and is done: no lock is taken, so that neither a signal,
-nor a finaliser, nor a fork can come at a wrong moment. All the rest happens on the worker: the
-destination's content policy and dialect, encoding, sending, waiting, counting.
+Who ends a span appends it to a deque, without a lock, so that neither a signal nor a finalizer nor
+a fork can interrupt it at a wrong moment. Everything else happens on the worker: the destination's
+content policy and dialect, encoding, sending, waiting, counting.
 """
 
 from __future__ import annotations
@@ -21,354 +21,373 @@ from genai_otel._support import fork, suppression  # noqa: F401 - forking is ask
 from genai_otel._support.errors import FAULTS
 from genai_otel._support.locks import has_gone
 from genai_otel._support.processes import block_sigterm
-from genai_otel.export.otlp.response import Kind
+from genai_otel.export.otlp.response import ExportStatus
 from genai_otel.export.readable import is_ours
 
-from .batching import MIB, packed
-from .retry import PATIENCE, Courier
-from .stats import Ledger
+from .batching import MIB, batches
+from .retry import RETRY_TIMEOUT, RetryingSender
+from .stats import ExportStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.export.protocol import Channel, Parcel
+    from genai_otel.export.protocol import Payload, PayloadExporter
 
     from .tail_sampling import TailSampling
 
     Item = tuple[ReadableSpan, int]
 
-QUEUE_BYTES = 32 * MIB
-DELAY = 1.0
-"""Seconds between the first span of a batch and its sending."""
-_KEPT_DELAY = 5.0
-"""In processes that may be ended at any time: one that is, while it sends, is sent again."""
-_UNKEPT_DELAY = 0.2
-"""In those of them for which nobody would send it."""
-MEASURE_EVERY = 60.0
-_GRACE = 0.3
-"""Seconds for a worker to see that its time is over."""
-_FORK_WAITS = 0.25
-"""Seconds for which a fork waits, for all workers, and for one request in all."""
+MAX_QUEUE_BYTES = 32 * MIB
+# Seconds between the first span of a batch and its sending.
+BATCH_DELAY = 1.0
+# The same where the process may be terminated at any time and another one recovers its spans: a
+# batch under way would be sent again.
+_RECOVERABLE_DELAY = 5.0
+# The same where no other process recovers them.
+_UNRECOVERABLE_DELAY = 0.2
+METRIC_INTERVAL = 60.0
+# Seconds for a worker to notice that its deadline has passed.
+_JOIN_GRACE = 0.3
+# Seconds for which a fork waits: for all workers, and for one request in all.
+_FORK_TIMEOUT = 0.25
 
 
-class Ticket:
-    """Stands in the queue behind all that a flush waits for."""
+class FlushRequest:
+    """A marker in the queue behind everything that a flush waits for."""
 
-    __slots__ = ("arrived", "deadline", "lost", "ok")
+    __slots__ = ("deadline", "done", "lost_before", "ok")
 
-    def __init__(self, deadline: float, lost: int) -> None:
-        self.deadline, self.lost, self.ok = deadline, lost, False
-        self.arrived = _shut()
+    def __init__(self, deadline: float, lost_before: int) -> None:
+        self.deadline, self.lost_before, self.ok = deadline, lost_before, False
+        self.done = _taken_lock()
 
     def wait(self) -> bool:
         """Whether everything before it was acknowledged, by the deadline."""
-        return self.arrived.acquire(timeout=max(0.0, self.deadline - monotonic())) and self.ok
+        return self.done.acquire(timeout=max(0.0, self.deadline - monotonic())) and self.ok
 
 
-def _shut() -> Any:
-    """A semaphore of one that a signal handler, too, may open: a plain lock, taken."""
+def _taken_lock() -> Any:
+    """A locked lock, used as an event: a signal handler may release it, too."""
     lock = threading.Lock()
     lock.acquire()
     return lock
 
 
-def _open(lock: Any) -> None:
-    with suppress(RuntimeError):  # it is open
+def _release(lock: Any) -> None:
+    with suppress(RuntimeError):  # released already
         lock.release()
 
 
-class Delivery:
-    """The way of spans to one destination.
+class ExportWorker:
+    """Exports the spans of one destination on a thread of its own.
 
-    ``prepare`` is called with each span before the channel sees it; ``keep`` says which spans of
-    other scopes go there. ``tells``: whether losses are logged here, or elsewhere.
-    ``takes_others``: those of other scopes that our own provider has recorded go there too.
+    ``transform`` is applied to each span before the exporter has it; ``span_filter`` selects spans
+    of other scopes. ``log_losses``: losses are logged here, not by the exporter.
+    ``accepts_other_scopes``: spans of other scopes from our own provider are exported as well.
     """
 
     def __init__(
         self,
         name: str,
-        channel: Channel,
+        exporter: PayloadExporter,
         *,
-        prepare: Callable[[ReadableSpan], ReadableSpan] | None = None,
-        keep: Callable[[ReadableSpan], bool] | None = None,
+        transform: Callable[[ReadableSpan], ReadableSpan] | None = None,
+        span_filter: Callable[[ReadableSpan], bool] | None = None,
         sample: TailSampling | None = None,
-        queue_bytes: int = QUEUE_BYTES,
-        delay: float = DELAY,
-        patience: float = PATIENCE,
-        tells: bool = True,
-        takes_others: bool = False,
+        max_queue_bytes: int = MAX_QUEUE_BYTES,
+        delay: float = BATCH_DELAY,
+        retry_timeout: float = RETRY_TIMEOUT,
+        log_losses: bool = True,
+        accepts_other_scopes: bool = False,
     ) -> None:
-        self.name, self._tells, self.takes_others = name, tells, takes_others
-        self._channel, self._prepare, self._keep = channel, prepare, keep
+        self.name, self._log_losses, self.accepts_other_scopes = (
+            name,
+            log_losses,
+            accepts_other_scopes,
+        )
+        self._exporter, self._transform, self._span_filter = exporter, transform, span_filter
         self._sample = sample
-        self._queue_bytes, self._delay, self._patience = queue_bytes, delay, patience
+        self._max_queue_bytes, self._delay, self._retry_timeout = (
+            max_queue_bytes,
+            delay,
+            retry_timeout,
+        )
         self._collect: Callable[[], Any] | None = None
-        self.each_minute: Callable[[], Any] | None = None
-        """Called on the worker, while there is one."""
-        self._settled: Callable[[], Any] | None = None
+        # Called once a minute on the worker, while there is one.
+        self.periodic_task: Callable[[], Any] | None = None
+        self._on_idle: Callable[[], Any] | None = None
         self._closed = False
-        self._end_by = inf
-        self._begin()
-        _ALL.add(self)
+        self._close_deadline = inf
+        self._reset()
+        _WORKERS.add(self)
 
-    def _begin(self) -> None:
-        """What belongs to one process."""
-        self._ledger = Ledger(self.name, tells=self._tells)
-        self.counts = self._ledger.counts
-        self._courier = Courier(self._channel, self._ledger, self._patience, self._rested)
-        self._queue: deque[Item | Ticket] = deque()
-        self._held = self._shipped = 0
+    def _reset(self) -> None:
+        """Create what belongs to one process."""
+        self.stats = ExportStats(self.name, log_losses=self._log_losses)
+        self._sender = RetryingSender(
+            self._exporter, self.stats, self._retry_timeout, self._back_off
+        )
+        self._queue: deque[Item | FlushRequest] = deque()
+        self._queued_bytes = self._processed = 0
         self._thread: threading.Thread | None = None
-        self._starting, self._turning = threading.Lock(), threading.Lock()
-        self._turner: int | None = None
-        self._wake = _shut()
-        self._asleep = self._lingering = self._urgent = self._resting = False
-        self._measured = 0
-        self._measure_at = monotonic() + MEASURE_EVERY
-        self._tail = self._sample.tail(self._queue_bytes // 2) if self._sample else None
+        self._start_lock, self._drain_lock = threading.Lock(), threading.Lock()
+        self._draining_thread: int | None = None
+        self._wake = _taken_lock()
+        self._waiting = self._batching = self._flush_requested = self._forking = False
+        self._queued_at_collection = 0
+        self._next_collection = monotonic() + METRIC_INTERVAL
+        self._tail_sampler = self._sample.tail(self._max_queue_bytes // 2) if self._sample else None
 
     @property
-    def problem(self) -> str | None:
-        return self._ledger.problem
+    def last_error(self) -> str | None:
+        return self.stats.last_error
 
     @property
     def queued(self) -> int:
-        """Spans that wait now or are on their way, those of traces that are under way included."""
-        done = self._shipped + self.counts.sampled_out  # first, as it never overtakes
-        return self.counts.taken - done
+        """Spans that are queued or being exported, those of unfinished traces included."""
+        done = self._processed + self.stats.sampled_out  # first, as it never overtakes
+        return self.stats.enqueued - done
 
-    def expect_sudden_end(self, settled: Callable[[], Any], *, kept: bool) -> None:
-        """This process may be ended at any time. ``kept``: another one would send what is queued.
+    def expect_termination(self, on_idle: Callable[[], Any], *, recoverable: bool) -> None:
+        """Prepare for a sudden end. ``recoverable``: another process would send what is queued.
 
-        ``settled`` is called on the worker when nothing is queued any more.
+        ``on_idle`` is called on the worker when nothing is queued any more.
         """
-        self._settled = settled
-        self._delay = max(self._delay, _KEPT_DELAY) if kept else min(self._delay, _UNKEPT_DELAY)
+        self._on_idle = on_idle
+        self._delay = (
+            max(self._delay, _RECOVERABLE_DELAY)
+            if recoverable
+            else min(self._delay, _UNRECOVERABLE_DELAY)
+        )
 
     @property
     def busy(self) -> bool:
-        """Whether anything is queued, or on its way."""
-        return bool(self._queue or self._held)
+        """Whether a span is queued or being exported."""
+        return bool(self._queue or self._queued_bytes)
 
-    def lose(self, count: int, reason: str, why: str) -> None:
-        """Counts spans as lost that never came here."""
-        self._ledger.lose(reason, count, why)
+    def count_lost(self, count: int, reason: str, error: str) -> None:
+        """Count spans as lost that were never enqueued."""
+        self.stats.count_lost(reason, count, error)
 
-    def renew(self) -> None:
-        """In a forked child: nothing of the parent's, neither spans nor locks nor connections."""
-        self._begin()
+    def reset_after_fork(self) -> None:
+        """Start anew in a forked child, with no spans, locks or connections of the parent."""
+        self._reset()
         self._collect = None
-        self._channel.renew()
+        self._exporter.reset_after_fork()
 
-    # ------------------------------------------------------------------ where spans end
+    # ------------------------------------------------------------------------- producers
 
-    def accept(self, span: ReadableSpan, weight: int, *, ours: bool) -> None:
-        """Queues the span, or counts it as dropped; takes no lock and never waits."""
-        if not ours and self._keep is None:
+    def enqueue(self, span: ReadableSpan, size: int, *, ours: bool) -> None:
+        """Queue the span, or count it as dropped; take no lock and never wait."""
+        if not ours and self._span_filter is None:
             return
         if self._closed:
-            self.counts.late += 1
+            self.stats.dropped_after_shutdown += 1
             return
-        if self._held + weight > self._queue_bytes:
-            self.counts.overflowed += 1
+        if self._queued_bytes + size > self._max_queue_bytes:
+            self.stats.dropped_queue_full += 1
             return
-        self._held += weight
-        self.counts.taken += 1
-        self._queue.append((span, weight))
+        self._queued_bytes += size
+        self.stats.enqueued += 1
+        self._queue.append((span, size))
         if self._thread is None:
-            self._start()
-        elif self._asleep or (self._lingering and self._held >= self._channel.limits.request_bytes):
-            self._asleep = self._lingering = False
-            _open(self._wake)
+            self._start_thread()
+        elif self._waiting or (
+            self._batching and self._queued_bytes >= self._exporter.limits.request_bytes
+        ):
+            self._waiting = self._batching = False
+            _release(self._wake)
 
-    def judge_by(self, prepare: Callable[[ReadableSpan], ReadableSpan]) -> None:
-        """In place of what prepared spans until now."""
-        self._prepare = prepare
+    def set_transform(self, transform: Callable[[ReadableSpan], ReadableSpan]) -> None:
+        """Replace the transformation of spans, also of those in the queue."""
+        self._transform = transform
 
-    def measure_with(self, collect: Callable[[], Any] | None) -> None:
-        """``collect`` is called on the worker: each minute, at a flush, at the end."""
+    def set_metric_collector(self, collect: Callable[[], Any] | None) -> None:
+        """Call ``collect`` on the worker: once a minute, at a flush, at the end."""
         self._collect = collect
-        if collect is not None and self._start():
-            _open(self._wake)
+        if collect is not None and self._start_thread():
+            _release(self._wake)
 
-    def _start(self) -> bool:
-        """A worker, if there is none; whether there is one."""
+    def _start_thread(self) -> bool:
+        """Start the worker's thread if there is none; return whether there is one."""
         if self._thread is not None:
             return True
-        if not self._starting.acquire(blocking=False):
-            return True  # another thread is at it
+        if not self._start_lock.acquire(blocking=False):
+            return True  # another thread starts it
         try:
             if self._thread is None:
                 thread = threading.Thread(
                     target=self._run, name=f"genai-otel-{self.name}", daemon=True
                 )
                 self._thread = thread
-                # Nothing of the context in which a span happened to end lives on there.
+                # The thread must not keep the context in which a span happened to end.
                 contextvars.Context().run(thread.start)
         except Exception:  # noqa: BLE001 - the end, too many threads, whoever has patched them
             self._thread = None
             return False
         finally:
-            self._starting.release()
+            self._start_lock.release()
         return True
 
-    # -------------------------------------------------------------- what others wait for
+    # ------------------------------------------------------------------- flush and close
 
-    def ticket(self, deadline: float) -> Ticket:
-        """Takes its place behind all that is queued now; ``deadline`` is a ``monotonic`` time."""
-        ticket = Ticket(deadline, self.counts.lost.total())
-        # A filter that flushes, a gauge that does: they cannot wait for themselves.
-        within = threading.current_thread() is self._thread
-        within = within or self._turner == threading.get_ident()
-        if within or self._closed:
-            ticket.ok = not within and not self._held
-            _open(ticket.arrived)
-            return ticket
-        self._queue.append(ticket)
-        self._urgent = True
-        if self._start():
-            self._asleep = self._lingering = False
-            _open(self._wake)
+    def request_flush(self, deadline: float) -> FlushRequest:
+        """Append a request behind the queued spans; ``deadline`` is a ``monotonic`` time."""
+        request = FlushRequest(deadline, self.stats.lost.total())
+        # A filter or a gauge that flushes runs on the worker, and cannot wait for it.
+        from_worker = threading.current_thread() is self._thread
+        from_worker = from_worker or self._draining_thread == threading.get_ident()
+        if from_worker or self._closed:
+            request.ok = not from_worker and not self._queued_bytes
+            _release(request.done)
+            return request
+        self._queue.append(request)
+        self._flush_requested = True
+        if self._start_thread():
+            self._waiting = self._batching = False
+            _release(self._wake)
         else:
-            self._turn_here(deadline)
-        return ticket
+            self._drain_in_caller(deadline)
+        return request
 
     def close(self, deadline: float) -> None:
-        """Takes nothing more; what is queued is delivered until then, or counted as dropped."""
+        """Accept no more spans; export the queued ones until then, or count them as dropped."""
         if self._closed:
             return
-        self._closed, self._end_by = True, deadline
-        self._ledger.ending, self._courier.end_by = True, deadline
+        self._closed, self._close_deadline = True, deadline
+        self.stats.closing, self._sender.close_deadline = True, deadline
         if self._thread is None and not self._queue and self._collect is None:
-            self._channel.close()
-        elif self._start():
-            _open(self._wake)
+            self._exporter.close()
+        elif self._start_thread():
+            _release(self._wake)
         else:
-            self._turn_here(deadline)
-            self._channel.close()
+            self._drain_in_caller(deadline)
+            self._exporter.close()
 
     def join(self, deadline: float) -> bool:
-        """Whether it has ended by then; after ``close``."""
+        """After ``close``: whether the worker has ended by then."""
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
-        deadline = min(deadline, self._end_by + _GRACE)  # who is stuck is not waited for twice
+        # A worker that is stuck is not waited for twice.
+        deadline = min(deadline, self._close_deadline + _JOIN_GRACE)
         thread.join(max(0.0, deadline - monotonic()))
         return not thread.is_alive()
 
     def abort(self) -> None:
-        """After ``close``: whatever the worker still waits for comes to an end."""
+        """After ``close``: end whatever the worker still waits for."""
         thread = self._thread
         if thread is not None and thread.is_alive():
-            self._channel.abort()
+            self._exporter.abort()
 
     # --------------------------------------------------------------------- around a fork
 
-    def rest(self, until: float) -> None:
-        """Before a fork: the worker delivers what is queued, and ends, if it can until then.
+    def pause_for_fork(self, deadline: float) -> None:
+        """Before a fork: have the worker export what is queued, and end, if it can by then.
 
-        One whose receiver does not answer is left at it, and where receivers are in trouble what is
-        queued stays so: a fork must not wait for them.
+        One whose receiver does not answer goes on waiting, and after an error the queue stays as it
+        is: a fork must not wait for a receiver.
         """
         thread = self._thread
-        within = self._turner == threading.get_ident() or thread is threading.current_thread()
-        if thread is None or within or self._closed:
+        from_worker = (
+            self._draining_thread == threading.get_ident() or thread is threading.current_thread()
+        )
+        if thread is None or from_worker or self._closed:
             return
-        self._resting = True
-        self._asleep = self._lingering = False
-        _open(self._wake)
-        since = self._courier.busy_since
-        has_gone(thread, until if since is None else min(until, since + _FORK_WAITS))
+        self._forking = True
+        self._waiting = self._batching = False
+        _release(self._wake)
+        started = self._sender.request_started
+        has_gone(thread, deadline if started is None else min(deadline, started + _FORK_TIMEOUT))
 
-    def resume(self) -> None:
-        """After it: in the process that has forked, a worker begins where one is needed."""
-        self._resting = False
-        if self._queue or (self._tail is not None and self._tail.held):
-            self._start()
+    def resume_after_fork(self) -> None:
+        """In the process that has forked: start the worker again if it is needed."""
+        self._forking = False
+        if self._queue or (self._tail_sampler is not None and self._tail_sampler.held):
+            self._start_thread()
 
     # ------------------------------------------------------------------------ the worker
 
     def _run(self) -> None:
         suppression.attach()
-        if self._settled is not None:
-            block_sigterm()  # it is for the main thread, which may hold it off for a moment
+        if self._on_idle is not None:
+            block_sigterm()  # the main thread handles it, and may defer it
         try:
-            self._work()
+            self._loop()
         finally:
-            if not self._closed:  # whatever has ended it: the next span begins another
-                if self._resting:
-                    self._channel.rest()
+            if not self._closed:  # whatever has ended it: the next span starts another
+                if self._forking:
+                    self._exporter.pause_for_fork()
                 self._thread = None
 
-    def _work(self) -> None:
+    def _loop(self) -> None:
         while True:
-            self._wait()
-            if self._resting and self.problem is not None:
+            self._wait_for_work()
+            if self._forking and self.last_error is not None:
                 return
             try:
-                with self._turning:
-                    self._turn()
-                    if self._must_measure():
-                        self._measure()
-                        if self.each_minute is not None and not self._closed:
-                            self.each_minute()
-            except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
-                self._ledger.problem = f"contained an error of its own: {type(error).__name__}"
-                FAULTS.note("Delivery.run", error)
-            if self._resting and not self._queue:
+                with self._drain_lock:
+                    self._drain()
+                    if self._metrics_are_due():
+                        self._export_metrics()
+                        if self.periodic_task is not None and not self._closed:
+                            self.periodic_task()
+            except Exception as error:  # noqa: BLE001 - the worker survives any error
+                self.stats.last_error = f"internal error: {type(error).__name__}"
+                FAULTS.note("ExportWorker.run", error)
+            if self._forking and not self._queue:
                 return
             if self._closed and not self._queue:
                 break
-        self._channel.close()
+        self._exporter.close()
 
-    def _turn_here(self, deadline: float) -> None:
-        """Where no thread can be started: on the caller's, no longer than the caller waits."""
-        if not self._turning.acquire(timeout=max(0.0, deadline - monotonic())):
+    def _drain_in_caller(self, deadline: float) -> None:
+        """Drain the queue on the caller's thread, where no other one can be started."""
+        if not self._drain_lock.acquire(timeout=max(0.0, deadline - monotonic())):
             return
-        self._courier.end_by = min(self._end_by, deadline)
+        self._sender.close_deadline = min(self._close_deadline, deadline)
         try:
             with suppression.suppressed():
-                self._turn()
+                self._drain()
                 if self._closed:
-                    self._measure()
+                    self._export_metrics()
         finally:
-            self._courier.end_by = self._end_by
-            self._turning.release()
+            self._sender.close_deadline = self._close_deadline
+            self._drain_lock.release()
 
-    def _wait(self) -> None:
-        """Until there is something to do; a batch is given a moment to grow."""
-        if not self._queue and not self._hurried:
-            self._asleep = True
-            if not self._queue and not self._hurried:  # a span may have come in between
-                idle = self._collect is None and self.each_minute is None
-                due = inf if idle else self._measure_at
-                due = min(due, self._tail.due() if self._tail is not None else inf)
+    def _wait_for_work(self) -> None:
+        """Wait until there is work; let a batch grow for a moment."""
+        if not self._queue and not self._stopping:
+            self._waiting = True
+            if not self._queue and not self._stopping:  # a span may have come in between
+                idle = self._collect is None and self.periodic_task is None
+                due = inf if idle else self._next_collection
+                due = min(due, self._tail_sampler.due() if self._tail_sampler is not None else inf)
                 self._wake.acquire(timeout=-1 if due == inf else max(0.0, due - monotonic()))
-            self._asleep = False
-        if not self._urgent and not self._hurried and self._queue:
-            self._lingering = True
+            self._waiting = False
+        if not self._flush_requested and not self._stopping and self._queue:
+            self._batching = True
             self._wake.acquire(timeout=self._delay)
-            self._lingering = False
+            self._batching = False
 
     @property
-    def _hurried(self) -> bool:
-        return self._closed or self._resting
+    def _stopping(self) -> bool:
+        return self._closed or self._forking
 
-    def _turn(self) -> None:
-        """Everything that is queued now, and whatever comes while it is being sent."""
-        self._turner = threading.get_ident()
+    def _drain(self) -> None:
+        """Export what is queued, and what is queued meanwhile."""
+        self._draining_thread = threading.get_ident()
         try:
-            self._deliver_all()
+            self._drain_queue()
         finally:
-            self._turner = None
+            self._draining_thread = None
 
-    def _deliver_all(self) -> None:
-        self._urgent = False
-        limits = self._channel.limits
-        before = self.counts.sent, self.counts.lost.total()
+    def _drain_queue(self) -> None:
+        self._flush_requested = False
+        limits = self._exporter.limits
+        before = self.stats.sent, self.stats.lost.total()
         batch: list[Item] = []
         size = 0
         while True:
@@ -376,141 +395,149 @@ class Delivery:
                 item = self._queue.popleft()
             except IndexError:
                 break
-            if isinstance(item, Ticket):
-                self._ship([*batch, *self._sampled(None)])
-                self._settle(item)
+            if isinstance(item, FlushRequest):
+                self._export_batch([*batch, *self._tail_sample(None)])
+                self._complete_flush(item)
                 batch, size = [], 0
                 continue
-            for each in (item,) if self._tail is None else self._sampled(item):
+            for each in (item,) if self._tail_sampler is None else self._tail_sample(item):
                 batch.append(each)
                 size += each[1]
             if len(batch) >= limits.request_spans or size >= limits.request_bytes:
-                self._ship(batch)
+                self._export_batch(batch)
                 batch, size = [], 0
-        if self._tail is not None:
-            batch += self._sampled(None) if self._closed else self._tail.overdue(monotonic())
-        self._ship(batch)
+        if self._tail_sampler is not None:
+            batch += (
+                self._tail_sample(None) if self._closed else self._tail_sampler.overdue(monotonic())
+            )
+        self._export_batch(batch)
         if not self._queue:
-            self._ledger.regain(before)
-            self._idle()
+            self.stats.report_recovery(before)
+            self._note_idle()
 
-    def _idle(self) -> None:
-        """Unless a span has come meanwhile, nothing is queued or on its way."""
-        if self._tail is not None:
-            self.counts.sampled_out = self._tail.gone
+    def _note_idle(self) -> None:
+        """Reset the size of the queue, unless a span has come meanwhile."""
+        if self._tail_sampler is not None:
+            self.stats.sampled_out = self._tail_sampler.gone
         if not self._queue:
-            self._held = 0 if self._tail is None else self._tail.held
-            if self._settled is not None:
-                self._settled()
+            self._queued_bytes = 0 if self._tail_sampler is None else self._tail_sampler.held
+            if self._on_idle is not None:
+                self._on_idle()
 
-    def _sampled(self, item: Item | None) -> list[Item]:
-        """What a new span lets go out; without one, all that is still waited for."""
-        tail = self._tail
+    def _tail_sample(self, item: Item | None) -> list[Item]:
+        """Spans that are decided once ``item`` has come; all that wait if it is ``None``."""
+        tail = self._tail_sampler
         if tail is None:
             return []
         out = tail.overdue(inf) if item is None else tail.add(item, monotonic())
-        self.counts.sampled_out, self._held = tail.gone, self._held - tail.weight_gone()
+        self.stats.sampled_out, self._queued_bytes = (
+            tail.gone,
+            self._queued_bytes - tail.weight_gone(),
+        )
         return out
 
-    def _settle(self, ticket: Ticket) -> None:
+    def _complete_flush(self, request: FlushRequest) -> None:
         try:
-            self._measure()
-            flushed = self._channel.flush(max(0.0, ticket.deadline - monotonic()))
-            ticket.ok = flushed and self.counts.lost.total() == ticket.lost
-            self._idle()  # before a flush returns, as a child may end at once after it
+            self._export_metrics()
+            flushed = self._exporter.flush(max(0.0, request.deadline - monotonic()))
+            request.ok = flushed and self.stats.lost.total() == request.lost_before
+            self._note_idle()  # before the flush returns: a child may end right after it
         finally:
-            _open(ticket.arrived)
+            _release(request.done)
 
-    def _ship(self, batch: Sequence[Item]) -> None:
-        """One batch on its way, as one request of each signal, or several."""
-        parcels: dict[str, list[Parcel]] = {}
+    def _export_batch(self, batch: Sequence[Item]) -> None:
+        """Export one batch, as one or more requests for each signal."""
+        payloads: dict[str, list[Payload]] = {}
         try:
-            if monotonic() >= self._courier.end_by:
-                self._ledger.lose("undelivered", len(batch), "not delivered before the end")
+            if monotonic() >= self._sender.close_deadline:
+                self.stats.count_lost("undelivered", len(batch), "not delivered before the end")
                 return
-            for at, (span, _) in enumerate(batch):
-                if monotonic() >= self._courier.end_by:  # encoding takes time, too
-                    self._ledger.lose(
-                        "undelivered", len(batch) - at, "not delivered before the end"
+            for index, (span, _) in enumerate(batch):
+                if monotonic() >= self._sender.close_deadline:  # encoding takes time, too
+                    self.stats.count_lost(
+                        "undelivered", len(batch) - index, "not delivered before the end"
                     )
                     break
-                for parcel in self._parcels(span):
-                    parcels.setdefault(parcel.signal, []).append(parcel)
-            for signal, found in parcels.items():
-                for request in packed(found, self._channel.limits):
-                    self._courier.deliver(signal, request)
+                for payload in self._to_payloads(span):
+                    payloads.setdefault(payload.signal, []).append(payload)
+            for signal, of_signal in payloads.items():
+                for request in batches(of_signal, self._exporter.limits):
+                    self._sender.send_all(signal, request)
         finally:
-            self._held -= sum(weight for _, weight in batch)
-            self._shipped += len(batch)
+            self._queued_bytes -= sum(size for _, size in batch)
+            self._processed += len(batch)
 
-    def _parcels(self, span: ReadableSpan) -> Sequence[Parcel]:
-        """What of the span goes out; whatever goes wrong with it is its own misfortune."""
+    def _to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
+        """The payloads of a span; an error costs that span alone."""
         try:
-            made: Sequence[Parcel] = ()
-            if self._keep is None or is_ours(span) or self._keep(span):
-                prepared = span if self._prepare is None else self._prepare(span)
-                made = self._channel.parcels(prepared)
+            payloads: Sequence[Payload] = ()
+            if self._span_filter is None or is_ours(span) or self._span_filter(span):
+                transformed = span if self._transform is None else self._transform(span)
+                payloads = self._exporter.to_payloads(transformed)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an odd value, a user's filter
-            self._ledger.lose(
+            self.stats.count_lost(
                 "encoding", 1, f"a span could not be prepared: {type(error).__name__}"
             )
             return ()
-        self.counts.passed_over += not made
-        return made
+        self.stats.filtered += not payloads
+        return payloads
 
-    def _rested(self, seconds: float, *, hurry: bool) -> bool:
-        """Waits, not beyond the end; in a hurry no longer than until somebody flushes or ends.
+    def _back_off(self, seconds: float, *, interruptible: bool) -> bool:
+        """Wait, not beyond the deadline of ``close``; return whether it was the whole time.
 
-        Whether it was as long as asked for.
+        If ``interruptible``, a flush or ``close`` ends the wait.
         """
-        until, closed = monotonic() + seconds, self._closed
-        while (left := min(until, self._courier.end_by) - monotonic()) > 0:
-            self._wake.acquire(timeout=left)
-            if hurry and (self._urgent or (self._closed and not closed)):
-                self._urgent = False
+        deadline, was_closed = monotonic() + seconds, self._closed
+        while (remaining := min(deadline, self._sender.close_deadline) - monotonic()) > 0:
+            self._wake.acquire(timeout=remaining)
+            if interruptible and (self._flush_requested or (self._closed and not was_closed)):
+                self._flush_requested = False
                 return False
         return True
 
     # --------------------------------------------------------------------------- metrics
 
-    def _must_measure(self) -> bool:
-        news = self._resting and self._measured != self.counts.taken
-        return self._closed or news or monotonic() >= self._measure_at
+    def _metrics_are_due(self) -> bool:
+        changed = self._forking and self._queued_at_collection != self.stats.enqueued
+        return self._closed or changed or monotonic() >= self._next_collection
 
-    def _measure(self) -> None:
-        self._measure_at, self._measured = monotonic() + MEASURE_EVERY, self.counts.taken
+    def _export_metrics(self) -> None:
+        self._next_collection, self._queued_at_collection = (
+            monotonic() + METRIC_INTERVAL,
+            self.stats.enqueued,
+        )
         data = None if self._collect is None else self._collect()
         if data is None or not data.resource_metrics:
             return
-        answer = self._courier.tried("metrics", [self._channel.measured(data)])
-        if answer.kind is Kind.TAKEN:
+        result = self._sender.send("metrics", [self._exporter.metrics_payload(data)])
+        if result.status is ExportStatus.OK:
             return
-        if answer.problem in _NO_SUCH_ROUTE:
+        if result.error in _UNSUPPORTED:
             self._collect = None
-            self._ledger.problem = f"metrics are not taken there ({answer.problem})"
+            self.stats.last_error = f"metrics are not accepted there ({result.error})"
         else:
-            self._ledger.lose("metrics", 1, answer.problem)
+            self.stats.count_lost("metrics", 1, result.error)
 
 
-_NO_SUCH_ROUTE = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
+_UNSUPPORTED = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
 
-_ALL: WeakSet[Delivery] = WeakSet()
+_WORKERS: WeakSet[ExportWorker] = WeakSet()
 
 
 def _before_fork() -> None:
-    until = monotonic() + _FORK_WAITS
-    for each in list(_ALL):
-        each.rest(until)
+    until = monotonic() + _FORK_TIMEOUT
+    for each in list(_WORKERS):
+        each.pause_for_fork(until)
 
 
 def _after_fork() -> None:
-    for each in list(_ALL):
-        each.resume()
+    for each in list(_WORKERS):
+        each.resume_after_fork()
 
 
 def _in_child() -> None:
-    for each in list(_ALL):
-        each.renew()
+    for each in list(_WORKERS):
+        each.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
