@@ -47,125 +47,124 @@ class Settings:
     """Everything that can be set; each field names its variable and says what it does."""
 
     disabled: bool = _setting(
-        default=False, variable="GENAI_OTEL_DISABLED", sentence="Makes everything a no-op."
+        default=False, variable="GENAI_OTEL_DISABLED", sentence="Disables all instrumentation."
     )
     strict: bool = _setting(
         default=False,
         variable="GENAI_OTEL_STRICT",
-        sentence="Raises our own errors instead of containing them; for our test suite.",
+        sentence="Raises internal errors instead of containing them; for our test suite.",
     )
     service_name: str | None = _setting(
         default=None,
         variable="GENAI_OTEL_SERVICE_NAME",
-        sentence="The service's name; otherwise OTEL_SERVICE_NAME.",
+        sentence="Service name; the default is OTEL_SERVICE_NAME.",
     )
     environment: str | None = _setting(
         default=None,
         variable="GENAI_OTEL_ENVIRONMENT",
-        sentence="The deployment's name, such as production.",
+        sentence="Deployment environment, such as production.",
     )
     destinations: tuple[str, ...] = _setting(
         default=(),
         variable="GENAI_OTEL_DESTINATIONS",
-        sentence="Where telemetry goes: local, otlp, console, or a backend's name (see "
-        "docs/destinations.md); several with commas.",
+        sentence="Where telemetry is exported to: local, otlp, console, or the name of a "
+        "backend (see docs/destinations.md).",
     )
     content: str | ContentPolicy | None = _setting(  # noqa: RUF009 - as all the others
         default=None,
         variable="GENAI_OTEL_CONTENT",
-        sentence="redacted, none or full: whether prompts, replies and errors are recorded, and "
-        "whether secrets and personal data in them are masked; by default redacted, everywhere. "
-        "In code also a ContentPolicy.",
+        sentence="redacted, none or full: whether prompts, responses and error messages are "
+        "recorded, and whether secrets and personal data in them are masked. The default is "
+        "redacted, for all destinations. In code also a ContentPolicy.",
     )
     upload_to: str | None = _setting(
         default=None,
         variable="OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH",
-        sentence="Where images, audio and files that were said are written: a path or an address "
-        "that fsspec knows; by default nowhere. A ContentPolicy says it itself.",
+        sentence="Where to write images, audio and files of messages: a path, or a URL that "
+        "fsspec supports. By default they are not written. A ContentPolicy has its own value.",
     )
     completion_hook: str | None = _setting(
         default=None,
         variable=_HOOK,
-        sentence="upload: prompts and replies are written to the upload path too, as they may "
-        "leave, and spans tell where; no other hook is known.",
+        sentence="upload: write prompts and responses to the upload path too, after redaction, "
+        "and refer to them on spans. No other value is supported.",
     )
     store_directory: str = _setting(
         default=".genai_otel",
         variable="GENAI_OTEL_STORE_DIRECTORY",
-        sentence="The local store's directory.",
+        sentence="Directory of the local store.",
     )
     libraries: tuple[str, ...] = _setting(
         default=("auto",),
         variable="GENAI_OTEL_LIBRARIES",
-        sentence="The libraries to instrument; auto is all that are supported.",
+        sentence="Libraries to instrument; auto means all supported libraries.",
     )
     exclude: tuple[str, ...] = _setting(
-        default=(), variable="GENAI_OTEL_EXCLUDE", sentence="Libraries to leave alone."
+        default=(), variable="GENAI_OTEL_EXCLUDE", sentence="Libraries not to instrument."
     )
     estimate_usage: bool = _setting(
         default=False,
         variable="GENAI_OTEL_ESTIMATE_USAGE",
-        sentence="Whether tokens that the provider did not count are estimated, from recorded "
-        "content, and marked so.",
+        sentence="Estimate missing token usage from recorded content, and mark it as estimated.",
     )
     tiktoken_cache_dir: str | None = _setting(
         default=None,
         variable="TIKTOKEN_CACHE_DIR",
-        sentence="Where tiktoken keeps its files; those that are there make estimates exact, none "
-        "is ever fetched.",
+        sentence="Directory of tiktoken's files. Files that exist make estimates exact; none is "
+        "downloaded.",
     )
     prices: str | None = _setting(
         default=None,
         variable="GENAI_OTEL_PRICES",
-        sentence="A file of prices that go before the bundled ones; off: nothing is priced.",
+        sentence="File of prices that override the bundled ones; off disables pricing.",
     )
     request_stream_usage: tuple[str, ...] = _setting(
         default=(),
         variable="GENAI_OTEL_REQUEST_STREAM_USAGE",
-        sentence="Where to ask for the token counts of streams on the caller's behalf: known for "
-        "the endpoints that are known to take stream_options.include_usage, or host names.",
+        sentence="Where to request the token usage of streams automatically: known means all "
+        "endpoints that are known to accept stream_options.include_usage; otherwise host names.",
     )
     resource_attributes: tuple[str, ...] = _setting(
         default=(),
         variable="GENAI_OTEL_RESOURCE_ATTRIBUTES",
-        sentence="Names of attributes of a tracer provider's resource that go out besides those of "
-        "docs/privacy.md; a star at the end stands for all that begin so.",
+        sentence="Resource attributes to export in addition to those in docs/privacy.md; a star "
+        "at the end matches every name with that prefix.",
     )
     propagate_to_threads: str = _setting(
         default="all",
         variable="GENAI_OTEL_PROPAGATE_TO_THREADS",
-        sentence="Which threads inherit the operation and scope around them. all: those started "
-        "there, and what is submitted there to a pool of threads; threads: only those started; "
+        sentence="Context propagation: which threads inherit the current operation and scope. "
+        "all: started threads and work submitted to thread pools; threads: only started threads; "
         "off: none.",
     )
     exception_str: bool = _setting(
         default=True,
         variable="GENAI_OTEL_EXCEPTION_STR",
-        sentence="Whether an exception's own __str__ is called to record its text, of which 4,096 "
-        "characters are kept; off: only text that can be read without running its code.",
+        sentence="Call an exception's own __str__ to record its message, at most 4,096 characters. "
+        "off: record only text that can be read without running its code.",
     )
     record_otel_spans: bool = _setting(
         default=True,
         variable="GENAI_OTEL_RECORD_OTEL_SPANS",
-        sentence="Whether spans that the program and other libraries make with the OpenTelemetry "
-        "API are recorded while the process has no tracer provider of its own; off: they are not.",
+        sentence="Record spans that the program and other libraries create with the OpenTelemetry "
+        "API while the process has no TracerProvider of its own.",
     )
     handle_sigterm: bool = _setting(
         default=True,
         variable="GENAI_OTEL_HANDLE_SIGTERM",
-        sentence="Whether SIGTERM, where nobody handles it, delivers what is queued before the "
-        "process dies of it; off: it does not.",
+        sentence="Graceful shutdown: on SIGTERM, if the program has no handler for it, export the "
+        "queue before the process dies.",
     )
     serverless: bool = _setting(
         default=False,
         variable="AWS_LAMBDA_FUNCTION_NAME",
-        sentence="Whether the process is frozen between calls: then what is queued is delivered at "
-        "the end of each.",
+        sentence="Whether the process is frozen between invocations; the queue is then exported at "
+        "the end of each one. Any value of the variable means yes.",
     )
     otlp_in_environment: bool = _setting(
         default=False,
         variable=" or ".join(_OTLP_VARIABLES),
-        sentence="Whether a standard OTLP endpoint is set: then telemetry goes there by default.",
+        sentence="Whether a standard OTLP endpoint is set: the default destination is then otlp.",
     )
 
     def __post_init__(self) -> None:

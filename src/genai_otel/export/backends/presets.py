@@ -139,8 +139,8 @@ _ROWS = (
         title="Any OTLP receiver",
         routes=_all(),
         options=(_endpoint("http://localhost:4318"), Option("protocol", default="http")),
-        note="Reads the standard OTEL_EXPORTER_OTLP_* variables, gRPC included, unless an endpoint"
-        " is given in code.",
+        note="Reads the standard OTEL_EXPORTER_OTLP_* variables, including gRPC, unless an endpoint"
+        " is set in code.",
     ),
     Preset(
         name="phoenix",
@@ -193,7 +193,7 @@ _ROWS = (
         dialect="aws",
         signer="sigv4",
         limits=_XRAY,
-        note="Needs the extra aws, and Transaction Search turned on in the account.",
+        note="Requires the extra aws, and Transaction Search enabled in the account.",
     ),
     Preset(
         name="cloudwatch",
@@ -221,7 +221,7 @@ _ROWS = (
         dialect="aws",
         signer="sigv4",
         limits=_XRAY,
-        note="As xray, with what was said in log events; the log group must exist.",
+        note="As xray, with content in log events; the log group must exist.",
     ),
     Preset(
         name="mlflow",
@@ -254,7 +254,7 @@ _ROWS = (
         ),
         headers=(Header("dd-api-key", "{api_key}"), Header("dd-otlp-source", "llmobs")),
         temporality="delta",
-        note="The intake's host differs by site; where yours is another, say endpoint.",
+        note="The intake host depends on the site; set endpoint if yours is different.",
         alone=True,
     ),
     Preset(
