@@ -224,7 +224,7 @@ EXTRAS: list[tuple[str, str, str, dict[str, Any]]] = [
         "upload",
         "fsspec",
         "privacy.md",
-        {"content": ContentPolicy(blobs="upload", upload_to="s3://bucket/media")},
+        {"content": ContentPolicy(media="upload", upload_to="s3://bucket/media")},
     ),
 ]
 
