@@ -12,11 +12,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
-from genai_otel.export.backends.resolve import target
+from genai_otel.export.backends.resolve import otlp_config
 from genai_otel.export.otlp.exporter import OtlpExporter, sender
 from genai_otel.export.pipeline import retry
 from genai_otel.export.pipeline.worker import ExportWorker
-from genai_otel.export.readable import weight
+from genai_otel.export.readable import estimated_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWor
     def make(endpoint: str, *, retry_timeout: float = 5.0, **more: Any) -> ExportWorker:
         keys = ("max_queue_bytes", "delay", "span_filter", "transform")
         own = {key: more.pop(key) for key in keys if key in more}
-        to = target(Destination("otlp", endpoint=endpoint, **more))
+        to = otlp_config(Destination("otlp", endpoint=endpoint, **more))
         channel = OtlpExporter(to, sender(to))
         made.append(
             ExportWorker("otlp", channel, retry_timeout=retry_timeout, **{"delay": 3_600.0, **own})
@@ -66,7 +66,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWor
 
 def give(delivery: ExportWorker, *spans: ReadableSpan) -> None:
     for each in spans:
-        delivery.enqueue(each, weight(each), ours=True)
+        delivery.enqueue(each, estimated_size(each), ours=True)
 
 
 def end(delivery: ExportWorker, seconds: float = 5.0) -> bool:

@@ -17,10 +17,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 import genai_otel
 from genai_otel import Destination
 from genai_otel._support.errors import FAULTS
-from genai_otel.export.pipeline.handover import Keeper
+from genai_otel.export.pipeline.handover import HandoverFile
 from genai_otel.export.pipeline.worker import ExportWorker
 from genai_otel.export.protocol import SdkExporter
-from genai_otel.export.readable import weight
+from genai_otel.export.readable import estimated_size
 from tests.deliveries import end, flush, give, span
 from tests.receiver import (
     IN_TIME,
@@ -138,7 +138,7 @@ def test_each_span_is_counted_once(deliver: Any) -> None:
         for name in ("wanted", "odd", "unwanted", "unwanted"):
             one = span(name)
             one._instrumentation_scope = InstrumentationScope("http")
-            delivery.enqueue(one, weight(one), ours=False)
+            delivery.enqueue(one, estimated_size(one), ours=False)
         give(delivery, span("s"))
         assert not flush(delivery)
         give(delivery, span("last"), span("last"))
@@ -213,16 +213,16 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
         flush(delivery)
         assert until(lambda: receiver.names == ["s"])
         assert counts["ExportWorker.run: ZeroDivisionError"] == 1
-    keeper = Keeper()
-    keeper.is_taken, keeper._failed = True, False
-    monkeypatch.setattr(keeper, "is_needed", lambda: True)
-    monkeypatch.setattr(keeper, "_write", failing)
-    with keeper.lock:
-        keeper.keep(span("s"))
-    assert counts["Keeper.keep: ZeroDivisionError"] == 1
+    handover = HandoverFile()
+    handover.may_be_recovered, handover._failed = True, False
+    monkeypatch.setattr(handover, "is_needed", lambda: True)
+    monkeypatch.setattr(handover, "_append_span", failing)
+    with handover.lock:
+        handover.write(span("s"))
+    assert counts["HandoverFile.write: ZeroDivisionError"] == 1
     monkeypatch.setattr(FAULTS, "strict", True)
-    with keeper.lock, pytest.raises(ZeroDivisionError):
-        keeper.keep(span("s"))
+    with handover.lock, pytest.raises(ZeroDivisionError):
+        handover.write(span("s"))
 
 
 def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:

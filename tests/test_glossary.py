@@ -15,6 +15,12 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 _FORMER = {
     # A word that the field would not search for, and the one that took its place.
     "courier": "sender",
+    "foretold": "known_result",
+    "gatherer": "metric_reader",
+    "lingering": "batching",
+    "outlet": "pipeline",
+    "outlets": "pipelines",
+    "seat": "processor",
     "overflowed": "queue_full",
     "parcel": "payload",
     "parcels": "payloads",

@@ -25,10 +25,10 @@ from opentelemetry.trace import (
 
 import genai_otel
 from genai_otel import operation, step
-from genai_otel.export.readable import Recorded, weight
+from genai_otel.export.readable import RecorderSpan, estimated_size
 from genai_otel.store.otlp_json import spans_request
 from genai_otel.testing import Capture
-from genai_otel.tracing.fast_span import OwnSpans
+from genai_otel.tracing.fast_span import OwnTracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def _told(*, own: bool, write: Writing, context: Context | None = None, **option
     provider.add_span_processor(kept)
     start: Any = provider.get_tracer("ours", "1").start_span
     if own:
-        start = OwnSpans(provider, InstrumentationScope("ours", "1"), kept.on_end).start_span
+        start = OwnTracer(provider, InstrumentationScope("ours", "1"), kept.on_end).start_span
     span = start("chat", context or Context(), SpanKind.CLIENT, {"at": "start"}, start_time=5)
     write(span)
     span.end(9)
@@ -197,7 +197,7 @@ def test_what_is_dropped_for_certain_is_told_before_anything_is_read(
         monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     context = Context() if flags is None else _under(remote=True, flags=flags, stated=False)
     provider = TracerProvider(id_generator=_Counting(), shutdown_on_exit=False)
-    own = OwnSpans(provider, InstrumentationScope("genai_otel"), lambda _: None)
+    own = OwnTracer(provider, InstrumentationScope("genai_otel"), lambda _: None)
     certain = own.dropped(context)
     theirs = provider.get_tracer("genai_otel").start_span("chat m", context)
 
@@ -260,15 +260,15 @@ def test_a_recorded_span_weighs_what_its_attributes_weigh() -> None:
     """The recorder's writing weighs as it goes; the queue's bound in bytes depends on it."""
     kept: list[ReadableSpan] = []
     provider = TracerProvider(id_generator=_Counting(), shutdown_on_exit=False)
-    spans = OwnSpans(provider, InstrumentationScope("ours", "1"), kept.append)
+    spans = OwnTracer(provider, InstrumentationScope("ours", "1"), kept.append)
     span: Any = spans.start_span("chat", Context(), SpanKind.CLIENT, None, start_time=5)
     span.put({"short": "é", "long": "é" * 100, "ascii": "a" * 100, "count": 1, "share": 0.5})
     span.put({"list": ["a", "é" * 100], "tuple": ("b",), "numbers": [1, 2], "flag": True})
     span.end(9)
     (ended,) = kept
     copied = ReadableSpan("chat", attributes=dict(ended.attributes or {}))
-    assert type(ended) is Recorded
-    assert weight(ended) == weight(copied) > 400
+    assert type(ended) is RecorderSpan
+    assert estimated_size(ended) == estimated_size(copied) > 400
 
 
 class _Adding(Sampler):
@@ -284,8 +284,8 @@ def test_what_a_sampler_adds_makes_a_span_nobody_elses() -> None:
     """It is not judged once more: a user that was hashed would be hashed twice."""
     kept: list[ReadableSpan] = []
     provider = TracerProvider(sampler=_Adding(), shutdown_on_exit=False)
-    spans = OwnSpans(provider, InstrumentationScope("ours", "1"), kept.append)
+    spans = OwnTracer(provider, InstrumentationScope("ours", "1"), kept.append)
     spans.start_span("chat", Context(), SpanKind.CLIENT, None, start_time=5).end(9)
     (ended,) = kept
-    assert type(ended) is Recorded
+    assert type(ended) is RecorderSpan
     assert dict(ended.attributes or {}) == {"rate": 0.5}

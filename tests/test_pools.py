@@ -316,7 +316,7 @@ def is_there(name):
     while not Path(name).exists():
         time.sleep(0.01)
 def files():
-    return list(handover._place(handover._FORKED).glob("*.jsonl"))
+    return list(handover._folder_of(handover._FORK_SECRET).glob("*.jsonl"))
 os.waitpid(child(lambda: call(1)), 0)
 assert len(files()) == 1
 """
@@ -362,7 +362,7 @@ assert files() == []
 def test_what_a_child_cannot_keep_is_counted(receiver: Receiver, tmp_path: Path) -> None:
     code = """
 from genai_otel.export.pipeline import handover
-handover.MOST_BYTES = 3_000
+handover.MAX_BYTES = 3_000
 setup()
 pid = os.fork()
 if pid == 0:
@@ -388,7 +388,7 @@ import stat
 from genai_otel.export.pipeline import handover
 setup()
 def modes():
-    folder = handover._place(handover._FORKED)
+    folder = handover._folder_of(handover._FORK_SECRET)
     files = list(folder.iterdir()) if folder.exists() else []
     return [stat.S_IMODE(each.stat().st_mode) for each in (*files, folder) if each.exists()]
 os.umask(0)

@@ -13,11 +13,11 @@ import pytest
 import genai_otel
 from genai_otel import ContentPolicy, Destination
 from genai_otel.export.backends.presets import PRESETS
-from genai_otel.export.backends.resolve import target
+from genai_otel.export.backends.resolve import otlp_config
 from tests import fresh
 
 if TYPE_CHECKING:
-    from genai_otel.export.backends.resolve import Target
+    from genai_otel.export.backends.resolve import OtlpConfig
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +31,8 @@ def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{signal}{name}", raising=False)
 
 
-def sent(given: Target, signal: str = "traces") -> tuple[str, dict[str, str]]:
-    address = given.addresses[signal]
+def sent(given: OtlpConfig, signal: str = "traces") -> tuple[str, dict[str, str]]:
+    address = given.endpoints[signal]
     return address.url, dict(address.headers)
 
 
@@ -140,7 +140,7 @@ def test_rows(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://another.example")
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
-    assert sent(target(Destination(name))) == (url, headers)
+    assert sent(otlp_config(Destination(name))) == (url, headers)
 
 
 def test_every_sent_row_is_tried() -> None:
@@ -151,23 +151,23 @@ def test_every_sent_row_is_tried() -> None:
 
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(ValueError, match=r"needs public_key: set LANGFUSE_PUBLIC_KEY, or say"):
-        target(Destination("langfuse"))
+        otlp_config(Destination("langfuse"))
     with pytest.raises(ValueError, match=r'Destination\("grafana", endpoint=...\)'):
-        target(Destination("grafana"))
+        otlp_config(Destination("grafana"))
     with pytest.raises(ValueError, match="did you mean 'project'"):
-        target(Destination("phoenix", options={"projet": "x"}))
+        otlp_config(Destination("phoenix", options={"projet": "x"}))
     with pytest.raises(ValueError, match="unknown signal 'metrics' of destination 'phoenix'"):
         Destination("phoenix", signals=["metrics"])
     with pytest.raises(ValueError, match="timeout 'soon' is no number of seconds"):
-        target(Destination("phoenix", options={"timeout": "soon"}))
+        otlp_config(Destination("phoenix", options={"timeout": "soon"}))
 
 
 def test_given_in_code_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGSMITH_API_KEY", "from-the-environment")
     given = Destination("langsmith", headers={"X-API-Key": "mine"}, options={"project": "p"})
-    assert sent(target(given))[1] == {"X-API-Key": "mine", "Langsmith-Project": "p"}
+    assert sent(otlp_config(given))[1] == {"X-API-Key": "mine", "Langsmith-Project": "p"}
     monkeypatch.delenv("LANGSMITH_API_KEY")
-    assert sent(target(given))[1]["X-API-Key"] == "mine", "nothing else is missing"
+    assert sent(otlp_config(given))[1]["X-API-Key"] == "mine", "nothing else is missing"
 
 
 def test_standard_variables_are_for_otlp_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,31 +175,31 @@ def test_standard_variables_are_for_otlp_alone(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://m.example/in?x=1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=b%20c, Team = x ,,bad")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "team=y")
-    plain = target(Destination("otlp"))
+    plain = otlp_config(Destination("otlp"))
     assert sent(plain) == ("http://collector.internal:4318/v1/traces", {"team": "y"})
     assert sent(plain, "metrics") == ("https://m.example/in?x=1", {"a": "b c", "Team": "x"})
-    coded = target(Destination("otlp", endpoint="https://other.example"))
+    coded = otlp_config(Destination("otlp", endpoint="https://other.example"))
     assert sent(coded) == ("https://other.example/v1/traces", {})
 
 
 def test_grpc_of_the_standard_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
-    assert target(Destination("otlp")).protocol == "grpc"
-    assert sent(target(Destination("otlp")))[0].startswith("https://collector:4317")
+    assert otlp_config(Destination("otlp")).protocol == "grpc"
+    assert sent(otlp_config(Destination("otlp")))[0].startswith("https://collector:4317")
 
 
 def test_secrets_are_not_shown() -> None:
     given = Destination(
         "langsmith", headers={"x-more": "s3cret"}, options={"api_key": "s3cret"}, content="none"
     )
-    assert "s3cret" not in repr(given) + repr(target(given))
+    assert "s3cret" not in repr(given) + repr(otlp_config(given))
     for endpoint in ("http://u:s3cret@10.0.0.1/x", "https://u:s3cret@h/x", "s3cret@h?key=s3cret"):
         with pytest.raises(ValueError) as told:
             Destination("otlp", endpoint=endpoint)
         assert "s3cret" not in str(told.value)
     with pytest.raises(ValueError) as told:
-        target(Destination("otlp", headers={"x-key": "s3cret\r\nx: y"}))
+        otlp_config(Destination("otlp", headers={"x-key": "s3cret\r\nx: y"}))
     assert "s3cret" not in str(told.value)
 
 

@@ -114,7 +114,7 @@ def test_slow_credentials_hold_nobody(tmp_path: Path, how: str, stopped: str) ->
 
 INTERRUPTED = """
 import multiprocessing.util, signal  # whose callback is older than ours
-from genai_otel.export.manager import Outgoing
+from genai_otel.export.manager import ExportManager
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 atexit.register(print, "the host's own", flush=True)  # comes last
 def told(method):
@@ -123,7 +123,7 @@ def told(method):
         return method(self, *given)
     return delivering
 setup()
-Outgoing.close, Outgoing.flush = told(Outgoing.close), told(Outgoing.flush)
+ExportManager.close, ExportManager.flush = told(ExportManager.close), told(ExportManager.flush)
 one()
 """
 BESIDE_A_CHILD = """
@@ -653,7 +653,7 @@ def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -
 from genai_otel.export.pipeline import retry as courier
 courier._OVERDUE = 1.0
 setup(options={"timeout": "2"})
-genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs[0][1]._sender.retry_timeout = 2.5
+genai_otel._sdk.lifecycle._RUNTIME._export_manager.pairs[0][1]._sender.retry_timeout = 2.5
 one()
 print(genai_otel.flush(0.3), flush=True)
 sys.stdin.readline()

@@ -44,7 +44,7 @@ def span(
 def kept(sample: TailSampling, *spans: ReadableSpan) -> int:
     tail = TailSampler(sample, 10**9)
     out = [item for each in spans for item in tail.add((each, 1), 0.0)]
-    assert len(out) + tail.gone == len(spans)
+    assert len(out) + tail.dropped == len(spans)
     return len(out)
 
 
@@ -76,7 +76,7 @@ def test_a_share_by_trace_id() -> None:
     step = 2**56 // 1000
     for n in range(1000):
         tail.add((span(n * step + 1), 1), 0.0)
-    assert 745 < tail.gone < 755
+    assert 745 < tail.dropped < 755
 
 
 def test_late_spans_follow_the_decision() -> None:
@@ -92,17 +92,17 @@ def test_a_trace_whose_root_ends_elsewhere() -> None:
     failed, fine = span(1, child=True, failed=True), span(LAST, child=True)
     assert tail.add((failed, 1), 0.0) == tail.add((fine, 1), 5.0) == []
     assert tail.due() == 10.0
-    assert tail.overdue(9.9) == []
-    assert tail.overdue(10.0) == [(failed, 1)]
-    assert tail.overdue(15.0) == []
-    assert tail.gone == 1
+    assert tail.expire(9.9) == []
+    assert tail.expire(10.0) == [(failed, 1)]
+    assert tail.expire(15.0) == []
+    assert tail.dropped == 1
 
 
 def test_what_is_held_is_bounded() -> None:
     tail = TailSampler(NOTHING, 100)
     for n in range(1, 50):
         tail.add((span(LAST * 2**60 + n * 2**56 + LAST, child=True), 30), 0.0)
-        assert tail.held <= 100
+        assert tail.held_bytes <= 100
     for n in range(20_000):
         tail.add((span(n + 1), 1), 0.0)
     assert len(tail._decided) <= 10_000
@@ -170,10 +170,10 @@ def test_what_a_sample_waits_with_is_queued() -> None:
 def test_the_worker_wakes_for_what_waits() -> None:
     """A trace whose root never comes goes out by itself when its window is over."""
     with Receiver() as receiver:
-        from genai_otel.export.backends.resolve import target
+        from genai_otel.export.backends.resolve import otlp_config
         from genai_otel.export.otlp.exporter import OtlpExporter, sender
 
-        to = target(Destination("otlp", endpoint=receiver.url))
+        to = otlp_config(Destination("otlp", endpoint=receiver.url))
         sample = TailSampling(rate=0.0, window=0.2)
         delivery = ExportWorker("otlp", OtlpExporter(to, sender(to)), sample=sample, delay=0.01)
         delivery.enqueue(span(child=True, failed=True), 10, ours=True)

@@ -20,8 +20,8 @@ from genai_otel import ContentPolicy
 from genai_otel.export import dialects
 from genai_otel.export.otlp import encoder
 from genai_otel.export.otlp.truncate import shrunk, within
-from genai_otel.export.pipeline.redaction import Judge
-from genai_otel.export.readable import changed
+from genai_otel.export.pipeline.redaction import SpanRedactor
+from genai_otel.export.readable import copy_span
 
 CONTEXT = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
 SAID = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 90_000}]}])
@@ -65,10 +65,10 @@ def dropped(one: ReadableSpan) -> tuple[Any, ...]:
 def test_copies_say_what_the_original_had_dropped() -> None:
     one = dropping()
     assert dropped(one) == (5, 3, 4, [1, 1, 1])
-    assert dropped(changed(one, {"k": "v"})) == (5, 3, 4, [1, 1, 1])
+    assert dropped(copy_span(one, {"k": "v"})) == (5, 3, 4, [1, 1, 1])
     assert dropped(within(one, 200)) == (5, 3, 4, [1, 1, 1])
-    assert dropped(Judge(ContentPolicy(), None).span(one)) == (5, 3, 4, [1, 1, 1])
-    copied = changed(one, {"k": "v"})
+    assert dropped(SpanRedactor(ContentPolicy(), None).redact(one)) == (5, 3, 4, [1, 1, 1])
+    copied = copy_span(one, {"k": "v"})
     assert (copied.attributes or {})["k"] == "v"
     assert (len(copied.events), len(copied.links)) == (2, 1)
 

@@ -50,7 +50,7 @@ def load(until):
 seconds = float(sys.argv[1])
 # The queue of the dead one is full by now: from here on nothing may grow.
 made = 0
-for destination in genai_otel._sdk.lifecycle._RUNTIME._outgoing.pairs:
+for destination in genai_otel._sdk.lifecycle._RUNTIME._export_manager.pairs:
     destination[1]._max_queue_bytes = 4_000_000
 while genai_otel.status().destinations[1].dropped.get("queue_full", 0) < 100:
     made += load(time.monotonic() + 0.5)

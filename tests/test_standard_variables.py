@@ -19,7 +19,7 @@ from genai_otel import Destination, step
 from genai_otel._sdk.environment import mistakes
 from genai_otel._support.notices import NOTICES
 from genai_otel.export import otel_environment
-from genai_otel.export.backends.resolve import target
+from genai_otel.export.backends.resolve import otlp_config
 from genai_otel.export.otlp.http import HttpSender
 from genai_otel.export.otlp.response import MAX_RETRY_AFTER, from_http
 from tests import fresh
@@ -28,7 +28,7 @@ from tests.receiver import Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from genai_otel.export.backends.resolve import Target
+    from genai_otel.export.backends.resolve import OtlpConfig
 
 E = "OTEL_EXPORTER_OTLP_"
 
@@ -57,10 +57,10 @@ def says(monkeypatch: pytest.MonkeyPatch, **environ: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def one() -> Target:
+def one() -> OtlpConfig:
     """What ``destinations="otlp"`` is made to."""
     (part,) = otel_environment.parts("otlp")
-    return target(part)
+    return otlp_config(part)
 
 
 def chosen() -> list[tuple[str, list[str]]]:
@@ -122,13 +122,13 @@ def test_traces_only_means_that_metrics_go_nowhere(
 
 
 def test_a_named_otlp_keeps_to_the_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(one().addresses) == ["traces", "metrics", "logs"], "all to the default"
+    assert list(one().endpoints) == ["traces", "metrics", "logs"], "all to the default"
     says(monkeypatch, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=OTLP)
-    assert list(one().addresses) == ["traces"]
+    assert list(one().endpoints) == ["traces"]
     says(monkeypatch, OTEL_METRICS_EXPORTER="otlp")
-    assert list(one().addresses) == ["traces", "metrics"]
+    assert list(one().endpoints) == ["traces", "metrics"]
     (in_code,) = otel_environment.parts(Destination("otlp", signals=["logs"]))
-    assert list(target(in_code).addresses) == ["logs"], "what is said in code wins"
+    assert list(otlp_config(in_code).endpoints) == ["logs"], "what is said in code wins"
     assert otel_environment.parts(Destination("otlp", endpoint=OTLP)) == [
         Destination("otlp", endpoint=OTLP)
     ]
@@ -163,8 +163,8 @@ def test_signals_that_are_sent_in_different_ways(monkeypatch: pytest.MonkeyPatch
         OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:4318/v1/metrics",
         OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/protobuf",
     )
-    found = [target(part) for part in otel_environment.parts("otlp")]
-    assert [(each.protocol, list(each.addresses)) for each in found] == [
+    found = [otlp_config(part) for part in otel_environment.parts("otlp")]
+    assert [(each.protocol, list(each.endpoints)) for each in found] == [
         ("grpc", ["traces", "logs"]),
         ("http/protobuf", ["metrics"]),
     ]
@@ -198,7 +198,7 @@ def test_options(
         Path(name).touch()
     says(monkeypatch, OTEL_TRACES_EXPORTER="otlp", **{f"{E}{signal}{option}": value})
     (part,) = otel_environment.defaults(otlp=True)
-    made = target(otel_environment.parts(part)[0])
+    made = otlp_config(otel_environment.parts(part)[0])
     have = made.limits.timeout if attribute == "timeout" else getattr(made, attribute)
     assert have == found
     assert NOTICES.texts == ()
@@ -213,7 +213,7 @@ def test_a_signals_headers_take_the_place_of_the_common_ones(
         OTEL_EXPORTER_OTLP_HEADERS="x-key=common%20one",
         OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-team=mine",
     )
-    addresses = one().addresses
+    addresses = one().endpoints
     assert addresses["traces"].headers == {"x-team": "mine"}
     assert addresses["metrics"].headers == {"x-key": "common one"}
 
@@ -222,10 +222,10 @@ def test_a_user_in_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with the SDK's client; and the address that is shown has none."""
     says(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="https://me:p%40ss@c.example/x")
     to = one()
-    assert to.addresses["traces"].url == "https://c.example/x/v1/traces"
-    assert to.addresses["traces"].headers == {"Authorization": "Basic bWU6cEBzcw=="}
+    assert to.endpoints["traces"].url == "https://c.example/x/v1/traces"
+    assert to.endpoints["traces"].headers == {"Authorization": "Basic bWU6cEBzcw=="}
     says(monkeypatch, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer k")
-    assert one().addresses["traces"].headers == {"authorization": "Bearer k"}
+    assert one().endpoints["traces"].headers == {"authorization": "Bearer k"}
 
 
 @pytest.mark.parametrize(
@@ -252,12 +252,12 @@ def test_a_user_in_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_endpoints(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     says(monkeypatch, **environ)
-    assert one().addresses["traces"].url == url
+    assert one().endpoints["traces"].url == url
 
 
 def test_an_assumed_scheme_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     says(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="c:4318")
-    assert one().addresses["traces"].url == "https://c:4318/v1/traces"
+    assert one().endpoints["traces"].url == "https://c:4318/v1/traces"
     assert "has no scheme: https:// is assumed" in NOTICES.texts[0]
 
 
@@ -328,15 +328,15 @@ def test_json_is_sent_as_json(receiver: Receiver, monkeypatch: pytest.MonkeyPatc
 def test_all_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """As requests has it, which the SDK sends with."""
     says(monkeypatch, ALL_PROXY="http://proxy.example:8080")
-    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
     assert place.proxy is not None
     assert place.proxy.hostname == "proxy.example"
     says(monkeypatch, HTTPS_PROXY="http://other.example:8080")
-    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
     assert place.proxy is not None
     assert place.proxy.hostname == "other.example"
     says(monkeypatch, NO_PROXY="c.example")
-    (place,) = set(HttpSender(target(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
     assert place.proxy is None
 
 
@@ -345,7 +345,7 @@ def test_a_proxy_that_is_not_supported_is_not_gone_past(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(monkeypatch, ALL_PROXY=f"{scheme}://proxy.example:1080")
-    sender = HttpSender(target(Destination("otlp", endpoint=OTLP)))
+    sender = HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))
     answer = sender.send("traces", b"", float("inf"))
     assert answer.error == f"a proxy of {scheme}:// is not supported, only of http://"
     assert f"a proxy of {scheme}://" in NOTICES.texts[0]
@@ -461,7 +461,7 @@ def test_a_malformed_variable_is_reported_and_not_raised(
     genai_otel.flush()
     assert list(tmp_path.glob(".genai_otel/traces-*.jsonl")), "recorded all the same"
     otel_environment.parts("otlp")  # and by one who asks for it by name
-    target(Destination("otlp"))
+    otlp_config(Destination("otlp"))
     if name in REPORTED:
         assert any(name in text for text in NOTICES.texts), NOTICES.texts
 

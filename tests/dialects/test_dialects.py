@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from genai_otel import _semconv as names
 from genai_otel.export import dialects
 from genai_otel.export.dialects import aws
-from genai_otel.export.pipeline.redaction import Judge
+from genai_otel.export.pipeline.redaction import SpanRedactor
 from genai_otel.privacy import preset
 from tests.dialects.spans import (
     ALL,
@@ -259,7 +259,7 @@ def test_aws_other_values_are_messages_too_and_nothing_makes_no_event() -> None:
     (event,) = aws.log_records(span(TOOL))
     assert event.body["input"]["messages"] == [{"role": "user", "content": '{"number":"JD014"}'}]
     assert event.body["output"]["messages"] == [{"role": "assistant", "content": "post office"}]
-    assert aws.log_records(Judge(preset("none"), None).span(span(CHAT))) == []
+    assert aws.log_records(SpanRedactor(preset("none"), None).redact(span(CHAT))) == []
 
 
 # --------------------------------------------------------------------------------------- of all
@@ -334,7 +334,7 @@ def test_a_failure_stays_one(dialect: str) -> None:
 @pytest.mark.parametrize("given", [*ALL.values(), EMBEDDINGS], ids=[*ALL, "again"])
 def test_nothing_comes_of_content_that_was_left_out(dialect: str, given: dict[str, Any]) -> None:
     given = _marked(given)
-    after = dialects.load(dialect).project(Judge(preset("none"), None).span(span(given)))
+    after = dialects.load(dialect).project(SpanRedactor(preset("none"), None).redact(span(given)))
     assert "SECRET" not in json.dumps(dict(after.attributes or {}))
     shown = json.dumps(dict(dialects.load(dialect).project(span(given)).attributes or {}))
     assert dialect == "aws" or "SECRET" in shown or given is ALL["agent"] or "agent" in shown

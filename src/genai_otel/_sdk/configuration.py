@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genai_otel._settings import Settings
-    from genai_otel.export.factory import Outlet
+    from genai_otel.export.factory import ExportPipeline
     from genai_otel.privacy import ContentPolicy
 
 logger = logging.getLogger("genai_otel")
 
 
-def outlets(settings: Settings, given: Any, *, joined: bool) -> list[Outlet]:
+def make_pipelines(settings: Settings, given: Any, *, joined: bool) -> list[ExportPipeline]:
     """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
-    from genai_otel.export.factory import outlet
+    from genai_otel.export.factory import make_pipeline
     from genai_otel.export.otel_environment import parts
 
     content, directory = own_policy(settings), settings.store_directory
     chosen = _destinations(settings, given, joined=joined)
     with naming_the_variable("destinations", settings.destinations if given is None else None):
         return [
-            outlet(part, content=content, directory=directory)
+            make_pipeline(part, content=content, directory=directory)
             for each in chosen
             for part in parts(each)
         ]
@@ -84,15 +84,17 @@ def own_policy(settings: Settings) -> ContentPolicy:
     return replace(policy, media="upload", message_storage=texts, upload_to=address_of(base))
 
 
-def recorded(settings: Settings, ways: Sequence[Outlet], *, joined: bool) -> ContentPolicy:
+def recorded(
+    settings: Settings, pipelines: Sequence[ExportPipeline], *, joined: bool
+) -> ContentPolicy:
     """What is recorded: as much as one of our destinations may have.
 
     On a provider of the host's others may listen, who get what was said for the process.
     """
     own = own_policy(settings)
-    if not ways:
+    if not pipelines:
         return own
-    wanted = loosest([each.content for each in ways])
+    wanted = loosest([each.content for each in pipelines])
     if not joined:
         return wanted
     if loosest([own, wanted]) != own:

@@ -18,7 +18,7 @@ from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.privacy import custom_functions
 from genai_otel.recorder import ACTIVE
 from genai_otel.recorder.errors import call_str
-from genai_otel.tracing.providers import sdk_can_be_used
+from genai_otel.tracing.providers import sdk_is_usable
 
 from . import environment as _variables
 from . import second_call, spawn_hint, validation
@@ -141,7 +141,7 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
         NOTICES.clear()
         for text in _variables.mistakes(environment()):
             NOTICES.add(text)
-        if not sdk_can_be_used():
+        if not sdk_is_usable():
             return
         runtime = Runtime(chosen, arguments)
         runtime.choose()  # raises while what was set up before still runs
@@ -165,7 +165,7 @@ def _begin(runtime: Runtime) -> None:
     if runtime.settings.handle_sigterm:
         ENDS.take_sigterm()
     if runtime.settings.serverless and not ENDS.after_each_event():
-        runtime.at_root(ENDS.now)
+        runtime.on_root_end(ENDS.now)
 
 
 def uninstrument(*libraries: str) -> None:
@@ -237,9 +237,9 @@ def _end(timeout: float) -> bool:
 
 
 def _awaited() -> bool:
-    from genai_otel.export.pipeline.handover import are_alive
+    from genai_otel.export.pipeline.handover import have_live_children
 
-    return _RUNTIME is not None and are_alive()
+    return _RUNTIME is not None and have_live_children()
 
 
 ENDS = Ends(_end, flush, _awaited)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genai_otel._settings import Settings
-    from genai_otel.export.factory import Outlet
-    from genai_otel.export.manager import Outgoing
+    from genai_otel.export.factory import ExportPipeline
+    from genai_otel.export.manager import ExportManager
     from genai_otel.privacy import ContentPolicy
     from genai_otel.privacy.uploads.media import Uploads
 
@@ -50,7 +50,7 @@ class Runtime:
         self.implicit = False
         """Whether no code asked for it, so that the first that does sets up anew."""
         self.libraries = Libraries(settings)
-        self.outlets: list[Outlet] = []
+        self.pipelines: list[ExportPipeline] = []
         self.content = preset("redacted")
         """The policy that this process records by."""
         self._at_most: ContentPolicy | None = None
@@ -58,7 +58,7 @@ class Runtime:
         self._gate: AttributeFilter | None = None
         self._uploads: Uploads | None = None
         self._joined = False
-        self._outgoing: Outgoing | None = None
+        self._export_manager: ExportManager | None = None
         self._closers: list[Callable[[], Any]] = []
         self._host: Any = None
         self._api: ApiSpans | None = None
@@ -73,8 +73,8 @@ class Runtime:
     def choose(self) -> None:
         """Where telemetry goes and what calls cost; ``ValueError`` on what is not accepted."""
         given = self.arguments
-        self._joined = (given["tracer_provider"] or providers.host_tracers()) is not None
-        self.outlets = configuration.outlets(
+        self._joined = (given["tracer_provider"] or providers.host_tracer_provider()) is not None
+        self.pipelines = configuration.make_pipelines(
             self.settings, given["destinations"], joined=self._joined
         )
         self.content = self._recorded()
@@ -85,7 +85,7 @@ class Runtime:
         self._accounts = configuration.accounts(self.settings, given["prices"], given["budgets"])
 
     def _recorded(self) -> ContentPolicy:
-        recorded = configuration.recorded(self.settings, self.outlets, joined=self._joined)
+        recorded = configuration.recorded(self.settings, self.pipelines, joined=self._joined)
         return recorded if self._at_most is None else strictest(recorded, self._at_most)
 
     def start(self) -> None:
@@ -94,10 +94,12 @@ class Runtime:
         own = configuration.own_policy(self.settings)
         if own != self.content:  # which is obeyed if the host sets a provider yet
             AttributeFilter(own)  # what that loads is not loaded in a call
-        self._take_tracer(
-            self.arguments["tracer_provider"] or providers.host_tracers() or self._own_tracers()
+        self._use_tracer_provider(
+            self.arguments["tracer_provider"]
+            or providers.host_tracer_provider()
+            or self._make_tracer_provider()
         )
-        if any(each.propagation == "xray" for each in self.outlets):
+        if any(each.propagation == "xray" for each in self.pipelines):
             from genai_otel.tracing.xray import propagate_header
 
             self._closers.append(propagate_header())
@@ -105,8 +107,8 @@ class Runtime:
         self._keep_media()
         self.recorder = Recorder(self._current_source, ledgers, self._gate)
         self.install()
-        if self._outgoing is not None:
-            self._outgoing.each_minute(self._tidy)
+        if self._export_manager is not None:
+            self._export_manager.set_periodic_task(self._tidy)
 
     def _keep_media(self) -> None:
         media = self.content.media == "upload" and self.content.messages != "none"
@@ -119,16 +121,16 @@ class Runtime:
         """
         with _LOCK:
             self._at_most = asked if self._at_most is None else strictest(self._at_most, asked)
-            self.outlets = [
-                each._replace(content=strictest(each.content, asked)) for each in self.outlets
+            self.pipelines = [
+                each._replace(content=strictest(each.content, asked)) for each in self.pipelines
             ]
             before, self.content = self.content, strictest(self.content, asked)
             if self.content != before and self.recorder is not None:
                 self._gate = self._attribute_filter()
                 self.recorder.judge_by(self._gate)
                 self._keep_media()
-            if self._outgoing is not None:
-                self._outgoing.restrict(self.outlets, self.content)
+            if self._export_manager is not None:
+                self._export_manager.restrict(self.pipelines, self.content)
         return self.content == asked
 
     def install(self) -> None:
@@ -152,72 +154,75 @@ class Runtime:
             self.content, prepare=enter_suppression, note=FAULTS.note, message_uploads=uploads
         )
 
-    def _own_tracers(self) -> Any:
-        ids = "xray" if any(each.ids == "xray" for each in self.outlets) else "w3c"
-        provider = providers.own_tracers(self._told_of_itself(), ids)
+    def _make_tracer_provider(self) -> Any:
+        ids = "xray" if any(each.ids == "xray" for each in self.pipelines) else "w3c"
+        provider = providers.make_tracer_provider(self._own_resource(), ids)
         self._closers.append(provider.shutdown)
         if self.settings.record_otel_spans:
             self._api = ApiSpans(provider)
         return provider
 
-    def _told_of_itself(self) -> Any:
-        """The resource of what is ours; made once, as the SDK's detectors are asked on threads."""
+    def _own_resource(self) -> Any:
+        """The resource of our own providers; made once, as the SDK's detectors use threads."""
         if self._resource is None:
             assert self._gate is not None  # noqa: S101 - start() begins with it
             self._resource = providers.resource(self.settings, self._gate)
         return self._resource
 
-    def _take_tracer(self, provider: Any) -> None:
+    def _use_tracer_provider(self, provider: Any) -> None:
         """Uses ``provider`` from now on, with our destinations behind it."""
-        from genai_otel.export.manager import Outgoing
+        from genai_otel.export.manager import ExportManager
 
-        self._host = providers.host_tracers()
-        if self._outgoing is None:
-            self._outgoing = Outgoing(
-                self.outlets,
-                recorded=self.content,
-                said=providers.said_of_it(),
-                more=self.settings.resource_attributes,
+        self._host = providers.host_tracer_provider()
+        if self._export_manager is None:
+            self._export_manager = ExportManager(
+                self.pipelines,
+                recorded_policy=self.content,
+                declared=providers.declared_resource_attributes(),
+                extra=self.settings.resource_attributes,
             )
-            self._outgoing.settle = self._settle
-            self._outgoing.price = self._accounts.late
-            self._accounts.may_end_at_once = self._outgoing.may_end_at_once
+            self._export_manager.finish_pending = self._finish_pending
+            self._export_manager.price = self._accounts.late
+            self._accounts.may_end_at_once = self._export_manager.may_be_terminated
         self._accounts.priced_as_sent = not self._joined
         if not hasattr(provider, "add_span_processor"):
-            if self.outlets:
+            if self.pipelines:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
-        elif self.outlets:
-            self._outgoing.sit(provider, own=not self._joined)
+        elif self.pipelines:
+            self._export_manager.add_processor(provider, own=not self._joined)
         if self._joined:
-            nowhere = not self.outlets and self.arguments["destinations"] is None
+            nowhere = not self.pipelines and self.arguments["destinations"] is None
             configuration.say_what_is_ignored(self.settings, provider, nowhere=nowhere)
-            self._go_first_on(provider)
+            self._add_first_processor(provider)
         self._source = providers.source(provider, joined=self._joined)
 
-    def _go_first_on(self, provider: Any) -> None:
+    def _add_first_processor(self, provider: Any) -> None:
         """What waits for prices ends before a host's processors flush or end, or does not wait."""
-        from genai_otel.export.pipeline.first_processor import exports_at_once, first_on
+        from genai_otel.export.pipeline.first_processor import (
+            exports_synchronously,
+            first_processor_on,
+        )
 
-        first = first_on(provider)
+        first = first_processor_on(provider)
         self._accounts.may_wait = first is not None
-        self._accounts.read_at_once = partial(exports_at_once, provider)
-        if self.recorder is None and exports_at_once(provider):  # not within a first call
+        self._accounts.read_at_once = partial(exports_synchronously, provider)
+        if self.recorder is None and exports_synchronously(provider):  # not within a first call
             self._accounts.load()
         if first is not None:
-            first.settle = self._settle
-            self._closers.append(first.leave)
+            first.finish_pending = self._finish_pending
+            self._closers.append(first.clear)
 
-    def _settle(self, timeout: float) -> None:
+    def _finish_pending(self, timeout: float) -> None:
         self._accounts.waiting.settle(timeout * _FOR_PRICES)
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
         if self._measures_anew:
             self._measure_anew()
-        host = providers.host_tracers()
+        host = providers.host_tracer_provider()
         if host is not self._host and self.arguments["tracer_provider"] is None:
             with _LOCK:
-                host = providers.host_tracers()
+                host = providers.host_tracer_provider()
                 if host is not self._host and host is not None:
                     self._adopt(host)
         assert self._source is not None  # noqa: S101 - start() sets it before anything records
@@ -236,19 +241,19 @@ class Runtime:
         if self.content != before and self.recorder is not None:
             self._gate = self._attribute_filter()
             self.recorder.judge_by(self._gate)
-        self._take_tracer(host)
+        self._use_tracer_provider(host)
 
     def _instruments(self) -> Instruments | None:
-        provider = self.arguments["meter_provider"] or providers.host_meters()
-        if provider is None and self._outgoing is not None:
-            provider = self._outgoing.meter_provider(self._told_of_itself)
+        provider = self.arguments["meter_provider"] or providers.host_meter_provider()
+        if provider is None and self._export_manager is not None:
+            provider = self._export_manager.meter_provider(self._own_resource)
         if provider is None:
             return None
         meter = provider.get_meter("genai_otel", __version__)
-        if self._outgoing is not None:
-            from genai_otel.export.self_metrics import watch
+        if self._export_manager is not None:
+            from genai_otel.export.self_metrics import observe
 
-            watch(provider, meter, self._outgoing)
+            observe(provider, meter, self._export_manager)
         return Instruments(meter)
 
     def before_fork(self, until: float) -> None:
@@ -266,7 +271,7 @@ class Runtime:
         self._accounts.after_fork()
         if self._uploads is not None:
             self._uploads.after_fork()
-        if self._outgoing is not None and self._outgoing.after_fork():
+        if self._export_manager is not None and self._export_manager.reset_after_fork():
             self._measures_anew = True
 
     def _measure_anew(self) -> None:
@@ -280,25 +285,25 @@ class Runtime:
     def flush(self, timeout: float) -> bool:
         OPEN.settle()
         deadline = monotonic() + timeout
-        self._settle(timeout)
+        self._finish_pending(timeout)
         left = max(0.0, deadline - monotonic())
-        done = self._outgoing is None or bool(contained(self._outgoing.flush, left))
+        done = self._export_manager is None or bool(contained(self._export_manager.flush, left))
         if self._uploads is not None:
             left = max(0.0, deadline - monotonic())
             done = bool(contained(self._uploads.flush, left)) and done
         return done
 
-    def at_root(self, then: Callable[[], None]) -> None:
+    def on_root_end(self, then: Callable[[], None]) -> None:
         """Calls ``then`` whenever a span without a parent in this process has ended."""
-        if self._outgoing is not None:
-            self._outgoing.at_root(then)
+        if self._export_manager is not None:
+            self._export_manager.on_root_end(then)
 
     def _tidy(self) -> None:
         """Ends what was collected since, and what nobody has seen anything of for an hour."""
         OPEN.settle()
         OPEN.expire(perf_counter())
-        if self._outgoing is not None:
-            contained(self._outgoing.take_over_in_operation)
+        if self._export_manager is not None:
+            contained(self._export_manager.recover_spans_in_operation)
         for library in self.libraries:
             library.expire(perf_counter())
 
@@ -314,9 +319,9 @@ class Runtime:
         deadline = monotonic() + timeout
         self.remove(())
         OPEN.end_all()
-        self._settle(max(0.0, deadline - monotonic()))
+        self._finish_pending(max(0.0, deadline - monotonic()))
         left = max(0.0, deadline - monotonic())
-        done = self._outgoing is None or bool(contained(self._outgoing.close, left))
+        done = self._export_manager is None or bool(contained(self._export_manager.close, left))
         if self._uploads is not None:
             if KEEPER.keep == self._uploads.keep:
                 KEEPER.keep = None
@@ -329,7 +334,7 @@ class Runtime:
     def status(self) -> Status:
         from .status import Status, destination_status
 
-        pairs = self._outgoing.pairs if self._outgoing is not None else ()
+        pairs = self._export_manager.pairs if self._export_manager is not None else ()
         return Status(
             active=any(each.guard.enabled for each in self.libraries),
             provider="the host's" if self._joined else "our own",

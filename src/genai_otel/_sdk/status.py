@@ -9,7 +9,7 @@ from genai_otel.instrumentation.installer import UNINSTRUMENTED
 from genai_otel.instrumentation.versions import installed_version
 
 if TYPE_CHECKING:
-    from genai_otel.export.factory import Outlet
+    from genai_otel.export.factory import ExportPipeline
     from genai_otel.export.pipeline.worker import ExportWorker
     from genai_otel.instrumentation.entry_points import Published
     from genai_otel.instrumentation.installer import Installation
@@ -128,18 +128,18 @@ def published_status(installation: Published) -> LibraryStatus:
     )
 
 
-def destination_status(outlet: Outlet, delivery: ExportWorker) -> DestinationStatus:
-    counts, store = delivery.stats, outlet.store
-    written, dropped, problem = counts.sent, counts.dropped(), delivery.last_error
+def destination_status(pipeline: ExportPipeline, worker: ExportWorker) -> DestinationStatus:
+    counts, store = worker.stats, pipeline.store
+    written, dropped, problem = counts.sent, counts.dropped(), worker.last_error
     if store is not None:  # which knows better why it did not write
         told = store.counters()["traces"]
         dropped.pop("refused", None)
         written, dropped, problem = told.written, {**dropped, **told.dropped}, store.problem
     return DestinationStatus(
-        outlet.name,
-        outlet.where,
-        outlet.content.word,
-        delivery.queued,
+        pipeline.name,
+        pipeline.endpoint,
+        pipeline.content.word,
+        worker.queued,
         written,
         counts.retried,
         dropped,

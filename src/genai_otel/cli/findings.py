@@ -180,13 +180,13 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
 
 def _backend(name: str) -> Line:
     from genai_otel.export.backends.presets import PRESETS
-    from genai_otel.export.backends.resolve import target
+    from genai_otel.export.backends.resolve import otlp_config
     from genai_otel.export.destination import Destination
 
     if not PRESETS[name].routes:
         return Line("ok", name)
     try:
-        return Line("ok", f"{name}: {target(Destination(name)).where}")
+        return Line("ok", f"{name}: {otlp_config(Destination(name)).shown_endpoint}")
     except ValueError as error:  # which says what is missing, and how to give it
         return Line("problem", str(error))
 
@@ -218,12 +218,12 @@ def _why_not_written(place: Path) -> str:
 
 def _parts() -> Iterator[Line]:
     """Which signals the environment sends, where and how."""
-    from genai_otel.export.backends.resolve import target
+    from genai_otel.export.backends.resolve import otlp_config
     from genai_otel.export.otel_environment import parts
 
     for part in parts("otlp"):
-        to = target(part)
-        yield Line("ok", f"otlp: {to.where}, {', '.join(to.addresses)} as {to.protocol}")
+        to = otlp_config(part)
+        yield Line("ok", f"otlp: {to.shown_endpoint}, {', '.join(to.endpoints)} as {to.protocol}")
 
 
 def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:

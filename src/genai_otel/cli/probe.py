@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from genai_otel import Destination
     from genai_otel._settings import Settings
-    from genai_otel.export.factory import Outlet
+    from genai_otel.export.factory import ExportPipeline
 
 _SECONDS = 15.0
 _RETRY_TIMEOUT = 1.0
@@ -31,38 +31,42 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
     for given in names or settings.destinations or default:
         name = given if isinstance(given, str) else given.preset
         try:
-            to = _outlet(given, settings)
+            pipeline = _make_pipeline(given, settings)
         except ValueError as error:
             yield Line("problem", str(error))
             continue
-        if to is None:
+        if pipeline is None:
             yield Line("note", f"{name} takes no traces: the OTEL_*_EXPORTER variables say so")
             continue
-        delivery = ExportWorker(
-            to.name, to.channel, delay=0.0, retry_timeout=_RETRY_TIMEOUT, log_losses=False
+        worker = ExportWorker(
+            pipeline.name,
+            pipeline.exporter,
+            delay=0.0,
+            retry_timeout=_RETRY_TIMEOUT,
+            log_losses=False,
         )
-        delivery.enqueue(_span(), 0, ours=True)
-        delivery.close(monotonic() + _SECONDS)
-        if not delivery.join(monotonic() + _SECONDS):
-            delivery.abort()
-        head = f"{name}: {to.where}"
-        if delivery.stats.sent:
-            more = f", {delivery.last_error}" if delivery.last_error else ""
+        worker.enqueue(_span(), 0, ours=True)
+        worker.close(monotonic() + _SECONDS)
+        if not worker.join(monotonic() + _SECONDS):
+            worker.abort()
+        head = f"{name}: {pipeline.endpoint}"
+        if worker.stats.sent:
+            more = f", {worker.last_error}" if worker.last_error else ""
             yield Line("ok", f"{head} accepted the span{more}")
         else:
-            problem = to.store.problem if to.store is not None else delivery.last_error
+            problem = pipeline.store.problem if pipeline.store is not None else worker.last_error
             yield Line("problem", f"{head}: export failed: {problem or 'no answer in time'}")
 
 
-def _outlet(given: str | Destination, settings: Settings) -> Outlet | None:
+def _make_pipeline(given: str | Destination, settings: Settings) -> ExportPipeline | None:
     """The destination, or the part of it that traces go to, if there is one."""
-    from genai_otel.export.factory import outlet
+    from genai_otel.export.factory import make_pipeline
     from genai_otel.export.otel_environment import parts
     from genai_otel.privacy import preset
 
     for part in parts(given):
         if isinstance(part, str) or "traces" in (part.signals or ("traces",)):
-            return outlet(part, content=preset("none"), directory=settings.store_directory)
+            return make_pipeline(part, content=preset("none"), directory=settings.store_directory)
     return None
 
 

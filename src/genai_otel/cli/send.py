@@ -1,7 +1,7 @@
 """``genai-otel send``: what a local store holds, to a backend.
 
 Spans keep their ids and times, so that what is sent twice is there once wherever a backend knows
-what it has. They go the way of live ones: the destination's content, dialect, limits and retries.
+what it has. They are exported like live ones: content policy, dialect, limits and retries.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.export.factory import Outlet
+    from genai_otel.export.factory import ExportPipeline
 
-_AT_ONCE = 8 * 1024 * 1024
+_MAX_BATCH_BYTES = 8 * 1024 * 1024
 _SECONDS = 60
 _NOTICE_AFTER = 1.0
 """Seconds without success after which a person is told what is waited for."""
@@ -64,26 +64,26 @@ def send(options: argparse.Namespace) -> int:
     """0 if everything that could be read was acknowledged by every destination."""
     from genai_otel.store.read.replay import revive
 
-    ways = [Way(_outlet(name, options), options.timeout) for name in options.to]
+    transfers = [Transfer(_make_pipeline(name, options), options.timeout) for name in options.to]
     reader = open_stores(options.files)
-    _carry(reader.read(revive), ways)
+    _transfer_all(reader.read(revive), transfers)
     if options.json:
-        print(json.dumps([way.as_json() for way in ways], indent=1))  # noqa: T201
+        print(json.dumps([transfer.as_json() for transfer in transfers], indent=1))  # noqa: T201
     else:
-        for way in ways:
-            print(way.sentence())  # noqa: T201 - speaks to a person
-            if way.spans and not way.content.content:
-                tell(f"{way.name} was sent no prompts and replies; --content redacted sends them")
-    if not ways[0].spans:
+        for transfer in transfers:
+            print(transfer.sentence())  # noqa: T201 - speaks to a person
+            if transfer.spans and not transfer.content.content:
+                tell(f"{transfer.name} got no prompts and responses; --content redacted sends them")
+    if not transfers[0].spans:
         tell("no spans were found")
     tell_notes(reader)
-    return 1 if any(way.lost for way in ways) else 0
+    return 1 if any(transfer.lost for transfer in transfers) else 0
 
 
-def _outlet(name: str, options: argparse.Namespace) -> Outlet:
+def _make_pipeline(name: str, options: argparse.Namespace) -> ExportPipeline:
     from genai_otel._settings import Settings
     from genai_otel.export.destination import Destination
-    from genai_otel.export.factory import outlet
+    from genai_otel.export.factory import make_pipeline
     from genai_otel.privacy import as_policy
 
     if name == "local":
@@ -99,88 +99,88 @@ def _outlet(name: str, options: argparse.Namespace) -> Outlet:
             options={key: value for key, _, value in pairs} or None,
         )
         content = as_policy(options.content or settings.content or "redacted")
-        return outlet(to, content=content, directory=settings.store_directory)
+        return make_pipeline(to, content=content, directory=settings.store_directory)
     except ValueError as error:
         raise CommandError(str(error)) from None
 
 
-def _carry(spans: Iterable[ReadableSpan], ways: list[Way]) -> None:
-    from genai_otel.export.readable import weight
+def _transfer_all(spans: Iterable[ReadableSpan], transfers: list[Transfer]) -> None:
+    from genai_otel.export.readable import estimated_size
 
     size = 0
     try:
         for span in spans:
-            heavy = weight(span)
-            size += heavy
-            for way in ways:
-                way.take(span, heavy)
-            if size > _AT_ONCE:
+            span_size = estimated_size(span)
+            size += span_size
+            for transfer in transfers:
+                transfer.add(span, span_size)
+            if size > _MAX_BATCH_BYTES:
                 size = 0
-                for way in ways:
-                    way.settle()
+                for transfer in transfers:
+                    transfer.flush()
     finally:
-        for way in ways:
-            way.close()
+        for transfer in transfers:
+            transfer.close()
 
 
 @dataclass
-class Way:
-    """One destination, and what became of the spans that went there."""
+class Transfer:
+    """Spans that are sent to one destination, and what became of them."""
 
-    outlet: Outlet
+    pipeline: ExportPipeline
     timeout: float
     spans: int = 0
     unreached: int = 0
     traces: set[int] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        from genai_otel.export.pipeline.redaction import Judge
+        from genai_otel.export.pipeline.redaction import SpanRedactor
 
-        self.name, self.content = self.outlet.name, self.outlet.content
-        self._delivery = self.outlet.delivery(Judge(self.content, recorded=None))
+        self.name, self.content = self.pipeline.name, self.pipeline.content
+        self._worker = self.pipeline.make_worker(SpanRedactor(self.content, recorded_policy=None))
         self._arrives, self._ended = True, True
 
-    def take(self, span: ReadableSpan, weight: int) -> None:
+    def add(self, span: ReadableSpan, size: int) -> None:
         self.spans += 1
         if span.context is not None:
             self.traces.add(span.context.trace_id)
         if self._arrives:
-            self._delivery.enqueue(span, weight, ours=True)
+            self._worker.enqueue(span, size, ours=True)
         else:
             self.unreached += 1
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Waits until all is there; a backend of which nothing is heard is not tried for long."""
         if not self._arrives:
             return
-        waiting = Timer(_NOTICE_AFTER, self._say_that_it_tries)
+        waiting = Timer(_NOTICE_AFTER, self._report_retries)
         waiting.daemon = True
         waiting.start()
-        done = self._delivery.request_flush(monotonic() + self.timeout).wait()
+        done = self._worker.request_flush(monotonic() + self.timeout).wait()
         waiting.cancel()
-        self._arrives = done or self._delivery.stats.sent > 0
+        self._arrives = done or self._worker.stats.sent > 0
 
-    def _say_that_it_tries(self) -> None:
-        problem = self._delivery.last_error
+    def _report_retries(self) -> None:
+        problem = self._worker.last_error
         if problem:
-            where = f"{self.name} ({self.outlet.where})"
+            where = f"{self.name} ({self.pipeline.endpoint})"
             tell(f"{where} takes nothing yet: {problem}; trying again, for {self.timeout:g} s")
 
     def close(self) -> None:
-        self.settle()
+        self.flush()
         deadline = monotonic() + 1
-        self._delivery.close(deadline)
-        self._ended = self._delivery.join(deadline)
+        self._worker.close(deadline)
+        self._ended = self._worker.join(deadline)
 
     @property
     def reasons(self) -> dict[str, int]:
         """Spans that did not arrive, by reason."""
-        found = dict(self._delivery.stats.dropped())
-        if "shutdown" in found:  # it is our giving up that ends the delivery
+        found = dict(self._worker.stats.dropped())
+        if "shutdown" in found:  # the worker is closed because we give up
             found["undelivered"] = found.get("undelivered", 0) + found.pop("shutdown")
         if self.unreached:
             found["not tried"] = self.unreached
-        missing = self.spans - self._delivery.stats.sent - sum(found.values())
+        missing = self.spans - self._worker.stats.sent - sum(found.values())
         if missing > 0 and not self._ended:
             found["not acknowledged"] = missing
         return found
@@ -192,20 +192,20 @@ class Way:
     def sentence(self) -> str:
         told = f"{self.spans - self.lost:,} of {self.spans:,} spans of {len(self.traces):,} traces"
         if not self.lost:
-            return f"{told} are at {self.name} ({self.outlet.where})"
+            return f"{told} are at {self.name} ({self.pipeline.endpoint})"
         lost = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        why = self._delivery.last_error
-        return f"{told} are at {self.name} ({self.outlet.where}); {lost}" + (
+        why = self._worker.last_error
+        return f"{told} are at {self.name} ({self.pipeline.endpoint}); {lost}" + (
             f": {why}" if why else ""
         )
 
     def as_json(self) -> dict[str, Any]:
         return {
             "destination": self.name,
-            "where": self.outlet.where,
+            "where": self.pipeline.endpoint,
             "traces": len(self.traces),
             "spans": self.spans,
             "sent": self.spans - self.lost,
             "not_sent": self.reasons,
-            "problem": self._delivery.last_error,
+            "problem": self._worker.last_error,
         }

@@ -1,4 +1,4 @@
-"""Where telemetry goes: what users say of it, and what is made of that."""
+"""Destinations: where telemetry goes, as users configure it, and the pipeline made of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genai_otel.privacy import ContentPolicy, as_policy
 
 from .backends.endpoints import check_endpoint
 from .backends.presets import PRESETS
-from .factory import Outlet
+from .factory import ExportPipeline
 from .protocol import SdkExporter
 
 if TYPE_CHECKING:
@@ -87,53 +87,57 @@ def _sample(given: float | TailSampling | None) -> TailSampling | None:
     return sample_of(given)
 
 
-def opened(given: Destination, *, content: ContentPolicy, directory: str) -> Outlet:
-    """The destination ready for use; ``content`` and ``directory`` are the process's."""
-    keeps = content if given.content is None else as_policy(given.content)
-    if given.preset == "local":
-        made = _local(given, given.directory or directory, content=keeps)
-    elif given.preset == "console":
-        made = _console(keeps)
+def open_pipeline(
+    destination: Destination, *, process_content: ContentPolicy, directory: str
+) -> ExportPipeline:
+    """The export pipeline; ``process_content`` and ``directory`` are those of the process."""
+    content = process_content if destination.content is None else as_policy(destination.content)
+    if destination.preset == "local":
+        pipeline = _local(destination, destination.directory or directory, content=content)
+    elif destination.preset == "console":
+        pipeline = _console(content)
     else:
-        made = _otlp(given, content=keeps)
-    return made._replace(keep=given.filter, sample=_sample(given.sample))
+        pipeline = _otlp(destination, content=content)
+    return pipeline._replace(span_filter=destination.filter, sample=_sample(destination.sample))
 
 
-def _local(given: Destination, directory: str, *, content: ContentPolicy) -> Outlet:
+def _local(destination: Destination, directory: str, *, content: ContentPolicy) -> ExportPipeline:
     from genai_otel.store.write.store import LocalStore
 
     store = LocalStore(directory)
-    metrics = store.metric_exporter() if _takes(given, "metrics") else None
-    channel = SdkExporter(store.span_exporter(), metrics)
+    metrics = store.metric_exporter() if _sends(destination, "metrics") else None
+    exporter = SdkExporter(store.span_exporter(), metrics)
     temporality = "cumulative" if metrics else None
-    return Outlet("local", str(store.directory), channel, content, temporality, store=store)
-
-
-def _otlp(given: Destination, *, content: ContentPolicy) -> Outlet:
-    from .backends.resolve import target
-    from .otlp.exporter import OtlpExporter, sender
-
-    to = target(given)
-    temporality = to.temporality if "metrics" in to.addresses else None
-    channel = OtlpExporter(to, sender(to))
-    return Outlet(
-        to.name,
-        to.where,
-        channel,
-        content,
-        temporality,
-        to.exponential_histograms,
-        ids=to.ids,
-        propagation=to.propagation,
-        takes_others=not to.alone,
+    return ExportPipeline(
+        "local", str(store.directory), exporter, content, temporality, store=store
     )
 
 
-def _console(content: ContentPolicy) -> Outlet:
+def _otlp(destination: Destination, *, content: ContentPolicy) -> ExportPipeline:
+    from .backends.resolve import otlp_config
+    from .otlp.exporter import OtlpExporter, sender
+
+    config = otlp_config(destination)
+    temporality = config.temporality if "metrics" in config.endpoints else None
+    exporter = OtlpExporter(config, sender(config))
+    return ExportPipeline(
+        config.name,
+        config.shown_endpoint,
+        exporter,
+        content,
+        temporality,
+        config.exponential_histograms,
+        ids=config.ids,
+        propagation=config.propagation,
+        accepts_other_scopes=not config.genai_only,
+    )
+
+
+def _console(content: ContentPolicy) -> ExportPipeline:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    return Outlet("console", "standard output", SdkExporter(ConsoleSpanExporter()), content)
+    return ExportPipeline("console", "standard output", SdkExporter(ConsoleSpanExporter()), content)
 
 
-def _takes(given: Destination, signal: str) -> bool:
-    return given.signals is None or signal in given.signals
+def _sends(destination: Destination, signal: str) -> bool:
+    return destination.signals is None or signal in destination.signals

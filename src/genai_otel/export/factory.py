@@ -1,4 +1,4 @@
-"""Destinations ready for use: an exporter of the SDK's, or what is made of a ``Destination``."""
+"""Export pipelines, from a ``Destination`` or an exporter of the SDK's interface."""
 
 from __future__ import annotations
 
@@ -17,58 +17,61 @@ if TYPE_CHECKING:
     from genai_otel.privacy import ContentPolicy
     from genai_otel.store.write.store import LocalStore
 
-    from .pipeline.redaction import Judge
+    from .pipeline.redaction import SpanRedactor
     from .pipeline.tail_sampling import TailSampling
     from .protocol import PayloadExporter
 
 
-class Outlet(NamedTuple):
+class ExportPipeline(NamedTuple):
     """One destination ready for use.
 
     ``content`` is its content policy. ``temporality`` is that of its metrics, ``None`` where it
-    takes none. ``keep`` and ``sample`` are passed to the ``ExportWorker``. ``ids`` and
+    takes none. ``span_filter`` and ``sample`` are passed to the ``ExportWorker``. ``ids`` and
     ``propagation``, ``w3c`` or ``xray``: the form of trace ids and headers that it needs.
-    ``takes_others``: it accepts spans of other scopes from our own provider.
+    ``accepts_other_scopes``: it accepts spans of other scopes from our own provider.
     """
 
     name: str
-    where: str
-    channel: PayloadExporter
+    endpoint: str
+    exporter: PayloadExporter
     content: ContentPolicy
     temporality: str | None = None
     exponential_histograms: bool = False
     store: LocalStore | None = None
-    keep: Callable[[ReadableSpan], bool] | None = None
+    span_filter: Callable[[ReadableSpan], bool] | None = None
     sample: TailSampling | None = None
     ids: str = "w3c"
     propagation: str = "w3c"
-    takes_others: bool = True
+    accepts_other_scopes: bool = True
 
-    def delivery(self, judge: Judge) -> ExportWorker:
-        """The way there, past ``judge``."""
+    def make_worker(self, redactor: SpanRedactor) -> ExportWorker:
+        """The worker, which exports what ``redactor`` lets through."""
         return ExportWorker(
             self.name,
-            self.channel,
-            transform=judge.span,
-            span_filter=self.keep,
+            self.exporter,
+            transform=redactor.redact,
+            span_filter=self.span_filter,
             sample=self.sample,
-            log_losses=self.store is None,  # which does so itself
-            accepts_other_scopes=self.takes_others,
+            log_losses=self.store is None,  # which logs them itself
+            accepts_other_scopes=self.accepts_other_scopes,
         )
 
 
-def outlet(given: Any, *, content: ContentPolicy, directory: str) -> Outlet:
-    """From a preset's name, a ``Destination`` or an exporter object of the SDK's."""
+def make_pipeline(given: Any, *, content: ContentPolicy, directory: str) -> ExportPipeline:
+    """From a preset's name, a ``Destination`` or an exporter of the SDK's interface."""
     if isinstance(given, SpanExporter):
-        name, where = type(given).__name__, "an exporter given in code"
-        return Outlet(name, where, SdkExporter(given), content)
+        name, endpoint = type(given).__name__, "an exporter given in code"
+        return ExportPipeline(name, endpoint, SdkExporter(given), content)
     from .backends.presets import PRESETS
-    from .destination import Destination, opened  # with all backends, which an exporter needs not
+    from .destination import (  # with all backends, which an exporter does not need
+        Destination,
+        open_pipeline,
+    )
 
     if isinstance(given, str):
         given = Destination(given)
     if isinstance(given, Destination):
-        return opened(given, content=content, directory=directory)
+        return open_pipeline(given, process_content=content, directory=directory)
     raise ValueError(
         f"a destination is one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
         f" not {type(given).__name__}"

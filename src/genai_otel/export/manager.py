@@ -1,4 +1,4 @@
-"""All destinations of a process: what goes to each, and flush and end of all at once."""
+"""The export pipelines of a process: what goes to each; flush and close of all at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from genai_otel._support.processes import is_child
 
 from . import otel_environment
 from .pipeline import handover
-from .pipeline.handover import Keeper, left_behind
-from .pipeline.redaction import Judge
-from .pipeline.span_processor import seat_on
-from .readable import is_ours, priced, weight
+from .pipeline.handover import HandoverFile, recover
+from .pipeline.redaction import SpanRedactor
+from .pipeline.span_processor import processor_on
+from .readable import estimated_size, is_ours, with_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,204 +22,221 @@ if TYPE_CHECKING:
 
     from genai_otel.privacy import ContentPolicy
 
-    from .factory import Outlet
-    from .pipeline.span_processor import Seat
+    from .factory import ExportPipeline
+    from .pipeline.span_processor import FanOutSpanProcessor
     from .pipeline.worker import ExportWorker
 
 
-_GRACE = 0.2
-"""Seconds, of those given, for workers to see that they were cut off."""
+# Seconds, of those given to ``close``, for workers to end after they were aborted.
+_ABORT_GRACE = 0.2
 
 
-def _gatherer(outlet: Outlet) -> Any:
-    from .pipeline.metric_reader import Gatherer
+def _metric_reader(pipeline: ExportPipeline) -> Any:
+    from .pipeline.metric_reader import PullMetricReader
 
-    assert outlet.temporality is not None  # noqa: S101 - or it takes no metrics
-    return Gatherer(outlet.temporality, exponential_histograms=outlet.exponential_histograms)
+    assert pipeline.temporality is not None  # noqa: S101 - it accepts metrics
+    return PullMetricReader(
+        pipeline.temporality, exponential_histograms=pipeline.exponential_histograms
+    )
 
 
-class Outgoing:
-    """``recorded``: the policy that the spans of this process are recorded by.
+class ExportManager:
+    """The export pipelines of a process, each with its worker.
 
-    ``said`` and ``more``: what goes out of resources besides; see ``privacy.resources``.
+    ``recorded_policy``: the content policy by which the spans of this process are recorded.
+
+    ``declared`` and ``extra``: attributes of resources that are exported besides; see
+    ``privacy.resources``.
     """
 
     def __init__(
         self,
-        outlets: Sequence[Outlet],
+        pipelines: Sequence[ExportPipeline],
         *,
-        recorded: ContentPolicy,
-        said: Collection[str] = (),
-        more: Sequence[str] = (),
+        recorded_policy: ContentPolicy,
+        declared: Collection[str] = (),
+        extra: Sequence[str] = (),
     ) -> None:
-        self._said, self._more = said, more
-        self._judges = [self._judge(outlet, recorded) for outlet in outlets]
-        self._gatherers: list[tuple[int, Any]] = []
+        self._declared, self._extra = declared, extra
+        self._redactors = [self._redactor(pipeline, recorded_policy) for pipeline in pipelines]
+        self._metric_readers: list[tuple[int, Any]] = []
         self.pairs = [
-            (outlet, outlet.delivery(judge))
-            for outlet, judge in zip(outlets, self._judges, strict=True)
+            (pipeline, pipeline.make_worker(redactor))
+            for pipeline, redactor in zip(pipelines, self._redactors, strict=True)
         ]
-        self._seats: list[Seat] = []
-        self._at_root: Callable[[], None] | None = None
-        self.settle: Callable[[float], object] = lambda _: None
-        """Has what is held back measured, before it is read what was."""
+        self._processors: list[FanOutSpanProcessor] = []
+        self._on_root_end: Callable[[], None] | None = None
+        # Finishes operations that wait for prices, before counts are read.
+        self.finish_pending: Callable[[float], object] = lambda _: None
+        # Prices a call from the facts that its span carries for it.
         self.price: Callable[[Any], Mapping[str, Any]] | None = None
-        """Prices a call from what its span says that this depends on."""
-        self._meters: Any = None
-        self._keeper: Keeper | None = None
+        self._meter_provider: Any = None
+        self._handover: HandoverFile | None = None
         if is_child():
-            self._keep()
+            self._enable_handover()
 
-    def _judge(self, outlet: Outlet, recorded: ContentPolicy) -> Judge:
-        return Judge(outlet.content, recorded, said=self._said, more=self._more)
+    def _redactor(self, pipeline: ExportPipeline, recorded_policy: ContentPolicy) -> SpanRedactor:
+        return SpanRedactor(
+            pipeline.content, recorded_policy, declared=self._declared, extra=self._extra
+        )
 
-    def restrict(self, outlets: Sequence[Outlet], recorded: ContentPolicy) -> None:
-        """The same destinations, under policies that let out less; queued spans included."""
-        self._judges = [self._judge(outlet, recorded) for outlet in outlets]
-        self.pairs = [(outlet, old[1]) for outlet, old in zip(outlets, self.pairs, strict=True)]
-        self._judge_all()
-        self._measure_all()
+    def restrict(self, pipelines: Sequence[ExportPipeline], recorded_policy: ContentPolicy) -> None:
+        """Apply stricter policies to the same pipelines, also to spans that are queued."""
+        self._redactors = [self._redactor(pipeline, recorded_policy) for pipeline in pipelines]
+        self.pairs = [
+            (pipeline, old[1]) for pipeline, old in zip(pipelines, self.pairs, strict=True)
+        ]
+        self._set_transforms()
+        self._set_metric_collectors()
 
-    def _judge_all(self) -> None:
-        for delivery, judge in zip(self._all, self._judges, strict=True):
-            late = None if self._keeper is None else partial(self._priced_and_judged, judge)
-            delivery.set_transform(late or judge.span)
+    def _set_transforms(self) -> None:
+        for worker, redactor in zip(self._workers, self._redactors, strict=True):
+            transform = redactor.redact
+            if self._handover is not None:
+                transform = partial(self._with_cost_and_redacted, redactor)
+            worker.set_transform(transform)
 
-    def _priced_and_judged(self, judge: Judge, span: ReadableSpan) -> ReadableSpan:
-        return judge.span(self._priced(span))
+    def _with_cost_and_redacted(self, redactor: SpanRedactor, span: ReadableSpan) -> ReadableSpan:
+        return redactor.redact(self._with_cost(span))
 
-    def _priced(self, span: ReadableSpan) -> ReadableSpan:
-        return span if self.price is None else priced(span, self.price)
+    def _with_cost(self, span: ReadableSpan) -> ReadableSpan:
+        return span if self.price is None else with_cost(span, self.price)
 
-    def _measure_all(self) -> None:
-        for index, gatherer in self._gatherers:
-            gather = self._judges[index].gathered(gatherer.gather)
-            self._all[index].set_metric_collector(gather)
+    def _set_metric_collectors(self) -> None:
+        for index, reader in self._metric_readers:
+            collect = self._redactors[index].redact_metrics_of(reader.pull)
+            self._workers[index].set_metric_collector(collect)
 
     @property
-    def _all(self) -> list[ExportWorker]:
-        return [delivery for _, delivery in self.pairs]
+    def _workers(self) -> list[ExportWorker]:
+        return [worker for _, worker in self.pairs]
 
-    def sit(self, provider: Any, *, own: bool) -> None:
-        """From now on, what ends there goes out; ``own``: the provider is ours.
+    def add_processor(self, provider: Any, *, own: bool) -> None:
+        """Export what ends on ``provider``; ``own``: the provider is ours.
 
-        Then spans of other scopes are sent nowhere else, and go to all that take any.
+        Nobody else exports spans of other scopes then, so all pipelines that accept any have them.
         """
-        seat = seat_on(provider)
-        seat.take(self._all, others=own)
-        seat.at_root, seat.keeper = self._at_root, self._keeper
-        self._seats.append(seat)
+        processor = processor_on(provider)
+        processor.add(self._workers, other_scopes=own)
+        processor.on_root_end, processor.handover = self._on_root_end, self._handover
+        self._processors.append(processor)
 
-    def at_root(self, then: Callable[[], None] | None) -> None:
-        """``then`` is called whenever a span without a parent in this process has ended."""
-        self._at_root = then
-        for seat in self._seats:
-            seat.at_root = then
+    def on_root_end(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` whenever a span without a parent in this process has ended."""
+        self._on_root_end = callback
+        for processor in self._processors:
+            processor.on_root_end = callback
 
-    def each_minute(self, then: Callable[[], None]) -> None:
-        """``then`` is called each minute, on the worker of one destination, while there is one."""
-        for delivery in self._all[:1]:
-            delivery.periodic_task = then
+    def set_periodic_task(self, task: Callable[[], None]) -> None:
+        """Call ``task`` once a minute on the worker of one pipeline, while there is one."""
+        for worker in self._workers[:1]:
+            worker.periodic_task = task
 
     def meter_provider(self, resource: Callable[[], Any]) -> Any:
-        """One whose metrics go out; ``None`` where no destination takes any."""
-        if all(outlet.temporality is None for outlet, _ in self.pairs):
+        """A provider whose metrics are exported; ``None`` where no pipeline accepts any."""
+        if all(pipeline.temporality is None for pipeline, _ in self.pairs):
             return None
         from opentelemetry.sdk.metrics import MeterProvider
 
-        self._gatherers = [
-            (index, _gatherer(outlet))
-            for index, (outlet, _) in enumerate(self.pairs)
-            if outlet.temporality is not None
+        self._metric_readers = [
+            (index, _metric_reader(pipeline))
+            for index, (pipeline, _) in enumerate(self.pairs)
+            if pipeline.temporality is not None
         ]
-        self._meters = MeterProvider(
-            metric_readers=[gatherer for _, gatherer in self._gatherers],
+        self._meter_provider = MeterProvider(
+            metric_readers=[reader for _, reader in self._metric_readers],
             resource=resource(),
             exemplar_filter=otel_environment.exemplar_filter(),
             shutdown_on_exit=False,
         )
-        self._measure_all()
-        return self._meters
+        self._set_metric_collectors()
+        return self._meter_provider
 
-    def after_fork(self) -> bool:
-        """Leaves the parent's meters alone; whether there were any."""
-        if self._keeper is not None:
-            self._keeper.forget()
-        handover.parent_takes()
-        self._keep()
-        had, self._meters = self._meters is not None, None
-        self._gatherers = []
-        return had
+    def reset_after_fork(self) -> bool:
+        """In a forked child: drop the parent's meters; return whether there were any."""
+        if self._handover is not None:
+            self._handover.close_after_fork()
+        handover.set_parent_recovers()
+        self._enable_handover()
+        had_meters, self._meter_provider = self._meter_provider is not None, None
+        self._metric_readers = []
+        return had_meters
 
     # ------------------------------------------------------------------- child processes
 
-    def _keep(self) -> None:
-        """From now on: what is recorded here outlives this process, if it is ended at once.
+    def _enable_handover(self) -> None:
+        """Keep what is recorded in a file, in case this process is killed.
 
-        Where nobody may take what is left, it is sent as soon as can be.
+        Where no other process recovers such files, spans are exported as soon as possible.
         """
-        self._keeper = Keeper()
-        self._judge_all()
-        for each in self._all:
-            each.expect_termination(self._settled, recoverable=self._keeper.is_surely_taken)
-        for seat in self._seats:
-            seat.keeper = self._keeper
+        self._handover = HandoverFile()
+        self._set_transforms()
+        for each in self._workers:
+            each.expect_termination(
+                self._clear_handover_if_idle, recoverable=self._handover.is_surely_recovered
+            )
+        for processor in self._processors:
+            processor.handover = self._handover
 
-    def may_end_at_once(self) -> bool:
-        """Whether this process may be ended before anything that is not kept yet."""
-        return self._keeper is not None and self._keeper.is_needed()
+    def may_be_terminated(self) -> bool:
+        """Whether this process may be killed before it has exported its spans."""
+        return self._handover is not None and self._handover.is_needed()
 
-    def _settled(self) -> None:
-        if self._keeper is not None:
-            with self._keeper.lock:
-                if not any(each.busy for each in self._all):
-                    self._keeper.sent()
+    def _clear_handover_if_idle(self) -> None:
+        if self._handover is not None:
+            with self._handover.lock:
+                if not any(each.busy for each in self._workers):
+                    self._handover.clear()
 
-    def take_over(self) -> None:
-        """Queues what child processes have left that are gone; not in one of their kind."""
-        if self._keeper is None:  # or it might be ended with all of it
-            self._queue_left(*left_behind())
+    def recover_spans(self) -> None:
+        """Enqueue spans of child processes that were killed; not in a child process."""
+        if self._handover is None:  # a child may be killed with all of them
+            self._enqueue_recovered(*recover())
 
-    def take_over_in_operation(self) -> None:
-        """In one of their kind, too: where the main process is idle nobody else would for long."""
-        if self._keeper is None:
-            self.take_over()
+    def recover_spans_in_operation(self) -> None:
+        """The same in a child process too, as the main process may be idle for long."""
+        if self._handover is None:
+            self.recover_spans()
         else:
-            self._keeper.adopt(self._queue_left)
+            self._handover.adopt(self._enqueue_recovered)
 
-    def _queue_left(self, left: list[ReadableSpan], lost: int) -> None:
-        spans = [self._priced(span) for span in left]
-        for each in self._all:
+    def _enqueue_recovered(self, recovered: list[ReadableSpan], lost: int) -> None:
+        spans = [self._with_cost(span) for span in recovered]
+        for each in self._workers:
             for span in spans:
-                each.enqueue(span, weight(span), ours=is_ours(span) or each.accepts_other_scopes)
-            each.count_lost(lost, "terminated", "child processes were ended before it was sent")
+                each.enqueue(
+                    span, estimated_size(span), ours=is_ours(span) or each.accepts_other_scopes
+                )
+            each.count_lost(
+                lost, "terminated", "child processes were killed before it was exported"
+            )
 
     # --------------------------------------------------------------------- flush and end
 
     def flush(self, timeout: float) -> bool:
-        """Whether everything queued now was acknowledged everywhere, within ``timeout``."""
+        """Whether every pipeline has exported what is queued now, within ``timeout`` seconds."""
         deadline = monotonic() + timeout
-        self.take_over()
-        requests = [each.request_flush(deadline) for each in self._all]
+        self.recover_spans()
+        requests = [each.request_flush(deadline) for each in self._workers]
         return all(request.wait() for request in requests)
 
     def close(self, timeout: float) -> bool:
-        """Delivers what is queued and ends; whether all of it arrived, within ``timeout``."""
-        deadline = monotonic() + timeout - _GRACE
-        before = [each.stats.lost.total() for each in self._all]
-        self.take_over()
-        for each in self._all:
+        """Export what is queued and end; whether everything was, within ``timeout`` seconds."""
+        deadline = monotonic() + timeout - _ABORT_GRACE
+        before = [each.stats.lost.total() for each in self._workers]
+        self.recover_spans()
+        for each in self._workers:
             each.close(deadline)
-        for each in self._all:
+        for each in self._workers:
             each.join(deadline)
-        for each in self._all:
-            each.abort()  # who still waits for a receiver
-        ended = [each.join(deadline + _GRACE) for each in self._all]
-        for seat in self._seats:
-            seat.leave(self._all)
-            seat.at_root = seat.keeper = None
-        if self._keeper is not None:
-            self._keeper.close()
-        if self._meters is not None:
-            self._meters.shutdown()
-        return all(ended) and before == [each.stats.lost.total() for each in self._all]
+        for each in self._workers:
+            each.abort()  # those that still wait for a receiver
+        ended = [each.join(deadline + _ABORT_GRACE) for each in self._workers]
+        for processor in self._processors:
+            processor.remove(self._workers)
+            processor.on_root_end = processor.handover = None
+        if self._handover is not None:
+            self._handover.close()
+        if self._meter_provider is not None:
+            self._meter_provider.shutdown()
+        return all(ended) and before == [each.stats.lost.total() for each in self._workers]

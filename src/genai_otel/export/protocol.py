@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .otlp.response import OK, ExportResult, ExportStatus
 from .pipeline.batching import RequestLimits
-from .readable import weight
+from .readable import estimated_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ class SdkExporter:
         self._spans, self._metrics = spans, metrics
 
     def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
-        return (Payload("traces", span, weight(span)),)
+        return (Payload("traces", span, estimated_size(span)),)
 
     def truncated(self, payload: Payload, limit: int) -> Payload | None:  # noqa: ARG002
         return None

@@ -1,4 +1,4 @@
-"""Copies of ended spans with something changed: nobody's span is changed in place."""
+"""Ended spans: reading, estimated sizes, and copies with changes. No span is changed in place."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+# The instrumentation scope of our own spans.
 SCOPE = "genai_otel"
-"""The instrumentation scope of our own spans."""
 
 
-class Recorded(ReadableSpan):
-    """An ended span that nobody but the recorder has written on."""
+class RecorderSpan(ReadableSpan):
+    """An ended span that only the recorder has written on."""
 
+    # About the bytes of its attributes' values, if they were counted when they were written.
     size: int | None = None
-    """Bytes of its attributes' values, about, if they were counted as they were written."""
 
 
 def is_ours(span: ReadableSpan) -> bool:
@@ -32,7 +32,7 @@ def is_ours(span: ReadableSpan) -> bool:
 
 
 def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
-    """The attributes of an ended span, past two layers of proxies: all of them are read here."""
+    """The attributes of an ended span, without the SDK's two layers of proxies."""
     attributes = getattr(span, "_attributes", None)
     if type(attributes) is dict:
         return attributes
@@ -40,45 +40,50 @@ def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
     return inner if type(inner) is dict else span.attributes or {}
 
 
-def among_ours(span: ReadableSpan) -> ReadableSpan:
-    """The span in the tree of ours alone: where another library's is its parent, as told, our own.
+def with_own_parent(span: ReadableSpan) -> ReadableSpan:
+    """The span with our own nearest span as its parent, where that is another library's.
 
-    Whoever is not sent those others would show a part of the tree, or nothing, as the root is away.
+    A backend that is not sent the spans of other libraries would miss the parent, and often the
+    root of the trace.
     """
-    told = attributes_of(span).get(names.GENAI_OTEL_PARENT_ID)
+    parent_id = attributes_of(span).get(names.GENAI_OTEL_PARENT_ID)
     context = span.context
-    if type(told) is not str or context is None:
+    if type(parent_id) is not str or context is None:
         return span
     try:
-        number = int(told, 16)
+        number = int(parent_id, 16)
     except ValueError:
         number = 0  # no parent
     parent = SpanContext(context.trace_id, number, is_remote=False, trace_flags=context.trace_flags)
-    return changed(span, attributes_of(span), parent=parent if parent.is_valid else None)
+    return copy_span(span, attributes_of(span), parent=parent if parent.is_valid else None)
 
 
-def priced(span: ReadableSpan, price: Callable[[Any], Mapping[str, Any]]) -> ReadableSpan:
-    """The span of a call that ended before prices were there, with its cost now."""
+def with_cost(span: ReadableSpan, price: Callable[[Any], Mapping[str, Any]]) -> ReadableSpan:
+    """The span with its cost, if the call ended before prices were loaded."""
     found = attributes_of(span)
     pending = found.get(names.GENAI_OTEL_COST_PENDING)
     if pending is None:
         return span
-    rest = {k: v for k, v in found.items() if k not in _OF_COST}
-    return changed(span, {**rest, **price(pending)})
+    rest = {k: v for k, v in found.items() if k not in _COST_ATTRIBUTES}
+    return copy_span(span, {**rest, **price(pending)})
 
 
-_OF_COST = frozenset(
+_COST_ATTRIBUTES = frozenset(
     (names.GENAI_OTEL_COST_PENDING, names.GENAI_OTEL_COST_STATUS, names.GENAI_OTEL_COST_UNPRICED)
 )
 
 
-def changed(
-    span: ReadableSpan, attributes: Mapping[str, Any], *, counts: bool = False, **more: Any
+def copy_span(
+    span: ReadableSpan,
+    attributes: Mapping[str, Any],
+    *,
+    count_dropped: bool = False,
+    **changes: Any,
 ) -> ReadableSpan:
-    """A copy with these attributes, and with other ``events``, ``name``, ``status`` where given.
+    """A copy with these attributes, and with other ``events``, ``name``, ``status`` if given.
 
-    The rest is shared with the original; the SDK's checks of values are not repeated. What the
-    original says it has dropped is said by the copy too; with ``counts`` also what it has less of.
+    The rest is shared with the original; values are not checked again. The copy has the dropped
+    counts of the original; with ``count_dropped`` also what it has less than the original.
     """
     same = {
         "name": span.name,
@@ -93,30 +98,30 @@ def changed(
         "end_time": span.end_time,
         "instrumentation_scope": span.instrumentation_scope,
     }
-    made = {**same, **more}
+    made = {**same, **changes}
     missing = [span.dropped_attributes, span.dropped_events, span.dropped_links]
-    if counts:
+    if count_dropped:
         missing[0] += len(attributes_of(span)) - len(attributes)
         missing[1] += len(span.events) - len(made["events"])
         missing[2] += len(span.links) - len(made["links"])
     for name, dropped in zip(("events", "links"), missing[1:], strict=True):
         if dropped:
-            made[name] = _lacking(made[name], dropped)
-    return ReadableSpan(**made, attributes=_held_by(attributes, missing[0]))
+            made[name] = _bounded_list(made[name], dropped)
+    return ReadableSpan(**made, attributes=_attributes(attributes, missing[0]))
 
 
-def changed_event(event: Event, attributes: Mapping[str, Any], name: str | None = None) -> Event:
-    """A copy with these attributes, likewise; and with another name, if given."""
+def copy_event(event: Event, attributes: Mapping[str, Any], name: str | None = None) -> Event:
+    """A copy with these attributes, and with another name if given."""
     dropped = getattr(event, "dropped_attributes", 0)  # absent on subclasses that hosts may pass
-    return Event(name or event.name, _held_by(attributes, dropped), event.timestamp)
+    return Event(name or event.name, _attributes(attributes, dropped), event.timestamp)
 
 
-def changed_link(link: Link, attributes: Mapping[str, Any]) -> Link:
-    return Link(link.context, _held_by(attributes, getattr(link, "dropped_attributes", 0)))
+def copy_link(link: Link, attributes: Mapping[str, Any]) -> Link:
+    return Link(link.context, _attributes(attributes, getattr(link, "dropped_attributes", 0)))
 
 
-def _held_by(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:
-    """Only the SDK's own class can say that some are missing."""
+def _attributes(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:
+    """Only the SDK's own class has a dropped count."""
     if not dropped:
         return dict(attributes)
     held = BoundedAttributes(None, dict(attributes))
@@ -124,42 +129,46 @@ def _held_by(attributes: Mapping[str, Any], dropped: int) -> Mapping[str, Any]:
     return held
 
 
-def _lacking(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+def _bounded_list(items: Sequence[Any], dropped: int) -> Sequence[Any]:
     held = BoundedList.from_seq(None, items)
     held.dropped = dropped
     return held
 
 
-def weight(span: ReadableSpan) -> int:
-    """About how many bytes a span holds in memory; cheap, as it is asked where spans end."""
+def estimated_size(span: ReadableSpan) -> int:
+    """About the bytes of a span in memory; cheap, as it is computed when spans end."""
     attributes = attributes_of(span)
-    size = span.size if type(span) is Recorded else None
-    total = _BARE + (_held(attributes) if size is None else _EACH * len(attributes) + size)
+    size = span.size if type(span) is RecorderSpan else None
+    total = _SPAN_BYTES + (
+        _estimated_attributes_size(attributes)
+        if size is None
+        else _ITEM_BYTES * len(attributes) + size
+    )
     for event in span.events:
-        total += _BARE + _held(event.attributes or {})
+        total += _SPAN_BYTES + _estimated_attributes_size(event.attributes or {})
     return total
 
 
-_BARE = 600
-_EACH = 60
-SHORT = 64
-"""Characters of a text that is not worth asking whether each is one byte."""
+_SPAN_BYTES = 600
+_ITEM_BYTES = 60
+# Characters; shorter texts are not checked for being ASCII.
+SHORT_TEXT = 64
 _LISTS = frozenset({list, tuple})
 
 
-def _held(attributes: Mapping[str, Any]) -> int:
-    total = _EACH * len(attributes)
-    for value in attributes.values():  # almost all are plain, and a call for each would cost
+def _estimated_attributes_size(attributes: Mapping[str, Any]) -> int:
+    total = _ITEM_BYTES * len(attributes)
+    for value in attributes.values():  # inline: a call for each would cost too much
         if type(value) is str:
             size = len(value)
-            total += size if size < SHORT or value.isascii() else 3 * size
+            total += size if size < SHORT_TEXT or value.isascii() else 3 * size
         elif type(value) in _LISTS:
-            total += weight_of_list(value)
+            total += estimated_list_size(value)
     return total
 
 
-def weight_of_list(items: Any) -> int:
-    """Of no list or tuple it is nothing."""
+def estimated_list_size(items: Any) -> int:
+    """Zero for anything but a list or tuple."""
     if type(items) not in _LISTS:
         return 0
-    return sum(_EACH + 3 * len(item) for item in items if type(item) is str)
+    return sum(_ITEM_BYTES + 3 * len(item) for item in items if type(item) is str)

@@ -1,4 +1,4 @@
-"""What became of telemetry, as metrics: read where metrics are collected, never pushed."""
+"""Self-metrics: what became of the telemetry, observed when metrics are collected."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
-    from .manager import Outgoing
+    from .manager import ExportManager
     from .pipeline.stats import ExportStats
 
     Read = Callable[[ExportStats], int]
 
-_MOST = 2.0
-"""Seconds that a collection may take us."""
-_READ: dict[str, Read] = {
-    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda counts: counts.enqueued,
-    names.METRIC_GENAI_OTEL_SDK_SENT: lambda counts: counts.sent,
-    names.METRIC_GENAI_OTEL_SDK_RETRIED: lambda counts: counts.retried,
+# Seconds that a collection may wait for us.
+_TIMEOUT = 2.0
+_COUNTERS: dict[str, Read] = {
+    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda stats: stats.enqueued,
+    names.METRIC_GENAI_OTEL_SDK_SENT: lambda stats: stats.sent,
+    names.METRIC_GENAI_OTEL_SDK_RETRIED: lambda stats: stats.retried,
 }
 
 
-class _Watch:
-    """Instruments cannot be taken back: those of a provider look at whatever goes out now."""
+class _Instruments:
+    """The instruments of a provider, which cannot be removed: they observe the current manager."""
 
     def __init__(self, meter: Meter) -> None:
-        self.outgoing: Callable[[], Outgoing | None] = lambda: None
-        for name, read in _READ.items():
+        self.manager: Callable[[], ExportManager | None] = lambda: None
+        for name, read in _COUNTERS.items():
             self._observe(meter, name, self._by_destination(read))
         self._observe(meter, names.METRIC_GENAI_OTEL_SDK_DROPPED, self._dropped)
 
@@ -48,23 +48,23 @@ class _Watch:
         row = names.METRICS[name]
         meter.create_observable_counter(name, [callback], row.unit, row.description)
 
-    def _counts(self) -> Iterator[tuple[str, ExportStats]]:
-        """Of each destination for which there was anything yet: an idle process tells nothing.
+    def _stats(self) -> Iterator[tuple[str, ExportStats]]:
+        """Statistics of each destination that had anything yet: an idle process reports nothing.
 
-        What is observed is asked for before the rest is read, so calls that wait are measured now.
+        Observable instruments are called first, so operations that wait for prices end here.
         """
-        outgoing = self.outgoing()
-        if outgoing is not None:
-            outgoing.settle(_MOST)
-        for outlet, delivery in outgoing.pairs if outgoing is not None else ():
-            if delivery.stats.enqueued or delivery.stats.dropped():
-                yield outlet.name, delivery.stats
+        manager = self.manager()
+        if manager is not None:
+            manager.finish_pending(_TIMEOUT)
+        for pipeline, worker in manager.pairs if manager is not None else ():
+            if worker.stats.enqueued or worker.stats.dropped():
+                yield pipeline.name, worker.stats
 
     def _by_destination(self, read: Read) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def callback(_: CallbackOptions) -> Iterator[Observation]:
             totals: Counter[str] = Counter()
-            for name, counts in self._counts():  # there may be two of one name
-                totals[name] += read(counts)
+            for name, stats in self._stats():  # there may be two of one name
+                totals[name] += read(stats)
             for name, total in totals.items():
                 yield Observation(total, {names.GENAI_OTEL_DESTINATION: name})
 
@@ -72,20 +72,20 @@ class _Watch:
 
     def _dropped(self, _: CallbackOptions) -> Iterator[Observation]:
         totals: Counter[tuple[str, str]] = Counter()
-        for name, counts in self._counts():
-            for reason, count in counts.dropped().items():
+        for name, stats in self._stats():
+            for reason, count in stats.dropped().items():
                 totals[name, reason] += count
         for (name, reason), total in totals.items():
             facts = {names.GENAI_OTEL_DESTINATION: name, names.GENAI_OTEL_REASON: reason}
             yield Observation(total, facts)
 
 
-_WATCHES: IdentityWeakMap[_Watch] = IdentityWeakMap()
+_INSTRUMENTS: IdentityWeakMap[_Instruments] = IdentityWeakMap()
 
 
-def watch(provider: MeterProvider, meter: Meter, outgoing: Outgoing) -> None:
-    """From now on ``provider`` tells what became of what goes out there."""
-    found = _WATCHES.get(provider)
+def observe(provider: MeterProvider, meter: Meter, manager: ExportManager) -> None:
+    """Report the statistics of ``manager`` as metrics of ``provider``."""
+    found = _INSTRUMENTS.get(provider)
     if found is None:
-        found = _WATCHES.put(provider, _Watch(meter))
-    found.outgoing = ref(outgoing)
+        found = _INSTRUMENTS.put(provider, _Instruments(meter))
+    found.manager = ref(manager)

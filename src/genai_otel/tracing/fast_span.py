@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     get_current_span,
 )
 
-from genai_otel.export.readable import SHORT, Recorded, weight_of_list
+from genai_otel.export.readable import SHORT_TEXT, RecorderSpan, estimated_list_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ _SAMPLED, _RANDOM = 1, 2
 _FLAGS = tuple(TraceFlags(bits) for bits in range(4))
 _UNSET = Status(StatusCode.UNSET)
 _KEPT, _DROPPED = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
-_AT_ROOT: dict[Sampler, SamplingResult] = {
+_ROOT_RESULTS: dict[Sampler, SamplingResult] = {
     DEFAULT_ON: _KEPT,
     ALWAYS_ON: _KEPT,
     DEFAULT_OFF: _DROPPED,
@@ -59,17 +59,17 @@ _AT_ROOT: dict[Sampler, SamplingResult] = {
 """What the SDK's samplers without a ratio say of a span without a parent."""
 
 
-class OwnSpans:
+class OwnTracer:
     """Starts spans as a tracer of ``provider`` does; what has ended is given to ``ended``."""
 
     def __init__(
         self,
         provider: TracerProvider,
         scope: InstrumentationScope,
-        ended: Callable[[ReadableSpan], None],
+        on_end: Callable[[ReadableSpan], None],
         limits: SpanLimits | None = None,
     ) -> None:
-        self.provider, self.scope, self.ended = provider, scope, ended
+        self.provider, self.scope, self.on_end = provider, scope, on_end
         self.limits = limits or SpanLimits()  # those of the environment, as the provider's
 
     def start_span(
@@ -85,32 +85,34 @@ class OwnSpans:
         parent = _parent(context)
         generator, sampler = self.provider.id_generator, self.provider.sampler
         trace_id = generator.generate_trace_id() if parent is None else parent.trace_id
-        told = None if attributes else _foretold(sampler, parent)
-        if told is None:
-            told = sampler.should_sample(context, trace_id, name, kind, attributes, ())
-        ids = self._ids(parent, trace_id, told)
-        if told.decision is Decision.DROP:
+        result = None if attributes else _known_result(sampler, parent)
+        if result is None:
+            result = sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        ids = self._new_context(parent, trace_id, result)
+        if result.decision is Decision.DROP:
             return NonRecordingSpan(ids)
-        span = _OwnSpan(self, name, ids, parent, kind, start_time)
-        if told.attributes:
-            span.put({k: v for k, v in told.attributes.items() if type(k) is str})
+        span = OwnSpan(self, name, ids, parent, kind, start_time)
+        if result.attributes:
+            span.put({k: v for k, v in result.attributes.items() if type(k) is str})
         return span
 
     def dropped(self, context: Context) -> Span | None:
         """The span of what the sampler drops for certain, whatever it is called; else ``None``."""
         parent = _parent(context)
-        if _foretold(self.provider.sampler, parent) is not _DROPPED:
+        if _known_result(self.provider.sampler, parent) is not _DROPPED:
             return None
         new = self.provider.id_generator.generate_trace_id
         trace_id = new() if parent is None else parent.trace_id
-        return NonRecordingSpan(self._ids(parent, trace_id, _DROPPED))
+        return NonRecordingSpan(self._new_context(parent, trace_id, _DROPPED))
 
-    def _ids(self, parent: SpanContext | None, trace_id: int, told: SamplingResult) -> SpanContext:
+    def _new_context(
+        self, parent: SpanContext | None, trace_id: int, result: SamplingResult
+    ) -> SpanContext:
         bits = _RANDOM if parent is None else parent.trace_flags & _RANDOM
-        if told.decision is Decision.RECORD_AND_SAMPLE:
+        if result.decision is Decision.RECORD_AND_SAMPLE:
             bits |= _SAMPLED
         span_id = self.provider.id_generator.generate_span_id()
-        return SpanContext(trace_id, span_id, False, _FLAGS[bits], told.trace_state)  # noqa: FBT003
+        return SpanContext(trace_id, span_id, False, _FLAGS[bits], result.trace_state)  # noqa: FBT003
 
 
 def _parent(context: Context) -> SpanContext | None:
@@ -118,16 +120,16 @@ def _parent(context: Context) -> SpanContext | None:
     return parent if parent is not None and parent.is_valid else None
 
 
-def _foretold(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
+def _known_result(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
     """What a sampler will say, where that is certain: asking costs more than the span's ids."""
     if parent is None:
-        return _AT_ROOT.get(sampler)
+        return _ROOT_RESULTS.get(sampler)
     if parent.trace_state or (sampler is not DEFAULT_ON and sampler is not DEFAULT_OFF):
         return None
     return _KEPT if parent.trace_flags & _SAMPLED else _DROPPED
 
 
-def _clean(found: dict[str, Any], key: str) -> None:
+def _normalize(found: dict[str, Any], key: str) -> None:
     """Brings a value that is no plain one into the SDK's forms; or takes it away."""
     value = found[key]
     if type(value) in _LISTS and all(type(item) in _SCALARS for item in value):
@@ -140,7 +142,7 @@ def _clean(found: dict[str, Any], key: str) -> None:
         del found[key]
 
 
-class _OwnSpan(Span):
+class OwnSpan(Span):
     """A span that records. The host reaches it too, as the current span, and after its end.
 
     The recorder writes by ``put``, what the content policy has let through. Whatever is written by
@@ -149,20 +151,20 @@ class _OwnSpan(Span):
 
     def __init__(
         self,
-        spans: OwnSpans,
+        spans: OwnTracer,
         name: str,
         ids: SpanContext,
         parent: SpanContext | None,
         kind: SpanKind,
         started: int,
     ) -> None:
-        self._spans, self._name, self._ids, self._parent = spans, name, ids, parent
+        self._tracer, self._name, self._ids, self._parent = spans, name, ids, parent
         self._kind, self._started, self._ended = kind, started, False
         self._attributes: dict[str, Any] = {}
         self._events: Sequence[Event] = ()
         self._links: Sequence[Link] = ()
         self._status = _UNSET
-        self._by_others = False
+        self._written_by_host = False
         self._size = 0
 
     def get_span_context(self) -> SpanContext:
@@ -173,13 +175,13 @@ class _OwnSpan(Span):
 
     def update_name(self, name: str) -> None:
         if not self._ended:
-            self._name, self._by_others = name, True
+            self._name, self._written_by_host = name, True
 
     def set_attribute(self, key: str, value: Any) -> None:
         self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        self._by_others = True
+        self._written_by_host = True
         self.put(attributes)
         for key in [key for key in attributes if type(key) is not str]:
             self._attributes.pop(key, None)
@@ -194,10 +196,10 @@ class _OwnSpan(Span):
             kind = type(value)
             if kind is str:
                 length = len(value)
-                size += length if length < SHORT or value.isascii() else 3 * length
+                size += length if length < SHORT_TEXT or value.isascii() else 3 * length
             elif kind not in _SCALARS:
-                size += weight_of_list(value)
-                _clean(found, key)
+                size += estimated_list_size(value)
+                _normalize(found, key)
         self._size += size
 
     def add_event(
@@ -205,8 +207,8 @@ class _OwnSpan(Span):
     ) -> None:
         if self._ended:
             return
-        self._by_others = True
-        limits = self._spans.limits
+        self._written_by_host = True
+        limits = self._tracer.limits
         kept = BoundedAttributes(
             limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
         )
@@ -216,8 +218,8 @@ class _OwnSpan(Span):
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self._ended or not (context.is_valid or attributes or context.trace_state):
             return
-        self._by_others = True
-        limits = self._spans.limits
+        self._written_by_host = True
+        limits = self._tracer.limits
         kept = BoundedAttributes(
             limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
         )
@@ -226,10 +228,10 @@ class _OwnSpan(Span):
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """As the SDK has it: what is OK stays so, and nothing becomes unset."""
-        told = Status(status, description) if isinstance(status, StatusCode) else status
-        settled = self._ended or self._status.status_code is StatusCode.OK
-        if not settled and told.status_code is not StatusCode.UNSET:
-            self._status, self._by_others = told, True
+        new = Status(status, description) if isinstance(status, StatusCode) else status
+        final = self._ended or self._status.status_code is StatusCode.OK
+        if not final and new.status_code is not StatusCode.UNSET:
+            self._status, self._written_by_host = new, True
 
     def record_exception(
         self,
@@ -240,27 +242,27 @@ class _OwnSpan(Span):
     ) -> None:
         """For the host, which has its exception's text recorded by calling this."""
         cls = type(exception)
-        told = {
+        exception_attributes = {
             "exception.type": f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
             "exception.message": str(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
             **(attributes or {}),
         }
-        self.add_event("exception", told, timestamp)
+        self.add_event("exception", exception_attributes, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         """Hands the finished span on; a second end is none."""
         if self._ended:
             return
         self._ended = True
-        spans = self._spans
-        ended = (ReadableSpan if self._by_others else Recorded)(
+        spans = self._tracer
+        ended = (ReadableSpan if self._written_by_host else RecorderSpan)(
             self._name,
             self._ids,
             self._parent,
             spans.provider.resource,
-            self._within(spans.limits),
+            self._limited_attributes(spans.limits),
             self._events,
             self._links,
             self._kind,
@@ -270,13 +272,15 @@ class _OwnSpan(Span):
             time_ns() if end_time is None else end_time,
             spans.scope,
         )
-        if type(ended) is Recorded:
+        if type(ended) is RecorderSpan:
             ended.size = self._size
-        spans.ended(ended)
+        spans.on_end(ended)
 
-    def _within(self, limits: SpanLimits) -> Mapping[str, Any]:
+    def _limited_attributes(self, limits: SpanLimits) -> Mapping[str, Any]:
         """The attributes; not more, and not longer ones, than the environment allows."""
-        most, longest = limits.max_span_attributes, limits.max_span_attribute_length
-        if longest is None and (most is None or len(self._attributes) <= most):
+        max_attributes, max_length = limits.max_span_attributes, limits.max_span_attribute_length
+        if max_length is None and (
+            max_attributes is None or len(self._attributes) <= max_attributes
+        ):
             return self._attributes
-        return BoundedAttributes(most, self._attributes, max_value_len=longest)
+        return BoundedAttributes(max_attributes, self._attributes, max_value_len=max_length)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from genai_otel._settings import Settings
     from genai_otel.privacy import AttributeFilter
 
-    from .fast_span import OwnSpans
+    from .fast_span import OwnTracer
 
 
-def host_tracers() -> Any:
+def host_tracer_provider() -> Any:
     """The TracerProvider that the host has set, or ``None``.
 
     The API tells only through a proxy and reads the environment at each look; its variable is asked
@@ -28,7 +28,7 @@ def host_tracers() -> Any:
     return getattr(trace, "_TRACER_PROVIDER", None)
 
 
-def host_meters() -> Any:
+def host_meter_provider() -> Any:
     """The MeterProvider that the host has set, or ``None``.
 
     The API loads the one that ``OTEL_PYTHON_METER_PROVIDER`` names, and raises if there is none.
@@ -41,7 +41,7 @@ def host_meters() -> Any:
     return None if type(provider).__module__.startswith("opentelemetry.metrics") else provider
 
 
-def own_tracers(resource: Any, ids: str) -> Any:
+def make_tracer_provider(resource: Any, ids: str) -> Any:
     """A provider of ours, which is not made the process's: that place is the host's."""
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -52,15 +52,15 @@ def own_tracers(resource: Any, ids: str) -> Any:
         from .xray import XRayIds
 
         generator = XRayIds()
-    more: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if "meter_provider" in (TracerProvider.__init__.__kwdefaults__ or ()):
-        more["meter_provider"] = metrics.NoOpMeterProvider()  # of what the SDK measures of itself
+        extra["meter_provider"] = metrics.NoOpMeterProvider()  # of what the SDK measures of itself
     return TracerProvider(
         resource=resource,
         id_generator=generator,
         span_limits=_span_limits(),
         shutdown_on_exit=False,
-        **more,
+        **extra,
     )
 
 
@@ -96,7 +96,7 @@ def _is_limit(name: str) -> bool:
     return value.isdecimal()
 
 
-def sdk_can_be_used() -> bool:
+def sdk_is_usable() -> bool:
     """Whether the SDK can be imported: it raises on a variable that it reads then."""
     try:
         import_module("opentelemetry.sdk.trace")
@@ -111,29 +111,31 @@ def source(provider: Any, *, joined: bool) -> Source:
     from genai_otel._version import __version__
 
     tracer = provider.get_tracer("genai_otel", __version__)
-    own = None if joined else _own_spans(provider, tracer)
+    own = None if joined else _own_tracer(provider, tracer)
     if own is None:
-        return Source(tracer.start_span, joined or _looks_early(provider), lambda _: None)
-    return Source(own.start_span, _looks_early(provider), own.dropped)
+        return Source(
+            tracer.start_span, joined or _sampler_reads_attributes(provider), lambda _: None
+        )
+    return Source(own.start_span, _sampler_reads_attributes(provider), own.dropped)
 
 
-def _own_spans(provider: Any, tracer: Any) -> OwnSpans | None:
+def _own_tracer(provider: Any, tracer: Any) -> OwnTracer | None:
     """What starts spans where the provider is ours, and so is all that listens to it."""
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from genai_otel._version import __version__
-    from genai_otel.export.pipeline.span_processor import seat_on
+    from genai_otel.export.pipeline.span_processor import processor_on
 
-    from .fast_span import OwnSpans
+    from .fast_span import OwnTracer
 
     if not isinstance(tracer, Tracer):  # the SDK is switched off
         return None
     scope = InstrumentationScope("genai_otel", __version__)
-    return OwnSpans(provider, scope, seat_on(provider).take_in, _span_limits())
+    return OwnTracer(provider, scope, processor_on(provider).dispatch, _span_limits())
 
 
-def _looks_early(provider: Any) -> bool:
+def _sampler_reads_attributes(provider: Any) -> bool:
     """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
     sampler = getattr(provider, "sampler", None)
     return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
@@ -150,12 +152,12 @@ def resource(settings: Settings, gate: AttributeFilter) -> Any:
         "service.name": settings.service_name,
         "deployment.environment.name": settings.environment,
     }
-    found = _detected({key: value for key, value in given.items() if value is not None})
-    kept = told(found.attributes, said_of_it(), settings.resource_attributes)
+    found = _detect({key: value for key, value in given.items() if value is not None})
+    kept = told(found.attributes, declared_resource_attributes(), settings.resource_attributes)
     return Resource(dict(gate.filter(kept)), found.schema_url)
 
 
-def _detected(given: dict[str, str]) -> Any:
+def _detect(given: dict[str, str]) -> Any:
     """With what the SDK's detectors find, which it asks on threads."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
@@ -166,7 +168,7 @@ def _detected(given: dict[str, str]) -> Any:
         return unknown.merge(OTELResourceDetector().detect()).merge(Resource(given))
 
 
-def said_of_it() -> frozenset[str]:
+def declared_resource_attributes() -> frozenset[str]:
     """What ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
     from opentelemetry.sdk.resources import OTELResourceDetector
 

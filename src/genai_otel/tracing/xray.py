@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HEADER = "X-Amzn-Trace-Id"
 _VERSION, _HEX_TIME, _HEX_TRACE, _HEX_SPAN = "1", 8, 24, 16
-_LONGEST = 512
+_MAX_HEADER_CHARS = 512
 
 
 class XRayIds(OsEntropyIds):
@@ -52,7 +52,7 @@ class XRayHeader(TextMapPropagator):
     ) -> Context:
         base = context if context is not None else _empty()
         given = getter.get(carrier, HEADER) or getter.get(carrier, HEADER.lower())
-        found = _parsed(given[0]) if given else None
+        found = _parse(given[0]) if given else None
         return base if found is None else trace.set_span_in_context(NonRecordingSpan(found), base)
 
     def inject(
@@ -64,9 +64,9 @@ class XRayHeader(TextMapPropagator):
         span = trace.get_current_span(context).get_span_context()
         if span.is_valid:
             root = f"{span.trace_id:032x}"
-            told = f"Root={_VERSION}-{root[:_HEX_TIME]}-{root[_HEX_TIME:]}"
+            value = f"Root={_VERSION}-{root[:_HEX_TIME]}-{root[_HEX_TIME:]}"
             sampled = int(span.trace_flags.sampled)
-            setter.set(carrier, HEADER, f"{told};Parent={span.span_id:016x};Sampled={sampled}")
+            setter.set(carrier, HEADER, f"{value};Parent={span.span_id:016x};Sampled={sampled}")
 
     @property
     def fields(self) -> set[str]:
@@ -79,9 +79,11 @@ def _empty() -> Context:
     return get_current()
 
 
-def _parsed(header: str) -> SpanContext | None:
+def _parse(header: str) -> SpanContext | None:
     """``None`` for what is no header of X-Ray's, or has no parent to continue."""
-    pairs = dict(pair.strip().split("=", 1) for pair in header[:_LONGEST].split(";") if "=" in pair)
+    pairs = dict(
+        pair.strip().split("=", 1) for pair in header[:_MAX_HEADER_CHARS].split(";") if "=" in pair
+    )
     version, _, rest = pairs.get("Root", "").partition("-")
     seconds, _, random = rest.partition("-")
     parent = pairs.get("Parent", "")

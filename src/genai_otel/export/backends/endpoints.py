@@ -1,4 +1,4 @@
-"""Addresses that may be sent to, and how they are shown."""
+"""Checks of endpoints and headers, and endpoints without secrets for display."""
 
 from __future__ import annotations
 
@@ -13,39 +13,35 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def check_endpoint(endpoint: str, *, insecure: bool) -> None:
-    """Raises ``ValueError`` unless it is an address that may be sent to."""
-    url = urlsplit("")
+    """Raise ``ValueError`` unless it is an http or https URL that may be used."""
+    url, shown = urlsplit(""), without_secrets(endpoint)
     with suppress(ValueError):
         url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname or not _has_sound_port(url):
-        raise ValueError(f"endpoint {shown(endpoint)!r} is no http or https address")
+    if url.scheme not in ("http", "https") or not url.hostname or not _has_valid_port(url):
+        raise ValueError(f"endpoint {shown!r} is no http or https URL")
     if url.username is not None or url.password is not None:
-        raise ValueError(
-            f"endpoint {shown(endpoint)!r} has a user or password in it: give them in headers"
-        )
+        raise ValueError(f"endpoint {shown!r} has a user or password in it: pass them in headers")
     if url.scheme == "http" and url.hostname not in LOOPBACK and not insecure:
-        raise ValueError(
-            f"endpoint {shown(endpoint)!r} is not encrypted: use https, or say insecure=True"
-        )
+        raise ValueError(f"endpoint {shown!r} is not encrypted: use https, or set insecure=True")
 
 
 def check_header(name: str, value: str) -> None:
-    """Raises ``ValueError`` unless it can be sent as a header."""
+    """Raise ``ValueError`` unless it is a valid header."""
     if not name or any(c in name for c in " :\r\n\0"):
-        raise ValueError(f"header {name!r} is no name of a header")
+        raise ValueError(f"header {name!r} is no valid header name")
     if any(c in value for c in "\r\n\0"):
         raise ValueError(f"header {name!r} has a line break in its value")  # which is not shown
 
 
-def _has_sound_port(url: SplitResult) -> bool:
+def _has_valid_port(url: SplitResult) -> bool:
     try:
         return url.port is None or url.port > 0
     except ValueError:
         return False
 
 
-def shown(endpoint: str) -> str:
-    """The address without user, password and query, in which keys travel."""
+def without_secrets(endpoint: str) -> str:
+    """The URL without user, password and query, which may be secret."""
     try:
         url = urlsplit(endpoint)
         port = f":{url.port}" if url.port else ""

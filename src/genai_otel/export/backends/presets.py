@@ -1,6 +1,6 @@
-"""The backends we know, one row each: where they listen, how they want to be asked, what they take.
+"""Presets of the backends we know, one row each: endpoints, headers, options, limits, signals.
 
-A row is data. What it says of a backend is what that backend documents; ``docs/destinations.md`` is
+A row holds what the backend documents; ``docs/destinations.md`` is
 generated from these rows. Values come from ``Destination(...)`` first, then from the backend's own
 variables, then from the row.
 """
@@ -19,7 +19,7 @@ SIGNALS = ("traces", "metrics", "logs")
 
 
 class Option(NamedTuple):
-    """A value that a row's templates need.
+    """A value for the templates of a preset.
 
     It comes from ``Destination(options={name: ...})``, else from the first of ``variables`` that is
     set, else from ``default``, a template over the other options. A ``secret`` is never shown.
@@ -33,9 +33,9 @@ class Option(NamedTuple):
 
 
 class Header(NamedTuple):
-    """``template`` is filled from options; the header is left out where one of them has no value.
+    """``template`` is filled from options; without one of them the header is left out.
 
-    ``basic``: what the template gives is user and password of HTTP basic authentication.
+    ``basic``: the template gives user and password of HTTP basic authentication.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Route(NamedTuple):
     headers: tuple[Header, ...] = ()
 
 
-COMMON = (
+COMMON_OPTIONS = (
     Option("certificate"),  # a file of certificate authorities to trust, PEM
     Option("client_certificate"),
     Option("client_key"),
@@ -86,22 +86,22 @@ class Preset(NamedTuple):
     dialect: str | None = None
     signer: str | None = None
     limits: RequestLimits = RequestLimits()
+    # Of its metrics.
     temporality: str = "cumulative"
-    """Of its metrics."""
-    alone: bool = False
-    """It is for model calls: spans of other libraries do not get there unless a filter sends them,
-    so that a span whose parent is one of those is told as the child of our nearest, or a root."""
+    # A backend for model calls: spans of other libraries are not sent there unless a filter selects
+    # them, so a span whose parent is one of those becomes a child of our nearest span, or a root.
+    genai_only: bool = False
+    # What users should know; one sentence for the page.
     note: str = ""
-    """What its users should know; one sentence for the page."""
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """What the backend takes; local and console take what we can write there."""
+        """Signals that the backend accepts; none for ``local`` and ``console``."""
         return tuple(self.routes)
 
     def all_options(self) -> tuple[Option, ...]:
-        """Its own, and those of everything that is sent."""
-        return (*self.options, *COMMON) if self.routes else self.options
+        """Its own options, and those of every OTLP destination."""
+        return (*self.options, *COMMON_OPTIONS) if self.routes else self.options
 
 
 def _traces(path: str = "/v1/traces") -> Mapping[str, Route]:
@@ -153,7 +153,7 @@ _ROWS = (
         ),
         headers=(_BEARER, Header("x-project-name", "{project}")),
         dialect="openinference",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="langfuse",
@@ -169,7 +169,7 @@ _ROWS = (
             Header("x-langfuse-ingestion-version", "4"),
         ),
         dialect="langfuse",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="langsmith",
@@ -183,7 +183,7 @@ _ROWS = (
         headers=(Header("x-api-key", "{api_key}"), Header("Langsmith-Project", "{project}")),
         dialect="langsmith",
         note="Self-hosted: the endpoint ends in /api/v1.",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="xray",
@@ -241,7 +241,7 @@ _ROWS = (
         ),
         dialect="mlflow",
         limits=RequestLimits(timeout=30.0),  # its first ingest takes up to 10 s
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="datadog",
@@ -255,7 +255,7 @@ _ROWS = (
         headers=(Header("dd-api-key", "{api_key}"), Header("dd-otlp-source", "llmobs")),
         temporality="delta",
         note="The intake host depends on the site; set endpoint if yours is different.",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="grafana",
@@ -294,7 +294,7 @@ _ROWS = (
         ),
         headers=(_BEARER, Header("x-bt-parent", "{parent}")),
         note="The parent is project_name:..., project_id:... or experiment_id:....",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="galileo",
@@ -312,7 +312,7 @@ _ROWS = (
             Header("logstream", "{log_stream}"),
         ),
         dialect="openinference",
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="confident-ai",
@@ -323,7 +323,7 @@ _ROWS = (
             _key("CONFIDENT_API_KEY"),
         ),
         headers=(Header("x-confident-api-key", "{api_key}"),),
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="helicone",
@@ -331,7 +331,7 @@ _ROWS = (
         routes=_traces("/v1/trace/log-python"),
         options=(_endpoint("https://api.helicone.ai"), _key("HELICONE_API_KEY")),
         headers=(_BEARER,),
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="traceloop",
@@ -342,7 +342,7 @@ _ROWS = (
             _key("TRACELOOP_API_KEY"),
         ),
         headers=(_BEARER,),
-        alone=True,
+        genai_only=True,
     ),
     Preset(
         name="opik",
@@ -360,7 +360,7 @@ _ROWS = (
             Header("projectName", "{project}"),
         ),
         note="Self-hosted: the endpoint ends in /api.",
-        alone=True,
+        genai_only=True,
     ),
 )
 

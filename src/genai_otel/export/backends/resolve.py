@@ -1,6 +1,6 @@
-"""A ``Destination`` and its row, filled in: the addresses that are sent to, and with what headers.
+"""The OTLP configuration of a ``Destination``, from its preset, options and the environment.
 
-What is missing or wrong is said here, before anything is recorded.
+Missing or wrong values raise here, before anything is recorded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from genai_otel._settings import one_of, variable
 from genai_otel.export import otel_environment
 from genai_otel.export.dialects import load
 
-from .endpoints import check_endpoint, check_header, shown
+from .endpoints import check_endpoint, check_header, without_secrets
 from .presets import PRESETS
 
 if TYPE_CHECKING:
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 
     Project = Callable[[ReadableSpan], ReadableSpan]
     LogRecords = Callable[[ReadableSpan], Sequence[Any]]
+    # Method, URL, headers and body to all headers to send.
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
-    """Method, URL, headers and body to all headers to send."""
 
+# ``http`` is short for ``http/protobuf``.
 PROTOCOLS = ("http", "http/protobuf", "http/json", "grpc")
-"""``http`` is short for ``http/protobuf``."""
 TRACE_FORMS = ("w3c", "xray")
 
 
-class Address(NamedTuple):
-    """Where one signal goes. Headers and signature belong to this URL and no other."""
+class Endpoint(NamedTuple):
+    """Where one signal goes, with headers and signature for this URL and no other."""
 
     url: str
     headers: Mapping[str, str]
     sign: Sign | None = None
 
     def __repr__(self) -> str:
-        """Without headers, in which keys travel."""
-        return f"Address({shown(self.url)!r})"
+        """Without headers, which may be secret."""
+        return f"Endpoint({without_secrets(self.url)!r})"
 
 
-class Target(NamedTuple):
-    """All that the worker of one destination needs to know."""
+class OtlpConfig(NamedTuple):
+    """How to send to one destination."""
 
     name: str
-    addresses: Mapping[str, Address]
+    endpoints: Mapping[str, Endpoint]
     limits: RequestLimits
     protocol: str = "http/protobuf"
     compression: str = "gzip"
@@ -66,115 +66,123 @@ class Target(NamedTuple):
     exponential_histograms: bool = False
     ids: str = "w3c"
     propagation: str = "w3c"
-    alone: bool = False
+    genai_only: bool = False
 
     @property
-    def where(self) -> str:
-        """Its first address without what may be secret in it."""
-        return shown(next(iter(self.addresses.values())).url)
+    def shown_endpoint(self) -> str:
+        """Its first endpoint, without secrets."""
+        return without_secrets(next(iter(self.endpoints.values())).url)
 
     def __repr__(self) -> str:
-        """Without what is secret, or tells where that lies."""
-        return f"Target({self.name!r}, {self.where!r})"
+        """Without secrets, and without the files that hold them."""
+        return f"OtlpConfig({self.name!r}, {self.shown_endpoint!r})"
 
 
-def target(given: Destination) -> Target:
-    """Raises ``ValueError`` on what is missing, and where a dialect or signer cannot be loaded."""
-    row = PRESETS[given.preset]
-    values = _values(row, given)
-    signals = [signal for signal in row.routes if not given.signals or signal in given.signals]
-    of_environment = otel_environment.is_standard(given)
-    if of_environment:
-        values = _of_environment(signals[0], given, values)
-    addresses = {
-        signal: _address(row, signal, given, values, of_environment=of_environment)
+def otlp_config(destination: Destination) -> OtlpConfig:
+    """Raise ``ValueError`` on missing values, and if a dialect or signer cannot be loaded."""
+    preset = PRESETS[destination.preset]
+    values = _option_values(preset, destination)
+    signals = [
+        signal
+        for signal in preset.routes
+        if not destination.signals or signal in destination.signals
+    ]
+    from_environment = otel_environment.is_standard(destination)
+    if from_environment:
+        values = _with_environment(signals[0], destination, values)
+    endpoints = {
+        signal: _endpoint(preset, signal, destination, values, from_environment=from_environment)
         for signal in signals
     }
-    protocol = values.get("protocol") or row.protocol
+    protocol = values.get("protocol") or preset.protocol
     one_of("protocol", protocol, PROTOCOLS)
     one_of("compression", values["compression"], ("gzip", "none"))
     for name in ("ids", "propagation"):
         one_of(name, values.get(name, "w3c"), TRACE_FORMS)
-    dialect = None if row.dialect is None else load(row.dialect)
-    return Target(
-        name=row.name,
-        addresses=addresses,
+    dialect = None if preset.dialect is None else load(preset.dialect)
+    return OtlpConfig(
+        name=preset.name,
+        endpoints=endpoints,
         protocol="http/protobuf" if protocol == "http" else protocol,
-        limits=_limits(row.limits, values),
+        limits=_limits(preset.limits, values),
         compression=values["compression"],
         certificate=values.get("certificate"),
         client_certificate=values.get("client_certificate"),
         client_key=values.get("client_key"),
         project=dialect.project if dialect is not None else None,
         log_records=dialect.log_records if dialect is not None and "logs" in signals else None,
-        temporality=(of_environment and otel_environment.temporality()) or row.temporality,
-        exponential_histograms=of_environment and otel_environment.exponential_histograms(),
+        temporality=(from_environment and otel_environment.temporality()) or preset.temporality,
+        exponential_histograms=from_environment and otel_environment.exponential_histograms(),
         ids=values.get("ids", "w3c"),
         propagation=values.get("propagation", "w3c"),
-        alone=row.alone and given.filter is None,
+        genai_only=preset.genai_only and destination.filter is None,
     )
 
 
 # ------------------------------------------------------------------------------------- options
 
 
-def _values(row: Preset, given: Destination) -> dict[str, str]:
-    """Each option that has a value: given in code, else by a variable, else the row's."""
-    options = dict(given.options or {})
-    accepted = {option.name: option for option in row.all_options()}
+def _option_values(preset: Preset, destination: Destination) -> dict[str, str]:
+    """Options with a value: given in code, else by a variable, else the preset's default."""
+    options = dict(destination.options or {})
+    accepted = {option.name: option for option in preset.all_options()}
     for name in options:
-        one_of("option", name, accepted, f"of destination {row.name!r}")
-    if given.endpoint is not None:
-        options["endpoint"] = given.endpoint
+        one_of("option", name, accepted, f"of destination {preset.name!r}")
+    if destination.endpoint is not None:
+        options["endpoint"] = destination.endpoint
     values: dict[str, str] = {}
     for name, option in accepted.items():
         value = options.get(name) or variable(*option.variables)
         if value is None and option.default is not None:
-            value = _filled(option.default, values)
+            value = _fill(option.default, values)
         if value is not None:
             values[name] = str(value)
-    _complain_of_missing(row, given, values)
+    _check_required(preset, destination, values)
     return values
 
 
-def _of_environment(signal: str, given: Destination, values: Mapping[str, str]) -> dict[str, str]:
-    """With what the standard variables say of a signal, but for options given in code."""
-    said = otel_environment.transport(signal)._asdict()
-    said = {name: value for name, value in said.items() if value is not None}
-    found = {**values, **said, **{k: str(v) for k, v in (given.options or {}).items()}}
-    if found["protocol"] == "grpc" and "endpoint" not in (given.options or {}):
-        found["endpoint"] = "http://localhost:4317"  # where nothing else is said
+def _with_environment(
+    signal: str, destination: Destination, values: Mapping[str, str]
+) -> dict[str, str]:
+    """With the standard variables of a signal; options given in code win."""
+    transport = otel_environment.transport(signal)._asdict()
+    transport = {name: value for name, value in transport.items() if value is not None}
+    found = {**values, **transport, **{k: str(v) for k, v in (destination.options or {}).items()}}
+    if found["protocol"] == "grpc" and "endpoint" not in (destination.options or {}):
+        found["endpoint"] = "http://localhost:4317"  # unless a variable says otherwise
     return found
 
 
-def _complain_of_missing(row: Preset, given: Destination, values: Mapping[str, str]) -> None:
-    replaced = {name.lower() for name in given.headers or {}}
-    for option in row.all_options():
+def _check_required(preset: Preset, destination: Destination, values: Mapping[str, str]) -> None:
+    replaced = {name.lower() for name in destination.headers or {}}
+    for option in preset.all_options():
         if not option.required or option.name in values:
             continue
-        users = [header for header in row.headers if option.name in _fields(header.template)]
+        users = [
+            header for header in preset.headers if option.name in _placeholders(header.template)
+        ]
         if users and all(header.name.lower() in replaced for header in users):
             continue  # the header that would carry it is given in code
-        if option.name == "region" and given.endpoint is not None and row.signer is None:
+        if option.name == "region" and destination.endpoint is not None and preset.signer is None:
             continue
-        how = f"set {' or '.join(option.variables)}, or " if option.variables else ""
-        how += f"say {_example(row, option.name)}"
-        raise ValueError(f"destination {row.name!r} needs {option.name}: {how}")
+        hint = f"set {' or '.join(option.variables)}, or " if option.variables else ""
+        hint += f"say {_example(preset, option.name)}"
+        raise ValueError(f"destination {preset.name!r} needs {option.name}: {hint}")
 
 
-def _example(row: Preset, option: str) -> str:
+def _example(preset: Preset, option: str) -> str:
     if option == "endpoint":
-        return f'Destination("{row.name}", endpoint=...)'
-    return f'Destination("{row.name}", options={{"{option}": ...}})'
+        return f'Destination("{preset.name}", endpoint=...)'
+    return f'Destination("{preset.name}", options={{"{option}": ...}})'
 
 
-def _fields(template: str) -> list[str]:
+def _placeholders(template: str) -> list[str]:
     return [name for _, name, _, _ in string.Formatter().parse(template) if name]
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str | None:
-    """The template with its values; ``None`` where one of them has none."""
-    if any(name not in values for name in _fields(template)):
+def _fill(template: str, values: Mapping[str, str]) -> str | None:
+    """The template with its values; ``None`` if one is missing."""
+    if any(name not in values for name in _placeholders(template)):
         return None
     return template.format_map(values)
 
@@ -192,50 +200,52 @@ def _limits(limits: RequestLimits, values: Mapping[str, str]) -> RequestLimits:
     return limits._replace(timeout=timeout)
 
 
-# ----------------------------------------------------------------------------------- addresses
+# ----------------------------------------------------------------------------------- endpoints
 
 
-def _address(
-    row: Preset,
+def _endpoint(
+    preset: Preset,
     signal: str,
-    given: Destination,
+    destination: Destination,
     values: Mapping[str, str],
     *,
-    of_environment: bool,
-) -> Address:
-    route = row.routes[signal]
-    url = (of_environment and otel_environment.endpoint(signal)) or _url(route, given, values)
-    check_endpoint(url, insecure=given.insecure or of_environment)
+    from_environment: bool,
+) -> Endpoint:
+    route = preset.routes[signal]
+    url = (from_environment and otel_environment.endpoint(signal)) or _url(
+        route, destination, values
+    )
+    check_endpoint(url, insecure=destination.insecure or from_environment)
     headers: dict[str, str] = {}
-    for header in (*row.headers, *route.headers):
+    for header in (*preset.headers, *route.headers):
         value = _header(header, values)
         if value is not None:
             headers[header.name] = value
-    if of_environment:
+    if from_environment:
         headers |= otel_environment.headers(signal)
-    headers = _merged(headers, given.headers or {})
+    headers = _merge_headers(headers, destination.headers or {})
     _check_headers(headers)
-    sign = _signer(row, route, values) if row.signer else None
-    return Address(url, headers, sign)
+    sign = _signer(preset, route, values) if preset.signer else None
+    return Endpoint(url, headers, sign)
 
 
-def _url(route: Route, given: Destination, values: Mapping[str, str]) -> str:
-    base = given.endpoint or _filled(route.base, values) or ""
+def _url(route: Route, destination: Destination, values: Mapping[str, str]) -> str:
+    base = destination.endpoint or _fill(route.base, values) or ""
     base = base.rstrip("/")
     return base if base.endswith(route.path) else base + route.path
 
 
 def _header(header: Header, values: Mapping[str, str]) -> str | None:
-    value = _filled(header.template, values)
+    value = _fill(header.template, values)
     if value is not None and header.basic:
         return "Basic " + base64.b64encode(value.encode()).decode("ascii")
     return value
 
 
-def _merged(headers: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """What is given in code wins, however it is spelled."""
-    replaced = {name.lower() for name in given}
-    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+def _merge_headers(headers: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Headers given in code win, in upper or lower case."""
+    overridden = {name.lower() for name in given}
+    kept = {name: value for name, value in headers.items() if name.lower() not in overridden}
     return kept | {str(name): str(value) for name, value in given.items()}
 
 
@@ -244,13 +254,13 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         check_header(name, value)
 
 
-def _signer(row: Preset, route: Route, values: Mapping[str, str]) -> Sign:
+def _signer(preset: Preset, route: Route, values: Mapping[str, str]) -> Sign:
     try:
-        module = import_module(f"{__package__}.{row.signer}")
+        module = import_module(f"{__package__}.{preset.signer}")
         sign: Sign = module.signer(route.service, values)
     except ImportError as error:
         how = 'pip install "genai-otel[aws]"'
         raise ValueError(
-            f"destination {row.name!r} needs the package {error.name}: {how}"
+            f"destination {preset.name!r} needs the package {error.name}: {how}"
         ) from error
     return sign

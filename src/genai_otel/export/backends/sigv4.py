@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 
-_NEVER_TOLD = ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
+_REPLACED_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
 
 
 def signer(service: str, options: Mapping[str, str]) -> Sign:
@@ -30,22 +30,22 @@ def signer(service: str, options: Mapping[str, str]) -> Sign:
     """
     if find_spec("botocore") is None:
         raise ModuleNotFoundError("No module named 'botocore'", name="botocore")
-    keys = _Keys(options.get("profile"))
+    keys = _Credentials(options.get("profile"))
     region = options["region"]
 
     def sign(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
-        return _signed(keys.now(), (service, region), method, url, (headers, body))
+        return _sign(keys.current(), (service, region), method, url, (headers, body))
 
     return sign
 
 
-class _Keys:
-    """The credentials in force."""
+class _Credentials:
+    """The current credentials."""
 
     def __init__(self, profile: str | None) -> None:
         self._profile, self._found, self._process = profile, None, os.getpid()
 
-    def now(self) -> Any:
+    def current(self) -> Any:
         """Keys and token as of this moment; botocore refreshes them where that is due.
 
         No lock: one worker asks, and a forked child could find it held for ever. So it could
@@ -72,11 +72,11 @@ class _Keys:
         )
 
 
-def _signed(
+def _sign(
     keys: Any, scope: tuple[str, str], method: str, url: str, sent: tuple[Mapping[str, str], bytes]
 ) -> dict[str, str]:
     headers, body = sent
-    kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_TOLD}
+    kept = {name: value for name, value in headers.items() if name.lower() not in _REPLACED_HEADERS}
     with unforked():  # in the middle of an import, or with a lock of OpenSSL's held, which hashes
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.sdk.resources import Resource
 
 from genai_otel import _semconv as names
-from genai_otel.export.readable import changed
+from genai_otel.export.readable import copy_span
 from genai_otel.privacy import shorten
 
 from ._chat import asked, replied
@@ -69,7 +69,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     session = facts.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         kept.setdefault(names.SESSION_ID, session)
-    return changed(span, kept, resource=_of_an_agent(span.resource))
+    return copy_span(span, kept, resource=_of_an_agent(span.resource))
 
 
 def log_records(span: ReadableSpan) -> list[ContentEvent]:

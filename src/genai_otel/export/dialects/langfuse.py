@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
-from genai_otel.export.readable import changed
+from genai_otel.export.readable import copy_span
 
 from ._chat import asked, replied, tools
 from ._facts import Facts, as_text, to_json
@@ -86,7 +86,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     _began(span, facts, found)
     _level(facts, found)
     kept = {n: v for n, v in facts.attributes.items() if not _told_otherwise(n)}
-    return changed(span, {**found, **kept})
+    return copy_span(span, {**found, **kept})
 
 
 def _told_otherwise(name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
-from genai_otel.export.readable import changed
+from genai_otel.export.readable import copy_span
 
 from ._chat import asked, replied, tools
 from ._facts import Facts, as_text, to_json
@@ -72,7 +72,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     _said(facts, kind, found)
     _usage(facts, found)
     kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
-    return changed(span, {**found, **kept})
+    return copy_span(span, {**found, **kept})
 
 
 def _metadata(facts: Facts, found: Json) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
-from genai_otel.export.readable import changed
+from genai_otel.export.readable import copy_span
 
 from ._chat import asked, replied, tools, turns
 from ._facts import Facts, to_json
@@ -76,7 +76,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     if cost is not None:
         found[COST] = to_json({"total_cost": cost})
     kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
-    return changed(span, {**found, **kept})
+    return copy_span(span, {**found, **kept})
 
 
 def _said(facts: Facts, found: Json) -> None:

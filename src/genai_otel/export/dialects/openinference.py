@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
-from genai_otel.export.readable import changed
+from genai_otel.export.readable import copy_span
 
 from ._chat import asked, replied, tools
 from ._facts import Facts, apart, as_text, parts, to_json, words
@@ -158,7 +158,7 @@ def project(span: ReadableSpan) -> ReadableSpan:
     found = {**found, **facts.attributes}
     for lists in _LISTS:
         lists(facts, kind, found)
-    return changed(span, found)
+    return copy_span(span, found)
 
 
 def _kind(facts: Facts) -> str | None:

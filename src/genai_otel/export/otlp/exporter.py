@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel._support.fork import unforked
 from genai_otel.export.protocol import Payload
-from genai_otel.export.readable import among_ours
+from genai_otel.export.readable import with_own_parent
 
 from . import encoder
 from .http import HttpSender
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from genai_otel.export.backends.resolve import Target
+    from genai_otel.export.backends.resolve import OtlpConfig
     from genai_otel.export.protocol import Sender
 
     from .response import ExportResult
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class OtlpExporter:
     """Encodes each span alone, so that sizes are known before requests are made."""
 
-    def __init__(self, target: Target, sender: Callable[[Target], Sender]) -> None:
+    def __init__(self, target: OtlpConfig, sender: Callable[[OtlpConfig], Sender]) -> None:
         self.limits = target.limits
         self._target, self._make = target, sender
         self._sender = sender(target)
 
     def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
         payloads: list[Payload] = []
-        has_traces = "traces" in self._target.addresses
+        has_traces = "traces" in self._target.endpoints
         if self._target.log_records is not None:
             payloads += [
                 self._log_payload(record, has_traces=has_traces)
@@ -41,7 +41,7 @@ class OtlpExporter:
             ]
         if has_traces:
             project = self._target.project
-            own = among_ours(span) if self._target.alone else span
+            own = with_own_parent(span) if self._target.genai_only else span
             projected = own if project is None else project(own)
             payloads.append(self._span_payload(within(projected, self.limits.attribute_bytes)))
         return payloads
@@ -107,7 +107,7 @@ def _encode(span: ReadableSpan) -> Payload:
     return Payload("traces", span, len(encoded), encoded, resource_and_scope)
 
 
-def sender(to: Target) -> Callable[[Target], Sender]:
+def sender(to: OtlpConfig) -> Callable[[OtlpConfig], Sender]:
     """The sender of the protocol."""
     if to.protocol == "grpc":
         from .grpc import GrpcSender

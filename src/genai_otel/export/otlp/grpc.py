@@ -21,7 +21,7 @@ from .response import (
 )
 
 if TYPE_CHECKING:
-    from genai_otel.export.backends.resolve import Target
+    from genai_otel.export.backends.resolve import OtlpConfig
 
 _SERVICES = {
     signal: f"/opentelemetry.proto.collector.{word}.v1.{word.capitalize()}Service/Export"
@@ -45,7 +45,7 @@ class GrpcSender:
     a thread of its own, and from Python 3.12 on none can be started at the end of a program.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: OtlpConfig) -> None:
         self._target = target
         self._channels: dict[str, Any] = {}
         self._stopped = False
@@ -70,7 +70,7 @@ class GrpcSender:
                     _threads_end()
 
     def _send(self, grpc: Any, signal: str, body: bytes, seconds: float) -> ExportResult:
-        address = self._target.addresses[signal]
+        address = self._target.endpoints[signal]
         channel = self._channel(grpc, address.url)
         if self._stopped:  # meanwhile, and what was cut off was no channel yet
             return ExportResult.retry("stopped")

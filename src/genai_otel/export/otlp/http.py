@@ -27,7 +27,7 @@ from .response import ExportResult, from_http
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from genai_otel.export.backends.resolve import Address, Target
+    from genai_otel.export.backends.resolve import Endpoint, OtlpConfig
 
 _MAX_BODY = 64 * 1024
 _MAX_HEADERS = 64 * 1024
@@ -55,9 +55,9 @@ class HttpSender:
     A connection is kept for the next request to the same place.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: OtlpConfig) -> None:
         self._target = target
-        self._places = {each.url: _place(each.url) for each in target.addresses.values()}
+        self._places = {each.url: _place(each.url) for each in target.endpoints.values()}
         self._context: ssl.SSLContext | None = None
         self._socket: socket.socket | None = None
         self._place: _Place | None = None
@@ -66,7 +66,7 @@ class HttpSender:
 
     def send(self, signal: str, body: bytes, deadline: float) -> ExportResult:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
-        address = self._target.addresses[signal]
+        address = self._target.endpoints[signal]
         if self._stopped:
             return ExportResult.retry("stopped")
         try:
@@ -99,7 +99,7 @@ class HttpSender:
 
     # --------------------------------------------------------------------------- one request
 
-    def _send(self, address: Address, signal: str, body: bytes, deadline: float) -> ExportResult:
+    def _send(self, address: Endpoint, signal: str, body: bytes, deadline: float) -> ExportResult:
         url = urlsplit(address.url)
         kind = "json" if self._target.protocol == "http/json" else "x-protobuf"
         headers = {"Content-Type": f"application/{kind}", "User-Agent": _agent()}
@@ -226,7 +226,7 @@ def _read(reply: http.client.HTTPResponse) -> tuple[bytes, bool]:
         return error.partial, False
 
 
-def tls(target: Target) -> ssl.SSLContext:
+def tls(target: OtlpConfig) -> ssl.SSLContext:
     """Certificates and names are checked, always."""
     context = ssl.create_default_context(cafile=target.certificate)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genai_otel.export.readable import attributes_of, changed, changed_event
+from genai_otel.export.readable import attributes_of, copy_event, copy_span
 from genai_otel.privacy import fit_all
 
 if TYPE_CHECKING:
@@ -68,8 +68,13 @@ def _bare(
     """Without events and links; then without the longer half of its attributes, again and again."""
     attributes = fit_all([attributes_of(span)], attribute=limit, span=limit)[0]
     while True:
-        smaller = changed(
-            span, attributes, name=span.name[:_LONGEST_NAME], events=(), links=(), counts=True
+        smaller = copy_span(
+            span,
+            attributes,
+            name=span.name[:_LONGEST_NAME],
+            events=(),
+            links=(),
+            count_dropped=True,
         )
         if len(encode(smaller)) <= limit:
             return smaller
@@ -85,5 +90,5 @@ def _holders(span: ReadableSpan) -> Holders:
 
 def _with(span: ReadableSpan, holders: Holders) -> ReadableSpan:
     own, *others = holders
-    events = [changed_event(event, told) for event, told in zip(span.events, others, strict=True)]
-    return changed(span, own, events=events)
+    events = [copy_event(event, told) for event, told in zip(span.events, others, strict=True)]
+    return copy_span(span, own, events=events)

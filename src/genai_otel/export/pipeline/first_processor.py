@@ -1,7 +1,8 @@
-"""A host's provider flushes and ends without asking us: what we hold back must end before.
+"""A span processor that comes first on a host's provider.
 
-Its span processors are asked in the order in which they were added, so ours is put first. That is
-possible with the SDK's own list of them, and with no other.
+When the provider is flushed or shut down, operations that wait for prices must end before the
+host's processors are asked. They are asked in the order in which they were added, so ours is put
+first, which is possible only with the SDK's own list of processors.
 """
 
 from __future__ import annotations
@@ -16,60 +17,60 @@ from genai_otel._support.weakmap import IdentityWeakMap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FIRST: IdentityWeakMap[First] = IdentityWeakMap()
-_END = 2.0
-"""Seconds that a provider's shutdown may take us."""
+_PROCESSORS: IdentityWeakMap[FirstSpanProcessor] = IdentityWeakMap()
+# Seconds that the shutdown of a provider may wait for us.
+_SHUTDOWN_TIMEOUT = 2.0
 
 
-class First(SpanProcessor):
-    """Has what is held back ended, before the processors of the host flush or end."""
+class FirstSpanProcessor(SpanProcessor):
+    """Finishes pending operations before the host's processors flush or shut down."""
 
     def __init__(self) -> None:
-        self.settle: Callable[[float], object] = _nothing
+        self.finish_pending: Callable[[float], object] = _nothing
 
-    def leave(self) -> None:
-        """Nothing is held back any more."""
-        self.settle = _nothing
+    def clear(self) -> None:
+        """Stop: nothing is pending any more."""
+        self.finish_pending = _nothing
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        self.settle(timeout_millis / 1000)
+        self.finish_pending(timeout_millis / 1000)
         return True
 
     def shutdown(self) -> None:
-        self.settle(_END)
+        self.finish_pending(_SHUTDOWN_TIMEOUT)
 
 
 def _nothing(_seconds: float) -> None: ...
 
 
-def first_on(provider: Any) -> First | None:
-    """Our place before all others on ``provider``, if it can be had."""
-    found = _FIRST.get(provider)
+def first_processor_on(provider: Any) -> FirstSpanProcessor | None:
+    """Our processor before all others on ``provider``, if it can be put there."""
+    found = _PROCESSORS.get(provider)
     if found is not None:
         return found
-    here: Any = getattr(provider, "_active_span_processor", None)
-    if type(here) is not SynchronousMultiSpanProcessor:
+    processors: Any = getattr(provider, "_active_span_processor", None)
+    if type(processors) is not SynchronousMultiSpanProcessor:
         return None
-    first = First()
-    with here._lock:  # noqa: SLF001 - as its own method does, but at the other end
-        here._span_processors = (first, *here._span_processors)  # noqa: SLF001
-    return _FIRST.put(provider, first)
+    first = FirstSpanProcessor()
+    with processors._lock:  # noqa: SLF001 - as add_span_processor does, but at the front
+        processors._span_processors = (first, *processors._span_processors)  # noqa: SLF001
+    return _PROCESSORS.put(provider, first)
 
 
-_NESTED = 8
+_MAX_DEPTH = 8
 
 
-def exports_at_once(provider: Any) -> bool:
-    """Whether spans are exported as they end: then they are read at once, by tests above all."""
+def exports_synchronously(provider: Any) -> bool:
+    """Whether a processor exports spans as they end, as tests have it."""
     try:
-        return _is_simple(getattr(provider, "_active_span_processor", None), _NESTED)
-    except Exception:  # noqa: BLE001 - odd processors of a host's, which are left alone
+        return _is_simple(getattr(provider, "_active_span_processor", None), _MAX_DEPTH)
+    except Exception:  # noqa: BLE001 - unusual processors of the host
         return False
 
 
-def _is_simple(processor: Any, nested: int) -> bool:
+def _is_simple(processor: Any, depth: int) -> bool:
     if processor is None or isinstance(processor, SimpleSpanProcessor):
         return processor is not None
-    inside = getattr(processor, "_span_processors", ())
-    inside = (*inside, getattr(processor, "processor", None))  # as logfire wraps them
-    return nested > 0 and any(_is_simple(each, nested - 1) for each in inside)
+    children = getattr(processor, "_span_processors", ())
+    children = (*children, getattr(processor, "processor", None))  # as logfire wraps them
+    return depth > 0 and any(_is_simple(each, depth - 1) for each in children)

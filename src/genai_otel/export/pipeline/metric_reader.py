@@ -1,4 +1,4 @@
-"""Metrics, collected when a destination's worker asks for them: no thread or timer of the SDK."""
+"""Metrics that an export worker collects: without the SDK's thread or timer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
+# Instruments that are not cumulative, by the standard's names of temporality preferences.
 _DELTA = {
     "delta": (Counter, Histogram, ObservableCounter),
     "lowmemory": (Counter, Histogram),
 }
-"""What is not cumulative, by the names of the standard's preferences."""
 
 
-class Gatherer(MetricReader):
-    """A reader that keeps what was collected until it is asked for it."""
+class PullMetricReader(MetricReader):
+    """A reader whose collected metrics are returned by ``pull``."""
 
     def __init__(self, temporality: str, *, exponential_histograms: bool = False) -> None:
         temporalities = dict.fromkeys(_DELTA.get(temporality, ()), AggregationTemporality.DELTA)
@@ -32,7 +32,7 @@ class Gatherer(MetricReader):
         )
         self._data: MetricsData | None = None
 
-    def gather(self) -> MetricsData | None:
+    def pull(self) -> MetricsData | None:
         self.collect()
         data, self._data = self._data, None
         return data

@@ -1,4 +1,4 @@
-"""What a destination may have of spans and metrics, applied on its worker."""
+"""Redaction of spans and metrics by the content policy of a destination, on its worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
 
-from genai_otel.export.readable import Recorded, attributes_of, changed, changed_event, changed_link
+from genai_otel.export.readable import RecorderSpan, attributes_of, copy_event, copy_link, copy_span
 from genai_otel.privacy import AttributeFilter, told
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from genai_otel.privacy import ContentPolicy
 
-_RESOURCES_KEPT = 64
-# What other libraries call prompts, replies, addresses with their queries, headers and statements.
-_CONTENT_OF_OTHERS = (
+_MAX_RESOURCES = 64
+# Other libraries' attributes of prompts, responses, URLs with queries, headers and statements.
+_FOREIGN_CONTENT = (
     r"gen_ai\.(?:prompt|completion)(?:\.\d.*)?|(?:input|output)\.value|input|output|content"
     r"|llm\.(?:input_messages|output_messages|prompts|completions|prompt_template|tools).*"
     r"|(?:embedding|retrieval|reranker|tool|document)\..*(?:text|documents|content|query|parameters)"
@@ -34,48 +34,48 @@ _CONTENT_OF_OTHERS = (
 )
 
 
-class Judge:
-    """One destination's policy, over what was ``recorded`` by another or by the same.
+class SpanRedactor:
+    """Applies the policy of one destination to spans that were recorded under ``recorded_policy``.
 
-    What the recorder alone has written under the same policy goes on as it is. All else passes a
-    gate here: whatever others write on a span, and spans of other scopes that a filter lets
-    through. Functions of the user's do not see that a second time. ``told`` and ``said`` are what
-    ``privacy.resources.told`` takes; ``recorded`` is ``None`` for what was stored, whose resource
-    was judged when it was written.
+    Spans that only the recorder has written, under the same policy, pass unchanged. Everything else
+    is filtered here: what others have written on a span, and spans of other scopes. The user's
+    functions do not see content a second time. ``declared`` and ``extra`` are arguments of
+    ``privacy.resources.told``. ``recorded_policy`` is ``None`` for stored spans, whose resource was
+    filtered when they were written.
     """
 
     def __init__(
         self,
         policy: ContentPolicy,
-        recorded: ContentPolicy | None,
+        recorded_policy: ContentPolicy | None,
         *,
-        said: Collection[str] = (),
-        more: Sequence[str] = (),
+        declared: Collection[str] = (),
+        extra: Sequence[str] = (),
     ) -> None:
-        self._same, self._stored = policy == recorded, recorded is None
-        self._said, self._more = said, more
+        self._same_policy, self._stored = policy == recorded_policy, recorded_policy is None
+        self._declared, self._extra = declared, extra
         withholds = policy.messages == "none"
-        self._withheld = re.compile(_CONTENT_OF_OTHERS) if withholds else None
-        uploaded = recorded is None or recorded.uploads
+        self._content_keys = re.compile(_FOREIGN_CONTENT) if withholds else None
+        uploaded = recorded_policy is None or recorded_policy.uploads
         self._gate = AttributeFilter(
-            policy.without_functions() if self._same else policy, uploaded=uploaded
+            policy.without_functions() if self._same_policy else policy, uploaded=uploaded
         )
         self._resources: dict[int, tuple[Resource, Resource]] = {}
 
-    def span(self, span: ReadableSpan) -> ReadableSpan:
-        """The span as it may go there."""
-        if self._same and type(span) is Recorded:
+    def redact(self, span: ReadableSpan) -> ReadableSpan:
+        """The span, or a copy with what the policy allows."""
+        if self._same_policy and type(span) is RecorderSpan:
             return span
         gate, description = self._gate, span.status.description
-        return changed(
+        return copy_span(
             span,
             self._attributes(attributes_of(span)),
             name=gate.redact_name(span.name),
             events=[
-                changed_event(each, self._attributes(each.attributes), gate.redact_name(each.name))
+                copy_event(each, self._attributes(each.attributes), gate.redact_name(each.name))
                 for each in span.events
             ],
-            links=[changed_link(each, self._attributes(each.attributes)) for each in span.links],
+            links=[copy_link(each, self._attributes(each.attributes)) for each in span.links],
             status=Status(
                 span.status.status_code, description and gate.redact_text(description, "errors")
             ),
@@ -84,21 +84,21 @@ class Judge:
         )
 
     def _attributes(self, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        withheld = self._withheld
+        withheld = self._content_keys
         if found and withheld is not None:
             found = {k: v for k, v in found.items() if not withheld.fullmatch(k)}
         return self._gate.filter(found or {})
 
-    def gathered(self, gather: Callable[[], MetricsData | None]) -> Callable[[], Any]:
-        """``gather``, whose points are told as this destination may have them."""
-        if self._same:
-            return gather
+    def redact_metrics_of(self, collect: Callable[[], MetricsData | None]) -> Callable[[], Any]:
+        """``collect``, with the attributes of its points filtered."""
+        if self._same_policy:
+            return collect
 
-        def judged() -> Any:
-            data = gather()
+        def redacted() -> Any:
+            data = collect()
             return data if data is None else self._metrics(data)
 
-        return judged
+        return redacted
 
     def _resource(self, resource: Resource) -> Resource:
         """The same one each time, since spans are grouped by it."""
@@ -106,9 +106,9 @@ class Judge:
         if known is None:
             found = resource.attributes
             if not self._stored:
-                found = told(found, self._said, self._more)
+                found = told(found, self._declared, self._extra)
             kept = Resource(dict(self._gate.filter(found)), resource.schema_url)
-            if len(self._resources) >= _RESOURCES_KEPT:
+            if len(self._resources) >= _MAX_RESOURCES:
                 self._resources.clear()
             known = self._resources[id(resource)] = resource, kept
         return known[1]
@@ -116,8 +116,8 @@ class Judge:
     def _scope(self, scope: InstrumentationScope | None) -> InstrumentationScope | None:
         if scope is None or not scope.attributes:
             return scope
-        judged = self._gate.filter(scope.attributes)
-        return InstrumentationScope(scope.name, scope.version, scope.schema_url, judged)
+        kept = self._gate.filter(scope.attributes)
+        return InstrumentationScope(scope.name, scope.version, scope.schema_url, kept)
 
     def _metrics(self, data: MetricsData) -> MetricsData:
         return replace(

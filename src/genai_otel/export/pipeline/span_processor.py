@@ -1,7 +1,7 @@
-"""Our place on a tracer provider.
+"""A span processor that passes ended spans on to the export workers.
 
-Providers take span processors and never give one back. So each is given one of ours, once, behind
-which processors come and go: setting up and shutting down again leaves nothing that grows.
+A tracer provider never releases a processor. So each provider has one of ours, behind which workers
+come and go: repeated setup and shutdown leaves nothing behind that grows.
 """
 
 from __future__ import annotations
@@ -12,96 +12,96 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import SpanProcessor
 
 from genai_otel._support.weakmap import IdentityWeakMap
-from genai_otel.export.readable import attributes_of, is_ours, weight
+from genai_otel.export.readable import attributes_of, estimated_size, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from .handover import Keeper
+    from .handover import HandoverFile
     from .worker import ExportWorker
 
-_SEATS: IdentityWeakMap[Seat] = IdentityWeakMap()
-_END = 2.0
-"""Seconds that a provider's shutdown may take us."""
-_ODD = 65_536
+_PROCESSORS: IdentityWeakMap[FanOutSpanProcessor] = IdentityWeakMap()
+# Seconds that the shutdown of a provider may wait for us.
+_SHUTDOWN_TIMEOUT = 2.0
+_UNKNOWN_SIZE = 65_536
 
 
-def seat_on(provider: Any) -> Seat:
-    """Our place on ``provider``."""
-    seat = _SEATS.get(provider)
-    if seat is None:
-        seat = _SEATS.put(provider, Seat())
-        provider.add_span_processor(seat)
-    return seat
+def processor_on(provider: Any) -> FanOutSpanProcessor:
+    """The processor of ``provider``, which is added to it if there is none."""
+    processor = _PROCESSORS.get(provider)
+    if processor is None:
+        processor = _PROCESSORS.put(provider, FanOutSpanProcessor())
+        provider.add_span_processor(processor)
+    return processor
 
 
-class Seat(SpanProcessor):
-    """Hands ended spans to whatever deliveries have their place here at the moment."""
+class FanOutSpanProcessor(SpanProcessor):
+    """Passes ended spans to the workers that are added to it at the moment."""
 
     def __init__(self) -> None:
-        self._here: tuple[ExportWorker, ...] = ()
-        self._others = False
-        self.at_root: Callable[[], None] | None = None
-        self.keeper: Keeper | None = None
-        """In a child process: what its spans outlive it by."""
+        self._workers: tuple[ExportWorker, ...] = ()
+        self._other_scopes = False
+        self.on_root_end: Callable[[], None] | None = None
+        # In a child process: keeps its spans if it is killed.
+        self.handover: HandoverFile | None = None
 
-    def take(self, deliveries: Sequence[ExportWorker], *, others: bool = False) -> None:
-        """``others``: spans of other scopes go to all that take any, without being asked for."""
-        self._here += tuple(deliveries)
-        self._others = others
+    def add(self, workers: Sequence[ExportWorker], *, other_scopes: bool = False) -> None:
+        """``other_scopes``: spans of other scopes go to all workers that accept any."""
+        self._workers += tuple(workers)
+        self._other_scopes = other_scopes
 
-    def leave(self, deliveries: Sequence[ExportWorker]) -> None:
-        self._here = tuple(each for each in self._here if each not in deliveries)
+    def remove(self, workers: Sequence[ExportWorker]) -> None:
+        self._workers = tuple(each for each in self._workers if each not in workers)
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self._here:
-            self.take_in(span, ours=is_ours(span))
+        if self._workers:
+            self.dispatch(span, ours=is_ours(span))
 
-    def take_in(self, span: ReadableSpan, *, ours: bool = True) -> None:
-        """The same for a span of which is known whose it is."""
-        if not self._here or not _is_sampled(span):
+    def dispatch(self, span: ReadableSpan, *, ours: bool = True) -> None:
+        """Pass on an ended span; ``ours``: it is of our own scope."""
+        if not self._workers or not _is_sampled(span):
             return
-        others = False
+        other_scopes = False
         try:
-            size = weight(span)
-            others = not ours and self._others and not _counts_tokens(span)
-        except Exception:  # noqa: BLE001 - odd values of a host's; its span ends all the same
-            size = _ODD
-        if self.keeper is not None and (ours or others):
-            with self.keeper.lock:
-                self.keeper.keep(span)
-                self._hand_on(span, size, ours, others)
+            size = estimated_size(span)
+            other_scopes = not ours and self._other_scopes and not _has_token_usage(span)
+        except Exception:  # noqa: BLE001 - odd values of the host; its span ends all the same
+            size = _UNKNOWN_SIZE
+        if self.handover is not None and (ours or other_scopes):
+            with self.handover.lock:
+                self.handover.write(span)
+                self._enqueue(span, size, ours, other_scopes)
         else:
-            self._hand_on(span, size, ours, others)
-        if self.at_root is not None and (span.parent is None or span.parent.is_remote):
-            self.at_root()
+            self._enqueue(span, size, ours, other_scopes)
+        if self.on_root_end is not None and (span.parent is None or span.parent.is_remote):
+            self.on_root_end()
 
-    def _hand_on(self, span: ReadableSpan, size: int, ours: bool, others: bool) -> None:  # noqa: FBT001
-        for each in self._here:
-            each.enqueue(span, size, ours=ours or (others and each.accepts_other_scopes))
+    def _enqueue(self, span: ReadableSpan, size: int, ours: bool, other_scopes: bool) -> None:  # noqa: FBT001
+        for each in self._workers:
+            each.enqueue(span, size, ours=ours or (other_scopes and each.accepts_other_scopes))
 
     def shutdown(self) -> None:
-        deadline = monotonic() + _END
-        for each in self._here:
+        deadline = monotonic() + _SHUTDOWN_TIMEOUT
+        for each in self._workers:
             each.close(deadline)
-        for each in self._here:
+        for each in self._workers:
             if not each.join(deadline):
                 each.abort()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         deadline = monotonic() + timeout_millis / 1000
-        requests = [each.request_flush(deadline) for each in self._here]
+        requests = [each.request_flush(deadline) for each in self._workers]
         return all(request.wait() for request in requests)
 
 
-_TOKENS = ("gen_ai.usage.", "llm.usage.", "llm.token_count.")
+_TOKEN_PREFIXES = ("gen_ai.usage.", "llm.usage.", "llm.token_count.")
 
 
-def _counts_tokens(span: ReadableSpan) -> bool:
-    """Whether another instrumentation tells of a model call: one of them counts, and that is us."""
-    return any(key.startswith(_TOKENS) for key in attributes_of(span))
+def _has_token_usage(span: ReadableSpan) -> bool:
+    """Whether the span is a model call of another instrumentation: tokens count once, in ours."""
+    return any(key.startswith(_TOKEN_PREFIXES) for key in attributes_of(span))
 
 
 def _is_sampled(span: ReadableSpan) -> bool:

@@ -1,4 +1,4 @@
-"""Keep traces that matter, and a share of the others, decided when they end (tail sampling)."""
+"""Tail sampling: which traces are exported is decided when they have ended."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     Item = tuple[ReadableSpan, int]
 
-_BITS = 1 << 56  # the random part of a trace id, by https://www.w3.org/TR/trace-context-2/
-_REMEMBERED = 10_000
+_RANDOM_RANGE = 1 << 56  # the random part of a trace id, by https://www.w3.org/TR/trace-context-2/
+_MAX_DECISIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ class TailSampling:
             raise ValueError(f"a sample's window is a number of seconds, not {self.window!r}")
 
     def keeps(self, spans: list[ReadableSpan], trace_id: int) -> bool:
-        """Whether to keep a trace, by the spans that are there."""
-        if trace_id % _BITS < self.rate * _BITS:
+        """Whether a trace is kept, of which these spans have ended."""
+        if trace_id % _RANDOM_RANGE < self.rate * _RANDOM_RANGE:
             return True
         if self.errors and any(s.status.status_code is StatusCode.ERROR for s in spans):
             return True
@@ -57,9 +57,9 @@ class TailSampling:
             return True
         return self.min_cost is not None and _cost(spans) > self.min_cost
 
-    def tail(self, most: int) -> TailSampler:
-        """The sampler of one worker, which holds at most ``most`` bytes."""
-        return TailSampler(self, most)
+    def sampler(self, max_bytes: int) -> TailSampler:
+        """A sampler for one worker, which holds at most ``max_bytes``."""
+        return TailSampler(self, max_bytes)
 
 
 def sample_of(given: float | TailSampling) -> TailSampling:
@@ -86,46 +86,46 @@ def _cost(spans: list[ReadableSpan]) -> float:
 
 
 class TailSampler:
-    """Holds the spans of open traces; used by one worker.
+    """Holds the spans of unfinished traces; used by one worker.
 
-    ``gone`` counts spans that were not kept, ``gone_bytes`` their bytes since last asked.
+    ``dropped`` counts spans that were not kept, ``dropped_bytes`` their size.
     """
 
-    def __init__(self, sample: TailSampling, most: int) -> None:
-        self.gone = self.gone_bytes = 0
-        self._sample, self._most, self._bytes = sample, most, 0
+    def __init__(self, sample: TailSampling, max_bytes: int) -> None:
+        self.dropped = self.dropped_bytes = 0
+        self._sample, self._max_bytes, self._held_bytes = sample, max_bytes, 0
         self._open: OrderedDict[int, tuple[float, list[Item]]] = OrderedDict()
         self._decided: OrderedDict[int, bool] = OrderedDict()
 
     def add(self, item: Item, now: float) -> list[Item]:
-        """The spans that can be exported now."""
-        span, weight = item
+        """Add a span; return the spans that can be exported now."""
+        span, size = item
         context = span.get_span_context()
         trace_id = context.trace_id if context is not None else 0
         known = self._decided.get(trace_id)
         if known is not None:
-            return self._sorted(known, [item])
+            return self._apply(known, [item])
         _, items = self._open.setdefault(trace_id, (now, []))
         items.append(item)
-        self._bytes += weight
+        self._held_bytes += size
         out: list[Item] = []
         if span.parent is None or span.parent.is_remote:
             out += self._decide(trace_id)
-        while self._bytes > self._most:
+        while self._held_bytes > self._max_bytes:
             out += self._decide(next(iter(self._open)))
         return out
 
     @property
-    def held(self) -> int:
-        """Bytes of the spans that are held."""
-        return self._bytes
+    def held_bytes(self) -> int:
+        """Bytes of the spans that wait."""
+        return self._held_bytes
 
     def due(self) -> float:
-        """When the window of the oldest open trace ends (``inf`` without one)."""
+        """When the window of the oldest trace ends; ``inf`` if there is none."""
         oldest = next(iter(self._open.values()), None)
         return inf if oldest is None else oldest[0] + self._sample.window
 
-    def overdue(self, now: float) -> list[Item]:
+    def expire(self, now: float) -> list[Item]:
         out: list[Item] = []
         while self._open and self.due() <= now:
             out += self._decide(next(iter(self._open)))
@@ -133,21 +133,21 @@ class TailSampler:
 
     def _decide(self, trace_id: int) -> list[Item]:
         _, items = self._open.pop(trace_id)
-        self._bytes -= sum(weight for _, weight in items)
+        self._held_bytes -= sum(size for _, size in items)
         kept = self._sample.keeps([span for span, _ in items], trace_id)
         self._decided[trace_id] = kept
-        if len(self._decided) > _REMEMBERED:
+        if len(self._decided) > _MAX_DECISIONS:
             self._decided.popitem(last=False)
-        return self._sorted(kept, items)
+        return self._apply(kept, items)
 
-    def _sorted(self, kept: bool, items: list[Item]) -> list[Item]:  # noqa: FBT001 - a decision
-        if kept:
+    def _apply(self, keep: bool, items: list[Item]) -> list[Item]:  # noqa: FBT001 - a decision
+        if keep:
             return items
-        self.gone += len(items)
-        self.gone_bytes += sum(weight for _, weight in items)
+        self.dropped += len(items)
+        self.dropped_bytes += sum(size for _, size in items)
         return []
 
-    def weight_gone(self) -> int:
-        """Bytes dropped since this was last asked."""
-        gone, self.gone_bytes = self.gone_bytes, 0
-        return gone
+    def take_dropped_bytes(self) -> int:
+        """Bytes of the spans dropped since the last call."""
+        dropped, self.dropped_bytes = self.dropped_bytes, 0
+        return dropped

@@ -138,7 +138,9 @@ class ExportWorker:
         self._waiting = self._batching = self._flush_requested = self._forking = False
         self._queued_at_collection = 0
         self._next_collection = monotonic() + METRIC_INTERVAL
-        self._tail_sampler = self._sample.tail(self._max_queue_bytes // 2) if self._sample else None
+        self._tail_sampler = (
+            self._sample.sampler(self._max_queue_bytes // 2) if self._sample else None
+        )
 
     @property
     def last_error(self) -> str | None:
@@ -305,7 +307,7 @@ class ExportWorker:
     def resume_after_fork(self) -> None:
         """In the process that has forked: start the worker again if it is needed."""
         self._forking = False
-        if self._queue or (self._tail_sampler is not None and self._tail_sampler.held):
+        if self._queue or (self._tail_sampler is not None and self._tail_sampler.held_bytes):
             self._start_thread()
 
     # ------------------------------------------------------------------------ the worker
@@ -408,7 +410,7 @@ class ExportWorker:
                 batch, size = [], 0
         if self._tail_sampler is not None:
             batch += (
-                self._tail_sample(None) if self._closed else self._tail_sampler.overdue(monotonic())
+                self._tail_sample(None) if self._closed else self._tail_sampler.expire(monotonic())
             )
         self._export_batch(batch)
         if not self._queue:
@@ -418,9 +420,9 @@ class ExportWorker:
     def _note_idle(self) -> None:
         """Reset the size of the queue, unless a span has come meanwhile."""
         if self._tail_sampler is not None:
-            self.stats.sampled_out = self._tail_sampler.gone
+            self.stats.sampled_out = self._tail_sampler.dropped
         if not self._queue:
-            self._queued_bytes = 0 if self._tail_sampler is None else self._tail_sampler.held
+            self._queued_bytes = 0 if self._tail_sampler is None else self._tail_sampler.held_bytes
             if self._on_idle is not None:
                 self._on_idle()
 
@@ -429,12 +431,12 @@ class ExportWorker:
         tail = self._tail_sampler
         if tail is None:
             return []
-        out = tail.overdue(inf) if item is None else tail.add(item, monotonic())
+        ready = tail.expire(inf) if item is None else tail.add(item, monotonic())
         self.stats.sampled_out, self._queued_bytes = (
-            tail.gone,
-            self._queued_bytes - tail.weight_gone(),
+            tail.dropped,
+            self._queued_bytes - tail.take_dropped_bytes(),
         )
-        return out
+        return ready
 
     def _complete_flush(self, request: FlushRequest) -> None:
         try:
