@@ -26,13 +26,15 @@ ROWS = {
 }
 """Each library, by its name in the catalogue -> the module here whose `LIBRARY` has its rows."""
 
-_UNSERVED = "its API is not served by tests/provider yet: tests/adapters/test_more_clients.py"
-_IN_PROCESS = "runs in this process: no wire to compare"
-_STORE = "a vector store, which has no models: tested on its own"
-_OTHERS = "in an environment of its own, with a server of its own: tests/adapters"
+_UNSERVED = (
+    "tests/provider does not serve its API yet; tested in tests/adapters/test_more_clients.py"
+)
+_IN_PROCESS = "runs in this process, so there are no requests to compare"
+_STORE = "a vector store without models; it has its own tests"
+_OTHERS = "tested in tests/adapters, in a separate environment and with a separate server"
 WITHOUT_ROWS = {
     "chroma": _STORE,
-    "langchain": "a framework, which has runs and no doors: tested on its own",
+    "langchain": "a framework without client methods; it has its own tests",
     "qdrant": _STORE,
     "voyageai": _UNSERVED,
     "replicate": _UNSERVED,

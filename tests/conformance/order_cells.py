@@ -15,11 +15,11 @@ from scripts.environment import PROFILES
 
 ORDERS = ("before", "after", "run", "opentelemetry-instrument")
 """Imported before ``instrument()``, after it, and after it was called from outside."""
-_NOWHERE = "no environment of the suite installs it"
+_NOWHERE = "not installed in any test environment"
 UNTRIED = {
-    "transformers": f"{_NOWHERE}: PyTorch, which it needs, weighs gigabytes",
-    "llama_cpp": f"{_NOWHERE}: it is compiled as it is installed",
-    "vllm": f"{_NOWHERE}: it needs a machine with a GPU",
+    "transformers": f"{_NOWHERE}: it needs PyTorch, which has several gigabytes",
+    "llama_cpp": f"{_NOWHERE}: installing it compiles it, which takes half an hour",
+    "vllm": f"{_NOWHERE}: it needs a GPU",
 }
 """Libraries of the catalogue that are called in no order, each with the reason."""
 

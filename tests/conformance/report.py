@@ -30,7 +30,7 @@ def matrix(before: str) -> str:
     sections = {name: _section(name, before) for name in sorted(ROWS)}
     parts = ["\n".join(_overview(sections)), *sections.values()]
     parts += _reasons("Not in the table", WITHOUT_ROWS)
-    return "\n\n".join([*parts, *_reasons("In no order", UNTRIED)])
+    return "\n\n".join([*parts, *_reasons("Not tested in any import order", UNTRIED)])
 
 
 def _reasons(head: str, reasons: dict[str, str]) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _overview(sections: dict[str, str]) -> Iterator[str]:
         rows.append((f"[{name}](#{name})", *known, *_orders(name)))
     rows += [(name, "", "", "", "", *_orders(name)) for name in sorted(WITHOUT_ROWS)]
     orders = map(_ORDERS.__getitem__, ORDERS)
-    yield from _rows(("library", "calls", "endpoints", "doors", "gaps", *orders), rows)
+    yield from _rows(("library", "calls", "endpoints", "entry points", "gaps", *orders), rows)
 
 
 _ORDERS = {
@@ -65,7 +65,7 @@ def _orders(name: str) -> Iterator[str]:
     return (tested if OrderCell(order, name) in CELLS else "" for order in ORDERS)
 
 
-_COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) doors?, (\d+) gaps?")
+_COUNTS = re.compile(r"(\d+) calls of (\d+) endpoints? through (\d+) entry points?, (\d+) gaps?")
 
 
 def _section(name: str, before: str) -> str:
@@ -81,14 +81,14 @@ def _rendered(library: Library) -> Iterator[str]:
     doors = list(dict.fromkeys(cell.door for cell in table))
     yield (
         f"{len(table)} calls of {_many(library.endpoints, 'endpoint')} through"
-        f" {_many(doors, 'door')}, {_many(library.gaps, 'gap')}."
+        f" {_many(doors, 'entry point')}, {_many(library.gaps, 'gap')}."
     )
     yield ""
     yield from _rows(("endpoint", "method", "modes", "calls"), _endpoints(library, table))
     yield ""
     yield from _rows(("scenario", *doors), _scenarios(library, table, doors))
     yield ""
-    yield from _rows(("a stream is left", *doors), _endings(table, doors))
+    yield from _rows(("end of a stream", *doors), _endings(table, doors))
     for number, gap in enumerate(library.gaps, 1):
         yield ("\n" if number == 1 else "") + f"{number}. {_gap(gap)}"
 
@@ -141,8 +141,13 @@ def _spot(colours: Iterable[str], gaps: Iterable[int]) -> str:
     return " ".join([called, *(f"[{number}]" for number in sorted(gaps))]).strip()
 
 
+_WORDS = {"door": "entry point", "colour": "sync or async"}
+
+
 def _gap(gap: Gap) -> str:
-    where = ", ".join(f"{what} {', '.join(listed(names))}" for what, names in gap.where.items())
+    where = ", ".join(
+        f"{_WORDS.get(what, what)} {', '.join(listed(names))}" for what, names in gap.where.items()
+    )
     facts = set(listed(gap.facts))
     if facts >= set(ANSWERS):
         facts = facts - set(ANSWERS) | {"every fact of the response"}

@@ -226,15 +226,22 @@ def page() -> str:
 
 
 def _section(wire: WireFormat) -> str:
-    whose = "Every type of" if wire.rows else "Those of the API, as there are none in"
-    head = f"## {wire.title}\n\n{whose} `{wire.package}` {wire.checked}."
+    package = f"`{wire.package}` {wire.checked}"
+    whose = (
+        f"All types of {package}." if wire.rows else f"Types of the API; {package} defines none."
+    )
+    head = f"## {wire.title}\n\n{whose}"
     if wire.left_out:
-        head += f" Not recorded beside that: {_names(wire.left_out)}."
+        head += f" Also not recorded: {_names(wire.left_out)}."
     head = f"{head} {wire.note}".rstrip()
     rows = [f"| {_cells(name, row)} |" for name, row in wire.rows.items()]
     beyond = bool(wire.rows)
     rows += [f"| {_cells(name, row, beyond=beyond)} |" for name, row in wire.beyond.items()]
-    lines = ["| on the wire | recorded as | not recorded | |", "| --- | --- | --- | --- |", *rows]
+    lines = [
+        "| wire type | recorded as | not recorded | note |",
+        "| --- | --- | --- | --- |",
+        *rows,
+    ]
     return f"{head}\n\n" + "\n".join(lines)
 
 

@@ -62,7 +62,7 @@ BLOCKS = WireFormat(
     left_out=frozenset(
         ("cache_control", "caller", "data", "encrypted_content", "signature", "transformations")
     ),
-    note="`data` is that of redacted thinking.",
+    note="`data` is the data of redacted thinking.",
     rows={
         "advisor_tool_result": recorded(_SERVER_RESULT),
         "bash_code_execution_tool_result": recorded(_SERVER_RESULT),
@@ -111,7 +111,7 @@ SOURCES = WireFormat(
     found=sources,
     rows={
         "base64": recorded("media"),
-        "content": recorded("text", why="or what its blocks are"),
+        "content": recorded("text", why="or by the type of its blocks"),
         "file": recorded("media"),
         "text": recorded("text"),
         "url": recorded("media"),

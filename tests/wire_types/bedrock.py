@@ -96,7 +96,7 @@ _LOCATIONS = {
     ),
     "customDocumentLocation": recorded("document", why="its id"),
     "sqlLocation": recorded("document", why="its query, as content"),
-    "type": recorded(why="which of them it is"),
+    "type": recorded(why="the discriminator"),
 }
 _FOUND = {
     "text": recorded("document", why="its content"),
@@ -104,7 +104,7 @@ _FOUND = {
     "audio": recorded("document", why="its content is the transcript; `media` in its metadata"),
     "video": recorded("document", why="its content is the summary; `media` in its metadata"),
     "byteContent": recorded("document", why="an image: `media` in its metadata"),
-    "type": recorded(why="which of them it is"),
+    "type": recorded(why="the discriminator"),
 }
 _ERRORS: dict[str, Recorded] = dict.fromkeys(
     (
@@ -126,7 +126,7 @@ _FLOW = {
     **_ERRORS,
     "flowOutputEvent": recorded("text"),
     "flowMultiTurnInputRequestEvent": recorded("text"),
-    "flowCompletionEvent": recorded(why="the end"),
+    "flowCompletionEvent": recorded(why="end of the stream"),
     "flowTraceEvent": recorded(why="a trace of AWS's own"),
 }
 

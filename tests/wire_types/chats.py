@@ -28,7 +28,7 @@ _COHERE = {
     "thinking": recorded("reasoning"),
     "document": recorded("document"),
 }
-_NONE = recorded(why="a mark, or what comes whole elsewhere")
+_NONE = recorded(why="a marker, or repeated in full elsewhere")
 _COHERE_EVENTS = {
     "message-start": recorded(why="the reply's id"),
     "message-end": recorded(why="finish reason and usage"),
@@ -154,9 +154,9 @@ XAI_REPLY = _format(
         "content": _TEXT,
         "reasoning_content": recorded("reasoning"),
         "tool_calls": recorded("tool_call", why="or `server_tool_call`, by the table below"),
-        "encrypted_content": recorded(why="sealed reasoning"),
+        "encrypted_content": recorded(why="encrypted reasoning"),
         "citations": recorded(why="sources of the whole answer"),
-        "role": recorded(why="the message's role; of tools, what came of a call"),
+        "role": recorded(why="the message's role; for tools, the result of a call"),
     },
 )  # fmt: skip
 XAI_TOOLS = _format(

@@ -23,7 +23,7 @@ def _variants(module: str, name: str) -> Found:
     return variants
 
 
-_BESIDE = recorded("media", why="in the `metadata` of what it stands beside")
+_BESIDE = recorded("media", why="in the `metadata` of its part")
 _PARTS = {
     "text": recorded("text"),
     "thought": recorded("reasoning", why="a mark on a text"),
@@ -31,7 +31,7 @@ _PARTS = {
         "reasoning", left_out="thoughtSignature", why="alone: `reasoning` without text"
     ),
     "functionCall": recorded(
-        "tool_call", left_out="partialArgs willContinue", why="streamed arguments are put together"
+        "tool_call", left_out="partialArgs willContinue", why="streamed arguments are joined"
     ),
     "functionResponse": recorded(
         "tool_call_response",
@@ -42,9 +42,9 @@ _PARTS = {
     "fileData": recorded("media", left_out="displayName"),
     "executableCode": recorded("server_tool_call"),
     "codeExecutionResult": recorded("server_tool_call_response"),
-    "toolCall": recorded("server_tool_call", left_out="toolType", why="its name, in small letters"),
+    "toolCall": recorded("server_tool_call", left_out="toolType", why="its name, in lower case"),
     "toolResponse": recorded(
-        "server_tool_call_response", left_out="toolType", why="its `type`, in small letters"
+        "server_tool_call_response", left_out="toolType", why="its `type`, in lower case"
     ),
     "audioTranscription": recorded(
         "media",
@@ -73,7 +73,7 @@ _SERVER = {
     ),
 }
 _CONTENT = {
-    "modelTurn": recorded("text", why="every part of the table of parts; sound by its size"),
+    "modelTurn": recorded("text", why="every part of the table of parts; audio by size"),
     "inputTranscription": recorded("text"),
     "outputTranscription": recorded("text"),
     "interimInputTranscription": recorded(why="a guess, which `inputTranscription` replaces"),
@@ -90,7 +90,7 @@ _CONTENT = {
 }
 _CLIENT = {
     "clientContent": recorded("text", why="every part of the table of parts"),
-    "realtimeInput": recorded("text", why="sound by its size"),
+    "realtimeInput": recorded("text", why="audio by size"),
     "toolResponse": recorded("tool_call_response"),
     "setup": recorded(why="the session's settings"),
     "contextUpdate": recorded(why="not sent by this client"),
@@ -110,7 +110,7 @@ _CALLS = {
 }
 _STEPS = {
     "user_input": recorded("text", why="in the request only"),
-    "model_output": recorded("text", why="and any other piece"),
+    "model_output": recorded("text", why="and any other content"),
     "thought": recorded("reasoning"),
     "function_call": recorded("tool_call"),
     "function_result": recorded("tool_call_response", left_out="is_error name"),
@@ -122,7 +122,7 @@ _DELTAS = {
     "text": recorded("text"),
     "thought_summary": recorded("reasoning"),
     "thought_signature": recorded("reasoning", left_out="signature", why="without text"),
-    "text_annotation_delta": recorded(why="belongs to a text"),
+    "text_annotation_delta": recorded(why="part of a text"),
     **dict.fromkeys(("image", "audio", "video", "document"), _MEDIA),
     **_CALLS,
 }

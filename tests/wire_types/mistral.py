@@ -44,7 +44,7 @@ _ENTRIES = {
 _EVENTS = {
     "conversation.response.started": recorded(why="the conversation's id"),
     "conversation.response.done": recorded(why="usage"),
-    "conversation.response.error": recorded(why="the end"),
+    "conversation.response.error": recorded(why="end of the stream"),
     "message.output.delta": recorded("text", why="and any other chunk"),
     "function.call.delta": recorded("tool_call"),
     "tool.execution.started": recorded("server_tool_call", why="recorded once, at its end"),

@@ -66,7 +66,7 @@ ITEMS = WireFormat(
         "function_call": recorded(_CALL),
         "function_call_output": recorded(_RESULT, left_out="name namespace"),
         "image_generation_call": recorded(
-            _SERVER_CALL, "media", left_out="result", why="the picture by size and hash"
+            _SERVER_CALL, "media", left_out="result", why="the image by size and hash"
         ),
         "item_reference": recorded("item_reference"),
         "local_shell_call": recorded(_CALL),
@@ -84,7 +84,7 @@ ITEMS = WireFormat(
         "shell_call": recorded(_CALL, left_out="environment", why=_EITHER),
         "shell_call_output": recorded(_RESULT, left_out="max_output_length", why=_EITHER),
         "tool_search_call": recorded(_SERVER_CALL, why="`tool_call` where the caller runs it"),
-        "tool_search_output": recorded(_SERVER_RESULT, why="likewise"),
+        "tool_search_output": recorded(_SERVER_RESULT, why="its own `response`"),
         "web_search_call": recorded(_SERVER_CALL),
     },
 )
@@ -162,7 +162,7 @@ CALLS = WireFormat(
     package="openai",
     checked=CHECKED,
     found=_tool_calls,
-    rows={"redactor": recorded(_CALL), "function": recorded(_CALL)},
+    rows={"custom": recorded(_CALL), "function": recorded(_CALL)},
 )
 
 
@@ -309,8 +309,8 @@ EVENTS = WireFormat(
         "error": recorded(why="the span's error"),
         "response.audio.delta": recorded(why="bytes; over a WebSocket their number"),
         "response.audio.transcript.delta": recorded("text"),
-        "response.output_item.added": recorded(why="its item, should the stream break off"),
-        "response.output_item.done": recorded(why="its item, should the stream break off"),
+        "response.output_item.added": recorded(why="its item, if the stream is interrupted"),
+        "response.output_item.done": recorded(why="its item, if the stream is interrupted"),
         "response.output_text.delta": recorded("text"),
         "response.refusal.delta": recorded("text"),
         "response.reasoning_text.delta": recorded("reasoning"),
