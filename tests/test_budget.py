@@ -49,7 +49,7 @@ def test_what_is_not_accepted_is_told_at_once(wrong: dict[str, Any], told: str) 
 
 def test_it_warns_once_at_the_soft_limit_and_once_at_the_limit() -> None:
     budgets = Budgets((Budget(limit=10, unit="tokens"),))
-    breached = [budgets.settle(NOBODY, tokens=3, usd=None)[0].breached for _ in range(6)]
+    breached = [budgets.charge(NOBODY, tokens=3, usd=None)[0].breached for _ in range(6)]
 
     assert breached == [False, False, True, True, False, False]
 
@@ -57,10 +57,10 @@ def test_it_warns_once_at_the_soft_limit_and_once_at_the_limit() -> None:
 def test_a_new_window_begins_at_nothing() -> None:
     now = [0.0]
     budgets = Budgets((Budget(limit=10, unit="tokens", window="1h"),), clock=lambda: now[0])
-    budgets.settle(NOBODY, tokens=9, usd=None)
+    budgets.charge(NOBODY, tokens=9, usd=None)
     now[0] = 3_600.0
 
-    assert budgets.settle(NOBODY, tokens=1, usd=None)[0].spent == 1
+    assert budgets.charge(NOBODY, tokens=1, usd=None)[0].spent == 1
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_new_window_begins_at_nothing() -> None:
     ],
 )
 def test_it_counts_by(per: str, who: dict[str, Any], counts: bool) -> None:
-    standing = Budgets((Budget(limit=10, per=per),)).settle(who, tokens=5, usd=1.0)
+    standing = Budgets((Budget(limit=10, per=per),)).charge(who, tokens=5, usd=1.0)
 
     assert bool(standing) is counts
 
 
 def test_users_are_counted_apart() -> None:
     budgets = Budgets((Budget(limit=10, unit="tokens", per="user", hard=True),))
-    budgets.settle({**NOBODY, "user": "spender"}, tokens=10, usd=None)
+    budgets.charge({**NOBODY, "user": "spender"}, tokens=10, usd=None)
 
     budgets.admit({**NOBODY, "user": "other"}, tokens=1, usd=None)
     with pytest.raises(BudgetExceeded) as refused:
@@ -93,7 +93,7 @@ def test_users_are_counted_apart() -> None:
 
 
 def test_a_call_of_unknown_cost_adds_nothing() -> None:
-    assert Budgets((Budget(limit=1),)).settle(NOBODY, tokens=5, usd=None) == []
+    assert Budgets((Budget(limit=1),)).charge(NOBODY, tokens=5, usd=None) == []
 
 
 def test_the_estimate_refuses_what_would_go_beyond() -> None:
@@ -125,7 +125,7 @@ def test_a_refusal_has_its_figures_as_people_read_them(
 ) -> None:
     budgets = Budgets((budget,))
     usd = budget.unit == "usd"
-    budgets.settle(NOBODY, tokens=int(spent), usd=spent if usd else None)
+    budgets.charge(NOBODY, tokens=int(spent), usd=spent if usd else None)
     with pytest.raises(BudgetExceeded) as refused:
         budgets.admit(NOBODY, tokens=int(more), usd=more)
     assert str(refused.value) == f"budget {budget.name!r} is used up: {told}"
@@ -144,7 +144,7 @@ def test_many_threads_lose_nothing() -> None:
 
     def spend() -> None:
         for _ in range(500):
-            budgets.settle(NOBODY, tokens=1, usd=None)
+            budgets.charge(NOBODY, tokens=1, usd=None)
 
     threads = [threading.Thread(target=spend) for _ in range(8)]
     for thread in threads:
@@ -152,7 +152,7 @@ def test_many_threads_lose_nothing() -> None:
     for thread in threads:
         thread.join()
 
-    assert budgets.settle(NOBODY, tokens=1, usd=None)[0].spent == 4_001
+    assert budgets.charge(NOBODY, tokens=1, usd=None)[0].spent == 4_001
 
 
 # --------------------------------------------------------------------------- several processes

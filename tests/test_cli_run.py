@@ -90,7 +90,7 @@ def test_the_program_finds_everything_as_it_would_without_us(work: Path, target:
     assert ours == alone
 
 
-ENDS = {
+EXIT = {
     "return": "",
     "exit": "raise SystemExit(7)",
     "exit text": "raise SystemExit('no more')",
@@ -106,7 +106,7 @@ ENDS = {
 
 
 @POSIX
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("end", EXIT.values(), ids=EXIT.keys())
 def test_the_program_ends_as_it_would_without_us(work: Path, end: str) -> None:
     (work / "end.py").write_text(f"print('begun')\n{end}\n")
     alone = run_python("end.py", cwd=work, code=None)

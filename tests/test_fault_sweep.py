@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 
 import genai_otel
 from genai_otel import guardrail, operation, retriever, scope, step, suppress, workflow
-from genai_otel._support.errors import BY_HAND, FAULTS
+from genai_otel._support.errors import FAULTS, MANUAL_GUARD
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ CONTAINING = {
     "genai_otel._support.errors.Guard.run",
     "genai_otel._support.errors.contained",
     "genai_otel.instrumentation.generators.unheard",
-    "genai_otel.record.manual._HandMadeUsage.__setattr__",
+    "genai_otel.record.manual.ManualUsage.__setattr__",
     "genai_otel.record.operation.Operation.__init__",
 }
 
@@ -296,7 +296,7 @@ def test_whatever_fails_the_host_sees_nothing(capture: Capture, program: Program
     seen = {}
     for name in sorted(todo.keys() - CONTAINING):
         seen[name] = outcome(todo[name], program)
-        for guard in (BY_HAND, *(each.guard for each in runtime.libraries)):
+        for guard in (MANUAL_GUARD, *(each.guard for each in runtime.libraries)):
             guard.reset()
     assert {name: saw for name, saw in seen.items() if saw != expected} == {}
     assert {name_of(function) for function in functions().values()} >= CONTAINING

@@ -354,11 +354,11 @@ def test_every_lock_of_ours_is_renewed_in_a_child() -> None:
     """Those of ``_locks`` are; who makes another kind has to look after it, and to say so here."""
     known = {
         "_support/locks.py": 1,
-        "_sdk/exit.py": 1,  # Ends.in_child
+        "_sdk/exit.py": 1,  # ExitHandlers.in_child
         "export/pipeline/worker.py": 3,  # ExportWorker.reset_after_fork
         "_support/fork.py": 2,  # the fork itself
         "privacy/uploads/media.py": 2,  # Uploads.after_fork
-        "recorder/waiting.py": 1,  # Accounts.after_fork
+        "recorder/waiting.py": 1,  # Costs.after_fork
         "store/write/files.py": 1,  # by process
     }
     found = {}

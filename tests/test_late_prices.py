@@ -51,7 +51,7 @@ from tests.test_late_prices import ask, client
 asked = client()
 genai_otel.instrument()
 """
-ENDS = {
+EXIT = {
     "at its last line": "ask(asked)",
     "by sys.exit": "ask(asked); sys.exit(3)",
     "by an error": "ask(asked); raise RuntimeError",
@@ -68,11 +68,11 @@ def spans(work: Path) -> list[Any]:
     return list(StoreReader(work / ".genai_otel").spans())
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", EXIT)
 def test_a_script_with_one_call(tmp_path: Path, end: str) -> None:
     if not hasattr(os, "fork") and ("fork" in end or "signal" in end):
         pytest.skip("not on this system")
-    run_python("-c", BEGIN + ENDS[end], cwd=tmp_path, code=None)
+    run_python("-c", BEGIN + EXIT[end], cwd=tmp_path, code=None)
     found = spans(tmp_path)
     calls = [span for span in found if span.name == "chat gpt-5"]
     assert len(calls) == (2 if "fork" in end else 1)
@@ -362,7 +362,7 @@ def test_where_many_wait_the_oldest_is_concluded() -> None:
     for number in range(_MOST + 5):
         assert waiting.hold(lambda n=number: done.append(n), needs=True)  # type: ignore[misc]
     assert done == [0, 1, 2, 3, 4]
-    waiting.settle(0.0)
+    waiting.drain(0.0)
     assert done == [*range(_MOST + 5)]
 
 
@@ -382,7 +382,7 @@ def test_what_ends_in_the_middle_of_a_conclusion_comes_after_it() -> None:
     loader.start()
     begun.wait(60)
     assert waiting.hold(lambda: done.append("workflow"), needs=False)
-    flush = threading.Thread(target=waiting.settle, args=(60,))
+    flush = threading.Thread(target=waiting.drain, args=(60,))
     flush.start()
     go_on.set()
     flush.join()
@@ -399,7 +399,7 @@ def test_what_waits_is_bounded_though_a_conclusion_hangs() -> None:
         held.extend(waiting.hold(lambda: None, needs=True) for _ in range(_ROUNDS * _MOST + 5))
 
     waiting.hold(conclude, needs=True)
-    waiting.settle(0.0)
+    waiting.drain(0.0)
     assert held == [True] * _ROUNDS * _MOST + [False] * 5
 
 
@@ -423,7 +423,7 @@ def test_a_conclusion_may_flush() -> None:
     """A callback of the host's, on the thread that concludes."""
     waiting, _ = _opened()
     done: list[str] = []
-    waiting.hold(lambda: (waiting.settle(30), done.append("first"))[1], needs=True)
+    waiting.hold(lambda: (waiting.drain(30), done.append("first"))[1], needs=True)
     waiting.hold(lambda: done.append("second"), needs=False)
     waiting.release()
     assert done == ["first", "second"]
@@ -445,9 +445,9 @@ def test_many_threads_end_while_it_is_loaded() -> None:
     threads = [threading.Thread(target=end) for _ in range(8)]
     for thread in threads:
         thread.start()
-    waiting.settle(0.0)
+    waiting.drain(0.0)
     waiting.release()
     for thread in threads:
         thread.join()
-    waiting.settle(0.0)
+    waiting.drain(0.0)
     assert counted == [1600]

@@ -9,7 +9,7 @@ import pytest
 
 from genai_otel.adapters.clients._openai_chunks import ChatChunks
 from genai_otel.adapters.clients._said import Said
-from genai_otel.record import Kind, Operation, Pieces
+from genai_otel.record import Kind, Operation, TextBuffer
 from tests.provider import Reply, Scenario, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -97,36 +97,36 @@ def test_a_long_stream_is_held_in_part_and_passed_on_whole(
 def test_no_word_is_cut_in_two_since_half_a_secret_is_not_known_for_one() -> None:
     op = Operation(Kind.CHAT)
     op.capture = True
-    pieces = Pieces(op)
-    op.room = 20
+    pieces = TextBuffer(op)
+    op.text_room = 20
     for piece in ("write to ", "someone@exam", "ple.com", " soon"):
         pieces.add(piece)
-    op.weigh()
+    op.enforce_text_limit()
     pieces.add(" and then again")
-    op.weigh()
-    assert pieces.whole() == "write to [... 48 characters in all ...] "
-    assert op.room == 0
+    op.enforce_text_limit()
+    assert pieces.text() == "write to [... 48 characters in all ...] "
+    assert op.text_room == 0
 
 
 def test_what_is_left_of_the_room_is_shared() -> None:
     op = Operation(Kind.CHAT)
     op.capture = True
-    first, second = Pieces(op), Pieces(op)
-    op.room = 10
+    first, second = TextBuffer(op), TextBuffer(op)
+    op.text_room = 10
     first.add("12345678")
     second.add("ab cd")
-    op.weigh()
-    assert first.whole() == "12345678"
-    assert second.whole() == " [... 5 characters in all ...] "
+    op.enforce_text_limit()
+    assert first.text() == "12345678"
+    assert second.text() == " [... 5 characters in all ...] "
 
 
 def test_texts_without_end_are_bounded_by_their_number_too() -> None:
     op = Operation(Kind.CHAT)
-    op.capture, op.room = True, ROOM
+    op.capture, op.text_room = True, ROOM
     said = Said(op)
     for number in range(10_000):
         assert said.words("x", ("text", "reasoning")[number % 2])
-    assert len(op.pieces or ()) == len(said.parts()) <= ROOM / 64 + 1
+    assert len(op.text_buffers or ()) == len(said.parts()) <= ROOM / 64 + 1
 
 
 def test_a_call_in_many_pieces_is_one_text() -> None:
@@ -136,8 +136,8 @@ def test_a_call_in_many_pieces_is_one_text() -> None:
     for _ in range(300):
         called = {"index": 0, "function": {"arguments": "x"}}
         fold.add({"choices": [{"index": 0, "delta": {"tool_calls": [called]}}]})
-    assert len(op.pieces or ()) < 5
-    op.weigh()
+    assert len(op.text_buffers or ()) < 5
+    op.enforce_text_limit()
     fold.close()
     assert op.output is not None
     (part,) = op.output[0]["parts"]
@@ -146,6 +146,6 @@ def test_a_call_in_many_pieces_is_one_text() -> None:
 
 def test_nothing_is_held_where_content_is_not_wanted() -> None:
     op = Operation(Kind.CHAT)
-    pieces = Pieces(op)
+    pieces = TextBuffer(op)
     pieces.add("secret")
-    assert (pieces.whole(), op.pieces) == ("", None)
+    assert (pieces.text(), op.text_buffers) == ("", None)

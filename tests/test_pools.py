@@ -60,7 +60,7 @@ def program(directory: Path, code: str, *arguments: str, seconds: float = 60) ->
 
 
 METHODS = ["fork", "spawn", "forkserver"]
-ENDS = {
+EXIT = {
     "a pool that is left": """
     with context.Pool(3) as pool:
         assert pool.map(call, range(12)) == list(range(12))
@@ -90,11 +90,11 @@ def loop(asked, answered):  # as a loader of data works, for a trainer that goes
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("how", EXIT)
 def test_what_was_done_is_recorded(
     receiver: Receiver, tmp_path: Path, how: str, method: str
 ) -> None:
-    program(tmp_path, _MAIN + ENDS[how], receiver.url, method)
+    program(tmp_path, _MAIN + EXIT[how], receiver.url, method)
     assert receiver.names == sorted(f"task s{number}" for number in range(12))
 
 
@@ -112,13 +112,13 @@ def call(number):
 def test_model_calls_do_not_wait_for_prices_in_what_may_be_ended(
     receiver: Receiver, tmp_path: Path, method: str
 ) -> None:
-    program(tmp_path, ASKING + _MAIN + ENDS["a pool that is left"], receiver.url, method)
+    program(tmp_path, ASKING + _MAIN + EXIT["a pool that is left"], receiver.url, method)
     assert receiver.names == sorted(f"chat s{number}" for number in range(12))
 
 
 CALLING = """
-from genai_otel.recorder import costs as accounts
-accounts._FOR_THE_TABLE = 60.0  # however busy the machine is
+from genai_otel.recorder import costs
+costs._FOR_THE_TABLE = 60.0  # however busy the machine is
 def call(number):
     with genai_otel.operation("chat", f"s{number}") as op:
         op.provider, op.model, op.usage.input, op.usage.output = "openai", "gpt-4o", 1000, 100
@@ -126,8 +126,8 @@ def call(number):
     return number
 """
 GPT_4O = (1000 * 2.5 + 100 * 10) / 1e6
-FLUSHED = ENDS["a pool that is left"] + "    assert genai_otel.flush(30)\n"
-KILLED = ENDS["workers that are killed"] + "    assert genai_otel.flush(30)\n"
+FLUSHED = EXIT["a pool that is left"] + "    assert genai_otel.flush(30)\n"
+KILLED = EXIT["workers that are killed"] + "    assert genai_otel.flush(30)\n"
 
 
 @pytest.mark.parametrize("method", METHODS)

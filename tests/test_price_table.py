@@ -22,7 +22,7 @@ from genai_otel.pricing.book import PriceBook
 from genai_otel.pricing.bundled import Bundled, BundledModel, _as_rates
 from genai_otel.pricing.matching import names
 from genai_otel.record import Usage
-from genai_otel.recorder import Accounts
+from genai_otel.recorder import Costs
 from tests.stored import run_python
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ def test_a_table_of_another_shape_is_said_once_and_prices_nothing(
         for model in ("mine", "gpt-4o")
     ]
     assert found == ["priced", "unknown_model"]
-    assert Accounts(book).prices == f"{book.version}; {book.problem}"
+    assert Costs(book).prices == f"{book.version}; {book.problem}"
 
 
 def test_status_says_by_which_prices(tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ _PRICED = """
 import sys
 from genai_otel.pricing.book import PriceBook
 from genai_otel.record import Usage
-from genai_otel.recorder import Accounts
+from genai_otel.recorder import Costs
 def priced():
     book, usage = PriceBook(), Usage()
     usage.input = usage.output = 1000

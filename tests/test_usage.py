@@ -365,7 +365,7 @@ def test_pieces_always_add_up_to_the_totals(counts: dict[str, Any]) -> None:
     usage = Usage()
     vars(usage).update(counts)
     pieces = usage.buckets()
-    usage.settle()
+    usage.normalize()
 
     ends = ("text_output", "reasoning", "audio_output", "image_output", "video_output")
     made = sum(size for name, size in pieces.items() if name in ends)

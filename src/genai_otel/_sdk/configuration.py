@@ -11,7 +11,7 @@ from genai_otel._support.errors import contained
 from genai_otel._support.notices import NOTICES
 from genai_otel.privacy import as_policy, loosest, preset
 from genai_otel.privacy.policy import address_of
-from genai_otel.recorder import Accounts
+from genai_otel.recorder import Costs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ def recorded(
     return own
 
 
-def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Accounts:
+def costs(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Costs:
     """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
     of_settings = settings.prices if prices is None else None
     prices = settings.prices if prices is None else prices
@@ -124,7 +124,7 @@ def accounts(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Account
         from genai_otel.tokens.tokenizers import Tokenizers
 
         tokenizers = Tokenizers(settings.tiktoken_cache_dir)
-    made = Accounts(book, ledger, tokenizers, contained)
+    made = Costs(book, ledger, tokenizers, contained)
     if prices or settings.serverless or any(budget.unit == "usd" for budget in budgets):
         made.prepare()  # what is asked for is there in time: a frozen process loads nothing
     return made

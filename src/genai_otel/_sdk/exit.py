@@ -31,7 +31,7 @@ _LAST = -1_000
 """Among the finalizers of ``multiprocessing``: when all children have ended."""
 
 
-class Ends:
+class ExitHandlers:
     """``end`` shuts down, ``flush`` only delivers; both take seconds.
 
     ``awaited``: whether there are child processes that may leave something to be delivered.
@@ -74,7 +74,7 @@ class Ends:
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             contained(self._finalise)
-            contained(util.register_after_fork, self, Ends._finalise)
+            contained(util.register_after_fork, self, ExitHandlers._finalise)
 
     def _finalise(self) -> None:
         if is_child():

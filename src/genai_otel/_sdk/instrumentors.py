@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .status import LibraryStatus
 
 
-class Libraries:
+class Instrumentors:
     """Our own, and those of other distributions, of which the named ones are loaded at once."""
 
     def __init__(self, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel._settings import Settings, environment, naming_the_variable, one_of, switched_off
 from genai_otel._support import background, locks
-from genai_otel._support.errors import BY_HAND, FAULTS, contained
+from genai_otel._support.errors import FAULTS, MANUAL_GUARD, contained
 from genai_otel._support.notices import NOTICES
 from genai_otel.adapters import catalogue
 from genai_otel.instrumentation import entry_points
@@ -22,7 +22,7 @@ from genai_otel.tracing.providers import sdk_is_usable
 
 from . import environment as _variables
 from . import second_call, spawn_hint, validation
-from .exit import Ends
+from .exit import ExitHandlers
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
 def _begin(runtime: Runtime) -> None:
     global _RUNTIME
     _once_per_process()
-    BY_HAND.reset()
+    MANUAL_GUARD.reset()
     try:
         runtime.start()
     except Exception:
@@ -163,9 +163,9 @@ def _begin(runtime: Runtime) -> None:
         raise
     _RUNTIME, ACTIVE.recorder = runtime, runtime.recorder
     if runtime.settings.handle_sigterm:
-        ENDS.take_sigterm()
-    if runtime.settings.serverless and not ENDS.after_each_event():
-        runtime.on_root_end(ENDS.now)
+        EXIT_HANDLERS.take_sigterm()
+    if runtime.settings.serverless and not EXIT_HANDLERS.after_each_event():
+        runtime.on_root_end(EXIT_HANDLERS.now)
 
 
 def uninstrument(*libraries: str) -> None:
@@ -190,7 +190,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 def shutdown(timeout: float = 2.0) -> bool:
     """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
-    return ENDS.delivering(_shut_down, validation.seconds("shutdown", timeout))
+    return EXIT_HANDLERS.delivering(_shut_down, validation.seconds("shutdown", timeout))
 
 
 def _shut_down(timeout: float) -> bool:
@@ -242,7 +242,7 @@ def _awaited() -> bool:
     return _RUNTIME is not None and have_live_children()
 
 
-ENDS = Ends(_end, flush, _awaited)
+EXIT_HANDLERS = ExitHandlers(_end, flush, _awaited)
 
 
 def _settle(arguments: dict[str, Any]) -> Settings:
@@ -282,7 +282,7 @@ def _once_per_process() -> None:
         return
     _prepared = True
     _warn_of_foreign_files()
-    ENDS.register()
+    EXIT_HANDLERS.register()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
@@ -295,19 +295,19 @@ def _before_fork() -> None:
     custom_functions.rest(monotonic() + _FORK_WAITS)
     if _RUNTIME is not None:
         _RUNTIME.before_fork(monotonic() + _FORK_WAITS)
-    ENDS.before_fork()
+    EXIT_HANDLERS.before_fork()
 
 
 def _after_fork() -> None:
-    ENDS.after_fork(child=False)
+    EXIT_HANDLERS.after_fork(child=False)
 
 
 def _in_child() -> None:
     """A child begins with what was set up, but with nothing that the parent has under way."""
-    ENDS.after_fork(child=True)
+    EXIT_HANDLERS.after_fork(child=True)
     locks.reopen()
     OPEN.forget()
-    ENDS.in_child()
+    EXIT_HANDLERS.in_child()
     if _RUNTIME is not None:
         _RUNTIME.after_fork()
 

@@ -14,13 +14,13 @@ from genai_otel._version import __version__
 from genai_otel.instrumentation.open_registry import OPEN
 from genai_otel.privacy import AttributeFilter, preset, strictest
 from genai_otel.record import KEEPER
-from genai_otel.recorder import Accounts, Instruments, Ledgers, Recorder, Source
+from genai_otel.recorder import Costs, Instruments, Recorder, Sinks, Source
 from genai_otel.recorder.context import enter_suppression
 from genai_otel.tracing import providers
 from genai_otel.tracing.api_spans import ApiSpans
 
 from . import configuration
-from .instrumentors import Libraries
+from .instrumentors import Instrumentors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ class Runtime:
         """Whether anything is recorded: not after everything was uninstrumented."""
         self.implicit = False
         """Whether no code asked for it, so that the first that does sets up anew."""
-        self.libraries = Libraries(settings)
+        self.libraries = Instrumentors(settings)
         self.pipelines: list[ExportPipeline] = []
         self.content = preset("redacted")
         """The policy that this process records by."""
@@ -66,7 +66,7 @@ class Runtime:
         self._resource: Any = None
         self._measures_anew = False
         self.recorder: Recorder | None = None
-        self._accounts = Accounts()
+        self._costs = Costs()
 
     # ------------------------------------------------------------------------- setting up
 
@@ -82,7 +82,7 @@ class Runtime:
             from genai_otel.privacy.uploads.media import Uploads
 
             self._uploads = Uploads(self.content.upload_to)
-        self._accounts = configuration.accounts(self.settings, given["prices"], given["budgets"])
+        self._costs = configuration.costs(self.settings, given["prices"], given["budgets"])
 
     def _recorded(self) -> ContentPolicy:
         recorded = configuration.recorded(self.settings, self.pipelines, joined=self._joined)
@@ -103,9 +103,9 @@ class Runtime:
             from genai_otel.tracing.xray import propagate_header
 
             self._closers.append(propagate_header())
-        ledgers = Ledgers(self._instruments(), self._accounts)
+        sinks = Sinks(self._instruments(), self._costs)
         self._keep_media()
-        self.recorder = Recorder(self._current_source, ledgers, self._gate)
+        self.recorder = Recorder(self._current_source, sinks, self._gate)
         self.install()
         if self._export_manager is not None:
             self._export_manager.set_periodic_task(self._tidy)
@@ -182,9 +182,9 @@ class Runtime:
                 extra=self.settings.resource_attributes,
             )
             self._export_manager.finish_pending = self._finish_pending
-            self._export_manager.price = self._accounts.late
-            self._accounts.may_end_at_once = self._export_manager.may_be_terminated
-        self._accounts.priced_as_sent = not self._joined
+            self._export_manager.price = self._costs.late
+            self._costs.may_end_at_once = self._export_manager.may_be_terminated
+        self._costs.priced_as_sent = not self._joined
         if not hasattr(provider, "add_span_processor"):
             if self.pipelines:
                 logger.warning("genai_otel: the tracer provider takes no destinations of ours")
@@ -204,16 +204,16 @@ class Runtime:
         )
 
         first = first_processor_on(provider)
-        self._accounts.may_wait = first is not None
-        self._accounts.read_at_once = partial(exports_synchronously, provider)
+        self._costs.may_wait = first is not None
+        self._costs.read_at_once = partial(exports_synchronously, provider)
         if self.recorder is None and exports_synchronously(provider):  # not within a first call
-            self._accounts.load()
+            self._costs.load()
         if first is not None:
             first.finish_pending = self._finish_pending
             self._closers.append(first.clear)
 
     def _finish_pending(self, timeout: float) -> None:
-        self._accounts.waiting.settle(timeout * _FOR_PRICES)
+        self._costs.waiting.drain(timeout * _FOR_PRICES)
 
     def _current_source(self) -> Source:
         """Where spans come from; somewhere else if the host has set its provider since."""
@@ -268,7 +268,7 @@ class Runtime:
         for library in self.libraries:
             library.forget()
         self._resource = None
-        self._accounts.after_fork()
+        self._costs.after_fork()
         if self._uploads is not None:
             self._uploads.after_fork()
         if self._export_manager is not None and self._export_manager.reset_after_fork():
@@ -343,7 +343,7 @@ class Runtime:
             destinations=tuple(destination_status(*pair) for pair in pairs),
             open_streams=len(OPEN),
             internal_errors={**FAULTS.counts, **self._failed_privacy()},
-            prices=self._accounts.prices,
+            prices=self._costs.prices,
             notices=NOTICES.texts,
         )
 

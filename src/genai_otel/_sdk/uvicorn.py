@@ -38,11 +38,11 @@ def _delivering(original: Any, observer: Observer) -> Any:
 
 
 def _deliver(server: Any) -> None:
-    from .lifecycle import ENDS  # which imports this module
+    from .lifecycle import EXIT_HANDLERS  # which imports this module
 
-    if ENDS.ends_at_sigterm():
+    if EXIT_HANDLERS.ends_at_sigterm():
         return
     # Before 0.29 uvicorn returns instead, and the process goes on to an end of its own.
     if signal.SIGTERM in getattr(server, "_captured_signals", ()):
         OPEN.end_all()
-    ENDS.before_sigterm()
+    EXIT_HANDLERS.before_sigterm()

@@ -125,5 +125,5 @@ class Guard:
         FAULTS.note(f"{self.name}.{where}", error)
 
 
-BY_HAND = Guard("decorators")
+MANUAL_GUARD = Guard("decorators")
 """The guard of everything that is recorded by hand; set up anew with everything else."""

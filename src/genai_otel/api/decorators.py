@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from genai_otel._support.errors import BY_HAND, contained
+from genai_otel._support.errors import MANUAL_GUARD, contained
 from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.tracker import Observer
 from genai_otel.instrumentation.wrappers import lazy_flag, wrap, wrap_lazy
 from genai_otel.record import (
-    HandMade,
     Kind,
+    ManualOperation,
     Operation,
     Verdict,
     misused,
@@ -59,7 +59,7 @@ class _Recorder:
         return recorder is not None and recorder.unseen()
 
 
-_OBSERVER = Observer(_Recorder(), BY_HAND)
+_OBSERVER = Observer(_Recorder(), MANUAL_GUARD)
 
 
 class _Subject:
@@ -91,7 +91,7 @@ class _Begin:
         self._extractor, self._name = extractor, name
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        if ACTIVE.recorder is None or not BY_HAND.enabled:
+        if ACTIVE.recorder is None or not MANUAL_GUARD.enabled:
             return None
         return contained(_open, self._extractor, self._name, (args, kwargs))
 
@@ -109,7 +109,7 @@ def _observed(function: Any, begin: _Begin) -> Any:
 
 
 def _open(extractor: Extractor, name: str, given: Any) -> Call | None:
-    op = HandMade(extractor.kind, name)
+    op = ManualOperation(extractor.kind, name)
     if op.kind is Kind.TOOL:
         extractor.read_request(
             given, op
@@ -362,7 +362,9 @@ _Word = Literal[
 """The words of ``Kind``, so that type checkers find a misspelt one."""
 
 
-def operation(kind: Kind | _Word, name: str | None = None) -> _GeneratorContextManager[HandMade]:
+def operation(
+    kind: Kind | _Word, name: str | None = None
+) -> _GeneratorContextManager[ManualOperation]:
     """Records what happens inside; yields the Operation to be filled with what is known.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
@@ -373,10 +375,10 @@ def operation(kind: Kind | _Word, name: str | None = None) -> _GeneratorContextM
 
 
 @contextmanager
-def _operation(kind: Kind, name: str | None) -> Iterator[HandMade]:
-    op = contained(HandMade, kind, name)
+def _operation(kind: Kind, name: str | None) -> Iterator[ManualOperation]:
+    op = contained(ManualOperation, kind, name)
     if op is None:  # something of ours failed: there is an Operation to fill all the same
-        yield cast("HandMade", Operation(Kind.STEP))
+        yield cast("ManualOperation", Operation(Kind.STEP))
         return
     run = contained(_OBSERVER.recorder.start, op)
     if run is None:

@@ -178,7 +178,7 @@ class Budgets:
         self._budgets = budgets
         self._clock = clock
         self._memory = MemoryStore()
-        self._told: OrderedDict[tuple[str, str, int, bool], None] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, str, int, bool], None] = OrderedDict()
         self.hard = any(budget.hard for budget in budgets)
 
     def admit(self, who: Mapping[str, Any], *, tokens: int | None, usd: float | None) -> None:
@@ -192,10 +192,10 @@ class Budgets:
             if spent >= budget.limit or spent + estimate > budget.limit:
                 raise BudgetExceeded(Spending(budget, key, spent, breached=True), estimate)
 
-    def settle(
+    def charge(
         self, who: Mapping[str, Any], *, tokens: int | None, usd: float | None
     ) -> list[Spending]:
-        """Adds what a call really cost; returns how the budgets that count it stand now."""
+        """Add what a call cost; return the state of the budgets that count it."""
         standing = []
         for budget in self._budgets:
             key, amount = budget.key(who), usd if budget.unit == "usd" else tokens
@@ -209,13 +209,13 @@ class Budgets:
         return standing
 
     def _first(self, spending: Spending, window: int) -> bool:
-        """Whether this limit was not told of before in this window."""
+        """Whether the breach was not reported before in this window."""
         mark = (spending.budget.name, spending.key, window, spending.ratio >= 1)
-        if mark in self._told:
+        if mark in self._reported:
             return False
-        self._told[mark] = None
-        if len(self._told) > _KEYS_KEPT:
-            self._told.popitem(last=False)
+        self._reported[mark] = None
+        if len(self._reported) > _KEYS_KEPT:
+            self._reported.popitem(last=False)
         return True
 
     def _store(self, budget: Budget) -> BudgetStore:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Accumulator(ABC):
-    """Folds a stream's chunks into an Operation; keeps text, in ``Pieces``, never chunks."""
+    """Folds a stream's chunks into an Operation; keeps text, in ``TextBuffer``, never chunks."""
 
     reads_json: ClassVar[bool] = False
     """Whether chunks may be taken from the JSON that they are made of: see ``decoded_chunks``."""

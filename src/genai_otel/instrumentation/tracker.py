@@ -226,8 +226,8 @@ class Call:
 
     def settle(self) -> None:
         """Bounds what is held of a stream's waits and texts."""
-        self.op.timing.settle()
-        self.op.weigh()
+        self.op.timing.fold_waits()
+        self.op.enforce_text_limit()
 
     @property
     def note(self) -> Callable[[str, Exception], None]:
@@ -343,7 +343,7 @@ class Call:
         if self._fold is not None:
             self._guard.run(self._fold.close)
         # A body that the host never reads is no stream left early; a function's result may be.
-        if error is None and (self.op.stream or (self.op.by_hand and completed is False)):
+        if error is None and (self.op.stream or (self.op.is_manual and completed is False)):
             self.op.completed = completed
         contained(self.active.finish, error)
 

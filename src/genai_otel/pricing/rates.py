@@ -181,7 +181,7 @@ def _priced(
 
 
 def _input_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]:
-    """Pieces that do not overlap and add up to ``rest``.
+    """TextBuffer that do not overlap and add up to ``rest``.
 
     Cached audio is in ``cache_read`` and in ``audio_input``: it is taken out of both. Of audio of
     which nobody says how much was cached, what the cache leaves is fresh.

@@ -28,7 +28,7 @@ from .content import (
     tool_call,
     tool_result,
 )
-from .manual import HandMade, take
+from .manual import ManualOperation, take
 from .misuse import misused, sort_of, unknown
 from .operation import (
     CATEGORIES,
@@ -42,7 +42,7 @@ from .operation import (
     Verdict,
 )
 from .snapshot import cut, snapshot
-from .text_buffer import Pieces
+from .text_buffer import TextBuffer
 from .usage import Usage
 
 __all__ = [
@@ -52,19 +52,19 @@ __all__ = [
     "Document",
     "Failure",
     "GenericPart",
-    "HandMade",
     "Kind",
+    "ManualOperation",
     "Media",
     "Message",
     "Operation",
     "Part",
-    "Pieces",
     "PromptTag",
     "Reasoning",
     "Scalar",
     "ServerToolCall",
     "ServerToolResult",
     "Text",
+    "TextBuffer",
     "Timing",
     "ToolCall",
     "ToolResult",

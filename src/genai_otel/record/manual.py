@@ -38,7 +38,7 @@ _CONTENT = (*CONTENT, "arguments", "result")
 _WORDS = frozenset(WORDS)
 
 
-class _HandMadeUsage(Usage):
+class ManualUsage(Usage):
     """A Usage in the application's hands."""
 
     if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
@@ -47,11 +47,11 @@ class _HandMadeUsage(Usage):
             if not contained(_refuses_usage, name, value):
                 object.__setattr__(self, name, value)
 
-    def disbelieve(self) -> None:
-        """Settles it, and tells of parts that are larger than their total."""
+    def drop_impossible_parts(self) -> None:
+        """Normalize, and report parts that are larger than their total."""
         own = vars(self)
         before = dict(own)
-        self.settle()
+        self.normalize()
         for total, parts in PARTS:
             for part in parts:
                 if before.get(part) and own.get(part) is None:
@@ -84,10 +84,10 @@ def _is_one(value: Any, choices: tuple[str, ...]) -> bool:
     return type(value) in (str, Kind) and value in choices
 
 
-class HandMade(Operation):
+class ManualOperation(Operation):
     """An Operation in the application's hands: it is told of what cannot be recorded."""
 
-    by_hand = True
+    is_manual = True
 
     if TYPE_CHECKING:  # these are taken as whoever fills them has them
         system: Any
@@ -100,7 +100,7 @@ class HandMade(Operation):
         if name is not None and not is_word(name):
             misused(_as_text("name", name))
         super().__init__(kind, _words(name))
-        self.usage = _HandMadeUsage()
+        self.usage = ManualUsage()
         self.taken: dict[str, Any] = {}
 
     if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
@@ -109,7 +109,7 @@ class HandMade(Operation):
             if not contained(_refuses, name, value):  # what was there stays, so filling it goes on
                 object.__setattr__(self, name, value)
 
-    def settle(self) -> None:
+    def normalize(self) -> None:
         if type(self.kind) is not Kind:
             self.kind = _kind(self.kind)
         own = vars(self)  # what is wrong was told as it was set
@@ -135,7 +135,7 @@ class HandMade(Operation):
 
     def _settle_values(self) -> None:
         """The fields that are objects of ours."""
-        if type(self.usage) not in (Usage, _HandMadeUsage):
+        if type(self.usage) not in (Usage, ManualUsage):
             self.usage = Usage()
         if type(self.timing) is not Timing:
             self.timing = Timing()
@@ -145,10 +145,10 @@ class HandMade(Operation):
         used["seconds"] = snapshot(self.usage.seconds)
         used["charged"] = snapshot(self.usage.charged)
         used["estimated"] = _words(self.usage.estimated)
-        if isinstance(self.usage, _HandMadeUsage):
-            self.usage.disbelieve()
+        if isinstance(self.usage, ManualUsage):
+            self.usage.drop_impossible_parts()
         else:
-            self.usage.settle()
+            self.usage.normalize()
         if type(self.failure) is not Failure:
             self.failure = None
         if type(self.category) is not str or self.category not in CATEGORIES:
@@ -203,7 +203,7 @@ def take(op: Operation, name: str, value: Any) -> None:
     """Sets a field to a snapshot of ``value``, which is not made again when ``op`` is settled."""
     plain = snapshot(value)
     setattr(op, name, plain)
-    if isinstance(op, HandMade):
+    if isinstance(op, ManualOperation):
         op.taken[name] = plain
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .content import Document, Message, Part
-    from .text_buffer import Pieces
+    from .text_buffer import TextBuffer
 
 Scalar = str | bool | int | float
 """A value that any backend can show as it is."""
@@ -95,7 +95,7 @@ class Timing:
             self.first_chunk = now
         self.silent = 0 if token else self.silent + 1
         if token and self.first_token is None:
-            self.settle()
+            self.fold_waits()
             self.first_token, self.until_first_token = now, (self.chunks, self.waited)
 
     @property
@@ -103,8 +103,8 @@ class Timing:
         """Chunks that have come so far."""
         return self.chunks + len(self.new or ())
 
-    def settle(self) -> None:
-        """Puts the new waits to the rest."""
+    def fold_waits(self) -> None:
+        """Add the new waits to the totals, which are bounded."""
         if self.new:
             self.waited += sum(self.new)
             self.chunks += len(self.new)
@@ -116,7 +116,7 @@ class Timing:
         self.ended = now
         if self.new is None:
             return
-        self.settle()
+        self.fold_waits()
         if self.silent <= len(self.waits):
             silence = sum(islice(reversed(self.waits), self.silent))
             self.until_last_token = self.chunks - self.silent, self.waited - silence
@@ -231,10 +231,10 @@ class PromptTag(NamedTuple):
 
 
 class Turn:
-    """One turn of a session, told by an event of its span: facts that are no content.
+    """One turn of a session, recorded as an event of its span; ``facts`` hold no content.
 
     ``kind`` is ``input``, ``response``, ``tool_call``, ``tool_result`` or ``error``; ``at`` is a
-    reading of the clock of ``Timing``, as the turn was noted.
+    reading of ``perf_counter``.
     """
 
     __slots__ = ("at", "facts", "kind")
@@ -244,17 +244,15 @@ class Turn:
 
 
 class Operation:
-    """One thing that happened. Fields that nobody knows stay ``None``.
+    """One thing that happened. Unknown fields stay ``None``."""
 
-    ``capture`` says whether content is wanted; readers of content ask it first.
-    """
-
-    by_hand = False
-    """Whether the application fills it, until the very end."""
+    # Filled by the application, until it ends.
+    is_manual = False
+    # Reported by a framework's callbacks: values from the client below it are preferred.
     secondhand = False
-    """Told by a framework: what the client below it knows is better."""
+    # Session, user, tags and metadata of everything inside, as ``genai_otel.scope`` has them.
     scope: Mapping[str, Any] | None = None
-    """Facts for it and everything inside, named as ``genai_otel.scope`` names them."""
+    # Whether content is recorded; extractors of content ask first.
     capture: bool = False
     provider: str | None = None
     model: str | None = None
@@ -268,51 +266,44 @@ class Operation:
     tools: Sequence[Mapping[str, Any]] | None = None
     prompt: PromptTag | None = None
     query: str | None = None
+    # Of a database: the client's name for the request; ``provider`` is the database, ``name`` the
+    # collection.
     action: str | None = None
-    """What a database was asked to do, in its client's word; ``provider`` is then which one it is,
-    ``name`` the collection."""
-    records: int | None = None
-    """How many records it was asked to write or delete."""
-    rows: int | None = None
-    """How many it gave back."""
+    records: int | None = None  # asked to be written or deleted
+    rows: int | None = None  # returned
     arguments: Any = None
     response_id: str | None = None
     response_model: str | None = None
     finish_reasons: Sequence[str] | None = None
     output: Sequence[Message] | None = None
     documents: Sequence[Document] | None = None
-    tier: str | None = None  # that served the call, in the provider's word: it decides the price
+    tier: str | None = None  # service tier that served the call, which decides the price
     region: str | None = None  # where the model ran, if no host shows it: some cost more there
     dimensions: int | None = None
     result: Any = None
     details: dict[str, Scalar] | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
-    category: str | None = None  # one of CATEGORIES; told from the failure where nobody sets it
-    cost: Any = None  # enrich.pricing.Cost: record knows no prices
+    category: str | None = None  # one of CATEGORIES; by default derived from the failure
+    cost: Any = None  # pricing.cost.Cost: record knows no prices
     completed: bool | None = None
-    sent: bool = True
-    """Whether the request went out: a hard budget may refuse it."""
-    expired: bool = False
-    """Ended by us, since nobody has seen anything of it for long."""
-    pieces: list[Pieces] | None = None
-    """The texts of it that are still coming."""
-    room = KEPT
-    """Characters that may still be held of them."""
-    turns: Sequence[Turn] | None = None
-    """Of a session, the newest. More may come, so that nothing of it is told at its start."""
+    sent: bool = True  # False where a hard budget refused the request
+    expired: bool = False  # ended by us, after an hour without activity
+    text_buffers: list[TextBuffer] | None = None
+    text_room = KEPT  # characters that its text buffers may still hold
+    turns: Sequence[Turn] | None = None  # the newest of a session
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         self.kind, self.name = kind, name
         self.usage, self.timing = Usage(), Timing()
 
-    def weigh(self) -> None:
-        """Bounds what is held of texts that come in pieces; to be called every few hundred."""
-        for text in self.pieces or ():
-            self.room = text.weigh(self.room)
+    def enforce_text_limit(self) -> None:
+        """Bound the text that is held; called every few hundred chunks."""
+        for buffer in self.text_buffers or ():
+            self.text_room = buffer.enforce_limit(self.text_room)
 
-    def settle(self) -> None:
-        """Brings every field into its type; nothing to do where an adapter has filled them."""
+    def normalize(self) -> None:
+        """Bring every field into its type; adapters have done so already."""
 
     def __repr__(self) -> str:
         """Without content: it may end up in a log."""

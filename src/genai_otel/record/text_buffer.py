@@ -1,4 +1,4 @@
-"""Texts that come in pieces, as streams bring them."""
+"""Text that a stream brings in pieces, held up to a limit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
+# Characters held for one operation; the largest answers have a tenth of that.
 KEPT = 4 * 1024 * 1024
-"""Characters that are held of one operation's pieces; the largest answers have a tenth of that."""
+# Characters that a buffer counts for by itself, as a stream may open any number of them.
 _OWN = 64
-"""Characters that a text costs besides: a stream may open one after the other."""
 
 
-class Pieces:
-    """One text in the making. Where content is not wanted nothing of it is held.
+class TextBuffer:
+    """One text of a stream; holds nothing where content is not recorded.
 
-    ``add`` costs no more than a list's ``append``: what it took is weighed by ``Operation.weigh``,
-    now and then. Of a text for which there was no more room there is the beginning, and its length.
+    ``add`` costs no more than ``list.append``: ``Operation.enforce_text_limit``, called now and
+    then, counts and truncates. A truncated text is its beginning and its full length.
     """
 
     __slots__ = ("_blocks", "_cut", "_length", "_new", "add")
@@ -32,14 +32,14 @@ class Pieces:
         self._length = 0
         self._cut = False
         self.add: Callable[[str], object] = bool
-        if op.capture and op.room > 0:
+        if op.capture and op.text_room > 0:
             self.add = self._new.append
-            op.room -= _OWN
-            op.pieces = op.pieces or []
-            op.pieces.append(self)
+            op.text_room -= _OWN
+            op.text_buffers = op.text_buffers or []
+            op.text_buffers.append(self)
 
-    def weigh(self, room: int) -> int:
-        """Keeps of what came since the last time as much as there is ``room`` for; what is left."""
+    def enforce_limit(self, room: int) -> int:
+        """Keep at most ``room`` new characters; return the remaining room."""
         came = "".join(self._new)
         self._new.clear()
         self._length += len(came)
@@ -48,9 +48,9 @@ class Pieces:
             self._cut = len(came) > room
         return max(0, room - len(came))
 
-    def whole(self) -> str:
-        """All that is there of it; weighs what has come, if it was found too long before."""
+    def text(self) -> str:
+        """What is held, and the full length if it was truncated."""
         if self._cut:
-            self.weigh(0)
+            self.enforce_limit(0)
             return f"{''.join(self._blocks)} [... {self._length:,} characters in all ...] "
         return "".join((*self._blocks, *self._new))

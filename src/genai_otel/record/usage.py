@@ -82,7 +82,7 @@ class Usage:
         if charge not in known:
             self.unclear = (*known, charge)
 
-    def settle_doubt(self, charge: str) -> None:
+    def resolve_doubt(self, charge: str) -> None:
         """The reply has shown what there is of that charge."""
         if self.unclear is not None:
             self.unclear = tuple(each for each in self.unclear if each != charge) or None
@@ -94,7 +94,7 @@ class Usage:
             return self.cache_write_1h
         return self.cache_write + (self.cache_write_1h or 0)
 
-    def settle(self) -> None:
+    def normalize(self) -> None:
         """Forgets what cannot be: values that are no counts, and parts larger than their total."""
         known = vars(self)
         for name, value in known.items():
@@ -128,11 +128,11 @@ class Usage:
             mine.clear()
         for charge in self.unclear or ():
             if theirs.get(charge) is not None and charge not in (other.unclear or ()):
-                self.settle_doubt(charge)
+                self.resolve_doubt(charge)
         for name, value in theirs.items():
             if mine.get(name) is None:
                 mine[name] = value
-        self.settle()
+        self.normalize()
 
     def buckets(self) -> dict[str, int]:
         """The known totals in pieces that do not overlap and always add up to them.
@@ -144,7 +144,7 @@ class Usage:
         """
         sane = Usage()
         vars(sane).update(vars(self))
-        sane.settle()
+        sane.normalize()
         return {
             **_pieces(sane.input, "fresh_input", _input_parts(sane)),
             **_pieces(sane.output, "text_output", _output_parts(sane)),
@@ -265,7 +265,7 @@ def read_usage(payload: Mapping[str, Any], usage: Usage, rule: Rule) -> Usage:
     known = vars(usage)
     known.update(found)
     if len(known) > len(found) or _has_parts(found):
-        usage.settle()
+        usage.normalize()
     return usage
 
 

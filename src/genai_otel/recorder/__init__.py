@@ -1,16 +1,16 @@
 """An Operation becomes a span, events and metrics; the only user of the OpenTelemetry API."""
 
-from .costs import Accounts
+from .costs import Costs
 from .metrics import Instruments
-from .recorder import ACTIVE, Ledgers, Recorder, Recording, Source, current
+from .recorder import ACTIVE, Recorder, Recording, Sinks, Source, current
 
 __all__ = [
     "ACTIVE",
-    "Accounts",
+    "Costs",
     "Instruments",
-    "Ledgers",
     "Recorder",
     "Recording",
+    "Sinks",
     "Source",
     "current",
 ]

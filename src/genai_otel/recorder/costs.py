@@ -34,7 +34,7 @@ _FOR_THE_TABLE = 1.0
 WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
-class Accounts:
+class Costs:
     """Prices each model call once, and adds it to the budgets once.
 
     With ``tokenizers``, tokens that nobody counted are estimated, and marked so.
@@ -140,7 +140,7 @@ class Accounts:
         if self._budgets is None:
             return ()
         tokens = (usage.input or 0) + (usage.output or 0)
-        return self._budgets.settle(_who(context), tokens=tokens, usd=None)
+        return self._budgets.charge(_who(context), tokens=tokens, usd=None)
 
     def holds(self, op: Operation, started: float, conclude: Callable[[], None]) -> bool:
         """Whether ``conclude`` is called later, since prices are still being loaded."""
@@ -153,7 +153,7 @@ class Accounts:
         cost = self._cost(op, _billed(op), started)
         return None if cost is None else cost.status
 
-    def settle(self, op: Operation, context: Context, started: float) -> Sequence[Spending]:
+    def charge(self, op: Operation, context: Context, started: float) -> Sequence[Spending]:
         """Prices a finished call; returns how the budgets of money stand now.
 
         ``started``, in seconds since 1970: prices change, and that of the request's time holds.
@@ -168,7 +168,7 @@ class Accounts:
         amount = dollars(op.cost)
         if amount is None:
             return ()
-        return self._budgets.settle(_who(context), tokens=None, usd=amount)
+        return self._budgets.charge(_who(context), tokens=None, usd=amount)
 
     def _is_priced_late(self) -> bool:
         return self.priced_as_sent and self.may_end_at_once()

@@ -104,7 +104,7 @@ def absorb(owner: Operation, op: Operation) -> None:
         }
     if op.action is not None:  # the collection: a framework has told the name of a class
         owner.name = op.name
-    owner.by_hand = owner.by_hand or op.by_hand  # some of its values are the application's
+    owner.is_manual = owner.is_manual or op.is_manual  # some of its values are the application's
     for fact in _FACTS:
         told = getattr(op, fact)
         if told is not None and (owner.secondhand or getattr(owner, fact) is None):

@@ -34,7 +34,7 @@ from .context import (
     suppressed,
     take_prompt,
 )
-from .costs import AGENT_KEY, Accounts
+from .costs import AGENT_KEY, Costs
 from .error_categories import APP, PROVIDER, category_of_word
 from .errors import fail
 from .ownership import (
@@ -75,11 +75,11 @@ class Source(NamedTuple):
     dropped: Callable[[Context], Span | None]
 
 
-class Ledgers(NamedTuple):
+class Sinks(NamedTuple):
     """What a finished operation is entered in, besides its span."""
 
     instruments: Instruments | None = None
-    accounts: Accounts = Accounts()
+    costs: Costs = Costs()
 
 
 def current() -> Operation | None:
@@ -99,15 +99,13 @@ class Recorder:
     Whatever is handed to OpenTelemetry, of any signal, has passed ``gate``.
     """
 
-    __slots__ = ("_all_matter", "_gate", "_keeps_roots", "_ledgers", "_source")
+    __slots__ = ("_all_matter", "_gate", "_keeps_roots", "_sinks", "_source")
 
-    def __init__(
-        self, source: Callable[[], Source], ledgers: Ledgers, gate: AttributeFilter
-    ) -> None:
-        self._source, self._ledgers, self._gate = source, ledgers, gate
+    def __init__(self, source: Callable[[], Source], sinks: Sinks, gate: AttributeFilter) -> None:
+        self._source, self._sinks, self._gate = source, sinks, gate
         # Of the provider that there is now; none of the host's drops anything unasked.
         self._keeps_roots = source().dropped(Context()) is None
-        self.measure_with(ledgers.instruments)
+        self.measure_with(sinks.instruments)
 
     @staticmethod
     def current() -> Operation | None:
@@ -127,16 +125,16 @@ class Recorder:
 
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
-        self._ledgers = self._ledgers._replace(instruments=instruments)
+        self._sinks = self._sinks._replace(instruments=instruments)
         # Calls that are not recorded matter to meters and budgets.
-        self._all_matter = instruments is not None or self._ledgers.accounts.counts
+        self._all_matter = instruments is not None or self._sinks.costs.counts
         self.judge_by(self._gate)
 
     def judge_by(self, gate: AttributeFilter) -> None:
         """From now on this policy holds."""
         self._gate = gate
-        if self._ledgers.instruments is not None:
-            self._ledgers.instruments.word = gate.redact_name
+        if self._sinks.instruments is not None:
+            self._sinks.instruments.word = gate.redact_name
 
     def start(
         self, op: Operation, under: Any = None, *, alone: bool = False
@@ -198,7 +196,7 @@ class Recorder:
             op.name = gate.redact_name(op.name)
         seen = gate.filter(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
-        recorded, ledgers = span.is_recording(), self._ledgers
+        recorded, sinks = span.is_recording(), self._sinks
         if not recorded and not self._all_matter:
             unseen = Context({**context, SPAN_KEY: span, UNSEEN_KEY: True})
             unrecorded = Unrecorded(op, context.get(OPERATION_KEY), unseen)  # type: ignore[arg-type]
@@ -206,7 +204,7 @@ class Recorder:
                 for totals in outwards(unrecorded.around):
                     totals.miss()
             return unrecorded
-        recording = Recording(op, span, context, started, ledgers, gate=gate)
+        recording = Recording(op, span, context, started, sinks, gate=gate)
         if recorded:
             op.capture = gate.records_content
             # A sampler of the host's decides which attributes it begins with: often none.
@@ -247,7 +245,7 @@ class Recording(Layer):
     """A started operation with a span of its own, or one that a meter or a budget counts."""
 
     __slots__ = (
-        *("_encoded", "_gate", "_is_call", "_ledgers", "_span", "_standing", "_started"),
+        *("_encoded", "_gate", "_is_call", "_sinks", "_span", "_standing", "_started"),
         *("found", "recorded"),
     )
 
@@ -257,15 +255,15 @@ class Recording(Layer):
         span: Span,
         context: Context,
         started: int,
-        ledgers: Ledgers,
+        sinks: Sinks,
         *,
         gate: AttributeFilter,
     ) -> None:
         self.recorded = span.is_recording()
-        accounts = ledgers.accounts
-        accounts.prepare()
-        self.wanted, self.weighs = True, accounts.hard
-        self._span, self._started, self._ledgers = span, started, ledgers
+        costs = sinks.costs
+        costs.prepare()
+        self.wanted, self.weighs = True, costs.hard
+        self._span, self._started, self._sinks = span, started, sinks
         inside = {**context, SPAN_KEY: span, OPERATION_KEY: self}
         if op.kind is Kind.AGENT:
             inside[AGENT_KEY] = op.name or (op.details or {}).get("agent_id")
@@ -276,7 +274,7 @@ class Recording(Layer):
             for totals in outwards(self.around):
                 totals.begin(call=self._is_call)
         if op.kind in ROLLED_UP:
-            self.totals = Totals(self.around, priced=accounts.has_prices)
+            self.totals = Totals(self.around, priced=costs.has_prices)
         self.found: dict[str, Any] = {}
         self._encoded = False
         self._standing: Sequence[Spending] = ()
@@ -287,7 +285,7 @@ class Recording(Layer):
         Raises a ``CallRefused`` of a hard budget.
         """
         op = self.op
-        if self.recorded and not (op.by_hand or op.secondhand or op.turns is not None):
+        if self.recorded and not (op.is_manual or op.secondhand or op.turns is not None):
             self._encoded = True
             request(self.op, self.found)
         if self.weighs:
@@ -295,7 +293,7 @@ class Recording(Layer):
 
     def _admit(self) -> None:
         try:
-            self._ledgers.accounts.admit(self.op, self._context)
+            self._sinks.costs.admit(self.op, self._context)
         except CallRefused as refusal:
             self.op.sent = False
             self.finish(refusal)
@@ -309,7 +307,7 @@ class Recording(Layer):
         self.ended, self.stands = True, False
         if error is not None and self.tried is not None:
             absorb(op, self.tried)
-        op.settle()
+        op.normalize()
         if op.timing.ended is None:
             op.timing.ended = perf_counter()
         if error is not None:
@@ -318,23 +316,23 @@ class Recording(Layer):
             told = category_of_word(op.failure.type)
             op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
         self._judge_words()
-        accounts = self._ledgers.accounts
+        costs = self._sinks.costs
         try:
-            if accounts.needs_tokens:
-                self._standing = accounts.count(op, self._context)
+            if costs.needs_tokens:
+                self._standing = costs.count(op, self._context)
             if self.recorded:
                 self._encode(op)
         finally:
-            held = accounts.waiting.open and accounts.holds(op, self._started / 1e9, self._conclude)
+            held = costs.waiting.open and costs.holds(op, self._started / 1e9, self._conclude)
             if not held:
                 self._conclude()
 
     def _conclude(self) -> None:
         """Prices the operation, ends its span and measures it: later, where prices are late."""
-        op, (instruments, accounts) = self.op, self._ledgers
+        op, (instruments, costs) = self.op, self._sinks
         standing = self._standing
         try:
-            standing = (*standing, *accounts.settle(op, self._context, self._started / 1e9))
+            standing = (*standing, *costs.charge(op, self._context, self._started / 1e9))
             if self.around is not None:
                 self._roll_up()
         finally:
@@ -363,7 +361,7 @@ class Recording(Layer):
         )
         if op.name is not None:
             op.name = word(op.name)
-        if op.by_hand:
+        if op.is_manual:
             op.provider, op.host, op.action = word(op.provider), word(op.host), word(op.action)
         if op.failure is not None:
             op.failure.type = word(op.failure.type)
@@ -442,7 +440,7 @@ class Joined(Layer):
             return
         self.ended, self.stands = True, False
         owner = self._owner
-        self.op.settle()
+        self.op.normalize()
         if error is not None and self.tried is not None:
             absorb(self.op, self.tried)
         if owner.ended:

@@ -70,7 +70,7 @@ class Waiting:
         """Whether it is there, or will never be, after at most ``timeout`` seconds."""
         return self._loaded.wait(timeout)
 
-    def settle(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> None:
         """Waits for at most ``timeout`` seconds, then concludes what still waits as it is."""
         if not (self._held or self._busy) or self._loader == threading.get_ident():
             return

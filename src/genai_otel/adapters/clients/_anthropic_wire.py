@@ -18,7 +18,7 @@ from genai_otel.instrumentation.fields import (
     parse_json,
     pick,
 )
-from genai_otel.record import Message, Pieces, text
+from genai_otel.record import Message, TextBuffer, text
 from genai_otel.record.usage import ANTHROPIC, read_usage
 
 from . import _charges as charges
@@ -135,7 +135,7 @@ class Events(Accumulator):
         super().__init__(op)
         self._reply: Json = {}
         self._usage: Json = {}
-        self._blocks: dict[int, tuple[Json, Pieces]] = {}
+        self._blocks: dict[int, tuple[Json, TextBuffer]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -177,7 +177,7 @@ class Events(Accumulator):
 
     def _open(self, event: Json) -> bool:
         block = get_dict(event, "content_block")
-        self._blocks[get_int(event, "index") or 0] = (block, Pieces(self._op))
+        self._blocks[get_int(event, "index") or 0] = (block, TextBuffer(self._op))
         return "tool_use" in (get_str(block, "type") or "")
 
     def _piece(self, event: Json) -> bool:
@@ -208,9 +208,9 @@ def _citing(block: Json, citation: Any) -> Json:
     return {**block, "citations": [*known, citation][:_CITATIONS]}
 
 
-def _whole(block: Json, pieces: Pieces) -> Json:
+def _whole(block: Json, pieces: TextBuffer) -> Json:
     """A block as a whole reply has it; a tool's arguments as text where they were cut."""
-    given = pieces.whole()
+    given = pieces.text()
     if not given:
         return block
     kind = get_str(block, "type") or ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_int, get_str
-from genai_otel.record import Pieces, bounded, media, media_bytes, text, tool_call, tool_result
+from genai_otel.record import TextBuffer, bounded, media, media_bytes, text, tool_call, tool_result
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from ._bedrock_knowledge import MOST, as_text, cited, documents, heard, say
@@ -77,7 +77,7 @@ class AgentEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Pieces(op)
+        self._said = TextBuffer(op)
         self._used: list[Json] = []
         self._more: list[Part] = []
         self._documents: list[Document] = []
@@ -120,7 +120,7 @@ class AgentEvents(Accumulator):
         self._op.documents = self._documents or None
         if self._calls:
             self._op.finish_reasons = ["tool_calls"]
-        say(self._said.whole(), self._more, self._op)
+        say(self._said.text(), self._more, self._op)
 
 
 def _file_made(file: Json) -> Part:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_int, get_str
-from genai_otel.record import Pieces, bounded, media, media_bytes, text
+from genai_otel.record import TextBuffer, bounded, media, media_bytes, text
 
 from ._said import spoken
 
@@ -177,7 +177,7 @@ class RagEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Pieces(op)
+        self._said = TextBuffer(op)
         self._documents: list[Document] = []
 
     def add(self, event: Any) -> bool:
@@ -192,7 +192,7 @@ class RagEvents(Accumulator):
 
     def close(self) -> None:
         self._op.documents = self._documents
-        say(self._said.whole(), [], self._op)
+        say(self._said.text(), [], self._op)
 
 
 # ------------------------------------------------------------------------- agentic retrieval
@@ -230,7 +230,7 @@ class AgenticEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Pieces(op)
+        self._said = TextBuffer(op)
         self._whole: str | None = None
 
     def add(self, event: Any) -> bool:
@@ -247,7 +247,7 @@ class AgenticEvents(Accumulator):
         return bool(words)
 
     def close(self) -> None:
-        say(self._said.whole() or self._whole, [], self._op)
+        say(self._said.text() or self._whole, [], self._op)
 
 
 def _agentic_document(result: Json, *, capture: bool) -> Document:

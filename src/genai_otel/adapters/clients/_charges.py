@@ -66,7 +66,7 @@ def _kind(tool: Any) -> str:
 def counted(usage: Usage) -> None:
     """Searches that the reply counts are in no doubt any more."""
     if usage.unclear is not None and usage.web_searches is not None:
-        usage.settle_doubt("web_searches")
+        usage.resolve_doubt("web_searches")
 
 
 def response(reply: Json, items: list[Json], op: Operation) -> None:
@@ -225,7 +225,7 @@ class Grounding:
             other_charges=int(self._retrieved),
         )
         if not self._queries:
-            usage.settle_doubt("web_searches")
+            usage.resolve_doubt("web_searches")
 
 
 _MOST_QUERIES = 100

@@ -19,7 +19,7 @@ from genai_otel.instrumentation.fields import (
     pick,
     snake_case,
 )
-from genai_otel.record import Message, Pieces
+from genai_otel.record import Message, TextBuffer
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
 
 from . import _charges as charges
@@ -142,7 +142,7 @@ class Events(Accumulator):
         return found
 
     def close(self) -> None:
-        blocks = [block.whole() for _, block in sorted(self._blocks.items())]
+        blocks = [block.text() for _, block in sorted(self._blocks.items())]
         message = {"role": "assistant", "content": blocks if self._op.capture else []}
         answer({**self._reply, "output": {"message": message}}, self._op)
 
@@ -158,7 +158,7 @@ class _Block:
 
     def __init__(self, op: Operation) -> None:
         self.head: Json = {}
-        self.pieces = Pieces(op)
+        self.pieces = TextBuffer(op)
         self._capture = op.capture
         self.more: dict[str, list[Any]] = {}
 
@@ -181,9 +181,9 @@ class _Block:
             kept.extend(value if type(value) is list else [value])
         return None
 
-    def whole(self) -> Json:
+    def text(self) -> Json:
         """The block as a whole reply has it."""
-        words = self.pieces.whole()
+        words = self.pieces.text()
         for name, make in _WHOLE.items():
             if name in self.head or name in self.more:
                 return make(get_dict(self.head, name), self.more.get(name, []), words)

@@ -17,7 +17,7 @@ from genai_otel.instrumentation.fields import (
     snake_case,
 )
 from genai_otel.record import (
-    Pieces,
+    TextBuffer,
     bounded,
     generic_part,
     media,
@@ -208,14 +208,14 @@ class CallSoFar:
             self._args[path] = piece.get("numberValue", piece.get("boolValue"))
             return
         so_far = self._args.get(path)
-        if not isinstance(so_far, Pieces):
-            so_far = self._args[path] = Pieces(self._op)
+        if not isinstance(so_far, TextBuffer):
+            so_far = self._args[path] = TextBuffer(self._op)
         so_far.add(words)
 
-    def whole(self) -> Part:
+    def text(self) -> Part:
         """The call; what lies deeper in its arguments is under its whole path."""
         args = {
-            path: value.whole() if isinstance(value, Pieces) else value
+            path: value.text() if isinstance(value, TextBuffer) else value
             for path, value in self._args.items()
         }
         return tool_call(self._id, self._name, args)

@@ -18,7 +18,7 @@ from genai_otel.instrumentation.fields import (
 from genai_otel.instrumentation.patchers.function import patch_function, patch_stream_class
 from genai_otel.record import (
     Kind,
-    Pieces,
+    TextBuffer,
     bounded,
     generic_part,
     media,
@@ -219,7 +219,7 @@ class _Events(Accumulator):
         if kind in _SPEAKERS:
             begun = [self._said.take(part) for part in _parts(step)]
             return any(begun)
-        self._steps[index] = {**self._held(step), "pieces": Pieces(self._op)}
+        self._steps[index] = {**self._held(step), "pieces": TextBuffer(self._op)}
         return kind != "thought"
 
     def _held(self, step: Json) -> Json:
@@ -230,7 +230,7 @@ class _Events(Accumulator):
         kind = get_str(delta, "type") or ""
         if kind == "text":
             return self._said.words(get_str(delta, "text"))
-        step = self._steps.setdefault(index, {"pieces": Pieces(self._op)})
+        step = self._steps.setdefault(index, {"pieces": TextBuffer(self._op)})
         if kind == "thought_summary":
             step["said"] = True
             summary = get_dict(delta, "content")
@@ -251,7 +251,7 @@ class _Events(Accumulator):
         step = self._steps.pop(index, None)
         if step is None or not self._op.capture or "type" not in step or "said" in step:
             return
-        arguments = step["pieces"].whole()
+        arguments = step["pieces"].text()
         for part in _parts({**step, "arguments": arguments} if arguments else step):
             self._said.part(part)
 
@@ -265,7 +265,7 @@ class _Events(Accumulator):
 
 
 _BESIDE = frozenset({"thought_signature", "text_annotation_delta"})
-"""Pieces that belong to what is said already."""
+"""TextBuffer that belong to what is said already."""
 
 
 def _told_only(delta: Json) -> Json:

@@ -20,7 +20,7 @@ from genai_otel.instrumentation.fields import (
     parse_json,
     pick,
 )
-from genai_otel.record import Kind, Pieces, text
+from genai_otel.record import Kind, TextBuffer, text
 from genai_otel.record.usage import BEDROCK_BODIES, BEDROCK_CONVERSE, read_usage
 
 from . import _anthropic_wire as anthropic
@@ -275,7 +275,7 @@ class _Texts(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._texts: dict[int, Pieces] = {}
+        self._texts: dict[int, TextBuffer] = {}
         self._reasons: dict[int, str | None] = {}
         self._last: Json = {}
 
@@ -287,7 +287,7 @@ class _Texts(Accumulator):
     def _piece(self, index: int, piece: Json) -> bool:
         words = next((words for key in _WORDS if (words := get_str(piece, key))), None)
         if index not in self._texts:
-            self._texts[index] = Pieces(self._op)
+            self._texts[index] = TextBuffer(self._op)
         self._texts[index].add(words or "")
         reasons = (reason for key in _REASONS if (reason := get_str(piece, key)))
         self._reasons[index] = next(reasons, self._reasons.get(index))
@@ -296,7 +296,7 @@ class _Texts(Accumulator):
     def close(self) -> None:
         answer(self._last, self._op)
         said = [
-            (pieces.whole() or None, self._reasons.get(index))
+            (pieces.text() or None, self._reasons.get(index))
             for index, pieces in sorted(self._texts.items())
         ]
         if any(words or reason for words, reason in said):

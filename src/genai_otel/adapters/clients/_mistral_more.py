@@ -21,7 +21,7 @@ from genai_otel.instrumentation.fields import (
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import (
     Kind,
-    Pieces,
+    TextBuffer,
     bounded,
     generic_part,
     media,
@@ -164,7 +164,7 @@ class _Events(Accumulator):
         """A tool of Mistral's: its input in pieces, and at its end what came of it."""
         called = get_str(data, "id") or ""
         if called not in self._executed:
-            self._executed[called] = {"arguments": Pieces(self._op)}
+            self._executed[called] = {"arguments": TextBuffer(self._op)}
         so_far = self._executed[called]
         so_far["arguments"].add(get_str(data, "arguments") or "")
         if self._op.capture:
@@ -177,14 +177,14 @@ class _Events(Accumulator):
     def _take_execution(self, called: str) -> None:
         entry = self._executed.pop(called)
         if self._op.capture:
-            whole = {**entry, "id": called, "arguments": entry["arguments"].whole()}
+            whole = {**entry, "id": called, "arguments": entry["arguments"].text()}
             self._said.part(_executed(whole))
 
     def _add_call(self, data: Json) -> bool:
         called = get_str(data, "tool_call_id") or ""
         so_far = self._calls.get(called)
         if so_far is None:
-            so_far = self._calls[called] = {**data, "pieces": Pieces(self._op)}
+            so_far = self._calls[called] = {**data, "pieces": TextBuffer(self._op)}
         so_far["pieces"].add(get_str(data, "arguments") or "")
         return True
 
@@ -197,7 +197,7 @@ class _Events(Accumulator):
             self._take_execution(called)
         if op.capture:
             for call in self._calls.values():
-                self._said.part(_call({**call, "arguments": call["pieces"].whole()}))
+                self._said.part(_call({**call, "arguments": call["pieces"].text()}))
             op.output = [spoken(self._said.parts(), reason if self._ended else None)]
 
 

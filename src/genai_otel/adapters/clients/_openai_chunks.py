@@ -14,7 +14,7 @@ from genai_otel.instrumentation.fields import (
     get_str,
     parse_json,
 )
-from genai_otel.record import Pieces
+from genai_otel.record import TextBuffer
 from genai_otel.record.usage import running
 
 from ._openai_parts import message_parts
@@ -148,7 +148,7 @@ class ChatChunks(Accumulator):
         if self.expect is not None:
             self.expect(_NO_INDEX, bool)
         self.taken[0] = None
-        choices = [so_far.whole() for _, so_far in sorted(self._choices.items())]
+        choices = [so_far.text() for _, so_far in sorted(self._choices.items())]
         answer_chat({**self._head, "choices": choices}, self._op)
 
 
@@ -209,7 +209,7 @@ class _ChoiceSoFar:
 
     def __init__(self, op: Operation) -> None:
         self._op = op
-        self._texts: dict[str, Pieces] = {}
+        self._texts: dict[str, TextBuffer] = {}
         self._calls: dict[int, Json] = {}
         self._places: dict[int, int] = {}  # of the newest call with a server's number
         self._lists: dict[str, list[Json]] = {}
@@ -220,10 +220,10 @@ class _ChoiceSoFar:
         """Takes text that comes alone."""
         return self._text("content").add
 
-    def _text(self, name: str) -> Pieces:
+    def _text(self, name: str) -> TextBuffer:
         found = self._texts.get(name)
         if found is None:
-            found = self._texts[name] = Pieces(self._op)
+            found = self._texts[name] = TextBuffer(self._op)
         return found
 
     def add(self, delta: Json) -> bool:
@@ -273,7 +273,7 @@ class _ChoiceSoFar:
         index = self._place(call)
         so_far = self._calls.get(index)
         if so_far is None:
-            so_far = self._calls[index] = {"pieces": Pieces(self._op)}
+            so_far = self._calls[index] = {"pieces": TextBuffer(self._op)}
         so_far["id"] = get_str(call, "id") or so_far.get("id")
         function = get_dict(call, "function") or get_dict(call, "custom")
         if not function:  # of a kind that we do not know
@@ -304,10 +304,10 @@ class _ChoiceSoFar:
         self._places[number] = place
         return place
 
-    def whole(self) -> Json:
+    def text(self) -> Json:
         """The choice as a whole reply has it."""
         calls = [_whole_call(call) for _, call in sorted(self._calls.items())]
-        said = {name: pieces.whole() for name, pieces in self._texts.items()}
+        said = {name: pieces.text() for name, pieces in self._texts.items()}
         texts = {name: words for name, words in said.items() if words}
         message = {"role": "assistant", **texts, "tool_calls": calls, **self._lists}
         return {"message": message, "finish_reason": self.finish_reason}
@@ -321,14 +321,14 @@ def _is_another(function: Json, before: Json) -> bool:
     if type(given) is not str:
         return given is not None and "arguments" in before
     begins = before.get("may_be_whole") and given.lstrip().startswith("{")
-    return bool(begins) and type(parse_json(before["pieces"].whole())) is dict
+    return bool(begins) and type(parse_json(before["pieces"].text())) is dict
 
 
 def _whole_call(call: Json) -> Json:
     if call.get("name") is None and "other" in call:
         return {**call["other"], "id": call["id"]}
     given = call.get("arguments")
-    arguments = call["pieces"].whole() if given is None else given
+    arguments = call["pieces"].text() if given is None else given
     return {"id": call["id"], "function": {"name": call["name"], "arguments": arguments}}
 
 

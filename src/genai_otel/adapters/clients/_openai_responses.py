@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
-from genai_otel.record import Message, Pieces, reasoning, text
+from genai_otel.record import Message, TextBuffer, reasoning, text
 
 from . import _charges as charges
 from ._openai_items import awaited, item_turns, items_parts
@@ -94,8 +94,8 @@ class ResponseEvents(Accumulator):
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._reply: Json = {}
-        self._pieces: dict[str, Pieces] = {}
-        self._items: dict[Any, tuple[Json, Pieces]] = {}
+        self._pieces: dict[str, TextBuffer] = {}
+        self._items: dict[Any, tuple[Json, TextBuffer]] = {}
 
     def quick(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
@@ -125,12 +125,12 @@ class ResponseEvents(Accumulator):
             self._reply = get_dict(event, "response")
         return False
 
-    def _pieces_of(self, kind: str, event: Json) -> Pieces | None:
+    def _pieces_of(self, kind: str, event: Json) -> TextBuffer | None:
         """Where a piece belongs: to an item, or to the text of its kind; audio is not kept."""
         if "_call" in kind:
             return self._items.get(event.get("output_index"), (None, None))[1]
         if kind not in self._pieces and any(word in kind for word in _WORDS):
-            self._pieces[kind] = Pieces(self._op)
+            self._pieces[kind] = TextBuffer(self._op)
         return self._pieces.get(kind)
 
     def _keep_item(self, event: Json) -> bool:
@@ -139,14 +139,14 @@ class ResponseEvents(Accumulator):
         kind = get_str(item, "type") or ""
         if kind not in _IN_PIECES:
             kept = item if self._op.capture else {k: v for k, v in item.items() if k in _FACTS}
-            self._items[event.get("output_index")] = (kept, Pieces(self._op))
+            self._items[event.get("output_index")] = (kept, TextBuffer(self._op))
         return "call" in kind
 
     def _keep_words(self, item: Json) -> None:
         """Of a message that did not come in pieces."""
         if get_str(item, "type") != "message" or "response.output_text.delta" in self._pieces:
             return
-        pieces = self._pieces.setdefault("response.output_text.done", Pieces(self._op))
+        pieces = self._pieces.setdefault("response.output_text.done", TextBuffer(self._op))
         for part in get_dicts(item, "content"):
             pieces.add(get_str(part, "text") or "")
 
@@ -162,13 +162,13 @@ class ResponseEvents(Accumulator):
     def _so_far(self) -> list[Part]:
         parts: list[Part] = []
         for kind, pieces in self._pieces.items():
-            words = pieces.whole()
+            words = pieces.text()
             if words:
                 parts.append(reasoning(words) if "reasoning" in kind else text(words))
         return [*parts, *items_parts(self._whole_items())]
 
     def _whole_items(self) -> list[Json]:
-        return [_filled(item, pieces.whole()) for item, pieces in self._items.values()]
+        return [_filled(item, pieces.text()) for item, pieces in self._items.values()]
 
 
 _IN_PIECES = ("message", "reasoning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.instrumentation.fields import get_str
-from genai_otel.record import Failure, Message, Pieces, reasoning, text
+from genai_otel.record import Failure, Message, TextBuffer, reasoning, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +23,17 @@ class Said:
 
     def __init__(self, op: Operation) -> None:
         self._op = op
-        self._parts: list[Part | tuple[str, Pieces]] = []
+        self._parts: list[Part | tuple[str, TextBuffer]] = []
         self._kind = ""
-        self._words: Pieces | None = None
+        self._words: TextBuffer | None = None
 
     def words(self, piece: str | None, kind: str = "text") -> bool:
         """Takes a piece of ``text`` or ``reasoning``; whether there was any."""
         if piece and self._op.capture:
             if self._words is None or kind != self._kind:
-                if self._op.room <= 0:
+                if self._op.text_room <= 0:
                     return True
-                self._kind, self._words = kind, Pieces(self._op)
+                self._kind, self._words = kind, TextBuffer(self._op)
                 self._parts.append((kind, self._words))
             self._words.add(piece)
         return bool(piece)
@@ -58,7 +58,7 @@ class Said:
     def parts(self) -> list[Part]:
         """All of it."""
         return [
-            _PARTS[each[0]](each[1].whole()) if isinstance(each, tuple) else each
+            _PARTS[each[0]](each[1].text()) if isinstance(each, tuple) else each
             for each in self._parts
         ]
 

@@ -25,7 +25,7 @@ from genai_otel.instrumentation.fields import (
 from genai_otel.instrumentation.patchers.function import leading, leading_own, patch_function
 from genai_otel.record import (
     Kind,
-    Pieces,
+    TextBuffer,
     cited_text,
     media,
     reasoning,
@@ -149,7 +149,7 @@ class _Events(Accumulator):
     def _call(self, index: int, called: Json) -> bool:
         call = self._calls.get(index)
         if call is None:
-            call = self._calls[index] = {"pieces": Pieces(self._op)}
+            call = self._calls[index] = {"pieces": TextBuffer(self._op)}
         function = get_dict(called, "function")
         call["id"] = get_str(called, "id") or call.get("id")
         call["name"] = get_str(function, "name") or call.get("name", "")
@@ -160,7 +160,7 @@ class _Events(Accumulator):
         read_head(self._head, get_dict(self._head, "usage"), self._op)
         if self._op.capture:
             for _, call in sorted(self._calls.items()):
-                given = parse_json(call["pieces"].whole())
+                given = parse_json(call["pieces"].text())
                 self._said.part(tool_call(call["id"], call["name"], given))
             reason = get_str(self._head, "finish_reason")
             self._op.output = [spoken(_cited(self._said.parts(), self._citations), reason)]

@@ -190,12 +190,12 @@ class Chunks(Accumulator):
         if index not in self._open:
             self._open[index] = CallSoFar(self._op)
         if not self._open[index].add(call):
-            said.part(self._open.pop(index).whole())
+            said.part(self._open.pop(index).text())
         return True
 
     def close(self) -> None:
         for index, call in self._open.items():
-            self._said[index].part(call.whole())
+            self._said[index].part(call.text())
         order = sorted(self._said)
         _told(self._head, [self._reasons.get(index, {}) for index in order], self._op)
         self._grounding.note(self._op.usage)

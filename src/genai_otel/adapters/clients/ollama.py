@@ -130,7 +130,7 @@ def _message(reply: Json) -> Json:
 
 
 class _Chunks(Accumulator):
-    """Pieces of one message; the last chunk has everything else."""
+    """TextBuffer of one message; the last chunk has everything else."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)

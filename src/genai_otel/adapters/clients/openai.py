@@ -20,7 +20,7 @@ from genai_otel.instrumentation.fields import (
     get_str,
 )
 from genai_otel.instrumentation.patchers.stainless import patch_stainless
-from genai_otel.record import Kind, Pieces, media, text
+from genai_otel.record import Kind, TextBuffer, media, text
 
 from . import _openai_realtime
 from . import _openai_responses as responses
@@ -136,7 +136,7 @@ class _MediaEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Pieces(op)
+        self._said = TextBuffer(op)
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
@@ -150,7 +150,7 @@ class _MediaEvents(Accumulator):
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
 
     def close(self) -> None:
-        words = self._said.whole()
+        words = self._said.text()
         if words:
             self._op.output = [{"role": "assistant", "parts": [text(words)]}]
 

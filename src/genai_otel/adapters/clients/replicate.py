@@ -64,7 +64,7 @@ def _answer(reply: Any, op: Operation) -> None:
 
 
 class _Chunks(Accumulator):
-    """Pieces of text, as ``run`` gives them, or events that hold them, as ``stream`` does."""
+    """TextBuffer of text, as ``run`` gives them, or events that hold them, as ``stream`` does."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
