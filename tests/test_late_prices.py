@@ -413,7 +413,7 @@ def test_a_table_that_breaks_the_loading_keeps_nothing_waiting(
     ask(client())
     late.come.set()
     background.finish(60)
-    monkeypatch.setattr(Waiting, "settle", lambda _, __: None)
+    monkeypatch.setattr(Waiting, "drain", lambda _, __: None)
     (call,) = capture.spans
     assert (call.attributes or {})["genai_otel.cost.status"] == "not_ready"
     capture.meter_provider.shutdown()

@@ -29,7 +29,7 @@ ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "Go on"}]}
 
 @pytest.fixture
 def little_room(monkeypatch: pytest.MonkeyPatch, provider: Provider) -> None:
-    monkeypatch.setattr(Operation, "room", ROOM)
+    monkeypatch.setattr(Operation, "text_room", ROOM)
     provider.add("long", Scenario((Reply(SAID),), Usage(10, 2_000)))
     provider.add("long-thought", Scenario((Reply(SAID, reasoning=SAID),), Usage(10, 4_000)))
     provider.add("long-call", Scenario((Reply(calls=(CALL,)),), Usage(10, 2_000)))
