@@ -328,7 +328,7 @@ class _Recorded:
     def stir(self, now: float) -> None: ...
 
 
-_OURS = {"usage", "timing", "pieces", "room"}
+_OURS = {"usage", "timing", "text_buffers", "text_room"}
 
 
 def _made_by(make: Any, call: Call) -> Any:
@@ -351,7 +351,7 @@ def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, captu
     facts = {
         name: value
         for name, value in vars(op).items()
-        if name not in {"usage", "timing", "pieces", "room"}
+        if name not in {"usage", "timing", "text_buffers", "text_room"}
     }
     timing = {name: value for name, value in vars(op.timing).items() if name != "waits"}
     return repr((facts, vars(op.usage), timing))

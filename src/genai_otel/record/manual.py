@@ -190,7 +190,7 @@ def _as_text(name: str, value: Any) -> str:
     return f"{name} is {sort_of(value)} and recorded as its text: accepted is a str"
 
 
-_OF_THE_LIBRARY = ("capture", "cost", "expired", "pieces", "sent", "turns")
+_OF_THE_LIBRARY = ("capture", "cost", "expired", "text_buffers", "sent", "turns")
 """What is found out, whoever fills the rest."""
 _FIELDS = (
     *("kind", "name", "usage", "timing"),
