@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from genai_otel import Destination
 from genai_otel.export.backends.resolve import otlp_config
-from genai_otel.export.otlp.exporter import OtlpExporter, sender
+from genai_otel.export.otlp.exporter import OtlpExporter, sender_for
 from genai_otel.export.pipeline import retry
 from genai_otel.export.pipeline.worker import ExportWorker
 from genai_otel.export.readable import estimated_size
@@ -53,7 +53,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWor
         keys = ("max_queue_bytes", "delay", "span_filter", "transform")
         own = {key: more.pop(key) for key in keys if key in more}
         to = otlp_config(Destination("otlp", endpoint=endpoint, **more))
-        channel = OtlpExporter(to, sender(to))
+        channel = OtlpExporter(to, sender_for(to))
         made.append(
             ExportWorker("otlp", channel, retry_timeout=retry_timeout, **{"delay": 3_600.0, **own})
         )

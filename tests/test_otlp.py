@@ -157,7 +157,7 @@ def test_log_records(key: str, body: Any) -> None:
 def test_what_is_kept_is_bounded() -> None:
     for n in range(10_000):
         encoder.span(_span({f"key-{n}": "v"}))
-    assert len(encoder._known) <= 4096
+    assert len(encoder._key_cache) <= 4096
     for n in range(200):
         encoder.request([(Resource({"n": n}), None, b"")])
-    assert len(encoder._heads) <= 64
+    assert len(encoder._head_cache) <= 64

@@ -171,11 +171,11 @@ def test_the_worker_wakes_for_what_waits() -> None:
     """A trace whose root never comes goes out by itself when its window is over."""
     with Receiver() as receiver:
         from genai_otel.export.backends.resolve import otlp_config
-        from genai_otel.export.otlp.exporter import OtlpExporter, sender
+        from genai_otel.export.otlp.exporter import OtlpExporter, sender_for
 
         to = otlp_config(Destination("otlp", endpoint=receiver.url))
         sample = TailSampling(rate=0.0, window=0.2)
-        delivery = ExportWorker("otlp", OtlpExporter(to, sender(to)), sample=sample, delay=0.01)
+        delivery = ExportWorker("otlp", OtlpExporter(to, sender_for(to)), sample=sample, delay=0.01)
         delivery.enqueue(span(child=True, failed=True), 10, ours=True)
         assert until(lambda: receiver.names == ["s"])
         delivery.enqueue(span(7, child=True, failed=True), 10, ours=True)

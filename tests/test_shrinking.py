@@ -19,7 +19,7 @@ import genai_otel
 from genai_otel import ContentPolicy
 from genai_otel.export import dialects
 from genai_otel.export.otlp import encoder
-from genai_otel.export.otlp.truncate import shrunk, within
+from genai_otel.export.otlp.truncate import truncate_attributes, truncate_span
 from genai_otel.export.pipeline.redaction import SpanRedactor
 from genai_otel.export.readable import copy_span
 
@@ -66,7 +66,7 @@ def test_copies_say_what_the_original_had_dropped() -> None:
     one = dropping()
     assert dropped(one) == (5, 3, 4, [1, 1, 1])
     assert dropped(copy_span(one, {"k": "v"})) == (5, 3, 4, [1, 1, 1])
-    assert dropped(within(one, 200)) == (5, 3, 4, [1, 1, 1])
+    assert dropped(truncate_attributes(one, 200)) == (5, 3, 4, [1, 1, 1])
     assert dropped(SpanRedactor(ContentPolicy(), None).redact(one)) == (5, 3, 4, [1, 1, 1])
     copied = copy_span(one, {"k": "v"})
     assert (copied.attributes or {})["k"] == "v"
@@ -76,7 +76,7 @@ def test_copies_say_what_the_original_had_dropped() -> None:
 def test_what_is_given_up_is_counted() -> None:
     events = [Event("e", {"n": n}, 1) for n in range(200)]
     one = span({f"k{n}": n for n in range(500)}, events, [Link(CONTEXT)])
-    smaller = shrunk(one, 3_000, encoder.span)
+    smaller = truncate_span(one, 3_000, encoder.span)
     assert smaller is not None
     assert len(encoder.span(smaller)) <= 3_000
     assert smaller.dropped_attributes == 500 - len(smaller.attributes or {})
@@ -86,7 +86,7 @@ def test_what_is_given_up_is_counted() -> None:
 def test_texts_of_attributes_and_events_are_shortened_together() -> None:
     event = Event("exception", {"exception.stacktrace": "y" * 90_000}, 1)
     one = span({"gen_ai.input.messages": SAID, "gen_ai.response.id": "r" * 300}, [event])
-    smaller = shrunk(one, 20_000, encoder.span)
+    smaller = truncate_span(one, 20_000, encoder.span)
     assert smaller is not None
     assert 18_000 < len(encoder.span(smaller)) <= 20_000
     told: Any = smaller.attributes
@@ -100,7 +100,7 @@ def test_texts_of_attributes_and_events_are_shortened_together() -> None:
 
 def test_what_fits_is_the_very_same() -> None:
     one = span({"k": "v" * 100}, [Event("e", {"k": "v"}, 1)])
-    assert within(one, 65_536) is one
+    assert truncate_attributes(one, 65_536) is one
 
 
 _TEXTS = st.builds(lambda text, n: text * n, st.text(max_size=4), st.integers(0, 800))
@@ -114,7 +114,7 @@ _VALUES = st.one_of(_TEXTS, st.integers(-5, 5), st.lists(_TEXTS, max_size=4).map
 )
 def test_any_span_fits(own: dict[str, Any], others: list[dict[str, Any]], limit: int) -> None:
     one = span(own, [Event("e", each, 1) for each in others])
-    smaller = shrunk(one, limit, encoder.span)
+    smaller = truncate_span(one, limit, encoder.span)
     assert smaller is not None
     assert len(encoder.span(smaller)) <= limit
     assert len(own) == len(smaller.attributes or {}) + smaller.dropped_attributes

@@ -59,7 +59,7 @@ def says(monkeypatch: pytest.MonkeyPatch, **environ: str) -> None:
 
 def one() -> OtlpConfig:
     """What ``destinations="otlp"`` is made to."""
-    (part,) = otel_environment.parts("otlp")
+    (part,) = otel_environment.split_by_transport("otlp")
     return otlp_config(part)
 
 
@@ -127,9 +127,9 @@ def test_a_named_otlp_keeps_to_the_endpoints(monkeypatch: pytest.MonkeyPatch) ->
     assert list(one().endpoints) == ["traces"]
     says(monkeypatch, OTEL_METRICS_EXPORTER="otlp")
     assert list(one().endpoints) == ["traces", "metrics"]
-    (in_code,) = otel_environment.parts(Destination("otlp", signals=["logs"]))
+    (in_code,) = otel_environment.split_by_transport(Destination("otlp", signals=["logs"]))
     assert list(otlp_config(in_code).endpoints) == ["logs"], "what is said in code wins"
-    assert otel_environment.parts(Destination("otlp", endpoint=OTLP)) == [
+    assert otel_environment.split_by_transport(Destination("otlp", endpoint=OTLP)) == [
         Destination("otlp", endpoint=OTLP)
     ]
 
@@ -163,7 +163,7 @@ def test_signals_that_are_sent_in_different_ways(monkeypatch: pytest.MonkeyPatch
         OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:4318/v1/metrics",
         OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/protobuf",
     )
-    found = [otlp_config(part) for part in otel_environment.parts("otlp")]
+    found = [otlp_config(part) for part in otel_environment.split_by_transport("otlp")]
     assert [(each.protocol, list(each.endpoints)) for each in found] == [
         ("grpc", ["traces", "logs"]),
         ("http/protobuf", ["metrics"]),
@@ -198,7 +198,7 @@ def test_options(
         Path(name).touch()
     says(monkeypatch, OTEL_TRACES_EXPORTER="otlp", **{f"{E}{signal}{option}": value})
     (part,) = otel_environment.defaults(otlp=True)
-    made = otlp_config(otel_environment.parts(part)[0])
+    made = otlp_config(otel_environment.split_by_transport(part)[0])
     have = made.limits.timeout if attribute == "timeout" else getattr(made, attribute)
     assert have == found
     assert NOTICES.texts == ()
@@ -328,15 +328,15 @@ def test_json_is_sent_as_json(receiver: Receiver, monkeypatch: pytest.MonkeyPatc
 def test_all_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """As requests has it, which the SDK sends with."""
     says(monkeypatch, ALL_PROXY="http://proxy.example:8080")
-    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._origins.values())
     assert place.proxy is not None
     assert place.proxy.hostname == "proxy.example"
     says(monkeypatch, HTTPS_PROXY="http://other.example:8080")
-    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._origins.values())
     assert place.proxy is not None
     assert place.proxy.hostname == "other.example"
     says(monkeypatch, NO_PROXY="c.example")
-    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._places.values())
+    (place,) = set(HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))._origins.values())
     assert place.proxy is None
 
 
@@ -460,7 +460,7 @@ def test_a_malformed_variable_is_reported_and_not_raised(
     assert step(lambda: 1)() == 1
     genai_otel.flush()
     assert list(tmp_path.glob(".genai_otel/traces-*.jsonl")), "recorded all the same"
-    otel_environment.parts("otlp")  # and by one who asks for it by name
+    otel_environment.split_by_transport("otlp")  # and by one who asks for it by name
     otlp_config(Destination("otlp"))
     if name in REPORTED:
         assert any(name in text for text in NOTICES.texts), NOTICES.texts

@@ -26,7 +26,7 @@ logger = logging.getLogger("genai_otel")
 def make_pipelines(settings: Settings, given: Any, *, joined: bool) -> list[ExportPipeline]:
     """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
     from genai_otel.export.factory import make_pipeline
-    from genai_otel.export.otel_environment import parts
+    from genai_otel.export.otel_environment import split_by_transport
 
     content, directory = own_policy(settings), settings.store_directory
     chosen = _destinations(settings, given, joined=joined)
@@ -34,7 +34,7 @@ def make_pipelines(settings: Settings, given: Any, *, joined: bool) -> list[Expo
         return [
             make_pipeline(part, content=content, directory=directory)
             for each in chosen
-            for part in parts(each)
+            for part in split_by_transport(each)
         ]
 
 

@@ -219,9 +219,9 @@ def _why_not_written(place: Path) -> str:
 def _parts() -> Iterator[Line]:
     """Which signals the environment sends, where and how."""
     from genai_otel.export.backends.resolve import otlp_config
-    from genai_otel.export.otel_environment import parts
+    from genai_otel.export.otel_environment import split_by_transport
 
-    for part in parts("otlp"):
+    for part in split_by_transport("otlp"):
         to = otlp_config(part)
         yield Line("ok", f"otlp: {to.shown_endpoint}, {', '.join(to.endpoints)} as {to.protocol}")
 

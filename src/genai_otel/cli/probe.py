@@ -61,10 +61,10 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
 def _make_pipeline(given: str | Destination, settings: Settings) -> ExportPipeline | None:
     """The destination, or the part of it that traces go to, if there is one."""
     from genai_otel.export.factory import make_pipeline
-    from genai_otel.export.otel_environment import parts
+    from genai_otel.export.otel_environment import split_by_transport
     from genai_otel.privacy import preset
 
-    for part in parts(given):
+    for part in split_by_transport(given):
         if isinstance(part, str) or "traces" in (part.signals or ("traces",)):
             return make_pipeline(part, content=preset("none"), directory=settings.store_directory)
     return None

@@ -115,11 +115,11 @@ def _local(destination: Destination, directory: str, *, content: ContentPolicy) 
 
 def _otlp(destination: Destination, *, content: ContentPolicy) -> ExportPipeline:
     from .backends.resolve import otlp_config
-    from .otlp.exporter import OtlpExporter, sender
+    from .otlp.exporter import OtlpExporter, sender_for
 
     config = otlp_config(destination)
     temporality = config.temporality if "metrics" in config.endpoints else None
-    exporter = OtlpExporter(config, sender(config))
+    exporter = OtlpExporter(config, sender_for(config))
     return ExportPipeline(
         config.name,
         config.shown_endpoint,

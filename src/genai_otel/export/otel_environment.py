@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from .destination import Destination
 
 _SIGNALS = ("traces", "metrics", "logs")
+# Names of OTLP in ``OTEL_*_EXPORTER``, and the protocol of Python's longer names.
 _OTLP_NAMES = {"otlp": None, "otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}
-"""OTLP as ``OTEL_*_EXPORTER`` names it, and the protocol that Python's longer names stand for."""
-_ELSEWHERE = ("console", "prometheus")
-"""What metrics and logs may be wanted by, but not by us."""
+# Valid exporters of metrics and logs that we do not have.
+_UNSUPPORTED = ("console", "prometheus")
 _ACCEPTED = {
     "traces": (*_OTLP_NAMES, "console", "none"),
-    "metrics": (*_OTLP_NAMES, "none", *_ELSEWHERE),
-    "logs": (*_OTLP_NAMES, "none", *_ELSEWHERE),
+    "metrics": (*_OTLP_NAMES, "none", *_UNSUPPORTED),
+    "logs": (*_OTLP_NAMES, "none", *_UNSUPPORTED),
 }
 _PROTOCOLS = ("http/protobuf", "http/json", "grpc")
 _COMPRESSIONS = ("gzip", "none")
 _TEMPORALITIES = ("cumulative", "delta", "lowmemory")
 _HISTOGRAMS = ("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
-_LONGEST_TIMEOUT = 3600.0
+_MAX_TIMEOUT = 3600.0
 
 
 class Transport(NamedTuple):
@@ -57,12 +57,12 @@ class Transport(NamedTuple):
 
 
 def defaults(*, otlp: bool) -> list[Any]:
-    """Where telemetry goes if nobody names a destination; ``otlp``: endpoints may be used.
+    """The default destinations; ``otlp``: endpoints of the environment may be used.
 
     Without an exporter variable a signal goes to its OTLP endpoint. Traces without one go to the
-    local store, and metrics with them; metrics are never sent to an endpoint that nobody set.
+    local store, and metrics with them; metrics are never sent to an endpoint that was not set.
     """
-    traces, metrics = (_wanted(signal, otlp=otlp) for signal in ("traces", "metrics"))
+    traces, metrics = (_wanted_exporters(signal, otlp=otlp) for signal in ("traces", "metrics"))
     if traces is None:
         traces = frozenset(["local"])
     if metrics is None:
@@ -78,13 +78,13 @@ def defaults(*, otlp: bool) -> list[Any]:
 def _destination(name: str, signals: list[str], *, otlp: bool) -> Any:
     from .destination import Destination
 
-    if name == "otlp" and (_wanted("logs", otlp=otlp) or ()):
+    if name == "otlp" and (_wanted_exporters("logs", otlp=otlp) or ()):
         signals.append("logs")
     return Destination(name, signals=None if name == "console" else signals)
 
 
-def _wanted(signal: str, *, otlp: bool) -> frozenset[str] | None:
-    """The destinations that the environment wants for a signal; ``None`` where it says nothing."""
+def _wanted_exporters(signal: str, *, otlp: bool) -> frozenset[str] | None:
+    """The destinations of a signal by the environment; ``None`` if it sets none."""
     names = exporters(signal)
     if names is not None:
         return names - {"none"}
@@ -93,7 +93,7 @@ def _wanted(signal: str, *, otlp: bool) -> frozenset[str] | None:
 
 def exporters(signal: str) -> frozenset[str] | None:
     """``otlp``, ``console`` or ``none``, of ``OTEL_<SIGNAL>_EXPORTER``; ``None``: it is not set."""
-    found = _listed(f"OTEL_{signal.upper()}_EXPORTER", _ACCEPTED[signal])
+    found = _valid_items(f"OTEL_{signal.upper()}_EXPORTER", _ACCEPTED[signal])
     return frozenset(_exporter(signal, name) for name in found) or None
 
 
@@ -106,16 +106,16 @@ def _exporter(signal: str, name: str) -> str:
     return "none"
 
 
-def parts(given: Any) -> list[Any]:
+def split_by_transport(destination: Any) -> list[Any]:
     """One destination, or several where the environment sends its signals in different ways.
 
     None, where the environment has all of its signals switched off.
     """
-    if not _is_standard(given):
-        return [given]
+    if not _is_standard(destination):
+        return [destination]
     from .destination import Destination
 
-    destination = Destination("otlp") if isinstance(given, str) else given
+    destination = Destination("otlp") if isinstance(destination, str) else destination
     groups: dict[Transport, list[str]] = {}
     for signal in destination.signals or _named_signals():
         groups.setdefault(transport(signal), []).append(signal)
@@ -131,7 +131,7 @@ def _is_standard(given: Any) -> bool:
 
 
 def is_standard(given: Destination) -> bool:
-    """Whether the environment says where this destination is."""
+    """Whether the environment configures this destination."""
     return _is_standard(given)
 
 
@@ -148,7 +148,7 @@ def _named_signals() -> list[str]:
 def transport(signal: str) -> Transport:
     return Transport(
         protocol(signal),
-        _one(signal, "COMPRESSION", _COMPRESSIONS) or "gzip",
+        _first_valid(signal, "COMPRESSION", _COMPRESSIONS) or "gzip",
         _timeout(signal),
         _file(signal, "CERTIFICATE"),
         _file(signal, "CLIENT_CERTIFICATE"),
@@ -157,15 +157,18 @@ def transport(signal: str) -> Transport:
 
 
 def protocol(signal: str) -> str:
-    for name in _listed(f"OTEL_{signal.upper()}_EXPORTER", _ACCEPTED[signal]):
+    for name in _valid_items(f"OTEL_{signal.upper()}_EXPORTER", _ACCEPTED[signal]):
         if spoken := _OTLP_NAMES.get(name):
             return spoken
-    return _one(signal, "PROTOCOL", _PROTOCOLS) or "http/protobuf"
+    return _first_valid(signal, "PROTOCOL", _PROTOCOLS) or "http/protobuf"
 
 
 def endpoint(signal: str) -> str | None:
-    """A signal's own variable is taken as it is; the common one is a base."""
-    for name, path in ((_names(signal, "ENDPOINT")[0], ""), (_COMMON_ENDPOINT, f"/v1/{signal}")):
+    """A signal's own variable is the URL; the common one is a base URL."""
+    for name, path in (
+        (_variables(signal, "ENDPOINT")[0], ""),
+        (_COMMON_ENDPOINT, f"/v1/{signal}"),
+    ):
         given = variable(name)
         if given is None:
             continue
@@ -176,14 +179,14 @@ def endpoint(signal: str) -> str | None:
         except ValueError as error:
             NOTICES.add(f"{name} is ignored: {error}")
         else:
-            return _below(url, path) if path else url
+            return _append_path(url, path) if path else url
     return None
 
 
 _COMMON_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def _below(url: str, path: str) -> str:
+def _append_path(url: str, path: str) -> str:
     base = urlsplit(url)
     return base._replace(path=base.path.rstrip("/") + path).geturl()
 
@@ -195,9 +198,9 @@ def _without_user(url: str) -> tuple[str, str]:
     return parts._replace(netloc=host).geturl(), user
 
 
-def _basic(signal: str) -> dict[str, str]:
+def _basic_authorization(signal: str) -> dict[str, str]:
     """The header that is made of user and password of the endpoint, if it has any."""
-    given = variable(*_names(signal, "ENDPOINT")) or ""
+    given = variable(*_variables(signal, "ENDPOINT")) or ""
     with suppress(ValueError):
         if user := _without_user(given)[1]:
             return {"Authorization": "Basic " + b64encode(unquote(user).encode()).decode("ascii")}
@@ -209,7 +212,7 @@ def _with_scheme(name: str, given: str, signal: str) -> str:
 
     Its exporter over HTTP cannot send to such an endpoint at all.
     """
-    insecure = _one(signal, "INSECURE", ("true", "false"))
+    insecure = _first_valid(signal, "INSECURE", ("true", "false"))
     grpc = protocol(signal) == "grpc"
     if "://" in given:
         plain = given.lower().startswith("http://")
@@ -222,8 +225,8 @@ def _with_scheme(name: str, given: str, signal: str) -> str:
 
 def headers(signal: str) -> dict[str, str]:
     """``a=b,c=d``, URL-encoded as in W3C Baggage; a signal's own take the place of the common."""
-    found = _basic(signal)
-    name = next((n for n in _names(signal, "HEADERS") if variable(n)), None)
+    found = _basic_authorization(signal)
+    name = next((n for n in _variables(signal, "HEADERS") if variable(n)), None)
     for pair in (variable(name) or "").split(",") if name else ():
         key, separator, value = (unquote(part.strip()) for part in pair.partition("="))
         if not pair.strip():
@@ -234,18 +237,20 @@ def headers(signal: str) -> dict[str, str]:
             separator = ""
         if separator:
             found = {k: v for k, v in found.items() if k.lower() != key.lower()} | {key: value}
-        else:  # whatever stands there may be secret
+        else:  # its text may be secret
             NOTICES.add(f"{name}: a part of it is no name=value, and is ignored")
     return found
 
 
 def temporality() -> str | None:
     """Of metrics."""
-    return _checked(f"{_METRICS}_TEMPORALITY_PREFERENCE", _TEMPORALITIES)
+    return _valid_or_none(f"{_METRICS}_TEMPORALITY_PREFERENCE", _TEMPORALITIES)
 
 
 def exponential_histograms() -> bool:
-    return _checked(f"{_METRICS}_DEFAULT_HISTOGRAM_AGGREGATION", _HISTOGRAMS) == _HISTOGRAMS[1]
+    return (
+        _valid_or_none(f"{_METRICS}_DEFAULT_HISTOGRAM_AGGREGATION", _HISTOGRAMS) == _HISTOGRAMS[1]
+    )
 
 
 _METRICS = "OTEL_EXPORTER_OTLP_METRICS"
@@ -264,23 +269,25 @@ def exemplar_filter() -> Any:
         "always_on": AlwaysOnExemplarFilter,
         "always_off": AlwaysOffExemplarFilter,
     }
-    return filters[_checked("OTEL_METRICS_EXEMPLAR_FILTER", tuple(filters)) or "trace_based"]()
+    return filters[
+        _valid_or_none("OTEL_METRICS_EXEMPLAR_FILTER", tuple(filters)) or "trace_based"
+    ]()
 
 
 # --------------------------------------------------------------------------------- values
 
 
-def _names(signal: str, option: str) -> tuple[str, str]:
+def _variables(signal: str, option: str) -> tuple[str, str]:
     return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{option}", f"OTEL_EXPORTER_OTLP_{option}"
 
 
-def _one(signal: str, option: str, accepted: Sequence[str]) -> str | None:
+def _first_valid(signal: str, option: str, accepted: Sequence[str]) -> str | None:
     """The first valid value: of the signal's variable, then of the common one."""
-    found = (_checked(name, accepted) for name in _names(signal, option))
+    found = (_valid_or_none(name, accepted) for name in _variables(signal, option))
     return next((value for value in found if value is not None), None)
 
 
-def _checked(name: str, accepted: Sequence[str]) -> str | None:
+def _valid_or_none(name: str, accepted: Sequence[str]) -> str | None:
     value = (variable(name) or "").lower()
     if not value or value in accepted:
         return value or None
@@ -288,7 +295,7 @@ def _checked(name: str, accepted: Sequence[str]) -> str | None:
     return None
 
 
-def _listed(name: str, accepted: Container[str]) -> list[str]:
+def _valid_items(name: str, accepted: Container[str]) -> list[str]:
     found = []
     for part in (variable(name) or "").lower().split(","):
         if part.strip() in accepted:
@@ -300,11 +307,11 @@ def _listed(name: str, accepted: Container[str]) -> list[str]:
 
 def _timeout(signal: str) -> str | None:
     """Seconds, as Python's SDK has it."""
-    for name in _names(signal, "TIMEOUT"):
+    for name in _variables(signal, "TIMEOUT"):
         value = variable(name)
         if value is None:
             continue
-        if 0 < _number(value) <= _LONGEST_TIMEOUT:
+        if 0 < _number(value) <= _MAX_TIMEOUT:
             return value
         NOTICES.add(f"{name}={value} is ignored: it is no number of seconds up to 3600")
     return None
@@ -318,8 +325,8 @@ def _number(text: str) -> float:
 
 
 def _file(signal: str, option: str) -> str | None:
-    """A file that is not there is kept: sending without it would be less safe than failing."""
-    for name in _names(signal, option):
+    """A missing file is kept: sending without it would be less safe than failing."""
+    for name in _variables(signal, option):
         value = variable(name)
         if value is not None:
             if not Path(value).is_file():

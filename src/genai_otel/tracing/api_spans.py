@@ -48,7 +48,7 @@ class ApiSpans:
         trace.ProxyTracer._tracer = self._ours  # type: ignore[method-assign, assignment]  # noqa: SLF001
 
     def remove(self) -> None:
-        """The original comes back; where somebody has put another over ours, ours becomes inert."""
+        """Restore the original; if ours has been wrapped since, it becomes inert."""
         ours, self._ours = self._ours, None
         if ours is not None and vars(trace.ProxyTracer).get("_tracer") is ours:
             trace.ProxyTracer._tracer = self._original  # type: ignore[method-assign]  # noqa: SLF001

@@ -1,8 +1,8 @@
-"""Spans of a provider that is ours alone.
+"""A fast span, for a provider that only we use.
 
-The SDK's span cleans each attribute and takes locks, against writers that it does not know: as much
-as everything else that a recorded call costs. Here the recorder writes, once. Ids, sampler, limits
-and resource are those of the SDK's provider, and what ends is its ``ReadableSpan``.
+The SDK's span validates each attribute and takes locks, which costs as much as everything else of
+a recorded call. Here only the recorder writes, once. Ids, sampler, limits and resource are
+those of the SDK's provider, and an ended span is its ``ReadableSpan``.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _SAMPLED, _RANDOM = 1, 2
 _FLAGS = tuple(TraceFlags(bits) for bits in range(4))
 _UNSET = Status(StatusCode.UNSET)
 _KEPT, _DROPPED = SamplingResult(Decision.RECORD_AND_SAMPLE), SamplingResult(Decision.DROP)
+# Results of the SDK's samplers without a ratio for a span without a parent.
 _ROOT_RESULTS: dict[Sampler, SamplingResult] = {
     DEFAULT_ON: _KEPT,
     ALWAYS_ON: _KEPT,
     DEFAULT_OFF: _DROPPED,
     ALWAYS_OFF: _DROPPED,
 }
-"""What the SDK's samplers without a ratio say of a span without a parent."""
 
 
 class OwnTracer:
-    """Starts spans as a tracer of ``provider`` does; what has ended is given to ``ended``."""
+    """Starts spans as a tracer of ``provider`` does; ended spans are passed to ``on_end``."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class OwnTracer:
         *,
         start_time: int,
     ) -> Span:
-        """A span that records, or one that only carries its ids where the sampler has said so."""
+        """A span that records, or one that only has ids if the sampler drops it."""
         parent = _parent(context)
         generator, sampler = self.provider.id_generator, self.provider.sampler
         trace_id = generator.generate_trace_id() if parent is None else parent.trace_id
@@ -97,7 +97,7 @@ class OwnTracer:
         return span
 
     def dropped(self, context: Context) -> Span | None:
-        """The span of what the sampler drops for certain, whatever it is called; else ``None``."""
+        """A non-recording span if the sampler drops it for certain, whatever its name."""
         parent = _parent(context)
         if _known_result(self.provider.sampler, parent) is not _DROPPED:
             return None
@@ -121,7 +121,7 @@ def _parent(context: Context) -> SpanContext | None:
 
 
 def _known_result(sampler: Sampler, parent: SpanContext | None) -> SamplingResult | None:
-    """What a sampler will say, where that is certain: asking costs more than the span's ids."""
+    """The result of a sampler if it is certain: a call costs more than the span's ids."""
     if parent is None:
         return _ROOT_RESULTS.get(sampler)
     if parent.trace_state or (sampler is not DEFAULT_ON and sampler is not DEFAULT_OFF):
@@ -130,7 +130,7 @@ def _known_result(sampler: Sampler, parent: SpanContext | None) -> SamplingResul
 
 
 def _normalize(found: dict[str, Any], key: str) -> None:
-    """Brings a value that is no plain one into the SDK's forms; or takes it away."""
+    """Convert a value that is not a scalar to the SDK's form, or remove it."""
     value = found[key]
     if type(value) in _LISTS and all(type(item) in _SCALARS for item in value):
         found[key] = tuple(value)
@@ -143,10 +143,10 @@ def _normalize(found: dict[str, Any], key: str) -> None:
 
 
 class OwnSpan(Span):
-    """A span that records. The host reaches it too, as the current span, and after its end.
+    """A span that records. The host can reach it, as the current span, and after its end.
 
-    The recorder writes by ``put``, what the content policy has let through. Whatever is written by
-    the API's methods may be anybody's, and is for destinations to judge.
+    The recorder writes by ``put``, after the content policy. Whatever is written by methods of the
+    API may be the host's, and destinations redact it.
     """
 
     def __init__(

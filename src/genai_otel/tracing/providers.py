@@ -1,4 +1,4 @@
-"""OpenTelemetry's providers: those that the host has set, and ours where it has none."""
+"""OpenTelemetry providers: the host's, and our own if it has none."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def host_tracer_provider() -> Any:
     """The TracerProvider that the host has set, or ``None``.
 
-    The API tells only through a proxy and reads the environment at each look; its variable is asked
-    instead, and where that is gone, nobody's.
+    The API returns it only through a proxy, and reads the environment each time; so its variable is
+    read instead.
     """
     return getattr(trace, "_TRACER_PROVIDER", None)
 
@@ -42,7 +42,7 @@ def host_meter_provider() -> Any:
 
 
 def make_tracer_provider(resource: Any, ids: str) -> Any:
-    """A provider of ours, which is not made the process's: that place is the host's."""
+    """A provider of our own. It is not set globally: that is left to the host."""
     from opentelemetry.sdk.trace import TracerProvider
 
     from .ids import OsEntropyIds
@@ -54,7 +54,7 @@ def make_tracer_provider(resource: Any, ids: str) -> Any:
         generator = XRayIds()
     extra: dict[str, Any] = {}
     if "meter_provider" in (TracerProvider.__init__.__kwdefaults__ or ()):
-        extra["meter_provider"] = metrics.NoOpMeterProvider()  # of what the SDK measures of itself
+        extra["meter_provider"] = metrics.NoOpMeterProvider()  # for the SDK's metrics about itself
     return TracerProvider(
         resource=resource,
         id_generator=generator,
@@ -64,6 +64,7 @@ def make_tracer_provider(resource: Any, ids: str) -> Any:
     )
 
 
+# Variables and defaults of the specification.
 _LIMITS = {
     "max_attributes": ("OTEL_ATTRIBUTE_COUNT_LIMIT", None),
     "max_attribute_length": ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
@@ -74,11 +75,10 @@ _LIMITS = {
     "max_events": ("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
     "max_links": ("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
 }
-"""The specification's variables and defaults."""
 
 
 def _span_limits() -> Any:
-    """Those of the environment; the SDK raises on a variable that is no number."""
+    """The limits of the environment; the SDK itself raises on one that is no number."""
     from opentelemetry.sdk.trace import SpanLimits
 
     defaults = {
@@ -97,7 +97,7 @@ def _is_limit(name: str) -> bool:
 
 
 def sdk_is_usable() -> bool:
-    """Whether the SDK can be imported: it raises on a variable that it reads then."""
+    """Whether the SDK can be imported: it raises on invalid environment variables."""
     try:
         import_module("opentelemetry.sdk.trace")
     except ValueError as error:
@@ -107,7 +107,7 @@ def sdk_is_usable() -> bool:
 
 
 def source(provider: Any, *, joined: bool) -> Source:
-    """Where spans come from; ``joined``: others listen to them, so they must be the SDK's own."""
+    """The source of spans; ``joined``: the provider is the host's, so they are the SDK's spans."""
     from genai_otel._version import __version__
 
     tracer = provider.get_tracer("genai_otel", __version__)
@@ -120,7 +120,7 @@ def source(provider: Any, *, joined: bool) -> Source:
 
 
 def _own_tracer(provider: Any, tracer: Any) -> OwnTracer | None:
-    """What starts spans where the provider is ours, and so is all that listens to it."""
+    """A tracer for fast spans, if only our span processors are on the provider."""
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -129,14 +129,14 @@ def _own_tracer(provider: Any, tracer: Any) -> OwnTracer | None:
 
     from .fast_span import OwnTracer
 
-    if not isinstance(tracer, Tracer):  # the SDK is switched off
+    if not isinstance(tracer, Tracer):  # the SDK is disabled
         return None
     scope = InstrumentationScope("genai_otel", __version__)
     return OwnTracer(provider, scope, processor_on(provider).dispatch, _span_limits())
 
 
 def _sampler_reads_attributes(provider: Any) -> bool:
-    """Whether a provider of ours has a sampler that may look at attributes: none of the SDK's."""
+    """Whether the provider's sampler may read attributes: none of the SDK's does."""
     sampler = getattr(provider, "sampler", None)
     return type(sampler).__module__ != "opentelemetry.sdk.trace.sampling"
 
@@ -145,7 +145,7 @@ def _sampler_reads_attributes(provider: Any) -> bool:
 
 
 def resource(settings: Settings, gate: AttributeFilter) -> Any:
-    """What the application says of itself, and a little of what detectors find."""
+    """The resource: configured attributes, and some that the SDK's detectors find."""
     from opentelemetry.sdk.resources import Resource
 
     given = {
@@ -158,18 +158,18 @@ def resource(settings: Settings, gate: AttributeFilter) -> Any:
 
 
 def _detect(given: dict[str, str]) -> Any:
-    """With what the SDK's detectors find, which it asks on threads."""
+    """The attributes, and those of the SDK's detectors, which use threads."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     try:
         return Resource.create(given)
-    except RuntimeError:  # there are none here
+    except RuntimeError:  # no thread can be started
         unknown = Resource({"service.name": "unknown_service"})
         return unknown.merge(OTELResourceDetector().detect()).merge(Resource(given))
 
 
 def declared_resource_attributes() -> frozenset[str]:
-    """What ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
+    """Names of attributes that ``OTEL_RESOURCE_ATTRIBUTES`` sets."""
     from opentelemetry.sdk.resources import OTELResourceDetector
 
     return frozenset(OTELResourceDetector().detect().attributes)

@@ -1,4 +1,4 @@
-"""What X-Ray has of its own: trace ids that begin with the time, and a header between services.
+"""X-Ray's trace ids, which begin with the time, and its propagation header.
 
 Its OTLP endpoint takes ordinary ids and W3C's ``traceparent`` as well. Both are options for
 services that share traces with older instrumentation: ``Destination("xray", options={"ids": "xray",
@@ -111,7 +111,7 @@ def propagate_header() -> Callable[[], None]:
     propagate.set_global_textmap(ours)
 
     def undo() -> None:
-        if propagate.get_global_textmap() is ours:  # somebody else's stays
+        if propagate.get_global_textmap() is ours:  # another one stays
             propagate.set_global_textmap(before)
 
     return undo

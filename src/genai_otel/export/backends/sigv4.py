@@ -63,7 +63,7 @@ class _Credentials:
             found: Any = self._found
             if found is not None:
                 return found.get_frozen_credentials()
-        except CredentialRetrievalError as error:  # which quotes what a command has said
+        except CredentialRetrievalError as error:  # whose text quotes the output of a command
             kind = type(error).__name__
             raise RuntimeError(f"AWS credentials could not be had ({kind})") from None
         raise RuntimeError(

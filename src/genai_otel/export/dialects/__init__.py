@@ -1,7 +1,7 @@
-"""Dialects: the canonical span in the words that a backend reads.
+"""Dialects: the canonical span in the attributes that a backend reads.
 
 Each is a pure function from a span to a span, called on the export thread. A span that carries a
-backend's own words already, because somebody else wrote them, keeps them.
+backend's own attributes already, from another instrumentation, keeps them.
 """
 
 from __future__ import annotations

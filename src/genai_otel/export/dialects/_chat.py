@@ -9,77 +9,79 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
 
-from ._facts import apart, as_text, parts, to_json, tool_result
+from ._span_view import as_text, split_tool_responses, to_json, tool_result, visible_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._facts import Facts, Json
+    from ._span_view import Json, SpanView
 
 
-def turns(messages: list[Json]) -> list[Json]:
-    """The messages as chat turns."""
-    return [_turn(message, parts(message)) for message in apart(messages)]
+def chat_messages(messages: list[Json]) -> list[Json]:
+    """The messages as those of the chat API."""
+    return [
+        _chat_message(message, visible_parts(message)) for message in split_tool_responses(messages)
+    ]
 
 
-def tools(facts: Facts) -> list[Json]:
+def chat_tools(view: SpanView) -> list[Json]:
     """The tools that a model could call, as its API takes them."""
-    return [_tool(each) for each in facts.objects(names.GEN_AI_TOOL_DEFINITIONS)]
+    return [_tool(each) for each in view.objects(names.GEN_AI_TOOL_DEFINITIONS)]
 
 
-def asked(facts: Facts) -> Any:
+def input_value(view: SpanView) -> Any:
     """What went into the operation: text or a JSON value; ``None`` where it was not recorded."""
-    messages = facts.said()
-    return turns(messages) if messages else _first(facts, _INPUTS)
+    messages = view.input_messages()
+    return chat_messages(messages) if messages else _first(view, _INPUTS)
 
 
-def replied(facts: Facts) -> Any:
+def output_value(view: SpanView) -> Any:
     """What came out of it, likewise."""
-    messages = facts.answered()
-    return turns(messages) if messages else _first(facts, _OUTPUTS) or facts.verdict() or None
+    messages = view.output_messages()
+    return chat_messages(messages) if messages else _first(view, _OUTPUTS) or view.verdict() or None
 
 
-def _first(facts: Facts, table: dict[str, Callable[[Any], Any]]) -> Any:
-    known = (read(facts.parsed(name)) for name, read in table.items() if name in facts.attributes)
+def _first(view: SpanView, table: dict[str, Callable[[Any], Any]]) -> Any:
+    known = (read(view.parsed(name)) for name, read in table.items() if name in view.attributes)
     return next((value for value in known if value is not None), None)
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
+# Input and output of spans that are no model calls, and how they are read.
 _INPUTS: dict[str, Callable[[Any], Any]] = {
-    names.GEN_AI_TOOL_CALL_ARGUMENTS: _as_it_is,
-    names.GEN_AI_RETRIEVAL_QUERY_TEXT: _as_it_is,
-    names.GEN_AI_MEMORY_QUERY_TEXT: _as_it_is,
-    names.GENAI_OTEL_INPUT: _as_it_is,
+    names.GEN_AI_TOOL_CALL_ARGUMENTS: _unchanged,
+    names.GEN_AI_RETRIEVAL_QUERY_TEXT: _unchanged,
+    names.GEN_AI_MEMORY_QUERY_TEXT: _unchanged,
+    names.GENAI_OTEL_INPUT: _unchanged,
 }
 _OUTPUTS: dict[str, Callable[[Any], Any]] = {
     names.GEN_AI_TOOL_CALL_RESULT: tool_result,
-    names.GEN_AI_RETRIEVAL_DOCUMENTS: _as_it_is,
-    names.GEN_AI_MEMORY_RECORDS: _as_it_is,
-    names.GENAI_OTEL_OUTPUT: _as_it_is,
+    names.GEN_AI_RETRIEVAL_DOCUMENTS: _unchanged,
+    names.GEN_AI_MEMORY_RECORDS: _unchanged,
+    names.GENAI_OTEL_OUTPUT: _unchanged,
 }
-"""Where input and output stand on spans that are no model calls, and how they are read."""
 
 
-def _turn(message: Json, said: list[Json]) -> Json:
-    if said and said[0].get("type") == "tool_call_response":
-        answer = as_text(said[0].get("response"))
-        return {"role": "tool", "tool_call_id": said[0].get("id"), "content": answer}
-    turn: Json = {"role": message.get("role") or "user", "content": _content(said)}
-    thoughts = [as_text(p.get("content")) for p in said if p.get("type") == "reasoning"]
-    if thoughts:
-        turn["reasoning_content"] = "\n".join(thoughts)
-    calls = [_call(part) for part in said if part.get("type") == "tool_call"]
+def _chat_message(message: Json, message_parts: list[Json]) -> Json:
+    if message_parts and message_parts[0].get("type") == "tool_call_response":
+        response = as_text(message_parts[0].get("response"))
+        return {"role": "tool", "tool_call_id": message_parts[0].get("id"), "content": response}
+    chat: Json = {"role": message.get("role") or "user", "content": _content(message_parts)}
+    reasoning = [as_text(p.get("content")) for p in message_parts if p.get("type") == "reasoning"]
+    if reasoning:
+        chat["reasoning_content"] = "\n".join(reasoning)
+    calls = [_call(part) for part in message_parts if part.get("type") == "tool_call"]
     if calls:
-        turn["tool_calls"] = calls
-    return turn
+        chat["tool_calls"] = calls
+    return chat
 
 
-def _content(said: list[Json]) -> Any:
+def _content(message_parts: list[Json]) -> Any:
     """Text where there is only text; else the list of parts."""
-    shown = [_part(p) for p in said if p.get("type") not in ("reasoning", "tool_call")]
+    shown = [_part(p) for p in message_parts if p.get("type") not in ("reasoning", "tool_call")]
     if not shown:
         return None
     if all(part["type"] == "text" for part in shown):

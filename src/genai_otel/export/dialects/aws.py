@@ -15,14 +15,14 @@ from genai_otel import _semconv as names
 from genai_otel.export.readable import copy_span
 from genai_otel.privacy import shorten
 
-from ._chat import asked, replied
-from ._facts import Facts, as_text, parts, to_json, words
+from ._chat import input_value, output_value
+from ._span_view import SpanView, as_text, message_text, to_json, visible_parts
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    from ._facts import Json
+    from ._span_view import Json
 
 EVENT_BYTES = 750_000
 """As JSON. CloudWatch takes 1 MB an event, and many short texts take more in protobuf."""
@@ -48,7 +48,7 @@ CONTENT = frozenset(
 
 
 class ContentEvent(NamedTuple):
-    """A log record that has what a span said; ``time_ns`` is the span's end."""
+    """A log record with the content of a span; ``time_ns`` is the end of the span."""
 
     time_ns: int
     body: dict[str, Any]
@@ -62,33 +62,33 @@ class ContentEvent(NamedTuple):
 
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span without content, of a service that CloudWatch takes for an agent's."""
-    facts = Facts(span)
-    if facts.operation is None:
+    view = SpanView(span)
+    if view.operation is None:
         return span
-    kept = {n: v for n, v in facts.attributes.items() if n not in CONTENT}
-    session = facts.text(names.GEN_AI_CONVERSATION_ID)
+    kept = {n: v for n, v in view.attributes.items() if n not in CONTENT}
+    session = view.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         kept.setdefault(names.SESSION_ID, session)
-    return copy_span(span, kept, resource=_of_an_agent(span.resource))
+    return copy_span(span, kept, resource=_agent_resource(span.resource))
 
 
 def log_records(span: ReadableSpan) -> list[ContentEvent]:
     """The one log event with the span's content; none if it has none."""
-    facts, context = Facts(span), span.context
-    body = _body(facts) if facts.operation is not None else {}
+    view, context = SpanView(span), span.context
+    body = _body(view) if view.operation is not None else {}
     if not body or context is None or span.end_time is None:
         return []
     scope = span.instrumentation_scope
     name = scope.name if scope is not None else "genai_otel"
     attributes: dict[str, Any] = {"event.name": name}
-    session = facts.text(names.SESSION_ID) or facts.text(names.GEN_AI_CONVERSATION_ID)
+    session = view.text(names.SESSION_ID) or view.text(names.GEN_AI_CONVERSATION_ID)
     if session is not None:
         attributes[names.SESSION_ID] = session
     event = ContentEvent(
         time_ns=span.end_time,
         body=body,
         attributes=attributes,
-        resource=_of_an_agent(span.resource),
+        resource=_agent_resource(span.resource),
         instrumentation_scope=scope,
         event_name=name,
         trace_id=context.trace_id,
@@ -98,36 +98,36 @@ def log_records(span: ReadableSpan) -> list[ContentEvent]:
 
 
 _agents: dict[int, tuple[Resource, Resource]] = {}
-_KEPT = 16
+_MAX_AGENTS = 16
 
 
-def _of_an_agent(resource: Resource) -> Resource:
+def _agent_resource(resource: Resource) -> Resource:
     """The resource of an agent: the same one each time, since spans are grouped by it."""
     known = _agents.get(id(resource))
     if known is not None and known[0] is resource:
         return known[1]
-    told = resource
+    tagged = resource
     if SERVICE_TYPE not in resource.attributes:
         attributes = {**resource.attributes, SERVICE_TYPE: "gen_ai_agent"}
-        told = Resource(attributes, resource.schema_url)
-    if len(_agents) >= _KEPT:
+        tagged = Resource(attributes, resource.schema_url)
+    if len(_agents) >= _MAX_AGENTS:
         _agents.clear()
-    _agents[id(resource)] = resource, told
-    return told
+    _agents[id(resource)] = resource, tagged
+    return tagged
 
 
-def _body(facts: Facts) -> Json:
+def _body(view: SpanView) -> Json:
     sides = {
-        "input": _messages(facts.said(), "user", asked(facts)),
-        "output": _messages(facts.answered(), "assistant", replied(facts)),
+        "input": _messages(view.input_messages(), "user", input_value(view)),
+        "output": _messages(view.output_messages(), "assistant", output_value(view)),
     }
-    body = {side: {"messages": said} for side, said in sides.items() if said}
+    body = {side: {"messages": messages} for side, messages in sides.items() if messages}
     shorter = shorten(body, EVENT_BYTES)
     return shorter if type(shorter) is dict else {}
 
 
 def _messages(messages: list[Json], role: str, value: Any) -> list[Json]:
-    """What was said as messages; a value that is no conversation is one."""
+    """The messages; a value that is no conversation becomes one message."""
     if messages:
         return [{"role": m.get("role") or role, "content": _content(m)} for m in messages]
     return [] if value is None else [{"role": role, "content": as_text(value)}]
@@ -135,6 +135,6 @@ def _messages(messages: list[Json], role: str, value: Any) -> list[Json]:
 
 def _content(message: Json) -> str:
     """Text as text; with tool calls or media in it, all parts as JSON."""
-    said = parts(message)
-    plain = all(part.get("type") == "text" for part in said)
-    return words(message) if plain else to_json(said)
+    shown = visible_parts(message)
+    plain = all(part.get("type") == "text" for part in shown)
+    return message_text(message) if plain else to_json(shown)

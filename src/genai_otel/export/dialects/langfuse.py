@@ -3,7 +3,7 @@
 Read in its source (OtelIngestionProcessor.ts, ObservationTypeMapper.ts, attributes.ts): every
 ``gen_ai.usage.*`` key that it does not know becomes a bucket of tokens which is added to the total,
 input and output are only taken from one place both, and workflows, retrievals and guardrails are
-plain spans unless told.
+plain spans unless the type is set.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _semconv as names
 from genai_otel.export.readable import copy_span
 
-from ._chat import asked, replied, tools
-from ._facts import Facts, as_text, to_json
+from ._chat import chat_tools, input_value, output_value
+from ._span_view import SpanView, as_text, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from ._facts import Json
+    from ._span_view import Json
 
 _OBSERVATION = "langfuse.observation"
 TYPE = f"{_OBSERVATION}.type"
@@ -73,49 +73,49 @@ _CONTENT = frozenset(
 
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span with Langfuse's attributes; spans that are no operation stay as they are."""
-    facts = Facts(span)
-    if facts.operation is None or TYPE in facts.attributes:
+    view = SpanView(span)
+    if view.operation is None or TYPE in view.attributes:
         return span
-    found: dict[str, Any] = {TYPE: TYPES.get(facts.operation, "span")}
-    found.update((COPIES[n], v) for n, v in facts.attributes.items() if n in COPIES)
-    for key, value in facts.under(names.GENAI_OTEL_METADATA).items():
+    found: dict[str, Any] = {TYPE: TYPES.get(view.operation, "span")}
+    found.update((COPIES[n], v) for n, v in view.attributes.items() if n in COPIES)
+    for key, value in view.below(names.GENAI_OTEL_METADATA).items():
         found[f"langfuse.trace.metadata.{key}"] = value
-    _said(facts, found)
-    _numbers(facts, found)
-    _prompt(facts, found)
-    _began(span, facts, found)
-    _level(facts, found)
-    kept = {n: v for n, v in facts.attributes.items() if not _told_otherwise(n)}
+    _set_input_output(view, found)
+    _numbers(view, found)
+    _prompt(view, found)
+    _began(span, view, found)
+    _level(view, found)
+    kept = {n: v for n, v in view.attributes.items() if not _is_written_elsewhere(n)}
     return copy_span(span, {**found, **kept})
 
 
-def _told_otherwise(name: str) -> bool:
+def _is_written_elsewhere(name: str) -> bool:
     return name in _CONTENT or name.startswith(_STEMS)
 
 
-def _said(facts: Facts, found: Json) -> None:
-    given, result = asked(facts), replied(facts)
-    known = tools(facts)
+def _set_input_output(view: SpanView, found: Json) -> None:
+    given, result = input_value(view), output_value(view)
+    known = chat_tools(view)
     if known and isinstance(given, list):
         given = {"messages": given, "tools": known}
     if given is not None:
         found[f"{_OBSERVATION}.input"] = as_text(given)
-    if isinstance(result, list) and len(result) == 1 and facts.answered():
+    if isinstance(result, list) and len(result) == 1 and view.output_messages():
         result = result[0]
     if result is not None:
         found[f"{_OBSERVATION}.output"] = as_text(result)
 
 
-def _numbers(facts: Facts, found: Json) -> None:
+def _numbers(view: SpanView, found: Json) -> None:
     """Buckets that do not overlap, and the total that they come to."""
     buckets = {
-        "input": facts.count(names.GEN_AI_USAGE_INPUT_TOKENS),
-        "output": facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS),
+        "input": view.count(names.GEN_AI_USAGE_INPUT_TOKENS),
+        "output": view.count(names.GEN_AI_USAGE_OUTPUT_TOKENS),
     }
     usage = {key: count for key, count in buckets.items() if count is not None}
-    total = facts.total_tokens()
+    total = view.total_tokens()
     for bucket, (name, whole) in BUCKETS.items():
-        count = facts.count(name)
+        count = view.count(name)
         if count is not None and 0 < count <= usage.get(whole, 0):
             usage[bucket] = count
             usage[whole] -= count
@@ -123,23 +123,23 @@ def _numbers(facts: Facts, found: Json) -> None:
         found[f"{_OBSERVATION}.usage_details"] = to_json(
             usage if total is None else {**usage, "total": total}
         )
-    cost = facts.dollars()
+    cost = view.cost_usd()
     if cost is not None:
         found[f"{_OBSERVATION}.cost_details"] = to_json({"total": cost})
 
 
-def _prompt(facts: Facts, found: Json) -> None:
+def _prompt(view: SpanView, found: Json) -> None:
     """Its own versions are whole numbers."""
-    version = facts.text(names.GEN_AI_PROMPT_VERSION)
+    version = view.text(names.GEN_AI_PROMPT_VERSION)
     if version is not None and version.isdecimal():
         found[f"{_OBSERVATION}.prompt.version"] = int(version)
 
 
-def _began(span: ReadableSpan, facts: Facts, found: Json) -> None:
+def _began(span: ReadableSpan, view: SpanView, found: Json) -> None:
     """When the first token came, as a time."""
-    seconds = facts.number(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN)
+    seconds = view.number(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN)
     if seconds is None:
-        seconds = facts.number(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)
+        seconds = view.number(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)
     if seconds is None or span.start_time is None or span.end_time is None:
         return
     if 0 <= seconds <= (span.end_time - span.start_time) / 1e9:
@@ -147,9 +147,9 @@ def _began(span: ReadableSpan, facts: Facts, found: Json) -> None:
         found[f"{_OBSERVATION}.completion_start_time"] = moment.isoformat(timespec="microseconds")
 
 
-def _level(facts: Facts, found: Json) -> None:
+def _level(view: SpanView, found: Json) -> None:
     """A denial is no error, but is found as easily."""
-    verdict = facts.verdict()
+    verdict = view.verdict()
     if verdict.get("verdict") in ("deny", "modify", "flag"):
         found[f"{_OBSERVATION}.level"] = "WARNING"
         found[f"{_OBSERVATION}.status_message"] = as_text(verdict.get("reason", verdict["verdict"]))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _semconv as names
 from genai_otel.export.readable import copy_span
 
-from ._chat import asked, replied, tools
-from ._facts import Facts, as_text, to_json
+from ._chat import chat_tools, input_value, output_value
+from ._span_view import SpanView, as_text, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from ._facts import Json
+    from ._span_view import Json
 
 KIND = "langsmith.span.kind"
 KINDS = {
@@ -63,37 +63,37 @@ _TWICE = (
 
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span with LangSmith's attributes; spans that are no operation stay as they are."""
-    facts = Facts(span)
-    if facts.operation is None or KIND in facts.attributes:
+    view = SpanView(span)
+    if view.operation is None or KIND in view.attributes:
         return span
-    kind = KINDS.get(facts.operation, "chain")
+    kind = KINDS.get(view.operation, "chain")
     found: dict[str, Any] = {KIND: kind}
-    _metadata(facts, found)
-    _said(facts, kind, found)
-    _usage(facts, found)
-    kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
+    _metadata(view, found)
+    _set_input_output(view, kind, found)
+    _usage(view, found)
+    kept = {n: v for n, v in view.attributes.items() if n not in _TWICE}
     return copy_span(span, {**found, **kept})
 
 
-def _metadata(facts: Facts, found: Json) -> None:
-    known = {key: facts.attributes[n] for n, key in METADATA.items() if n in facts.attributes}
-    model = facts.text(names.GEN_AI_RESPONSE_MODEL) or facts.text(names.GEN_AI_REQUEST_MODEL)
+def _metadata(view: SpanView, found: Json) -> None:
+    known = {key: view.attributes[n] for n, key in METADATA.items() if n in view.attributes}
+    model = view.text(names.GEN_AI_RESPONSE_MODEL) or view.text(names.GEN_AI_REQUEST_MODEL)
     if model is not None:
         known["ls_model_name"] = model
-    known.update(facts.under(names.GENAI_OTEL_METADATA))
+    known.update(view.below(names.GENAI_OTEL_METADATA))
     found.update((f"{_METADATA}.{key}", value) for key, value in known.items())
-    tags = facts.several(names.GENAI_OTEL_TAGS)
+    tags = view.sequence(names.GENAI_OTEL_TAGS)
     if tags:
         found["langsmith.span.tags"] = ",".join(str(tag).replace(",", " ") for tag in tags)
 
 
-def _said(facts: Facts, kind: str, found: Json) -> None:
+def _set_input_output(view: SpanView, kind: str, found: Json) -> None:
     """Inputs and outputs are objects there; a conversation is one with messages."""
-    given, result = asked(facts), replied(facts)
-    if facts.said():
-        known = tools(facts)
+    given, result = input_value(view), output_value(view)
+    if view.input_messages():
+        known = chat_tools(view)
         given = {"messages": given, **({"tools": known} if known else {})}
-    if facts.answered():
+    if view.output_messages():
         result = {"messages": result}
     names_of_values = ("query", "documents") if kind == "retriever" else ("input", "output")
     for place, key, value in (
@@ -104,18 +104,18 @@ def _said(facts: Facts, kind: str, found: Json) -> None:
             found[place] = as_text(value if isinstance(value, dict) else {key: value})
 
 
-def _usage(facts: Facts, found: Json) -> None:
-    given = facts.count(names.GEN_AI_USAGE_INPUT_TOKENS)
-    made = facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
+def _usage(view: SpanView, found: Json) -> None:
+    given = view.count(names.GEN_AI_USAGE_INPUT_TOKENS)
+    made = view.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
     if given is None and made is None:
         return
-    known = {"input_tokens": given, "output_tokens": made, "total_tokens": facts.total_tokens()}
+    known = {"input_tokens": given, "output_tokens": made, "total_tokens": view.total_tokens()}
     usage: Json = {key: count for key, count in known.items() if count is not None}
     for name, (group, key) in USAGE.items():
-        count = facts.count(name)
+        count = view.count(name)
         if count:
             usage.setdefault(group, {})[key] = count
-    cost = facts.dollars()
+    cost = view.cost_usd()
     if cost is not None:
         usage["total_cost"] = cost
     found["langsmith.usage_metadata"] = to_json(usage)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _semconv as names
 from genai_otel.export.readable import copy_span
 
-from ._chat import asked, replied, tools, turns
-from ._facts import Facts, to_json
+from ._chat import chat_messages, chat_tools, input_value, output_value
+from ._span_view import SpanView, to_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from ._facts import Json
+    from ._span_view import Json
 
 TYPE = "mlflow.spanType"
 TYPES = {
@@ -66,31 +66,31 @@ _TWICE = (
 
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span with MLflow's attributes; spans that are no operation stay as they are."""
-    facts = Facts(span)
-    if facts.operation is None or TYPE in facts.attributes:
+    view = SpanView(span)
+    if view.operation is None or TYPE in view.attributes:
         return span
-    found: dict[str, Any] = {TYPE: TYPES.get(facts.operation, "UNKNOWN")}
-    _said(facts, found)
-    _usage(facts, found)
-    cost = facts.dollars()
+    found: dict[str, Any] = {TYPE: TYPES.get(view.operation, "UNKNOWN")}
+    _set_input_output(view, found)
+    _usage(view, found)
+    cost = view.cost_usd()
     if cost is not None:
         found[COST] = to_json({"total_cost": cost})
-    kept = {n: v for n, v in facts.attributes.items() if n not in _TWICE}
+    kept = {n: v for n, v in view.attributes.items() if n not in _TWICE}
     return copy_span(span, {**found, **kept})
 
 
-def _said(facts: Facts, found: Json) -> None:
+def _set_input_output(view: SpanView, found: Json) -> None:
     """A conversation in the shape of OpenAI's requests and replies, which its pages draw."""
-    given, result = asked(facts), replied(facts)
-    if facts.said():
+    given, result = input_value(view), output_value(view)
+    if view.input_messages():
         given = {"messages": given}
         found[FORMAT] = "openai"
-    if facts.answered():
-        result = {"choices": [_choice(i, m) for i, m in enumerate(facts.answered())]}
+    if view.output_messages():
+        result = {"choices": [_choice(i, m) for i, m in enumerate(view.output_messages())]}
         found[FORMAT] = "openai"
-    if facts.operation == "retrieval":
-        result = [_document(each) for each in facts.objects(names.GEN_AI_RETRIEVAL_DOCUMENTS)]
-    known = tools(facts)
+    if view.operation == "retrieval":
+        result = [_document(each) for each in view.objects(names.GEN_AI_RETRIEVAL_DOCUMENTS)]
+    known = chat_tools(view)
     if known:
         found[TOOLS] = to_json(known)
     if given is not None:
@@ -99,17 +99,17 @@ def _said(facts: Facts, found: Json) -> None:
         found[OUTPUTS] = to_json(result)
 
 
-def _usage(facts: Facts, found: Json) -> None:
-    usage = {key: count for name, key in COUNTS.items() if (count := facts.count(name)) is not None}
+def _usage(view: SpanView, found: Json) -> None:
+    usage = {key: count for name, key in COUNTS.items() if (count := view.count(name)) is not None}
     if usage:
-        total = facts.total_tokens()
+        total = view.total_tokens()
         found[USAGE] = to_json(usage if total is None else {**usage, "total_tokens": total})
 
 
 def _choice(index: int, message: Json) -> Json:
     reason = message.get("finish_reason")
-    said = turns([message])
-    return {"index": index, "message": said[0], "finish_reason": _REASONS.get(reason, reason)}
+    chat = chat_messages([message])
+    return {"index": index, "message": chat[0], "finish_reason": _REASONS.get(reason, reason)}
 
 
 _REASONS: dict[Any, Any] = {"tool_call": "tool_calls"}

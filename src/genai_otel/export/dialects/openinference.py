@@ -2,8 +2,8 @@
 
 Phoenix (20.26) translates canonical spans itself, but leaves the input and output columns of its
 list empty, knows no workflows, guardrails or reranks, loses reasoning tokens and agents' names, and
-drops all documents if one has no score. So the span carries both: OpenInference's words beside the
-canonical ones, except that messages and documents which were written out are not told twice.
+drops all documents if one has no score. So the span carries both: OpenInference's attributes beside
+the canonical ones, except that messages and documents which were written out are not repeated.
 """
 
 from __future__ import annotations
@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING, Any
 from genai_otel import _semconv as names
 from genai_otel.export.readable import copy_span
 
-from ._chat import asked, replied, tools
-from ._facts import Facts, apart, as_text, parts, to_json, words
+from ._chat import chat_tools, input_value, output_value
+from ._span_view import (
+    SpanView,
+    as_text,
+    message_text,
+    split_tool_responses,
+    to_json,
+    visible_parts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from ._facts import Json
+    from ._span_view import Json
 
-MOST = 128
+MAX_ATTRIBUTES = 128
 """As many attributes as spans may have in most places: what would be the next is left canonical."""
 
 KIND = "openinference.span.kind"
@@ -67,7 +74,7 @@ PROVIDERS: dict[str, tuple[str, str | None]] = {
     "gcp.gemini": ("google", None),
     "moonshot_ai": ("moonshot", None),
 }
-"""Provider -> llm.provider and llm.system; others are told as they are."""
+"""Provider -> llm.provider and llm.system; others are passed on as they are."""
 
 COPIES = {
     names.GEN_AI_USAGE_INPUT_TOKENS: "llm.token_count.prompt",
@@ -148,60 +155,60 @@ METADATA = {
 
 def project(span: ReadableSpan) -> ReadableSpan:
     """The span with OpenInference's attributes; spans that are no operation stay as they are."""
-    facts = Facts(span)
-    kind = _kind(facts)
-    if kind is None or KIND in facts.attributes:
+    view = SpanView(span)
+    kind = _kind(view)
+    if kind is None or KIND in view.attributes:
         return span
     found: dict[str, Any] = {KIND: kind}
     for write in (_copies, _model, _parameters, _metadata, _values):
-        write(facts, kind, found)
-    found = {**found, **facts.attributes}
+        write(view, kind, found)
+    found = {**found, **view.attributes}
     for lists in _LISTS:
-        lists(facts, kind, found)
+        lists(view, kind, found)
     return copy_span(span, found)
 
 
-def _kind(facts: Facts) -> str | None:
-    if facts.operation is None and facts.text(names.MCP_METHOD_NAME) == "tools/call":
+def _kind(view: SpanView) -> str | None:
+    if view.operation is None and view.text(names.MCP_METHOD_NAME) == "tools/call":
         return "TOOL"
-    if facts.operation is None and _is_store(facts):
+    if view.operation is None and _is_store(view):
         return "CHAIN"
-    return None if facts.operation is None else KINDS.get(facts.operation, "CHAIN")
+    return None if view.operation is None else KINDS.get(view.operation, "CHAIN")
 
 
-def _is_store(facts: Facts) -> bool:
+def _is_store(view: SpanView) -> bool:
     """Work of a vector store that we have recorded; other libraries' databases stay as they are."""
-    ours = facts.scope == "genai_otel"
-    return ours and facts.text(names.DB_OPERATION_NAME) is not None
+    ours = view.scope == "genai_otel"
+    return ours and view.text(names.DB_OPERATION_NAME) is not None
 
 
-def _copies(facts: Facts, kind: str, found: Json) -> None:
+def _copies(view: SpanView, kind: str, found: Json) -> None:
     known = COPIES | TOOL_COPIES if kind == "TOOL" else COPIES
-    found.update((known[n], v) for n, v in facts.attributes.items() if n in known)
-    if (cost := facts.dollars()) is not None:
+    found.update((known[n], v) for n, v in view.attributes.items() if n in known)
+    if (cost := view.cost_usd()) is not None:
         found["llm.cost.total"] = cost
-    given = facts.count(names.GEN_AI_USAGE_INPUT_TOKENS)
-    made = facts.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
+    given = view.count(names.GEN_AI_USAGE_INPUT_TOKENS)
+    made = view.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
     if given is not None and made is not None:
         found["llm.token_count.total"] = given + made
-    reasons = facts.several(names.GEN_AI_RESPONSE_FINISH_REASONS)
+    reasons = view.sequence(names.GEN_AI_RESPONSE_FINISH_REASONS)
     if reasons:
         found["llm.finish_reason"] = reasons[0] if len(reasons) == 1 else reasons
     if kind == "AGENT" and "agent.name" in found:
         found["graph.node.id"] = found["agent.name"]
-    if variables := facts.under(names.GEN_AI_PROMPT_VARIABLE):
+    if variables := view.below(names.GEN_AI_PROMPT_VARIABLE):
         found["llm.prompt_template.variables"] = to_json(variables)
 
 
-def _model(facts: Facts, kind: str, found: Json) -> None:
+def _model(view: SpanView, kind: str, found: Json) -> None:
     """Readers price by the one model name: that of the model which answered, if it is known."""
-    asked_for = facts.text(names.GEN_AI_REQUEST_MODEL)
-    answered = facts.text(names.GEN_AI_RESPONSE_MODEL) or asked_for
-    if kind in _MODEL_NAMES and answered is not None:
-        found[_MODEL_NAMES[kind]] = answered
-    if kind == "LLM" and asked_for is not None:
-        found["llm.request.model_name"] = asked_for
-    provider = facts.text(names.GEN_AI_PROVIDER_NAME)
+    requested = view.text(names.GEN_AI_REQUEST_MODEL)
+    model = view.text(names.GEN_AI_RESPONSE_MODEL) or requested
+    if kind in _MODEL_NAMES and model is not None:
+        found[_MODEL_NAMES[kind]] = model
+    if kind == "LLM" and requested is not None:
+        found["llm.request.model_name"] = requested
+    provider = view.text(names.GEN_AI_PROVIDER_NAME)
     if provider is not None:
         known, system = PROVIDERS.get(provider, (provider, None))
         found["llm.provider"] = known
@@ -216,72 +223,72 @@ _MODEL_NAMES = {
 }
 
 
-def _parameters(facts: Facts, kind: str, found: Json) -> None:
-    known = {key: facts.attributes[n] for n, key in PARAMETERS.items() if n in facts.attributes}
-    known.update(_formats(facts))
+def _parameters(view: SpanView, kind: str, found: Json) -> None:
+    known = {key: view.attributes[n] for n, key in PARAMETERS.items() if n in view.attributes}
+    known.update(_formats(view))
     if known:
         place = "embedding" if kind == "EMBEDDING" else "llm"
         found[f"{place}.invocation_parameters"] = to_json(known)
 
 
-def _formats(facts: Facts) -> Iterator[tuple[str, Any]]:
-    encodings = facts.several(names.GEN_AI_REQUEST_ENCODING_FORMATS)
+def _formats(view: SpanView) -> Iterator[tuple[str, Any]]:
+    encodings = view.sequence(names.GEN_AI_REQUEST_ENCODING_FORMATS)
     if encodings:
         one = len(encodings) == 1
         yield ("encoding_format", encodings[0]) if one else ("encoding_formats", encodings)
-    output = _RESPONSE_FORMATS.get(facts.text(names.GEN_AI_OUTPUT_TYPE) or "")
+    output = _RESPONSE_FORMATS.get(view.text(names.GEN_AI_OUTPUT_TYPE) or "")
     if output is not None:
         yield "response_format", {"type": output}
 
 
-def _metadata(facts: Facts, _kind: str, found: Json) -> None:
-    known = {key: facts.attributes[n] for n, key in METADATA.items() if n in facts.attributes}
-    known.update(facts.under(names.GENAI_OTEL_METADATA))
+def _metadata(view: SpanView, _kind: str, found: Json) -> None:
+    known = {key: view.attributes[n] for n, key in METADATA.items() if n in view.attributes}
+    known.update(view.below(names.GENAI_OTEL_METADATA))
     if known:
         found["metadata"] = to_json(known)
 
 
-def _values(facts: Facts, kind: str, found: Json) -> None:
-    """The columns of the list: of a conversation the last words each way, else all of it."""
-    messages, replies = facts.said(), facts.answered()
-    spoken = [text for m in messages if m.get("role") == "user" and (text := words(m))]
-    answered = words(replies[0]) if replies else ""
-    given = spoken[-1] if spoken else asked(facts)
-    if given is None and facts.operation is None:
-        given = _collection(facts) or None
-    _value(found, "input", given if kind == "TOOL" else _alone(given))
-    _value(found, "output", answered or replied(facts) or _counted(facts))
-    if kind == "RERANKER" and (query := facts.text(names.GEN_AI_RETRIEVAL_QUERY_TEXT)):
+def _values(view: SpanView, kind: str, found: Json) -> None:
+    """Input and output columns: of a conversation the last message each way, else everything."""
+    messages, replies = view.input_messages(), view.output_messages()
+    user_texts = [text for m in messages if m.get("role") == "user" and (text := message_text(m))]
+    output_text = message_text(replies[0]) if replies else ""
+    given = user_texts[-1] if user_texts else input_value(view)
+    if given is None and view.operation is None:
+        given = _store_query(view) or None
+    _value(found, "input", given if kind == "TOOL" else _only_text(given))
+    _value(found, "output", output_text or output_value(view) or _store_counts(view))
+    if kind == "RERANKER" and (query := view.text(names.GEN_AI_RETRIEVAL_QUERY_TEXT)):
         found["reranker.query"] = query
 
 
-def _collection(facts: Facts) -> Json:
+def _store_query(view: SpanView) -> Json:
     """Where a store was asked for what, which is no content."""
-    told = {
-        "operation": facts.text(names.DB_OPERATION_NAME),
-        "collection": facts.text(names.DB_COLLECTION_NAME),
-        "records": facts.count(names.GENAI_OTEL_STORE_RECORDS),
+    query = {
+        "operation": view.text(names.DB_OPERATION_NAME),
+        "collection": view.text(names.DB_COLLECTION_NAME),
+        "records": view.count(names.GENAI_OTEL_STORE_RECORDS),
     }
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: value for key, value in query.items() if value is not None}
 
 
-def _counted(facts: Facts) -> Json | None:
+def _store_counts(view: SpanView) -> Json | None:
     """What a store says of its work: how many it wrote, or gave back."""
-    if facts.operation is not None:
+    if view.operation is not None:
         return None
-    told = {
-        "records": facts.count(names.GENAI_OTEL_STORE_RECORDS),
-        "rows": facts.count(names.DB_RESPONSE_RETURNED_ROWS),
+    counts = {
+        "records": view.count(names.GENAI_OTEL_STORE_RECORDS),
+        "rows": view.count(names.DB_RESPONSE_RETURNED_ROWS),
     }
-    return {key: value for key, value in told.items() if value is not None} or None
+    return {key: value for key, value in counts.items() if value is not None} or None
 
 
-def _alone(given: Any) -> Any:
-    """The text itself where it is the only argument: sessions are shown as what was said."""
-    if isinstance(given, dict) and len(given) == 1:
-        (only,) = given.values()
-        return only if isinstance(only, str) else given
-    return given
+def _only_text(value: Any) -> Any:
+    """The text itself where it is the only argument: sessions show it as a message."""
+    if isinstance(value, dict) and len(value) == 1:
+        (only,) = value.values()
+        return only if isinstance(only, str) else value
+    return value
 
 
 def _value(found: Json, side: str, value: Any) -> None:
@@ -293,44 +300,48 @@ def _value(found: Json, side: str, value: Any) -> None:
 # ------------------------------------------------------------------------------------ long lists
 
 
-def _messages(facts: Facts, kind: str, found: Json) -> None:
+def _messages(view: SpanView, kind: str, found: Json) -> None:
     """Replies first: they are short, and what a reader looks for."""
     if kind == "EMBEDDING":
-        texts = [text for message in facts.said() if (text := words(message))] or _embedded(facts)
+        texts = [
+            text for message in view.input_messages() if (text := message_text(message))
+        ] or _embedded(view)
         flat = {f"embedding.embeddings.{i}.embedding.text": text for i, text in enumerate(texts)}
-        _instead(found, flat, names.GEN_AI_INPUT_MESSAGES, names.GENAI_OTEL_INPUT)
+        _replace(found, flat, names.GEN_AI_INPUT_MESSAGES, names.GENAI_OTEL_INPUT)
         return
-    replies = _flat("llm.output_messages", apart(facts.answered()), _message)
-    _instead(found, replies, names.GEN_AI_OUTPUT_MESSAGES)
-    said = _flat("llm.input_messages", apart(facts.said()), _message)
-    _instead(found, said, names.GEN_AI_SYSTEM_INSTRUCTIONS, names.GEN_AI_INPUT_MESSAGES)
+    replies = _flat("llm.output_messages", split_tool_responses(view.output_messages()), _message)
+    _replace(found, replies, names.GEN_AI_OUTPUT_MESSAGES)
+    inputs = _flat("llm.input_messages", split_tool_responses(view.input_messages()), _message)
+    _replace(found, inputs, names.GEN_AI_SYSTEM_INSTRUCTIONS, names.GEN_AI_INPUT_MESSAGES)
 
 
-def _embedded(facts: Facts) -> list[str]:
+def _embedded(view: SpanView) -> list[str]:
     """The texts that were embedded: one, or each of a list."""
-    given = facts.parsed(names.GENAI_OTEL_INPUT)
+    given = view.parsed(names.GENAI_OTEL_INPUT)
     texts = given if isinstance(given, list) else [given]
     return [text for text in texts if isinstance(text, str) and text]
 
 
-def _documents(facts: Facts, kind: str, found: Json) -> None:
+def _documents(view: SpanView, kind: str, found: Json) -> None:
     place = "reranker.output_documents" if kind == "RERANKER" else "retrieval.documents"
-    documents = facts.objects(names.GEN_AI_RETRIEVAL_DOCUMENTS)
-    _instead(found, _flat(place, documents, _document), names.GEN_AI_RETRIEVAL_DOCUMENTS)
+    documents = view.objects(names.GEN_AI_RETRIEVAL_DOCUMENTS)
+    _replace(found, _flat(place, documents, _document), names.GEN_AI_RETRIEVAL_DOCUMENTS)
 
 
-def _tools(facts: Facts, _kind: str, found: Json) -> None:
-    flat = {f"llm.tools.{i}.tool.json_schema": to_json(each) for i, each in enumerate(tools(facts))}
-    _instead(found, flat, names.GEN_AI_TOOL_DEFINITIONS)
+def _tools(view: SpanView, _kind: str, found: Json) -> None:
+    flat = {
+        f"llm.tools.{i}.tool.json_schema": to_json(each) for i, each in enumerate(chat_tools(view))
+    }
+    _replace(found, flat, names.GEN_AI_TOOL_DEFINITIONS)
 
 
 _LISTS = (_documents, _messages, _tools)
 
 
-def _instead(found: Json, flat: Json, *canonical: str) -> None:
+def _replace(found: Json, flat: Json, *canonical: str) -> None:
     """Writes a list out in place of its canonical form, or not at all if it is too long."""
     kept = len(found) - sum(name in found for name in canonical)
-    if flat and kept + len(flat) <= MOST:
+    if flat and kept + len(flat) <= MAX_ATTRIBUTES:
         for name in canonical:
             found.pop(name, None)
         found.update(flat)
@@ -348,21 +359,21 @@ def _flat(
 
 
 def _message(message: Json) -> Iterator[tuple[str, Any]]:
-    said = parts(message)
+    message_parts = visible_parts(message)
     yield "message.role", message.get("role") or "user"
     yield "message.name", message.get("name")
     yield "message.finish_reason", message.get("finish_reason")
-    calls = [part for part in said if part.get("type") == "tool_call"]
+    calls = [part for part in message_parts if part.get("type") == "tool_call"]
     for i, call in enumerate(calls):
         for name, value in _call(call):
             yield f"message.tool_calls.{i}.tool_call.{name}", value
-    if said and said[0].get("type") == "tool_call_response":
-        yield "message.tool_call_id", said[0].get("id")
-        yield "message.content", as_text(said[0].get("response"))
+    if message_parts and message_parts[0].get("type") == "tool_call_response":
+        yield "message.tool_call_id", message_parts[0].get("id")
+        yield "message.content", as_text(message_parts[0].get("response"))
         return
-    rest = [part for part in said if part.get("type") != "tool_call"]
+    rest = [part for part in message_parts if part.get("type") != "tool_call"]
     if all(part.get("type") == "text" for part in rest):
-        yield "message.content", words(message) or None
+        yield "message.content", message_text(message) or None
         return
     for i, part in enumerate(rest):
         for name, value in _content(part):

@@ -1,6 +1,6 @@
 """OTLP requests as protobuf, written directly: a third of what the official encoder costs.
 
-The messages are those of opentelemetry-proto 1.x; field numbers stand in its ``trace.proto``,
+The messages are those of opentelemetry-proto 1.x; field numbers are in its ``trace.proto``,
 ``logs.proto`` and ``common.proto``. For everything that the SDK accepts as an attribute the bytes
 mean the same as the official encoder's (a property test compares them); what OTLP cannot say
 becomes the nearest thing it can, as in ``otlp_json``. No value makes these functions raise.
@@ -29,10 +29,10 @@ _FIXED64 = Struct("<Q").pack
 _FIXED32 = Struct("<I").pack
 _INT64 = 2**63
 _UINT64 = 2**64
-_KEYS_KEPT = 4096
-_SAME_BYTES = 512
-_ONE_BYTE = 125
-_HEADS_KEPT = 64
+_MAX_KEYS = 4096
+_MAX_CACHED_BYTES = 512
+_ONE_BYTE_LENGTH = 125
+_MAX_HEADS = 64
 
 
 def _varint(number: int) -> bytes:
@@ -45,15 +45,15 @@ def _varint(number: int) -> bytes:
 
 
 # Most lengths are short, of one byte or two: looked up, not computed.
-_SHORT = (
+_SHORT_VARINTS = (
     *(bytes((number,)) for number in range(0x80)),
     *(bytes((number & 0x7F | 0x80, number >> 7)) for number in range(0x80, 2048)),
 )
-_SHORTS = len(_SHORT)
+_SHORT_COUNT = len(_SHORT_VARINTS)
 
 
 def _length(number: int) -> bytes:
-    return _SHORT[number] if number < _SHORTS else _varint(number)
+    return _SHORT_VARINTS[number] if number < _SHORT_COUNT else _varint(number)
 
 
 def _field(tag: bytes, payload: bytes) -> bytes:
@@ -62,10 +62,10 @@ def _field(tag: bytes, payload: bytes) -> bytes:
 
 # ---------------------------------------------------------------------------------- attributes
 
-_known: dict[str, tuple[bytes, Any, bytes]] = {}
+_key_cache: dict[str, tuple[bytes, Any, bytes]] = {}
 """By key: its own bytes, the last short value seen with it, and the bytes of both."""
-_NOTHING = object()
-_SAME_TYPES = frozenset((str, int, bool))  # not float: 0.0 == -0.0
+_NO_VALUE = object()
+_CACHED_TYPES = frozenset((str, int, bool))  # not float: 0.0 == -0.0
 
 
 def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[bytes]) -> None:
@@ -75,9 +75,9 @@ def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[byte
     """
     if not attributes:
         return
-    known, short = _known.get, _SHORT
+    known, short = _key_cache.get, _SHORT_VARINTS
     for key, value in attributes.items():
-        name, last, both = known(key) or _learnt(key)
+        name, last, both = known(key) or _add_key(key)
         kind = type(value)
         if type(last) is kind and last == value:
             out += (tag, both)
@@ -88,7 +88,7 @@ def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[byte
             except UnicodeEncodeError:
                 raw = text(value).encode()
             size = len(raw)
-            if size < _ONE_BYTE:
+            if size < _ONE_BYTE_LENGTH:
                 encoded = b"\x12" + short[size + 2] + b"\x0a" + short[size] + raw
             else:
                 encoded = _field(b"\x12", _field(b"\x0a", raw))
@@ -96,17 +96,21 @@ def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[byte
             encoded = _field(b"\x12", _value(value))
         both = _length(len(name) + len(encoded)) + name + encoded
         out += (tag, both)
-        if len(both) < _SAME_BYTES and type(key) is str and (kind in _SAME_TYPES or _texts(value)):
-            _known[key] = name, value, both
+        if (
+            len(both) < _MAX_CACHED_BYTES
+            and type(key) is str
+            and (kind in _CACHED_TYPES or _is_text_tuple(value))
+        ):
+            _key_cache[key] = name, value, both
 
 
-def _learnt(key: Any) -> tuple[bytes, Any, bytes]:
+def _add_key(key: Any) -> tuple[bytes, Any, bytes]:
     """``KeyValue.key``, kept for the next time."""
-    entry = _field(b"\x0a", key_text(key).encode()), _NOTHING, b""
+    entry = _field(b"\x0a", key_text(key).encode()), _NO_VALUE, b""
     if type(key) is str:
-        if len(_known) >= _KEYS_KEPT:
-            _known.clear()
-        _known[key] = entry
+        if len(_key_cache) >= _MAX_KEYS:
+            _key_cache.clear()
+        _key_cache[key] = entry
     return entry
 
 
@@ -116,18 +120,20 @@ def _value(value: Any) -> bytes:
     if kind is bool:
         return b"\x10\x01" if value else b"\x10\x00"
     if kind is int and -_INT64 <= value < _INT64:
-        return b"\x18" + (_SHORT[value] if 0 <= value < _SHORTS else _varint(value % _UINT64))
+        return b"\x18" + (
+            _SHORT_VARINTS[value] if 0 <= value < _SHORT_COUNT else _varint(value % _UINT64)
+        )
     if kind is float:
         return b"\x21" + _DOUBLE(value)
     if kind is str:
         return _field(b"\x0a", text(value).encode())
-    if _texts(value):
+    if _is_text_tuple(value):
         texts = (_field(b"\x0a", text(item).encode()) for item in value)
         return _field(b"\x2a", b"".join(_field(b"\x0a", each) for each in texts))
     return _from_json(any_value(value))
 
 
-def _texts(value: Any) -> bool:
+def _is_text_tuple(value: Any) -> bool:
     return type(value) is tuple and all(type(item) is str for item in value)
 
 
@@ -182,7 +188,7 @@ def span(one: ReadableSpan) -> bytes:
             out.append(_text(b"\x1a", context.trace_state.to_header()))
     if parent is not None:
         out += (b"\x22\x08", parent.span_id.to_bytes(8))
-    out += (_name(one.name), b"\x30", _SHORT[one.kind.value + 1])
+    out += (_name(one.name), b"\x30", _SHORT_VARINTS[one.kind.value + 1])
     out += (b"\x39", _FIXED64(one.start_time or 0), b"\x41", _FIXED64(one.end_time or 0))
     _attributes(b"\x4a", attributes_of(one), out)
     dropped = one.dropped_attributes
@@ -211,7 +217,7 @@ def _status(status: Any) -> bytes:
     if status.description is None:
         return _STATUS[code]
     message = _text(b"\x12", status.description)
-    return _field(b"\x7a", message + (b"\x18" + _SHORT[code] if code else b""))
+    return _field(b"\x7a", message + (b"\x18" + _SHORT_VARINTS[code] if code else b""))
 
 
 _STATUS = (b"\x7a\x00", b"\x7a\x02\x18\x01", b"\x7a\x02\x18\x02")
@@ -263,18 +269,18 @@ def log_record(one: Any) -> bytes:
 
 # ------------------------------------------------------------------------------------- requests
 
-_heads: dict[int, tuple[Any, bytes]] = {}
+_head_cache: dict[int, tuple[Any, bytes]] = {}
 
 
 def head(holder: Any, encode: Callable[[Any], bytes]) -> bytes:
     """A resource or a scope, kept by identity: a provider has one of each for all its spans."""
-    found = _heads.get(id(holder))
+    found = _head_cache.get(id(holder))
     if found is not None and found[0] is holder:
         return found[1]
     encoded = encode(holder)
-    if len(_heads) >= _HEADS_KEPT:
-        _heads.clear()
-    _heads[id(holder)] = holder, encoded
+    if len(_head_cache) >= _MAX_HEADS:
+        _head_cache.clear()
+    _head_cache[id(holder)] = holder, encoded
     return encoded
 
 
@@ -297,7 +303,7 @@ def scope_head(scope: Any) -> bytes:
 def request(items: Iterable[tuple[Any, Any, bytes]]) -> bytes:
     """An export request from resource, scope and encoded span (or log record) of each item."""
     resources: dict[bytes, dict[bytes, list[bytes]]] = {}
-    last: tuple[Any, Any] = (resources, resources)  # nobody's
+    last: tuple[Any, Any] = (resources, resources)  # matches none
     here: list[bytes] = []
     for resource, scope, encoded in items:
         if resource is not last[0] or scope is not last[1]:

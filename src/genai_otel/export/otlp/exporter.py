@@ -10,7 +10,7 @@ from genai_otel.export.readable import with_own_parent
 
 from . import encoder
 from .http import HttpSender
-from .truncate import shrunk, within
+from .truncate import truncate_attributes, truncate_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,24 +26,26 @@ if TYPE_CHECKING:
 class OtlpExporter:
     """Encodes each span alone, so that sizes are known before requests are made."""
 
-    def __init__(self, target: OtlpConfig, sender: Callable[[OtlpConfig], Sender]) -> None:
-        self.limits = target.limits
-        self._target, self._make = target, sender
-        self._sender = sender(target)
+    def __init__(self, config: OtlpConfig, make_sender: Callable[[OtlpConfig], Sender]) -> None:
+        self.limits = config.limits
+        self._config, self._make_sender = config, make_sender
+        self._sender = make_sender(config)
 
     def to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
         payloads: list[Payload] = []
-        has_traces = "traces" in self._target.endpoints
-        if self._target.log_records is not None:
+        has_traces = "traces" in self._config.endpoints
+        if self._config.log_records is not None:
             payloads += [
                 self._log_payload(record, has_traces=has_traces)
-                for record in self._target.log_records(span)
+                for record in self._config.log_records(span)
             ]
         if has_traces:
-            project = self._target.project
-            own = with_own_parent(span) if self._target.genai_only else span
+            project = self._config.project
+            own = with_own_parent(span) if self._config.genai_only else span
             projected = own if project is None else project(own)
-            payloads.append(self._span_payload(within(projected, self.limits.attribute_bytes)))
+            payloads.append(
+                self._span_payload(truncate_attributes(projected, self.limits.attribute_bytes))
+            )
         return payloads
 
     def _span_payload(self, span: ReadableSpan) -> Payload:
@@ -62,7 +64,7 @@ class OtlpExporter:
     def truncated(self, payload: Payload, limit: int) -> Payload | None:
         if payload.signal != "traces":
             return None
-        span = shrunk(payload.item, limit, encoder.span)
+        span = truncate_span(payload.item, limit, encoder.span)
         return None if span is None else _encode(span)
 
     def metrics_payload(self, data: Any) -> Payload:
@@ -79,7 +81,7 @@ class OtlpExporter:
             body = encoder.request(
                 (*payload.resource_and_scope, payload.encoded) for payload in payloads
             )
-        if self._target.protocol == "http/json":
+        if self._config.protocol == "http/json":
             with unforked():
                 from .json_encoder import as_json
             body = as_json(signal, body)
@@ -92,7 +94,7 @@ class OtlpExporter:
         self._sender.close()
 
     def reset_after_fork(self) -> None:
-        self._sender = self._make(self._target)
+        self._sender = self._make_sender(self._config)
 
     def abort(self) -> None:
         self._sender.abort()
@@ -107,9 +109,9 @@ def _encode(span: ReadableSpan) -> Payload:
     return Payload("traces", span, len(encoded), encoded, resource_and_scope)
 
 
-def sender(to: OtlpConfig) -> Callable[[OtlpConfig], Sender]:
+def sender_for(config: OtlpConfig) -> Callable[[OtlpConfig], Sender]:
     """The sender of the protocol."""
-    if to.protocol == "grpc":
+    if config.protocol == "grpc":
         from .grpc import GrpcSender
 
         return GrpcSender

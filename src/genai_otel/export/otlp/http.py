@@ -1,7 +1,7 @@
-"""One OTLP request over HTTP, and what came back.
+"""OTLP over HTTP.
 
-A stack of our own on sockets and the standard library's parser: nobody's instrumentation sees it,
-no redirect is followed, and every wait has an end, also where a server sends a byte a second.
+On sockets and the standard library's parser of responses: no instrumentation observes it, no
+redirect is followed, and every wait has a deadline, even if a server sends a byte a second.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
     from genai_otel.export.backends.resolve import Endpoint, OtlpConfig
 
-_MAX_BODY = 64 * 1024
-_MAX_HEADERS = 64 * 1024
-_SMALL = 512  # not worth compressing
-_LEVEL = 4
-_TOLD = 200
+_MAX_BODY_BYTES = 64 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
+_MIN_GZIP_BYTES = 512  # not worth compressing
+_GZIP_LEVEL = 4
+_MAX_ERROR_CHARS = 200
 
 
 class _UnknownProxyError(OSError):
     """Its scheme."""
 
 
-class _Place(NamedTuple):
-    """Where to connect, and by way of which proxy."""
+class _Origin(NamedTuple):
+    """Where to connect, and through which proxy."""
 
     scheme: str
     host: str
@@ -50,27 +50,27 @@ class _Place(NamedTuple):
 
 
 class HttpSender:
-    """Sends to the addresses of one target; used by one thread at a time.
+    """Sends to the endpoints of one destination; used by one thread at a time.
 
-    A connection is kept for the next request to the same place.
+    The connection is kept for the next request to the same origin.
     """
 
-    def __init__(self, target: OtlpConfig) -> None:
-        self._target = target
-        self._places = {each.url: _place(each.url) for each in target.endpoints.values()}
-        self._context: ssl.SSLContext | None = None
+    def __init__(self, config: OtlpConfig) -> None:
+        self._config = config
+        self._origins = {each.url: _origin(each.url) for each in config.endpoints.values()}
+        self._tls_context: ssl.SSLContext | None = None
         self._socket: socket.socket | None = None
-        self._place: _Place | None = None
-        self._under_way: socket.socket | None = None
-        self._stopped = False
+        self._connected_to: _Origin | None = None
+        self._pending_socket: socket.socket | None = None
+        self._aborted = False
 
     def send(self, signal: str, body: bytes, deadline: float) -> ExportResult:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
-        address = self._target.endpoints[signal]
-        if self._stopped:
+        endpoint = self._config.endpoints[signal]
+        if self._aborted:
             return ExportResult.retry("stopped")
         try:
-            return self._send(address, signal, body, deadline)
+            return self._send(endpoint, signal, body, deadline)
         except TimeoutError:
             self.close()
             return ExportResult.retry("no answer in time")
@@ -79,7 +79,7 @@ class HttpSender:
             return ExportResult.retry(f"TLS failed: {error.reason or type(error).__name__}")
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            return ExportResult.retry(_told(error))
+            return ExportResult.retry(_describe(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is raised here
             self.close()
             return ExportResult.retry(f"the request failed: {type(error).__name__}")
@@ -90,34 +90,34 @@ class HttpSender:
             connection.close()
 
     def abort(self) -> None:
-        """From another thread: whatever is being waited for comes to an end."""
-        self._stopped = True
-        connection = self._under_way
+        """From another thread: interrupt the request under way."""
+        self._aborted = True
+        connection = self._pending_socket
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     # --------------------------------------------------------------------------- one request
 
-    def _send(self, address: Endpoint, signal: str, body: bytes, deadline: float) -> ExportResult:
-        url = urlsplit(address.url)
-        kind = "json" if self._target.protocol == "http/json" else "x-protobuf"
-        headers = {"Content-Type": f"application/{kind}", "User-Agent": _agent()}
-        if self._target.compression == "gzip" and len(body) > _SMALL:
-            body = gzip.compress(body, _LEVEL, mtime=0)
+    def _send(self, endpoint: Endpoint, signal: str, body: bytes, deadline: float) -> ExportResult:
+        url = urlsplit(endpoint.url)
+        kind = "json" if self._config.protocol == "http/json" else "x-protobuf"
+        headers = {"Content-Type": f"application/{kind}", "User-Agent": _user_agent()}
+        if self._config.compression == "gzip" and len(body) > _MIN_GZIP_BYTES:
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        headers |= address.headers
-        if address.sign is not None:
+        headers |= endpoint.headers
+        if endpoint.sign is not None:
             try:
-                headers = dict(address.sign("POST", address.url, headers, body))
+                headers = dict(endpoint.sign("POST", endpoint.url, headers, body))
             except Exception as error:  # noqa: BLE001 - no credentials, say: it tells which
-                return ExportResult.retry(f"not signed: {str(error)[:_TOLD]}")
-        kept = self._socket is not None
+                return ExportResult.retry(f"not signed: {str(error)[:_MAX_ERROR_CHARS]}")
+        reused = self._socket is not None
         try:
             return self._exchange(url, signal, headers, body, deadline)
         except (http.client.RemoteDisconnected, ConnectionError):
             # A server may close a connection that nothing came by for a while.
-            if not kept or self._stopped:
+            if not reused or self._aborted:
                 raise
         self.close()
         return self._exchange(url, signal, headers, body, deadline)
@@ -130,78 +130,80 @@ class HttpSender:
         body: bytes,
         deadline: float,
     ) -> ExportResult:
-        place = self._places[url.geturl()]
-        connection = self._connected(place, deadline)
-        cut: ConnectionError | None = None
+        origin = self._origins[url.geturl()]
+        connection = self._connect(origin, deadline)
+        broken: ConnectionError | None = None
         try:
-            _send_all(connection, _head(url, place, headers, len(body)) + body, deadline)
+            _send_all(connection, _request_head(url, origin, headers, len(body)) + body, deadline)
         except (BrokenPipeError, ConnectionResetError) as error:
-            cut = error  # who finds a request too large may say so and go, before it is all there
-        reply = http.client.HTTPResponse(_Reading(connection, deadline), method="POST")  # type: ignore[arg-type]
+            broken = (
+                error  # who finds a request too large may say so and go, before it is all there
+            )
+        response = http.client.HTTPResponse(_DeadlineReader(connection, deadline), method="POST")  # type: ignore[arg-type]
         try:
-            reply.begin()
+            response.begin()
         except (OSError, http.client.HTTPException):
-            if cut is None:
+            if broken is None:
                 raise
-            raise cut from None
-        said, whole = _read(reply)
-        if cut is not None or not whole or reply.will_close:
+            raise broken from None
+        response_body, whole = _read_body(response)
+        if broken is not None or not whole or response.will_close:
             self.close()
         return from_http(
             signal,
-            reply.status,
-            {name.lower(): value for name, value in reply.headers.items()},
-            said,
+            response.status,
+            {name.lower(): value for name, value in response.headers.items()},
+            response_body,
         )
 
-    def _connected(self, place: _Place, deadline: float) -> socket.socket:
-        if self._socket is not None and place == self._place:
+    def _connect(self, origin: _Origin, deadline: float) -> socket.socket:
+        if self._socket is not None and origin == self._connected_to:
             return self._socket
         self.close()
-        connection = self._dialled(place, deadline)
+        connection = self._open_socket(origin, deadline)
         try:
-            if place.scheme == "https":
-                if place.proxy is not None:
-                    _tunnel(connection, place, deadline)
-                connection = self._encrypted(connection, place.host, deadline)
+            if origin.scheme == "https":
+                if origin.proxy is not None:
+                    _open_tunnel(connection, origin, deadline)
+                connection = self._start_tls(connection, origin.host, deadline)
         except BaseException:
             connection.close()
             raise
-        self._socket, self._place = connection, place
+        self._socket, self._connected_to = connection, origin
         return connection
 
-    def _dialled(self, place: _Place, deadline: float) -> socket.socket:
-        host, port = place.host, place.port
-        if place.proxy is not None:
-            if place.proxy.scheme != "http":
-                raise _UnknownProxyError(place.proxy.scheme)
-            host, port = place.proxy.hostname or "", place.proxy.port or 80
+    def _open_socket(self, origin: _Origin, deadline: float) -> socket.socket:
+        host, port = origin.host, origin.port
+        if origin.proxy is not None:
+            if origin.proxy.scheme != "http":
+                raise _UnknownProxyError(origin.proxy.scheme)
+            host, port = origin.proxy.hostname or "", origin.proxy.port or 80
         with unforked():
             codecs.lookup("idna")  # which the first look-up of a host imports
-        last: OSError | None = None
-        for family, kind, protocol, _, where in socket.getaddrinfo(
+        last_error: OSError | None = None
+        for family, kind, protocol, _, socket_address in socket.getaddrinfo(
             host, port, 0, socket.SOCK_STREAM
         ):
-            connection = self._under_way = socket.socket(family, kind, protocol)
+            connection = self._pending_socket = socket.socket(family, kind, protocol)
             try:
-                connection.settimeout(_left(deadline))
-                connection.connect(where)
+                connection.settimeout(_seconds_left(deadline))
+                connection.connect(socket_address)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
                 connection.close()
-                last = error
+                last_error = error
             else:
                 return connection
-        raise last or OSError("no address")
+        raise last_error or OSError("no address")
 
-    def _encrypted(self, plain: socket.socket, host: str, deadline: float) -> socket.socket:
-        if self._context is None:
-            self._context = tls(self._target)
-        wrapped = self._under_way = self._context.wrap_socket(
+    def _start_tls(self, plain: socket.socket, host: str, deadline: float) -> socket.socket:
+        if self._tls_context is None:
+            self._tls_context = tls_context(self._config)
+        wrapped = self._pending_socket = self._tls_context.wrap_socket(
             plain, server_hostname=host, do_handshake_on_connect=False
         )
         try:
-            wrapped.settimeout(_left(deadline))  # for the handshake as a whole
+            wrapped.settimeout(_seconds_left(deadline))  # for the handshake as a whole
             wrapped.do_handshake()
         except BaseException:
             wrapped.close()
@@ -210,39 +212,39 @@ class HttpSender:
 
 
 def _send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
-    """To a receiver that takes a little at a time, too, no longer than until then."""
-    left = memoryview(data)
-    while left:
-        connection.settimeout(_left(deadline))
-        left = left[connection.send(left) :]
+    """Send everything before the deadline, also to a slow receiver."""
+    remaining = memoryview(data)
+    while remaining:
+        connection.settimeout(_seconds_left(deadline))
+        remaining = remaining[connection.send(remaining) :]
 
 
-def _read(reply: http.client.HTTPResponse) -> tuple[bytes, bool]:
-    """As much of the body as we look at, and whether that was all."""
+def _read_body(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """The body up to a limit, and whether that was all."""
     try:
-        said = reply.read(_MAX_BODY)
-        return said, reply.isclosed() or not reply.read(1)
+        body = response.read(_MAX_BODY_BYTES)
+        return body, response.isclosed() or not response.read(1)
     except http.client.IncompleteRead as error:
         return error.partial, False
 
 
-def tls(target: OtlpConfig) -> ssl.SSLContext:
+def tls_context(config: OtlpConfig) -> ssl.SSLContext:
     """Certificates and names are checked, always."""
-    context = ssl.create_default_context(cafile=target.certificate)
+    context = ssl.create_default_context(cafile=config.certificate)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if target.client_certificate is not None:
-        context.load_cert_chain(target.client_certificate, target.client_key)
+    if config.client_certificate is not None:
+        context.load_cert_chain(config.client_certificate, config.client_key)
     return context
 
 
-def _agent() -> str:
+def _user_agent() -> str:
     from genai_otel._version import __version__
 
     return f"genai-otel/{__version__}"
 
 
-def _told(error: BaseException) -> str:
-    """What went wrong, without what an error's text may quote."""
+def _describe(error: BaseException) -> str:
+    """A description without the text of the error, which may quote secrets."""
     if isinstance(error, _UnknownProxyError):
         return f"a proxy of {error}:// is not supported, only of http://"
     if isinstance(error, socket.gaierror):
@@ -254,32 +256,34 @@ def _told(error: BaseException) -> str:
     return f"the connection failed: {type(error).__name__}"
 
 
-def _left(deadline: float) -> float:
-    left = deadline - monotonic()
-    if left <= 0:
+def _seconds_left(deadline: float) -> float:
+    seconds = deadline - monotonic()
+    if seconds <= 0:
         raise TimeoutError
-    return left
+    return seconds
 
 
-def _head(url: SplitResult, place: _Place, headers: Mapping[str, str], length: int) -> bytes:
+def _request_head(
+    url: SplitResult, origin: _Origin, headers: Mapping[str, str], length: int
+) -> bytes:
     path = url.path or "/"
     if url.query:
         path += f"?{url.query}"
-    if place.proxy is not None and place.scheme == "http":
+    if origin.proxy is not None and origin.scheme == "http":
         path = f"http://{url.netloc}{path}"
     lines = [f"POST {path} HTTP/1.1", f"Host: {url.netloc}", f"Content-Length: {length}"]
-    if place.proxy is not None and place.scheme == "http":
-        lines += _proxy_headers(place.proxy)
+    if origin.proxy is not None and origin.scheme == "http":
+        lines += _proxy_headers(origin.proxy)
     lines += [f"{name}: {value}" for name, value in headers.items() if name.lower() != "host"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-class _Reading(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """What the standard library's parser reads from: never longer, and never more, than allowed."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline
-        self._left = _MAX_HEADERS + _MAX_BODY
+        self._bytes_left = _MAX_HEADER_BYTES + _MAX_BODY_BYTES
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -288,45 +292,45 @@ class _Reading(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._left <= 0:
+        if self._bytes_left <= 0:
             return 0
-        self._connection.settimeout(_left(self._deadline))
-        got = self._connection.recv_into(memoryview(buffer)[: self._left])
-        self._left -= got
-        return got
+        self._connection.settimeout(_seconds_left(self._deadline))
+        count = self._connection.recv_into(memoryview(buffer)[: self._bytes_left])
+        self._bytes_left -= count
+        return count
 
 
 # ------------------------------------------------------------------------------- connections
 
 
-def _place(address: str) -> _Place:
-    url = urlsplit(address)
-    host = url.hostname or ""
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return _Place(url.scheme, host, port, _proxy(url.scheme, host))
+def _origin(url: str) -> _Origin:
+    parsed = urlsplit(url)
+    host = parsed.hostname or ""
+    port = parsed.port or (443 if parsed.scheme == "https" else 80)
+    return _Origin(parsed.scheme, host, port, _proxy(parsed.scheme, host))
 
 
 def _proxy(scheme: str, host: str) -> SplitResult | None:
     """The system's proxy, as every client finds it; none to this machine."""
     proxies = getproxies()
-    given = proxies.get(scheme) or proxies.get("all")
-    if not given or host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
+    setting = proxies.get(scheme) or proxies.get("all")
+    if not setting or host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
         return None
-    proxy = urlsplit(given if "://" in given else f"http://{given}")
+    proxy = urlsplit(setting if "://" in setting else f"http://{setting}")
     if proxy.scheme != "http":  # and the host must not be reached past it
         NOTICES.add(f"nothing can be sent through a proxy of {proxy.scheme}://, only of http://")
     return proxy
 
 
-def _tunnel(connection: socket.socket, place: _Place, deadline: float) -> None:
-    """Through a proxy, before anything is said to who is behind it."""
-    assert place.proxy is not None  # noqa: S101 - or there would be no tunnel
-    there = f"{place.host}:{place.port}"
-    lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}", *_proxy_headers(place.proxy)]
+def _open_tunnel(connection: socket.socket, origin: _Origin, deadline: float) -> None:
+    """Open a tunnel through a proxy, before anything is sent to the receiver."""
+    assert origin.proxy is not None  # noqa: S101 - or there would be no tunnel
+    authority = f"{origin.host}:{origin.port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", *_proxy_headers(origin.proxy)]
     _send_all(connection, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"), deadline)
-    reply = http.client.HTTPResponse(_Reading(connection, deadline), method="CONNECT")  # type: ignore[arg-type]
-    reply.begin()
-    if reply.status != 200:  # noqa: PLR2004 - anything else is a refusal
+    response = http.client.HTTPResponse(_DeadlineReader(connection, deadline), method="CONNECT")  # type: ignore[arg-type]
+    response.begin()
+    if response.status != 200:  # noqa: PLR2004 - anything else is a refusal
         raise ConnectionRefusedError
 
 

@@ -1,4 +1,4 @@
-"""An OTLP request as JSON, for receivers that are asked for by ``http/json``.
+"""An OTLP request as JSON, for the protocol ``http/json``.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: protobuf's own JSON, but for ids,
 which are hexadecimal, and enumerations, which are numbers.
@@ -22,7 +22,7 @@ _REQUESTS: dict[str, Any] = {
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
-_IDS = frozenset(("traceId", "spanId", "parentSpanId"))
+_ID_FIELDS = frozenset(("traceId", "spanId", "parentSpanId"))
 """Attributes are lists of keys and values, so that no name of theirs is a name here."""
 
 
@@ -39,6 +39,6 @@ def _with_hex_ids(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: base64.b64decode(item).hex() if key in _IDS else _with_hex_ids(item)
+        key: base64.b64decode(item).hex() if key in _ID_FIELDS else _with_hex_ids(item)
         for key, item in value.items()
     }

@@ -1,6 +1,6 @@
-"""Spans within a number of bytes: ``privacy.truncation`` shortens their texts, here are its limits.
+"""Spans within limits of bytes, by means of ``privacy.truncation``.
 
-Only where that is not enough are attributes given up as a whole, and counted as dropped.
+Only if that is not enough, whole attributes are removed, and counted as dropped.
 """
 
 from __future__ import annotations
@@ -17,52 +17,54 @@ if TYPE_CHECKING:
 
     Holders = Sequence[dict[str, Any]]
 
-_ROUNDS = 4
-_LONGEST_NAME = 256
+_MAX_ROUNDS = 4
+_MAX_NAME_CHARS = 256
 
 
-def within(span: ReadableSpan, attribute_bytes: int) -> ReadableSpan:
+def truncate_attributes(span: ReadableSpan, attribute_bytes: int) -> ReadableSpan:
     """The span with no text of an attribute beyond the limit; itself where there is none."""
-    holders = _holders(span)
+    holders = _attribute_dicts(span)
     if not _exceeds(holders, attribute_bytes // 4):
         return span
-    return _with(span, fit_all(holders, attribute=attribute_bytes, span=_ANY))
+    return _copy_with(span, fit_all(holders, attribute=attribute_bytes, span=_NO_LIMIT))
 
 
-_ANY = 1 << 62
+_NO_LIMIT = 1 << 62
 
 
-def _exceeds(holders: Holders, most: int) -> bool:
-    """Whether a text has more characters than this; asked of every span, so without a call each."""
+def _exceeds(holders: Holders, max_chars: int) -> bool:
+    """Whether a text has more characters; inline, as it is computed for every span."""
     for holder in holders:
         for value in holder.values():
             kind = type(value)
             if kind is str:
-                if len(value) > most:
+                if len(value) > max_chars:
                     return True
-            elif kind is tuple and sum(len(item) for item in value if type(item) is str) > most:
+            elif (
+                kind is tuple and sum(len(item) for item in value if type(item) is str) > max_chars
+            ):
                 return True
     return False
 
 
-def shrunk(
+def truncate_span(
     span: ReadableSpan, limit: int, encode: Callable[[ReadableSpan], bytes]
 ) -> ReadableSpan | None:
     """The span in at most ``limit`` encoded bytes; ``None`` where even its bare facts take more."""
-    holders = _holders(span)
-    room = limit - len(encode(_with(span, [{} for _ in holders])))
-    for _ in range(_ROUNDS):
+    holders = _attribute_dicts(span)
+    room = limit - len(encode(_copy_with(span, [{} for _ in holders])))
+    for _ in range(_MAX_ROUNDS):
         if room <= 0:
             break
-        smaller = _with(span, fit_all(holders, attribute=room, span=room))
+        smaller = _copy_with(span, fit_all(holders, attribute=room, span=room))
         over = len(encode(smaller)) - limit
         if over <= 0:
             return smaller
         room -= over + over // 8
-    return _bare(span, limit, encode)
+    return _truncate_to_bare(span, limit, encode)
 
 
-def _bare(
+def _truncate_to_bare(
     span: ReadableSpan, limit: int, encode: Callable[[ReadableSpan], bytes]
 ) -> ReadableSpan | None:
     """Without events and links; then without the longer half of its attributes, again and again."""
@@ -71,7 +73,7 @@ def _bare(
         smaller = copy_span(
             span,
             attributes,
-            name=span.name[:_LONGEST_NAME],
+            name=span.name[:_MAX_NAME_CHARS],
             events=(),
             links=(),
             count_dropped=True,
@@ -84,11 +86,11 @@ def _bare(
         attributes = {name: attributes[name] for name in longest[: len(longest) // 2]}
 
 
-def _holders(span: ReadableSpan) -> Holders:
+def _attribute_dicts(span: ReadableSpan) -> Holders:
     return [attributes_of(span), *(event.attributes or {} for event in span.events)]  # type: ignore[list-item]
 
 
-def _with(span: ReadableSpan, holders: Holders) -> ReadableSpan:
+def _copy_with(span: ReadableSpan, holders: Holders) -> ReadableSpan:
     own, *others = holders
-    events = [copy_event(event, told) for event, told in zip(span.events, others, strict=True)]
+    events = [copy_event(event, kept) for event, kept in zip(span.events, others, strict=True)]
     return copy_span(span, own, events=events)

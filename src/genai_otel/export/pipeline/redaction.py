@@ -84,9 +84,9 @@ class SpanRedactor:
         )
 
     def _attributes(self, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        withheld = self._content_keys
-        if found and withheld is not None:
-            found = {k: v for k, v in found.items() if not withheld.fullmatch(k)}
+        content_keys = self._content_keys
+        if found and content_keys is not None:
+            found = {k: v for k, v in found.items() if not content_keys.fullmatch(k)}
         return self._gate.filter(found or {})
 
     def redact_metrics_of(self, collect: Callable[[], MetricsData | None]) -> Callable[[], Any]:

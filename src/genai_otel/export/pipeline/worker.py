@@ -226,7 +226,7 @@ class ExportWorker:
                 self._thread = thread
                 # The thread must not keep the context in which a span happened to end.
                 contextvars.Context().run(thread.start)
-        except Exception:  # noqa: BLE001 - the end, too many threads, whoever has patched them
+        except Exception:  # noqa: BLE001 - at exit, too many threads, or patched threads
             self._thread = None
             return False
         finally:

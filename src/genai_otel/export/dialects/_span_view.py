@@ -1,7 +1,7 @@
-"""What a canonical span says, read back: the one reader that every dialect shares.
+"""A view of a canonical span: the one reader that all dialects share.
 
-A span may come from this process, from a stored file or from somebody else's instrumentation: what
-is not of the expected shape counts as not said.
+A span may come from this process, from a stored file or from another instrumentation: a value that
+is not of the expected shape counts as absent.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _WITHOUT_OUTPUT = ("embeddings", "rerank")
 
 
-class Facts:
-    """The attributes of one span, by what they mean."""
+class SpanView:
+    """The attributes of one span, by their meaning."""
 
     __slots__ = ("attributes", "operation", "scope")
 
@@ -49,26 +49,28 @@ class Facts:
             return None
         return value if math.isfinite(value) else None
 
-    def several(self, name: str) -> list[Any]:
+    def sequence(self, name: str) -> list[Any]:
         value = self.attributes.get(name)
         return list(value) if isinstance(value, tuple | list) else []
 
-    def dollars(self) -> float | None:
-        """The call's cost, where it is known in the one currency that backends take."""
+    def cost_usd(self) -> float | None:
+        """The cost of the call, if it is known in USD, which is the currency of backends."""
         if names.GENAI_OTEL_COST_CURRENCY in self.attributes:
             return None
         return self.number(names.GEN_AI_USAGE_COST)
 
     def total_tokens(self) -> int | None:
-        """Input and output, where both are known, or there is no output: no part of a sum."""
-        given = self.count(names.GEN_AI_USAGE_INPUT_TOKENS)
-        made = self.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
-        if made is None and self.operation in _WITHOUT_OUTPUT:
-            made = 0
-        return None if given is None or made is None else given + made
+        """Input plus output tokens, if both are known or the operation has no output."""
+        input_tokens = self.count(names.GEN_AI_USAGE_INPUT_TOKENS)
+        output_tokens = self.count(names.GEN_AI_USAGE_OUTPUT_TOKENS)
+        if output_tokens is None and self.operation in _WITHOUT_OUTPUT:
+            output_tokens = 0
+        return (
+            None if input_tokens is None or output_tokens is None else input_tokens + output_tokens
+        )
 
     def parsed(self, name: str) -> Any:
-        """The value of a JSON string; the text itself where it is no JSON."""
+        """The value of a JSON string; the text itself if it is not JSON."""
         value = self.attributes.get(name)
         return from_json(value) if isinstance(value, str) else value
 
@@ -76,7 +78,7 @@ class Facts:
         """The objects of a JSON list."""
         return objects(self.parsed(name))
 
-    def under(self, stem: str) -> Json:
+    def below(self, stem: str) -> Json:
         """The attributes below ``stem``, which is a template of the conventions."""
         start = len(stem) + 1
         return {
@@ -85,14 +87,14 @@ class Facts:
             if name.startswith(f"{stem}.")
         }
 
-    def said(self) -> list[Json]:
-        """The messages of the request; the system's instructions come first, as one of them."""
+    def input_messages(self) -> list[Json]:
+        """The messages of the request; system instructions come first, as a message."""
         system = self.objects(names.GEN_AI_SYSTEM_INSTRUCTIONS)
         first = [{"role": "system", "parts": system}] if system else []
         return first + self.objects(names.GEN_AI_INPUT_MESSAGES)
 
-    def answered(self) -> list[Json]:
-        """The messages of the reply, one a choice."""
+    def output_messages(self) -> list[Json]:
+        """The messages of the response, one for each choice."""
         return self.objects(names.GEN_AI_OUTPUT_MESSAGES)
 
     def verdict(self) -> Json:
@@ -113,38 +115,38 @@ def objects(value: Any) -> list[Json]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def parts(message: Json) -> list[Json]:
-    """The parts of a message that say something: a model may not show what it thought."""
-    return [part for part in objects(message.get("parts")) if not _hidden(part)]
+def visible_parts(message: Json) -> list[Json]:
+    """The parts of a message that have content: reasoning may be hidden."""
+    return [part for part in objects(message.get("parts")) if not _is_hidden(part)]
 
 
-def _hidden(part: Json) -> bool:
+def _is_hidden(part: Json) -> bool:
     return part.get("type") == "reasoning" and part.get("content") == ""
 
 
-def words(message: Json) -> str:
-    """All that a message says in plain text."""
-    said = (p.get("content") for p in parts(message) if p.get("type") == "text")
-    return "\n".join(text for text in said if isinstance(text, str))
+def message_text(message: Json) -> str:
+    """The texts of a message."""
+    texts = (p.get("content") for p in visible_parts(message) if p.get("type") == "text")
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def apart(messages: list[Json]) -> list[Json]:
-    """The messages, each tool's answer as one of its own: a turn holds many, readers take one."""
-    return [each for message in messages for each in _apart(message)]
+def split_tool_responses(messages: list[Json]) -> list[Json]:
+    """The messages, with one message for each tool response, as backends read them."""
+    return [each for message in messages for each in _split(message)]
 
 
-def _apart(message: Json) -> list[Json]:
-    said = parts(message)
-    answers = [part for part in said if part.get("type") == "tool_call_response"]
-    if not answers:
+def _split(message: Json) -> list[Json]:
+    message_parts = visible_parts(message)
+    responses = [part for part in message_parts if part.get("type") == "tool_call_response"]
+    if not responses:
         return [message]
-    rest = [part for part in said if part not in answers]
-    told = [{"role": "tool", "parts": [answer]} for answer in answers]
-    return [*told, {**message, "parts": rest}] if rest else told
+    rest = [part for part in message_parts if part not in responses]
+    messages = [{"role": "tool", "parts": [answer]} for answer in responses]
+    return [*messages, {**message, "parts": rest}] if rest else messages
 
 
 def tool_result(value: Any) -> Any:
-    """What a tool returned; the record wraps what is no object."""
+    """The result of a tool; the record wraps one that is no object."""
     return value["result"] if isinstance(value, dict) and value.keys() == {"result"} else value
 
 
@@ -158,7 +160,7 @@ def from_json(text: str) -> Any:
 def to_json(value: Any) -> str:
     try:
         return _dump()(value, inf_nan_mode="strings", fallback=str).decode()
-    except (ValueError, RecursionError):  # a half of a character, or what holds itself
+    except (ValueError, RecursionError):  # half of a surrogate pair, or a cycle
         return json.dumps(value, default=str, skipkeys=True)
 
 
