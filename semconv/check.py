@@ -267,6 +267,7 @@ class Checker:
         fits = {
             "histogram": form in METRIC_FORMS[:2],
             "gauge": form == "gauge",
+            "updowncounter": form == "sum" and not body.get("isMonotonic"),
         }.get(rules["instrument"], body.get("isMonotonic") is True)
         if not fits:
             yield f"[instrument] {name} is exported as {form}, should be a {rules['instrument']}"

@@ -16,6 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 import genai_otel
 from genai_otel import Destination
+from genai_otel import _semconv as names
 from genai_otel._support.errors import FAULTS
 from genai_otel.export.pipeline.handover import HandoverFile
 from genai_otel.export.pipeline.worker import ExportWorker
@@ -656,8 +657,24 @@ def test_metrics_go_along_and_are_switched_off_where_they_are_not_taken() -> Non
         assert genai_otel.flush(), "a signal that is not taken is no loss"
         assert {got.signal for got in both.taken} == {"traces", "metrics"}
         assert genai_otel.flush()
-        assert [got.signal for got in traces.received].count("metrics") == 1
+        (refused,) = [got.message for got in traces.received if got.signal == "metrics"]
+        first, second = [got.message for got in both.taken if got.signal == "metrics"]
+        assert [
+            (point.as_int, len(point.attributes))
+            for name, point in _points(second)
+            if name == "otel.sdk.exporter.metric_data_point.exported"
+        ] == [(len(_points(first)), 1), (len(_points(refused)), 2)]
         assert genai_otel.shutdown()
+
+
+def _points(message: Any) -> list[tuple[str, Any]]:
+    return [
+        (metric.name, point)
+        for resource in message.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in getattr(metric, metric.WhichOneof("data")).data_points
+    ]
 
 
 def test_only_the_signals_that_were_asked_for() -> None:
@@ -713,15 +730,20 @@ def test_what_became_of_it_as_metrics() -> None:
             genai_otel.flush()
             data: Any = reader.get_metrics_data()
             genai_otel.shutdown()
-    told = {
-        (metric.name, *point.attributes.values()): point.value
+    found = {
+        (metric.name.removeprefix("otel.sdk."), *point.attributes.values()): point.value
         for metric in data.resource_metrics[0].scope_metrics[0].metrics
-        if metric.name.startswith("genai_otel.sdk.")
+        if names.OTEL_COMPONENT_NAME in metric.data.data_points[0].attributes
         for point in metric.data.data_points
     }
-    assert told[("genai_otel.sdk.queued", "otlp")] == 1
-    assert told[("genai_otel.sdk.sent", "otlp")] == 1
-    assert told[("genai_otel.sdk.sent", "phoenix")] == 0
-    assert told[("genai_otel.sdk.retried", "phoenix")] == 0
-    assert told[("genai_otel.sdk.dropped", "phoenix", "refused")] == 1
+    assert found == {
+        **{("processor.span.queue.size", name): 0 for name in ("otlp", "phoenix")},
+        **{("processor.span.processed", name): 1 for name in ("otlp", "phoenix")},
+        ("exporter.span.exported", "otlp"): 1,
+        ("exporter.span.exported", "phoenix"): 0,
+        ("exporter.span.exported", "phoenix", "refused"): 1,
+        **{("exporter.log.exported", name): 0 for name in ("otlp", "phoenix")},
+        **{("exporter.metric_data_point.exported", name): 0 for name in ("otlp", "phoenix")},
+        **{("genai_otel.exporter.request.retried", name): 0 for name in ("otlp", "phoenix")},
+    }
     meters.shutdown()

@@ -148,7 +148,6 @@ GENAI_OTEL_COST_CURRENCY: Final = "genai_otel.cost.currency"
 GENAI_OTEL_COST_PENDING: Final = "genai_otel.cost.pending"
 GENAI_OTEL_COST_STATUS: Final = "genai_otel.cost.status"
 GENAI_OTEL_COST_UNPRICED: Final = "genai_otel.cost.unpriced"
-GENAI_OTEL_DESTINATION: Final = "genai_otel.destination"
 GENAI_OTEL_ERROR_CATEGORY: Final = "genai_otel.error.category"
 GENAI_OTEL_ERROR_CODE: Final = "genai_otel.error.code"
 GENAI_OTEL_ERROR_REQUEST_ID: Final = "genai_otel.error.request_id"
@@ -161,7 +160,6 @@ GENAI_OTEL_OUTPUT: Final = "genai_otel.output"
 GENAI_OTEL_PARENT_ID: Final = "genai_otel.parent.id"
 GENAI_OTEL_PRICES_VERSION: Final = "genai_otel.prices.version"
 GENAI_OTEL_PROMPT_HASH: Final = "genai_otel.prompt.hash"
-GENAI_OTEL_REASON: Final = "genai_otel.reason"
 GENAI_OTEL_RESPONSE_ATTEMPTS: Final = "genai_otel.response.attempts"
 GENAI_OTEL_RESPONSE_BACKOFF: Final = "genai_otel.response.backoff"
 GENAI_OTEL_RESPONSE_CHUNK_GAP_MAX: Final = "genai_otel.response.chunk_gap.max"
@@ -220,6 +218,7 @@ OPENAI_API_TYPE: Final = "openai.api.type"
 OPENAI_REQUEST_SERVICE_TIER: Final = "openai.request.service_tier"
 OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
 OPENAI_RESPONSE_SYSTEM_FINGERPRINT: Final = "openai.response.system_fingerprint"
+OTEL_COMPONENT_NAME: Final = "otel.component.name"
 PROCESS_EXECUTABLE_NAME: Final = "process.executable.name"
 PROCESS_EXECUTABLE_PATH: Final = "process.executable.path"
 PROCESS_EXIT_CODE: Final = "process.exit.code"
@@ -285,18 +284,22 @@ METRIC_GENAI_OTEL_CLIENT_TIME_PER_OUTPUT_TOKEN: Final = "genai_otel.client.time_
 METRIC_GENAI_OTEL_CLIENT_TIME_TO_FIRST_TOKEN: Final = "genai_otel.client.time_to_first_token"
 METRIC_GENAI_OTEL_COST: Final = "genai_otel.cost"
 METRIC_GENAI_OTEL_COST_MISSING: Final = "genai_otel.cost.missing"
+METRIC_GENAI_OTEL_EXPORTER_REQUEST_RETRIED: Final = "genai_otel.exporter.request.retried"
 METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Final = "genai_otel.guardrail.denied"
 METRIC_GENAI_OTEL_GUARDRAIL_DURATION: Final = "genai_otel.guardrail.duration"
 METRIC_GENAI_OTEL_GUARDRAIL_ERRORS: Final = "genai_otel.guardrail.errors"
 METRIC_GENAI_OTEL_GUARDRAIL_INVOCATIONS: Final = "genai_otel.guardrail.invocations"
-METRIC_GENAI_OTEL_SDK_DROPPED: Final = "genai_otel.sdk.dropped"
-METRIC_GENAI_OTEL_SDK_QUEUED: Final = "genai_otel.sdk.queued"
-METRIC_GENAI_OTEL_SDK_RETRIED: Final = "genai_otel.sdk.retried"
-METRIC_GENAI_OTEL_SDK_SENT: Final = "genai_otel.sdk.sent"
 METRIC_MCP_CLIENT_OPERATION_DURATION: Final = "mcp.client.operation.duration"
 METRIC_MCP_CLIENT_SESSION_DURATION: Final = "mcp.client.session.duration"
 METRIC_MCP_SERVER_OPERATION_DURATION: Final = "mcp.server.operation.duration"
 METRIC_MCP_SERVER_SESSION_DURATION: Final = "mcp.server.session.duration"
+METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED: Final = "otel.sdk.exporter.log.exported"
+METRIC_OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: Final = (
+    "otel.sdk.exporter.metric_data_point.exported"
+)
+METRIC_OTEL_SDK_EXPORTER_SPAN_EXPORTED: Final = "otel.sdk.exporter.span.exported"
+METRIC_OTEL_SDK_PROCESSOR_SPAN_PROCESSED: Final = "otel.sdk.processor.span.processed"
+METRIC_OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: Final = "otel.sdk.processor.span.queue.size"
 
 # fmt: off
 _BUCKETS_1: Final = (
@@ -530,6 +533,13 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         None,
     ),
+    METRIC_GENAI_OTEL_EXPORTER_REQUEST_RETRIED: Metric(
+        METRIC_GENAI_OTEL_EXPORTER_REQUEST_RETRIED,
+        "counter",
+        "{request}",
+        "Export requests that were sent again.",
+        None,
+    ),
     METRIC_GENAI_OTEL_GUARDRAIL_DENIED: Metric(
         METRIC_GENAI_OTEL_GUARDRAIL_DENIED,
         "counter",
@@ -556,34 +566,6 @@ METRICS: Final[dict[str, Metric]] = {
         "counter",
         "{invocation}",
         "Judgements by guardrails, failed ones included.",
-        None,
-    ),
-    METRIC_GENAI_OTEL_SDK_DROPPED: Metric(
-        METRIC_GENAI_OTEL_SDK_DROPPED,
-        "counter",
-        "{item}",
-        "Items that never arrived at a destination.",
-        None,
-    ),
-    METRIC_GENAI_OTEL_SDK_QUEUED: Metric(
-        METRIC_GENAI_OTEL_SDK_QUEUED,
-        "counter",
-        "{span}",
-        "Spans that were taken for a destination.",
-        None,
-    ),
-    METRIC_GENAI_OTEL_SDK_RETRIED: Metric(
-        METRIC_GENAI_OTEL_SDK_RETRIED,
-        "counter",
-        "{request}",
-        "Requests to a destination that were sent again.",
-        None,
-    ),
-    METRIC_GENAI_OTEL_SDK_SENT: Metric(
-        METRIC_GENAI_OTEL_SDK_SENT,
-        "counter",
-        "{item}",
-        "Items (spans, log records) which a destination has acknowledged.",
         None,
     ),
     METRIC_MCP_CLIENT_OPERATION_DURATION: Metric(
@@ -613,5 +595,43 @@ METRICS: Final[dict[str, Metric]] = {
         "s",
         "Duration of an MCP session as the server saw it.",
         _BUCKETS_11,
+    ),
+    METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED: Metric(
+        METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED,
+        "counter",
+        "{log_record}",
+        "The number of log records for which the export has finished, either successful or failed.",
+        None,
+    ),
+    METRIC_OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: Metric(
+        METRIC_OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
+        "counter",
+        "{data_point}",
+        (
+            "The number of metric data points for which the export has finished, either "
+            "successful or failed."
+        ),
+        None,
+    ),
+    METRIC_OTEL_SDK_EXPORTER_SPAN_EXPORTED: Metric(
+        METRIC_OTEL_SDK_EXPORTER_SPAN_EXPORTED,
+        "counter",
+        "{span}",
+        "The number of spans for which the export has finished, either successful or failed.",
+        None,
+    ),
+    METRIC_OTEL_SDK_PROCESSOR_SPAN_PROCESSED: Metric(
+        METRIC_OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+        "counter",
+        "{span}",
+        "The number of spans for which the processing has finished, either successful or failed.",
+        None,
+    ),
+    METRIC_OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: Metric(
+        METRIC_OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+        "updowncounter",
+        "{span}",
+        "The number of spans in the queue of a given instance of an SDK span processor.",
+        None,
     ),
 }

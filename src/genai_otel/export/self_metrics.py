@@ -1,9 +1,13 @@
-"""Self-metrics: what became of the telemetry, observed when metrics are collected."""
+"""Self-metrics: what became of the telemetry, under the names of the conventions for SDK metrics.
+
+They are observed when metrics are collected.
+https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from opentelemetry.metrics import Observation
@@ -12,21 +16,38 @@ from genai_otel import _semconv as names
 from genai_otel._support.weakmap import IdentityWeakMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
     from .manager import ExportManager
-    from .pipeline.stats import ExportStats
+    from .pipeline.worker import ExportWorker
 
-    Read = Callable[[ExportStats], int]
+    # Counts by ``error.type``; ``None`` is success.
+    Counts = Mapping[str | None, int]
 
 # Seconds that a collection may wait for us.
 _TIMEOUT = 2.0
-_COUNTERS: dict[str, Read] = {
-    names.METRIC_GENAI_OTEL_SDK_QUEUED: lambda stats: stats.enqueued,
-    names.METRIC_GENAI_OTEL_SDK_SENT: lambda stats: stats.sent,
-    names.METRIC_GENAI_OTEL_SDK_RETRIED: lambda stats: stats.retried,
+
+
+def _processed(worker: ExportWorker) -> Counts:
+    stats = worker.stats
+    dropped, late = stats.dropped_queue_full, stats.dropped_after_shutdown
+    return {None: worker.processed, "queue_full": dropped, "already_shutdown": late}
+
+
+_READERS: dict[str, Callable[[ExportWorker], Counts]] = {
+    names.METRIC_OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: lambda worker: {None: worker.queued},
+    names.METRIC_OTEL_SDK_PROCESSOR_SPAN_PROCESSED: _processed,
+    names.METRIC_OTEL_SDK_EXPORTER_SPAN_EXPORTED: lambda worker: {
+        None: worker.stats.sent,
+        **worker.stats.lost_spans(),
+    },
+    names.METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED: lambda worker: dict(worker.stats.log_records),
+    names.METRIC_OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: (
+        lambda worker: dict(worker.stats.data_points)
+    ),
+    names.METRIC_GENAI_OTEL_EXPORTER_REQUEST_RETRIED: lambda worker: {None: worker.stats.retried},
 }
 
 
@@ -35,49 +56,42 @@ class _Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self.manager: Callable[[], ExportManager | None] = lambda: None
-        for name, read in _COUNTERS.items():
-            self._observe(meter, name, self._by_destination(read))
-        self._observe(meter, names.METRIC_GENAI_OTEL_SDK_DROPPED, self._dropped)
+        for name, read in _READERS.items():
+            row = names.METRICS[name]
+            make: Any = meter.create_observable_counter
+            if row.instrument == "updowncounter":
+                make = meter.create_observable_up_down_counter
+            make(name, [self._callback(read)], row.unit, row.description)
 
-    def _observe(
-        self,
-        meter: Meter,
-        name: str,
-        callback: Callable[[CallbackOptions], Iterable[Observation]],
-    ) -> None:
-        row = names.METRICS[name]
-        meter.create_observable_counter(name, [callback], row.unit, row.description)
-
-    def _stats(self) -> Iterator[tuple[str, ExportStats]]:
-        """Statistics of each destination that had anything yet: an idle process reports nothing.
+    def _workers(self) -> Iterable[ExportWorker]:
+        """Workers that had anything to do yet: an idle process reports nothing.
 
         Observable instruments are called first, so operations that wait for prices end here.
         """
         manager = self.manager()
-        if manager is not None:
-            manager.finish_pending(_TIMEOUT)
-        for pipeline, worker in manager.pairs if manager is not None else ():
+        if manager is None:
+            return
+        manager.finish_pending(_TIMEOUT)
+        for _, worker in manager.pairs:
             if worker.stats.enqueued or worker.stats.dropped():
-                yield pipeline.name, worker.stats
+                yield worker
 
-    def _by_destination(self, read: Read) -> Callable[[CallbackOptions], Iterator[Observation]]:
+    def _callback(
+        self, read: Callable[[ExportWorker], Counts]
+    ) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def callback(_: CallbackOptions) -> Iterator[Observation]:
-            totals: Counter[str] = Counter()
-            for name, stats in self._stats():  # there may be two of one name
-                totals[name] += read(stats)
-            for name, total in totals.items():
-                yield Observation(total, {names.GENAI_OTEL_DESTINATION: name})
+            totals: Counter[tuple[str, str | None]] = Counter()
+            for worker in self._workers():  # two may have the same name
+                for error, count in read(worker).items():
+                    totals[worker.name, error] += count
+            for (name, error), total in totals.items():
+                attributes = {names.OTEL_COMPONENT_NAME: name}
+                if error is None:
+                    yield Observation(total, attributes)
+                elif total:
+                    yield Observation(total, {**attributes, names.ERROR_TYPE: error})
 
         return callback
-
-    def _dropped(self, _: CallbackOptions) -> Iterator[Observation]:
-        totals: Counter[tuple[str, str]] = Counter()
-        for name, stats in self._stats():
-            for reason, count in stats.dropped().items():
-                totals[name, reason] += count
-        for (name, reason), total in totals.items():
-            facts = {names.GENAI_OTEL_DESTINATION: name, names.GENAI_OTEL_REASON: reason}
-            yield Observation(total, facts)
 
 
 _INSTRUMENTS: IdentityWeakMap[_Instruments] = IdentityWeakMap()

@@ -34,7 +34,8 @@ _MAX_BACKOFF = 30.0
 _MAX_BAD_IN_ROW = 4
 # Seconds; a wait that took so much longer than asked for was a suspension of the process.
 _SUSPENSION = 5.0
-_REASONS = {
+# Of lost items, by the status of the last result.
+REASONS = {
     ExportStatus.RETRY: "undelivered",
     ExportStatus.TOO_LARGE: "too_large",
     ExportStatus.INVALID: "refused",
@@ -75,7 +76,7 @@ class RetryingSender:
                 bad_in_row = 0
             else:
                 bad_in_row += 1
-                self._stats.count_lost_payloads(_REASONS[result.status], part, result.error)
+                self._stats.count_lost_payloads(REASONS[result.status], part, result.error)
                 if result.status is ExportStatus.REFUSED:  # not because of one of the spans
                     for rest in pending:
                         self._stats.count_lost_payloads("refused", rest, result.error)

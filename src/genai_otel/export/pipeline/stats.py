@@ -40,6 +40,9 @@ class ExportStats:
         self.filtered = 0
         # Lost on the worker, by reason.
         self.lost = Counter[str]()
+        # Exported log records that accompany spans, and data points; lost ones by reason.
+        self.log_records = Counter[str | None]({None: 0})
+        self.data_points = Counter[str | None]({None: 0})
         # Of the last failed request; ``None`` after the next successful one.
         self.last_error: str | None = None
         self.losing = self.closing = False
@@ -58,13 +61,27 @@ class ExportStats:
         self.last_error = result.error or None
         if payloads[0].span_count:
             self.sent += len(payloads) - rejected
+        else:
+            self.log_records[None] += len(payloads) - rejected
         # A receiver does not say which ones it has rejected.
         self.count_lost_payloads("rejected", payloads[:rejected], result.error)
 
     def count_lost_payloads(self, reason: str, payloads: Sequence[Payload], error: str) -> None:
         """Of one signal: either all are spans, or all accompany some."""
-        reason = reason if payloads and payloads[0].span_count else "log_records"
+        if payloads and not payloads[0].span_count:
+            self.log_records[reason] += len(payloads)
+            reason = "log_records"
         self.count_lost(reason, len(payloads), error)
+
+    def lost_spans(self) -> dict[str | None, int]:
+        """Spans lost on the worker, by reason."""
+        return {k: n for k, n in dict(self.lost).items() if k not in ("log_records", "metrics")}
+
+    def count_data_points(self, count: int, reason: str, rejected: int) -> None:
+        """Count the data points of one collection; ``reason`` is that of the rejected ones."""
+        self.data_points[None] += count - rejected
+        if rejected:
+            self.data_points[reason] += rejected
 
     def count_lost(self, reason: str, count: int, error: str) -> None:
         if not count:

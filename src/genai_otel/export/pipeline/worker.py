@@ -25,12 +25,13 @@ from genai_otel.export.otlp.response import ExportStatus
 from genai_otel.export.readable import is_ours
 
 from .batching import MIB, batches
-from .retry import RETRY_TIMEOUT, RetryingSender
+from .retry import REASONS, RETRY_TIMEOUT, RetryingSender
 from .stats import ExportStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.trace import ReadableSpan
 
     from genai_otel.export.protocol import Payload, PayloadExporter
@@ -125,12 +126,14 @@ class ExportWorker:
 
     def _reset(self) -> None:
         """Create what belongs to one process."""
-        self.stats = ExportStats(self.name, log_losses=self._log_losses)
+        self.stats: ExportStats = ExportStats(self.name, log_losses=self._log_losses)
         self._sender = RetryingSender(
             self._exporter, self.stats, self._retry_timeout, self._back_off
         )
         self._queue: deque[Item | FlushRequest] = deque()
-        self._queued_bytes = self._processed = 0
+        # Spans that were passed to the exporter.
+        self.processed: int = 0
+        self._queued_bytes = 0
         self._thread: threading.Thread | None = None
         self._start_lock, self._drain_lock = threading.Lock(), threading.Lock()
         self._draining_thread: int | None = None
@@ -149,7 +152,7 @@ class ExportWorker:
     @property
     def queued(self) -> int:
         """Spans that are queued or being exported, those of unfinished traces included."""
-        done = self._processed + self.stats.sampled_out  # first, as it never overtakes
+        done = self.processed + self.stats.sampled_out  # first, as it never overtakes
         return self.stats.enqueued - done
 
     def expect_termination(self, on_idle: Callable[[], Any], *, recoverable: bool) -> None:
@@ -467,7 +470,7 @@ class ExportWorker:
                     self._sender.send_all(signal, request)
         finally:
             self._queued_bytes -= sum(size for _, size in batch)
-            self._processed += len(batch)
+            self.processed += len(batch)
 
     def _to_payloads(self, span: ReadableSpan) -> Sequence[Payload]:
         """The payloads of a span; an error costs that span alone."""
@@ -511,14 +514,26 @@ class ExportWorker:
         data = None if self._collect is None else self._collect()
         if data is None or not data.resource_metrics:
             return
+        count = _count_data_points(data)
         result = self._sender.send("metrics", [self._exporter.metrics_payload(data)])
         if result.status is ExportStatus.OK:
+            self.stats.count_data_points(count, "rejected", min(result.rejected, count))
             return
+        self.stats.count_data_points(count, REASONS[result.status], count)
         if result.error in _UNSUPPORTED:
             self._collect = None
             self.stats.last_error = f"metrics are not accepted there ({result.error})"
         else:
             self.stats.count_lost("metrics", 1, result.error)
+
+
+def _count_data_points(data: MetricsData) -> int:
+    return sum(
+        len(metric.data.data_points)
+        for of_resource in data.resource_metrics
+        for of_scope in of_resource.scope_metrics
+        for metric in of_scope.metrics
+    )
 
 
 _UNSUPPORTED = frozenset(f"HTTP {status}" for status in (404, 405, 415, 501))
