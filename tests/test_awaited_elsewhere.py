@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind
 
 import genai_otel
 from genai_otel import operation, scope
-from genai_otel.instrumentation.call_context import MADE
+from genai_otel.instrumentation.call_context import CALL_CONTEXTS
 from tests.collected import collect
 from tests.conformance.libraries import LIBRARIES
 from tests.conformance.table import cells
@@ -141,7 +141,7 @@ async def test_whichever_way_it_is_made(
     assert under == [("ada", "invoke_workflow ada")]
     del visit
     collect()
-    assert not MADE
+    assert not CALL_CONTEXTS
 
 
 @pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
@@ -162,7 +162,7 @@ async def test_what_a_chat_streams(genai_otel_capture: Capture, provider: Provid
     assert users == ["ada", "ada"]
     del stream, coroutine
     collect()
-    assert not MADE
+    assert not CALL_CONTEXTS
 
 
 @pytest.mark.xfail(reason="every call goes through it, and would pay for it", strict=True)
@@ -188,7 +188,7 @@ async def test_a_block_that_is_entered_again(
                     response.read()
     users = [dict(span.attributes or {})["user.id"] for span in genai_otel_capture.spans]
     assert users == ["ada", "ada"]
-    assert not MADE
+    assert not CALL_CONTEXTS
 
 
 class Meeting(Sampler):
@@ -221,7 +221,7 @@ def test_a_block_that_two_threads_enter_at_once(provider: Provider) -> None:
             assert all(pool.map(enter, range(2)))
     users = [dict(span.attributes or {})["user.id"] for span in kept.get_finished_spans()]
     assert users == ["ada", "ada"]
-    assert not MADE
+    assert not CALL_CONTEXTS
     genai_otel.uninstrument()
     spans.shutdown()
 
@@ -234,12 +234,12 @@ async def test_what_was_made_with_us_is_inert_without(provider: Provider) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         made = create(**ASK)
-        assert len(MADE) == 1
+        assert len(CALL_CONTEXTS) == 1
         del made
-        assert not MADE
+        assert not CALL_CONTEXTS
         genai_otel.uninstrument()
         made = create(**ASK)
-        assert not MADE
+        assert not CALL_CONTEXTS
         del made
     await client.close()
     genai_otel.shutdown()
@@ -280,7 +280,7 @@ async def test_a_coroutine_is_what_it_was(
     assert _seen(method, arguments) == with_us
     await _close(clients)
     await _close(clients_bare)
-    assert not MADE
+    assert not CALL_CONTEXTS
 
 
 def _seen(method: Any, arguments: dict[str, Any]) -> list[Any]:
@@ -367,7 +367,7 @@ async def test_a_context_that_leads_back_to_its_task_is_collected(
     await asyncio.sleep(0)  # the loop lets go of the step
     collect()
     assert served() is None
-    assert not MADE
+    assert not CALL_CONTEXTS
     assert genai_otel_capture.span().attributes
 
 

@@ -60,7 +60,7 @@ def test_a_dropped_stream_is_quiet_even_if_we_fail(
     capture: Capture, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finalisers have nobody to raise to: Python would print a traceback."""
-    monkeypatch.setattr("genai_otel.instrumentation.open_registry.OpenStreams.leave", breaks)
+    monkeypatch.setattr("genai_otel.instrumentation.open_registry.OpenRegistry.abandon", breaks)
     stream = client.chat.completions.create(model="ok", messages=ASK, stream=True)
     next(stream)
     del stream

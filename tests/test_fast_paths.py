@@ -22,7 +22,7 @@ from genai_otel.adapters.clients import _openai_wire as openai_wire
 from genai_otel.instrumentation import decoded_chunks, stream_wrappers, tracker
 from genai_otel.instrumentation.adapter import Accumulator, Extractor
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.tracker import Call
+from genai_otel.instrumentation.tracker import ObservedCall
 from genai_otel.record import Kind, Operation
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ ALL: dict[str, list[tuple[st.SearchStrategy[list[Any]], Callable[[Any], Any]]]] 
     "litellm._Chunks": [(CHUNKS, chat_chunks)],
     "llama_cpp._Chunks": [(CHUNKS, _as_it_is)],
     "_openai_responses.ResponseEvents": [(RESPONSE_EVENTS, response_events)],
-    "_mistral_more._ResponseEvents": [(RESPONSE_EVENTS, _in_data(response_events))],
+    "_mistral_conversations._ResponseEvents": [(RESPONSE_EVENTS, _in_data(response_events))],
     "_anthropic_wire.Events": [(MESSAGE_EVENTS, message_events)],
     "_converse_wire.Events": [(CONVERSE_EVENTS, _as_it_is)],
     "cohere._Events": [(COHERE_EVENTS, cohere_events)],
@@ -309,7 +309,7 @@ def _name(cls: type) -> str:
 def _with_a_short_way() -> dict[str, type[Accumulator]]:
     for entry in catalogue.CATALOGUE:
         catalogue.load(entry.name)
-    found = (cls for cls in _below(Accumulator) if cls.quick is not Accumulator.quick)
+    found = (cls for cls in _below(Accumulator) if cls.add_fast is not Accumulator.add_fast)
     return {_name(cls): cls for cls in found if cls.__module__.startswith("genai_otel.")}
 
 
@@ -321,33 +321,39 @@ def test_each_accumulator_with_a_short_way_is_here() -> None:
 
 
 class _Recorded:
-    wanted, weighs = True, False
+    wanted, needs_content = True, False
 
     def finish(self, error: BaseException | None = None) -> None: ...
 
-    def stir(self, now: float) -> None: ...
+    def touch(self, now: float) -> None: ...
 
 
 _OURS = {"usage", "timing", "text_buffers", "text_room"}
 
 
-def _made_by(make: Any, call: Call) -> Any:
+def _made_by(make: Any, call: ObservedCall) -> Any:
     """As a client's method makes its chunks, where they are seen in their JSON or are not."""
     make_chunk = lambda *, data, cast_to, response: make(data)  # noqa: E731 - as that method
-    fold = call.fold()
-    return decoded_chunks.reading(make_chunk, fold, call.note) if fold.reads_json else make_chunk
+    fold = call.accumulator()
+    return (
+        decoded_chunks.wrap_decoder(make_chunk, fold, call.note_error)
+        if fold.reads_json
+        else make_chunk
+    )
 
 
 def _told(accumulator: type[Accumulator], chunks: list[Any], make: Any, *, capture: bool) -> Any:
     """Everything that is recorded of such a stream, its times by a clock that ticks."""
     op = Operation(Kind.CHAT)
     op.stream, op.capture = True, capture
-    reader = Extractor(Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, accumulator=accumulator)
-    call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
+    reader = Extractor(
+        Kind.CHAT, openai_wire.read_request, openai_wire.read_chat_response, accumulator=accumulator
+    )
+    call = ObservedCall(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     process = _made_by(make, call)
     made = (process(data=each, cast_to=None, response=None) for each in chunks)
-    assert list(stream_wrappers.watched(made, call)) == [make(each) for each in chunks]
+    assert list(stream_wrappers.observe(made, call)) == [make(each) for each in chunks]
     facts = {
         name: value
         for name, value in vars(op).items()
@@ -375,7 +381,7 @@ CASES = [(name, *case) for name, cases in ALL.items() for case in cases]
 )
 def test_the_short_way_tells_what_the_long_one_tells(name: str, sequences: Any, make: Any) -> None:
     fast = ACCUMULATORS[name]
-    slow = type("Slow", (fast,), {"quick": Accumulator.quick, "reads_json": False})
+    slow = type("Slow", (fast,), {"add_fast": Accumulator.add_fast, "reads_json": False})
     of_models = type("OfModels", (fast,), {"reads_json": False})
 
     @settings(max_examples=300, deadline=None)
@@ -409,7 +415,7 @@ def test_the_common_form_takes_the_short_way(name: str, plain: Any, make: Any) -
     if name == "_anthropic_wire.Events":
         accumulator.add({"type": "content_block_start", "index": 0, "content_block": {}})
     accumulator.add(make(plain))
-    assert accumulator.quick(make(plain)) is True
+    assert accumulator.add_fast(make(plain)) is True
 
 
 # ------------------------------------------------------------------- what a short way must not hide
@@ -430,20 +436,23 @@ class _Rude(dict[str, Any]):
         raise RuntimeError("asked")
 
 
-def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
+def _stream(make: Any) -> tuple[ObservedCall, Callable[[Any], list[Any]]]:
     """A call whose stream has had a plain chunk, and what passes further ones through it."""
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
     reader = Extractor(
-        Kind.CHAT, openai_wire.ask, openai_wire.answer_chat, accumulator=ACCUMULATORS[CHATS]
+        Kind.CHAT,
+        openai_wire.read_request,
+        openai_wire.read_chat_response,
+        accumulator=ACCUMULATORS[CHATS],
     )
-    call = Call(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
+    call = ObservedCall(op, reader, _Recorded(), Guard("test"))  # type: ignore[arg-type]
     process = _made_by(make, call)
 
     def pass_through(chunks: Any) -> list[Any]:
         OPEN.add(call, SimpleNamespace())
         return list(
-            stream_wrappers.watched(
+            stream_wrappers.observe(
                 (process(data=c, cast_to=None, response=None) for c in chunks), call
             )
         )
@@ -454,7 +463,7 @@ def _stream(make: Any) -> tuple[Call, Callable[[Any], list[Any]]]:
 CHATS = "_openai_chunks.ChatChunks"
 
 
-def _said(call: Call) -> str:
+def _said(call: ObservedCall) -> str:
     return "".join(part["content"] for each in call.op.output or () for part in each["parts"])
 
 
@@ -479,7 +488,7 @@ def test_an_odd_chunk_is_no_fault_of_ours(leniently: dict[str, int], make: Any) 
 
 
 OURS = """
-def quick(self, chunk):
+def add_fast(self, chunk):
     return helper()
 def has_more(delta):
     return helper()
@@ -488,7 +497,7 @@ def helper():
 """
 
 
-@pytest.mark.parametrize("way", ["quick", "has_more"])
+@pytest.mark.parametrize("way", ["add_fast", "has_more"])
 @pytest.mark.parametrize("error", [KeyError, TypeError, RuntimeError])
 def test_a_fault_of_ours_in_a_short_way_is_counted(
     leniently: dict[str, int], monkeypatch: pytest.MonkeyPatch, way: str, error: Any
@@ -502,7 +511,7 @@ def test_a_fault_of_ours_in_a_short_way_is_counted(
     monkeypatch.setattr(chats, way, staticmethod(ours) if way == "has_more" else ours)
     call, pass_through = _stream(_as_it_is)
     assert pass_through([WITH_ROLE] * 5) == [WITH_ROLE] * 5
-    place = {"quick": "quick", "has_more": "decoded"}[way]
+    place = {"add_fast": "add_fast", "has_more": "decoded"}[way]
     assert leniently == {f"test.{place}: {error.__name__}": 4}
     assert _said(call) == "a" * 5
     monkeypatch.setattr(FAULTS, "strict", True)
@@ -515,13 +524,13 @@ def test_what_no_form_explains_is_a_fault(
     leniently: dict[str, int], monkeypatch: pytest.MonkeyPatch, error: Any
 ) -> None:
     module: dict[str, Any] = {"__name__": "genai_otel.adapters.made_here", "ERROR": error}
-    exec("def quick(self, chunk):\n    raise ERROR", module)
+    exec("def add_fast(self, chunk):\n    raise ERROR", module)
     monkeypatch.setattr(ACCUMULATORS[CHATS], "reads_json", False)
-    monkeypatch.setattr(ACCUMULATORS[CHATS], "quick", module["quick"])
+    monkeypatch.setattr(ACCUMULATORS[CHATS], "add_fast", module["add_fast"])
     call, pass_through = _stream(_as_it_is)
     pass_through([PLAIN] * 5)
     assert _said(call) == "a" * 5
-    assert leniently == {f"test.quick: {error.__name__}": 4}
+    assert leniently == {f"test.add_fast: {error.__name__}": 4}
 
 
 def test_an_adapter_catches_nothing() -> None:

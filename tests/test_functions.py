@@ -50,13 +50,13 @@ class _Words(Accumulator):
         self._op = op
         self._said: list[str] = []
 
-    def quick(self, word: str) -> bool:
+    def add_fast(self, word: str) -> bool:
         self._said.append(word)
         return bool(word)
 
-    add = quick
+    add = add_fast
 
-    def close(self) -> None:
+    def finish(self) -> None:
         words: Any = {"type": "text", "content": "".join(self._said)}
         self._op.output = [{"role": "assistant", "parts": [words]}]
 

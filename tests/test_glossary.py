@@ -27,8 +27,21 @@ _FORMER = {
     "patience": "retry_timeout",
     "ticket": "flush_request",
     "attached": "weakmap",
+    "hearsay": "from_framework",
+    "lend": "pass_through",
+    "lent": "passed_through",
+    "observer": "tracker",
+    "pulse": "progress",
+    "quick": "fast",
     "quietly": "suppression",
+    "secondhand": "from_framework",
+    "stir": "touch",
+    "stirred": "last_activity",
+    "taker": "find_owner",
+    "unheard": "without_asyncgen_hooks",
     "unterminated": "block_sigterm",
+    "unwatched": "passthrough",
+    "upright": "implicit_parent",
 }
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

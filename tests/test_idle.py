@@ -160,7 +160,9 @@ def test_a_run_whose_model_is_read(weft: Any, genai_otel_capture: Capture) -> No
     weft.start("graph", None, "graph")
     weft.start("node", "graph", "node")
     active = weft.runs._open["graph"].call.active
-    active.stirred = weft.runs._open["node"].call.active.stirred = perf_counter() - 3_700
+    active.last_activity = weft.runs._open["node"].call.active.last_activity = (
+        perf_counter() - 3_700
+    )
     weft.runs.token("node", generated=True)
     weft.runs.expire(perf_counter())
     assert genai_otel_capture.spans == ()
@@ -176,12 +178,12 @@ def test_without_a_worker_the_next_one_looks(
         client.chat.completions.create(model="ok", messages=ASK, stream=True) for _ in range(20)
     ]
     for call in OPEN._calls.values():
-        call.idle(call.stirred)
+        call.idle_seconds(call.last_activity)
     monkeypatch.setattr(open_registry, "IDLE", 1e-9)
     assert genai_otel_capture.spans == ()
-    monkeypatch.setattr(OPEN, "_looked", 0.0)
+    monkeypatch.setattr(OPEN, "_last_expired", 0.0)
     kept.append(client.chat.completions.create(model="ok", messages=ASK, stream=True))
-    assert len(expired(genai_otel_capture)) == open_registry.AT_ONCE
+    assert len(expired(genai_otel_capture)) == open_registry.MAX_EXPIRED_AT_ONCE
     kept.append(client.chat.completions.create(model="ok", messages=ASK, stream=True))
     assert len(expired(genai_otel_capture)) == 20
 

@@ -130,7 +130,7 @@ def test_a_library_that_arrives_while_it_is_waited_for(monkeypatch: pytest.Monke
         return MagicMock()
 
     installation = installer.Installation(
-        Adapter("lamp", ""), installer.Later(("lamp_of_a_test",), load)
+        Adapter("lamp", ""), installer.LazyAdapter(("lamp_of_a_test",), load)
     )
     monkeypatch.setattr(installer, "Runs", now)
     installation.install(MagicMock())

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import genai_otel
 from genai_otel import Budget, BudgetExceeded, operation, scope, suppress
-from genai_otel.instrumentation import runs as engine_runs
+from genai_otel.instrumentation import runs as runs_module
 from genai_otel.testing import Capture
 from tests.collected import collect
 from tests.trees import complaints, tokens, tree
@@ -1020,7 +1020,7 @@ def test_budgets_refuse_before_the_call(chat: Any, provider: Provider) -> None:
 def test_runs_that_never_end_are_bounded(
     genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_runs, "MAX_OPEN", 3)
+    monkeypatch.setattr(runs_module, "MAX_OPEN", 3)
     graph: Iterator[Any]
     streams = []
     for _ in range(5):

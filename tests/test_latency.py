@@ -15,8 +15,8 @@ from genai_otel.adapters.clients._openai_chunks import ChatChunks
 from genai_otel.instrumentation import stream_wrappers, tracker
 from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.patchers import patch_stainless
-from genai_otel.instrumentation.tracker import Call
+from genai_otel.instrumentation.patchers import stainless
+from genai_otel.instrumentation.tracker import ObservedCall
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder.attributes import outcome
 from genai_otel.recorder.ownership import absorb
@@ -57,19 +57,21 @@ USAGE = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 5}}
 
 
 class Active:
-    wanted, weighs = True, False
+    wanted, needs_content = True, False
 
     def finish(self, error: BaseException | None = None) -> None: ...
 
-    def stir(self, now: float) -> None: ...
+    def touch(self, now: float) -> None: ...
 
 
-def call_at(clock: Clock) -> Call:
+def call_at(clock: Clock) -> ObservedCall:
     op = Operation(Kind.CHAT)
     op.stream = op.capture = True
     op.timing.started = clock.now
-    reader = Extractor(Kind.CHAT, wire.ask, wire.answer_chat, accumulator=ChatChunks)
-    call = Call(op, reader, Active(), Guard("test"))  # type: ignore[arg-type]
+    reader = Extractor(
+        Kind.CHAT, wire.read_request, wire.read_chat_response, accumulator=ChatChunks
+    )
+    call = ObservedCall(op, reader, Active(), Guard("test"))  # type: ignore[arg-type]
     OPEN.add(call, SimpleNamespace())
     return call
 
@@ -83,7 +85,7 @@ def provided(clock: Clock, script: Sequence[tuple[float, Any]]) -> Iterator[Any]
 def read(clock: Clock, script: Sequence[tuple[float, Any]], busy: float = 0.0) -> dict[str, Any]:
     """What the span tells of a stream whose reader is ``busy`` seconds with each chunk."""
     call = call_at(clock)
-    for _ in stream_wrappers.watched(provided(clock, script), call):
+    for _ in stream_wrappers.observe(provided(clock, script), call):
         clock.now += busy
     found: dict[str, Any] = {}
     outcome(call.op, found)
@@ -164,7 +166,7 @@ def test_asynchronous_streams_tell_the_same(clock: Clock) -> None:
 
     async def read_slowly() -> dict[str, Any]:
         call = call_at(clock)
-        async for _ in stream_wrappers.watched_async(items(), call):
+        async for _ in stream_wrappers.observe_async(items(), call):
             clock.now += 10
         found: dict[str, Any] = {}
         outcome(call.op, found)
@@ -180,7 +182,7 @@ def test_a_layer_above_that_began_earlier(clock: Clock) -> None:
     clock.now += 4
     call = call_at(clock)
     script = [(1, ROLE), (2, chunk("a")), (3, chunk("b")), (1, USAGE)]
-    for _ in stream_wrappers.watched(provided(clock, script), call):
+    for _ in stream_wrappers.observe(provided(clock, script), call):
         clock.now += 10
     absorb(owner, call.op)
     owner.timing.ended = clock.now
@@ -205,7 +207,7 @@ def test_what_the_client_slept_between_attempts(
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
-    watched = patch_stainless._retrying(sleep, observer)
+    watched = stainless._wrap_sleep(sleep, observer)
     for seconds in (0.5, 1.5):
         watched(seconds)
     found: dict[str, Any] = {}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from genai_otel.adapters.clients._message_builder import MessageBuilder
 from genai_otel.adapters.clients._openai_chunks import ChatChunks
-from genai_otel.adapters.clients._said import Said
 from genai_otel.record import Kind, Operation, TextBuffer
 from tests.provider import Reply, Scenario, ToolCall, Usage
 
@@ -123,9 +123,9 @@ def test_what_is_left_of_the_room_is_shared() -> None:
 def test_texts_without_end_are_bounded_by_their_number_too() -> None:
     op = Operation(Kind.CHAT)
     op.capture, op.text_room = True, ROOM
-    said = Said(op)
+    said = MessageBuilder(op)
     for number in range(10_000):
-        assert said.words("x", ("text", "reasoning")[number % 2])
+        assert said.add_text("x", ("text", "reasoning")[number % 2])
     assert len(op.text_buffers or ()) == len(said.parts()) <= ROOM / 64 + 1
 
 
@@ -138,7 +138,7 @@ def test_a_call_in_many_pieces_is_one_text() -> None:
         fold.add({"choices": [{"index": 0, "delta": {"tool_calls": [called]}}]})
     assert len(op.text_buffers or ()) < 5
     op.enforce_text_limit()
-    fold.close()
+    fold.finish()
     assert op.output is not None
     (part,) = op.output[0]["parts"]
     assert part["arguments"] == "x" * 300  # type: ignore[typeddict-item]

@@ -33,7 +33,7 @@ def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No stream stays open, no context is left in the wrong place."""
     yield
     collect()
-    OPEN.settle()
+    OPEN.drain_deferred()
     assert not len(OPEN)
     assert genai_otel.current() is None
     assert not otel_context.get_current()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import genai_otel.adapters
-from genai_otel.instrumentation.entry_points import points
+from genai_otel.instrumentation.entry_points import discover
 from tests.fresh import SOURCES, run, script
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def test_of_one_distribution_the_first_on_the_path_counts(
     install(older, "lamp-otel", "0.0.1", lamp="gone:ADAPTER", candle="gone:ADAPTER")
     install(older, "other-otel", "1.0", torch="torch_otel:ADAPTER")
     monkeypatch.setattr(sys, "path", [str(site), str(older), *sys.path])
-    found = {name: point.value for name, (point, _) in points().items()}
+    found = {name: point.value for name, (point, _) in discover().items()}
     assert found == {"lamp": "lamp_otel:ADAPTER", "torch": "torch_otel:ADAPTER"}
 
 

@@ -197,7 +197,7 @@ def test_a_block_of_which_azure_hands_out_nothing(last: str) -> None:
     op = Operation(Kind.CHAT)
     op.capture = True
     fold = azure_ai_inference._Updates(op)
-    fold.add(azure_ai_inference._refused(raised.value))
-    fold.close()
+    fold.add(azure_ai_inference._chunk_from_error(raised.value))
+    fold.finish()
     assert op.output is not None
     assert op.output[0]["parts"] == [{"type": "text", "content": "Hi."}]

@@ -16,7 +16,7 @@ from genai_otel._support.errors import FAULTS
 from genai_otel.instrumentation import runs as engine
 from genai_otel.instrumentation.adapter import Adapter, Bridge, Extractor
 from genai_otel.instrumentation.installer import Installation
-from genai_otel.instrumentation.tracker import Observer
+from genai_otel.instrumentation.tracker import CallTracker
 from genai_otel.record import Kind, Operation
 from genai_otel.recorder import ACTIVE
 from tests.trees import tree
@@ -42,11 +42,11 @@ CHAT = Extractor(Kind.CHAT, _nothing, _made)
 def started(runs: Runs, key: Any, parent: Any, name: str) -> None:
     if name == "broken":
         raise LookupError("ours")
-    runs.open(key, parent, STEP, Operation(Kind.STEP, name))
+    runs.start(key, parent, STEP, Operation(Kind.STEP, name))
 
 
 def ended(runs: Runs, key: Any, outputs: Any = None, error: BaseException | None = None) -> None:
-    runs.close(key, outputs, error)
+    runs.end(key, outputs, error)
 
 
 class Weft(ModuleType):
@@ -139,26 +139,26 @@ def test_an_id_that_is_used_again(weft: Any, genai_otel_capture: Capture) -> Non
 
 def test_contexts_that_a_framework_copies(weft: Any, genai_otel_capture: Capture) -> None:
     """What is set in the copy goes with it; a failure of ours is not the framework's."""
-    guard, recorder = weft.runs._observer.guard, ACTIVE.recorder
+    guard, recorder = weft.runs._tracker.guard, ACTIVE.recorder
     assert recorder is not None
-    observer = Observer(recorder, guard)
-    observer.runs = weft.runs
+    tracker = CallTracker(recorder, guard)
+    tracker.runs = weft.runs
 
     def prepare(key: Any) -> str:
         return f"prepared {key}"
 
-    entering = engine.entering(lambda key: key, prepare, observer)
+    entered = engine.wrap_context_entry(lambda key: key, prepare, tracker)
     weft.start("a", None, "outer")
     copied = contextvars.copy_context()
-    assert copied.run(entering, "a") == "prepared a"
+    assert copied.run(entered, "a") == "prepared a"
     copied.run(step(lambda: None))
     step(lambda: None)()
     weft.end("a")
-    assert copied.run(entering, "unknown") == "prepared unknown"
+    assert copied.run(entered, "unknown") == "prepared unknown"
     name = "task <lambda>"
     assert tree(genai_otel_capture.spans) == [name, ("task outer", [name])]
     with pytest.raises(TypeError):
-        entering()
+        entered()
 
 
 def test_what_is_cancelled_ends_what_is_open_inside(weft: Any, genai_otel_capture: Capture) -> None:
@@ -187,11 +187,11 @@ def test_runs_that_never_end(
 
 def test_runs_that_are_not_recorded(weft: Any, genai_otel_capture: Capture) -> None:
     weft.start("a", None, "outer")
-    weft.runs.lend("b", "a")
+    weft.runs.pass_through("b", "a")
     weft.start("c", "b", "inner")
     weft.end("b", None, ValueError())
     weft.end("c")
-    weft.runs.lend("d", "unknown")
+    weft.runs.pass_through("d", "unknown")
     weft.start("e", "d", "alone")
     weft.end("e")
     weft.end("a")
@@ -233,7 +233,7 @@ def test_a_child_process_ends_nothing_of_its_parents(
     weft: Any, genai_otel_capture: Capture
 ) -> None:
     weft.start("a", None, "outer")
-    weft.runs.forget()
+    weft.runs.clear()
     weft.end("a")
     assert genai_otel_capture.spans == ()
 
@@ -245,10 +245,10 @@ def test_a_child_process_ends_nothing_of_its_parents(
 def test_a_call_that_stands_is_joined_by_what_begins_there(
     weft: Any, genai_otel_capture: Capture
 ) -> None:
-    weft.runs.open("a", None, CHAT, Operation(Kind.CHAT), stands=True)
+    weft.runs.start("a", None, CHAT, Operation(Kind.CHAT), implicit_parent=True)
     with operation("step", "inside"), operation("chat") as op:
         op.model = "m"
-    weft.runs.close("a")
+    weft.runs.end("a")
     with operation("chat"):
         pass
     assert tree(genai_otel_capture.spans) == ["chat", ("chat m", ["task inside"])]

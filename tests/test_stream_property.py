@@ -443,14 +443,14 @@ def test_whoever_makes_the_chunks_each_is_told_once(
     models: int,
 ) -> None:
     added, looked = [], []
-    add, short = ChatChunks.add, ChatChunks.quick
+    add, short = ChatChunks.add, ChatChunks.add_fast
 
-    def quick(fold: ChatChunks, each: Any) -> bool | None:  # so named: it may raise as that does
+    def add_fast(fold: ChatChunks, each: Any) -> bool | None:  # so named: it may raise as that does
         looked.append(each)
         return short(fold, each)
 
     monkeypatch.setattr(ChatChunks, "add", lambda fold, each: added.append(each) or add(fold, each))
-    monkeypatch.setattr(ChatChunks, "quick", quick)
+    monkeypatch.setattr(ChatChunks, "add_fast", add_fast)
     texts = [chunk((0, word)) for word in "abcdef"]
     _stream(monkeypatch, readers.provider, [*texts, chunk((0, {}), finish_reason="stop")])
     body = {"model": MODEL, "messages": ASK, "stream": True}

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import genai_otel
 from genai_otel._support.errors import Guard
 from genai_otel.adapters.clients.openai import ADAPTER
-from genai_otel.instrumentation.tracker import Observer
+from genai_otel.instrumentation.tracker import CallTracker
 from genai_otel.testing import Capture
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def test_by_default_nothing_is_asked_for(
     ],
 )
 def test_known_is_a_short_list(host: str, takes: bool) -> None:
-    observer = Observer(None, Guard("test"), frozenset({"known"}))  # type: ignore[arg-type]
+    observer = CallTracker(None, Guard("test"), frozenset({"known"}))  # type: ignore[arg-type]
     make = next(p.stand_in for p in ADAPTER.patches if p.target.endswith(":SyncAPIClient.request"))
     stand_in = make(lambda: None, observer)
     begin = next(

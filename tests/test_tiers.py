@@ -47,11 +47,11 @@ def mistral(reply: dict[str, Any], op: Operation) -> None:
     usage = {**reply["usage"], "service_tier": reply["service_tier"]}
     chunks = mistralai._Events(op)
     chunks.add({"data": {"model": reply["model"], "choices": [], "usage": usage}})
-    chunks.close()
+    chunks.finish()
 
 
 def google(reply: dict[str, Any], op: Operation) -> None:
-    google_genai._told(reply, [], op)
+    google_genai._read_metadata(reply, [], op)
 
 
 def generated(**more: str) -> dict[str, Any]:
@@ -75,19 +75,19 @@ def tokens_in_headers(**more: str) -> dict[str, str]:
 
 SONNET = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ROWS: list[tuple[str, str, Operation, str | None, float | None]] = [
-    ("openai", "gpt-5", read(openai.answer_chat, said(None)), None, 0.00225),
-    ("openai", "gpt-5", read(openai.answer_chat, said("default")), "default", 0.00225),
-    ("openai", "gpt-5", read(openai.answer_chat, said("flex")), "flex", 0.001125),
-    ("openai", "gpt-5", read(openai.answer_chat, said("priority")), "priority", 0.0045),
-    ("openai", "gpt-5", read(openai.answer_chat, said("scale")), "scale", None),
-    ("anthropic", "claude-opus-4-5", read(anthropic.answer, message(service_tier="standard")),
-     "standard", 0.0075),
-    ("anthropic", "claude-opus-4-5", read(anthropic.answer, message(service_tier="batch")),
-     "batch", 0.00375),
-    ("anthropic", "claude-opus-4-5", read(anthropic.answer, message(service_tier="priority")),
-     "priority", None),
+    ("openai", "gpt-5", read(openai.read_chat_response, said(None)), None, 0.00225),
+    ("openai", "gpt-5", read(openai.read_chat_response, said("default")), "default", 0.00225),
+    ("openai", "gpt-5", read(openai.read_chat_response, said("flex")), "flex", 0.001125),
+    ("openai", "gpt-5", read(openai.read_chat_response, said("priority")), "priority", 0.0045),
+    ("openai", "gpt-5", read(openai.read_chat_response, said("scale")), "scale", None),
     ("anthropic", "claude-opus-4-5",
-     read(anthropic.answer, message(service_tier="standard", speed="fast")), "fast", None),
+     read(anthropic.read_response, message(service_tier="standard")), "standard", 0.0075),
+    ("anthropic", "claude-opus-4-5", read(anthropic.read_response, message(service_tier="batch")),
+     "batch", 0.00375),
+    ("anthropic", "claude-opus-4-5",
+     read(anthropic.read_response, message(service_tier="priority")), "priority", None),
+    ("anthropic", "claude-opus-4-5",
+     read(anthropic.read_response, message(service_tier="standard", speed="fast")), "fast", None),
     ("gcp.gemini", "gemini-2.5-pro", read(google, generated(serviceTier="STANDARD")), "STANDARD",
      0.00225),
     ("gcp.gemini", "gemini-2.5-pro", read(google, generated(serviceTier="FLEX")), "FLEX", None),
@@ -97,14 +97,14 @@ ROWS: list[tuple[str, str, Operation, str | None, float | None]] = [
      read(google, generated(trafficType="PROVISIONED_THROUGHPUT")), "PROVISIONED_THROUGHPUT", None),
     ("mistral_ai", "mistral-large-2411", read(mistral, said("standard")), "standard", 0.0026),
     ("mistral_ai", "mistral-large-2411", read(mistral, said("priority")), "priority", None),
-    ("aws.bedrock", SONNET, read(converse.answer, conversed()), None, 0.0045),
-    ("aws.bedrock", SONNET, read(converse.answer, conversed(serviceTier={"type": "default"})),
-     "default", 0.0045),
-    ("aws.bedrock", SONNET, read(converse.answer, conversed(serviceTier={"type": "flex"})),
+    ("aws.bedrock", SONNET, read(converse.read_response, conversed()), None, 0.0045),
+    ("aws.bedrock", SONNET,
+     read(converse.read_response, conversed(serviceTier={"type": "default"})), "default", 0.0045),
+    ("aws.bedrock", SONNET, read(converse.read_response, conversed(serviceTier={"type": "flex"})),
      "flex", None),
     ("aws.bedrock", SONNET,
-     read(converse.answer, conversed(performanceConfig={"latency": "optimized"})), "optimized",
-     None),
+     read(converse.read_response, conversed(performanceConfig={"latency": "optimized"})),
+     "optimized", None),
     ("aws.bedrock", SONNET,
      read(bedrock._headers, tokens_in_headers(service_tier="priority")), "priority", None),
     ("aws.bedrock", SONNET,
@@ -132,7 +132,7 @@ def test_a_tier_is_read_and_priced(
     [("ON_DEMAND", 0.0044), ("ON_DEMAND_FLEX", 0.0011), ("PROVISIONED_THROUGHPUT", None)],
 )
 def test_vertex_says_it_in_its_own_words(book: PriceBook, tier: str, cost: float | None) -> None:
-    op = read(converse.answer, conversed())
+    op = read(converse.read_response, conversed())
     told = book.price(op.usage, provider="gcp.vertex_ai", model="house", at=NOVEMBER, tier=tier)
 
     assert told.amount == pytest.approx(cost)
@@ -140,9 +140,9 @@ def test_vertex_says_it_in_its_own_words(book: PriceBook, tier: str, cost: float
 
 def test_the_tier_is_told_once() -> None:
     for op, name in (
-        (read(openai.answer_chat, said("flex")), "openai.response.service_tier"),
+        (read(openai.read_chat_response, said("flex")), "openai.response.service_tier"),
         (
-            read(converse.answer, conversed(serviceTier={"type": "flex"})),
+            read(converse.read_response, conversed(serviceTier={"type": "flex"})),
             "genai_otel.response.tier",
         ),
     ):

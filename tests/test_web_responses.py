@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     collect()
-    OPEN.settle()
+    OPEN.drain_deferred()
     assert not len(OPEN)
     assert genai_otel.current() is None
     assert not otel_context.get_current()

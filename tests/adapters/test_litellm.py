@@ -276,13 +276,13 @@ def test_a_whole_reply_without_usage(
 
 
 def test_what_it_counts_itself_is_marked() -> None:
-    from genai_otel.adapters.clients.litellm import _answer
+    from genai_otel.adapters.clients.litellm import _read_response
     from genai_otel.record import Kind, Operation
 
     op = Operation(Kind.CHAT)
     reply = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=9, completion_tokens=3))
     reply._hidden_params["custom_llm_provider"] = "replicate"
-    _answer(reply, op)
+    _read_response(reply, op)
     assert (op.usage.input, op.usage.output, op.usage.estimated) == (9, 3, "litellm")
 
 

@@ -66,7 +66,7 @@ class Bench:
         """Makes the visit; what the provider was asked."""
         self.provider.clear()
         visit.go(self._runner)
-        OPEN.settle()  # as the next call would
+        OPEN.drain_deferred()  # as the next call would
         return self.provider.requests
 
     def spans(self) -> Sequence[ReadableSpan]:

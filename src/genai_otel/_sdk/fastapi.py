@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from genai_otel.instrumentation.tracker import Observer
+    from genai_otel.instrumentation.tracker import CallTracker
 
 
 def dependencies() -> Installation:
@@ -31,7 +31,7 @@ def dependencies() -> Installation:
     )
 
 
-def _carrying(original: Any, observer: Observer) -> Any:
+def _carrying(original: Any, tracker: CallTracker) -> Any:
     @asynccontextmanager
     async def in_threadpool(cm: Any) -> AsyncIterator[Any]:
         noted = _Noted(cm)
@@ -44,7 +44,7 @@ def _carrying(original: Any, observer: Observer) -> Any:
 
     @wraps(original)
     def manager(cm: Any) -> Any:
-        return in_threadpool(cm) if observer.guard.enabled else original(cm)
+        return in_threadpool(cm) if tracker.guard.enabled else original(cm)
 
     return manager
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from genai_otel.adapters import catalogue
 from genai_otel.instrumentation import entry_points
 from genai_otel.instrumentation.adapter import Adapter
-from genai_otel.instrumentation.entry_points import Published
-from genai_otel.instrumentation.installer import Installation, Later
+from genai_otel.instrumentation.entry_points import PublishedAdapter
+from genai_otel.instrumentation.installer import Installation, LazyAdapter
 
 from . import threads
 from .fastapi import dependencies
@@ -34,8 +34,8 @@ class Instrumentors:
         self._servers = servers()
         self._own = [waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
-            Published(point, refused, named=name in settings.libraries)
-            for name, (point, refused) in entry_points.points(catalogue.NAMES).items()
+            PublishedAdapter(point, refused, named=name in settings.libraries)
+            for name, (point, refused) in entry_points.discover(catalogue.NAMES).items()
             if self._wants(name)
         ]
 
@@ -86,5 +86,5 @@ class Instrumentors:
 
 def waiting(entry: catalogue.Entry) -> Installation:
     """Its adapter, which is loaded once the library is there."""
-    later = Later((entry.module, *entry.more), partial(catalogue.load, entry.name))
+    later = LazyAdapter((entry.module, *entry.more), partial(catalogue.load, entry.name))
     return Installation(Adapter(entry.name, entry.distribution), later)

@@ -270,7 +270,7 @@ def _settle(arguments: dict[str, Any]) -> Settings:
 def _check_library(name: str, *more: str) -> None:
     """Other distributions are asked only where a name is none of ours."""
     if name not in catalogue.NAMES:
-        one_of("library", name, (*catalogue.NAMES, *entry_points.points(), *more))
+        one_of("library", name, (*catalogue.NAMES, *entry_points.discover(), *more))
 
 
 _prepared = False
@@ -306,7 +306,7 @@ def _in_child() -> None:
     """A child begins with what was set up, but with nothing that the parent has under way."""
     EXIT_HANDLERS.after_fork(child=True)
     locks.reopen()
-    OPEN.forget()
+    OPEN.clear()
     EXIT_HANDLERS.in_child()
     if _RUNTIME is not None:
         _RUNTIME.after_fork()

@@ -266,7 +266,7 @@ class Runtime:
         New meters are made when the child first records something.
         """
         for library in self.libraries:
-            library.forget()
+            library.clear()
         self._resource = None
         self._costs.after_fork()
         if self._uploads is not None:
@@ -283,7 +283,7 @@ class Runtime:
     # ------------------------------------------------------------------------- in operation
 
     def flush(self, timeout: float) -> bool:
-        OPEN.settle()
+        OPEN.drain_deferred()
         deadline = monotonic() + timeout
         self._finish_pending(timeout)
         left = max(0.0, deadline - monotonic())
@@ -300,7 +300,7 @@ class Runtime:
 
     def _tidy(self) -> None:
         """Ends what was collected since, and what nobody has seen anything of for an hour."""
-        OPEN.settle()
+        OPEN.drain_deferred()
         OPEN.expire(perf_counter())
         if self._export_manager is not None:
             contained(self._export_manager.recover_spans_in_operation)

@@ -11,7 +11,7 @@ from genai_otel.instrumentation.versions import installed_version
 if TYPE_CHECKING:
     from genai_otel.export.factory import ExportPipeline
     from genai_otel.export.pipeline.worker import ExportWorker
-    from genai_otel.instrumentation.entry_points import Published
+    from genai_otel.instrumentation.entry_points import PublishedAdapter
     from genai_otel.instrumentation.installer import Installation
 
 
@@ -112,7 +112,7 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
     )
 
 
-def published_status(installation: Published) -> LibraryStatus:
+def published_status(installation: PublishedAdapter) -> LibraryStatus:
     """An adapter of another distribution; until it is loaded, its library's is not known."""
     adapter = installation.adapter
     note = (

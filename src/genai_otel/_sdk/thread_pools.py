@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from genai_otel.instrumentation.tracker import Observer
+    from genai_otel.instrumentation.tracker import CallTracker
 
 _EXECUTORS = "concurrent.futures.thread"
 
@@ -49,17 +49,17 @@ class Pools(Installation):
             )
         )
 
-    def suits(self) -> bool:
+    def is_supported(self) -> bool:
         """Python's own library is there in every version."""
         return True
 
 
-def _carrying(original: Any, observer: Observer) -> Any:
+def _carrying(original: Any, tracker: CallTracker) -> Any:
     """``original``, a pool's method whose first argument is the function to be run."""
 
     @wraps(original)
     def submit(*args: Any, **kwargs: Any) -> Any:
-        if observer.guard.enabled:
+        if tracker.guard.enabled:
             if len(args) > 1:
                 pool, function, *rest = args
                 args = (pool, contained(_carried, pool, function) or function, *rest)

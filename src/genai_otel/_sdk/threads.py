@@ -49,8 +49,8 @@ def remove() -> None:
     """Puts the original back, unless somebody has wrapped ours: then it becomes inert."""
     if not _placed:
         return
-    original, stand_in = _placed.pop()
-    if vars(threading.Thread).get("start") is stand_in:
+    original, wrapper = _placed.pop()
+    if vars(threading.Thread).get("start") is wrapper:
         threading.Thread.start = original  # type: ignore[method-assign]
 
 

@@ -17,7 +17,7 @@ from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.open_registry import OPEN
 
 if TYPE_CHECKING:
-    from genai_otel.instrumentation.tracker import Observer
+    from genai_otel.instrumentation.tracker import CallTracker
 
 
 def servers() -> Installation:
@@ -26,11 +26,11 @@ def servers() -> Installation:
     return Installation(Adapter("uvicorn", "uvicorn", ">=0.15,<1", patches=(patch,)))
 
 
-def _delivering(original: Any, observer: Observer) -> Any:
+def _delivering(original: Any, tracker: CallTracker) -> Any:
     @wraps(original)
     async def shutdown(*args: Any, **kwargs: Any) -> Any:
         result = await original(*args, **kwargs)
-        if observer.guard.enabled:
+        if tracker.guard.enabled:
             contained(_deliver, *args[:1])
         return result
 

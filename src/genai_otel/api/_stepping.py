@@ -1,9 +1,8 @@
-"""What goes on after the call of a decorated function: generators, coroutines, futures, responses.
+"""Observe decorated functions that go on after the call: generators, futures, responses.
 
 Scope and parent are those of the call, wherever the first step is made. The operation's context is
-current while the body runs and never while it waits: each step attaches and detaches in one frame
-of ours, so that whatever another task, another thread or the garbage collector finishes leaves
-nothing behind.
+attached while the body runs and never while it waits: each step attaches and detaches in one frame,
+so nothing stays attached whichever task, thread or garbage collection ends it.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from weakref import WeakKeyDictionary, ref
 
 from genai_otel._support.errors import contained
 from genai_otel.instrumentation.adapter import Accumulator
-from genai_otel.instrumentation.generators import AtCall, unheard
+from genai_otel.instrumentation.generators import DeferredCall, without_asyncgen_hooks
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.tracker import Unwatched
+from genai_otel.instrumentation.tracker import PassthroughCall
 from genai_otel.record import snapshot
 from genai_otel.recorder.context import StepContext
 
@@ -36,7 +35,7 @@ from ._bodies import attributes, body_of, each, each_async, has, makes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from genai_otel.instrumentation.tracker import Call
+    from genai_otel.instrumentation.tracker import ObservedCall
     from genai_otel.instrumentation.wrappers import Begin
     from genai_otel.record import Operation
 
@@ -44,8 +43,8 @@ _ITEMS_KEPT = 1_000
 _SIZE_KEPT = 262_144
 
 
-class Items(Accumulator):
-    """What a generator gave, bounded; ``read`` takes it as the result."""
+class ItemAccumulator(Accumulator):
+    """Keeps a bounded number of a generator's items; ``read`` gets them as the result."""
 
     def __init__(self, read: Callable[[Any, Operation], None], op: Operation) -> None:
         super().__init__(op)
@@ -61,13 +60,13 @@ class Items(Accumulator):
             self._items.append(item if plain else snapshot(item, nodes=100))
         return False
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._items:
-            self._read(_joined(self._items), self._op)
+            self._read(_join_items(self._items), self._op)
 
 
-def _joined(items: list[Any]) -> Any:
-    """Texts are one text, encoded ones too."""
+def _join_items(items: list[Any]) -> Any:
+    """Join texts, or bytes of UTF-8, to one text."""
     sort = type(items[0])
     if any(type(item) is not sort for item in items) or sort not in (str, bytes):
         return [snapshot(item) for item in items]
@@ -82,17 +81,17 @@ def _joined(items: list[Any]) -> Any:
 # -------------------------------------------------------------------------------------- the start
 
 
-class Lazily:
-    """Calls a function whose body begins with a step: a generator or coroutine function.
+class LazyStart:
+    """Calls a generator or coroutine function, whose body starts with the first step.
 
-    No closure, so that decorated functions can be pickled by value.
+    Not a closure, so that decorated functions can be pickled by value.
     """
 
     def __init__(self, begin: Begin, flag: int) -> None:
         self._begin, self._flag = begin, flag
 
     def __call__(self, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        start = contained(AtCall, self._begin, args, kwargs)
+        start = contained(DeferredCall, self._begin, args, kwargs)
         if start is None:
             return original(*args, **kwargs)
         contained(start.enter)
@@ -102,35 +101,35 @@ class Lazily:
             contained(start.leave)
         return contained(self._later, start, made) or made
 
-    def _later(self, start: AtCall, made: Any) -> Any:
+    def _later(self, start: DeferredCall, made: Any) -> Any:
         steps = _Steps(made, start.open)
-        outer = _outer(steps, self._flag)
-        if type(made) is not CoroutineType:  # of which nobody knows how long they may wait
+        outer = _wrap_steps(steps, self._flag)
+        if type(made) is not CoroutineType:  # a coroutine may wait for any time
             steps.watcher = ref(outer)
         return outer
 
 
 class _Steps:
-    """What makes the steps, and the call that they belong to, once it is open."""
+    """The inner generator or coroutine, and the call of its steps, once that has started."""
 
     __slots__ = ("_opening", "handed_out", "made", "watcher")
     handed_out: bool
 
-    def __init__(self, made: Any, opening: Callable[[], Call | None]) -> None:
+    def __init__(self, made: Any, opening: Callable[[], ObservedCall | None]) -> None:
         self.made = made
-        self._opening: Callable[[], Call | None] | None = opening
+        self._opening: Callable[[], ObservedCall | None] | None = opening
         self.watcher: Any = None
 
-    def open(self) -> Call | None:
-        """The first step is made."""
+    def open(self) -> ObservedCall | None:
+        """Start the call, at the first step."""
         opening, self._opening = self._opening, None
         call = None if opening is None else opening()
         if self.watcher is not None:
-            _watch(call, self.watcher)
+            _register(call, self.watcher)
         return call
 
     def __del__(self) -> None:
-        """Of a coroutine that is never awaited Python complains once: of the outer one."""
+        """Close a never awaited inner coroutine: Python warns only of the outer one."""
         waits = getattr(self, "handed_out", False) and self._opening is not None
         if waits and type(self.made) is CoroutineType:
             self.made.close()
@@ -140,7 +139,7 @@ class _Steps:
 
 
 def _step(body: StepContext | None, step: Any, given: list[Any]) -> Any:
-    """What is thrown has this frame in its traceback: nothing of ours may hold it, or it stays."""
+    """Make one step in its context; never hold a thrown exception, which refers to this frame."""
     if body is not None:
         contained(body.enter)
     try:
@@ -153,7 +152,7 @@ def _step(body: StepContext | None, step: Any, given: list[Any]) -> Any:
 
 def _generator(steps: _Steps) -> Generator[Any, Any, Any]:
     made, call = steps.made, contained(steps.open)
-    body, add = contained(_body, call) or _NOBODY
+    body, add = contained(_step_context, call) or _UNOBSERVED
     step = made.send
     given: list[Any] = [None]
     try:
@@ -180,8 +179,8 @@ _awaitable_generator = coroutine(FunctionType(_generator.__code__, globals()))
 
 async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
     made, call = steps.made, contained(steps.open)
-    body, add = contained(_body, call) or _NOBODY
-    step: Any = partial(unheard, made.asend)
+    body, add = contained(_step_context, call) or _UNOBSERVED
+    step: Any = partial(without_asyncgen_hooks, made.asend)
     given: list[Any] = [None]
     try:
         while True:
@@ -203,7 +202,7 @@ async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
 
 @coroutine
 def _awaitable(steps: Any, body: StepContext | None) -> Generator[Any, Any, Any]:
-    """Awaits ``steps``, whose own steps are each in the body's context."""
+    """Await ``steps``, each step in the body's context."""
     step = steps.send
     given: list[Any] = [None]
     try:
@@ -226,17 +225,17 @@ async def _coroutine(steps: _Steps) -> Any:
     made, call = steps.made, contained(steps.open)
     if call is None:
         return await made
-    body, _ = contained(_body, call) or _NOBODY
+    body, _ = contained(_step_context, call) or _UNOBSERVED
     try:
         result = await _awaitable(made, body)
     except BaseException as error:
         contained(_end, call, error)
         raise
     contained(OPEN.release, call)
-    return call.returned(settle, result)
+    return call.handle_result(handle_result, result)
 
 
-_OUTER: dict[int, Callable[[Any], Any]] = {
+_WRAPPERS: dict[int, Callable[[Any], Any]] = {
     CO_GENERATOR: _generator,
     CO_GENERATOR | CO_ITERABLE_COROUTINE: _awaitable_generator,
     CO_COROUTINE: _coroutine,
@@ -244,181 +243,185 @@ _OUTER: dict[int, Callable[[Any], Any]] = {
 }
 
 
-def _outer(steps: _Steps, flag: int) -> Any:
-    """What is handed out: of that kind, and named like what it stands for."""
-    outer, like = _OUTER[flag](steps), steps.made
+def _wrap_steps(steps: _Steps, flag: int) -> Any:
+    """Return the wrapper, of the kind with this flag, and named like the original."""
+    outer, like = _WRAPPERS[flag](steps), steps.made
     outer.__name__ = getattr(like, "__name__", outer.__name__)
     outer.__qualname__ = getattr(like, "__qualname__", outer.__qualname__)
     steps.handed_out = True
     return outer
 
 
-_NOBODY: tuple[None, None] = (None, None)
+_UNOBSERVED: tuple[None, None] = (None, None)
 
 
-def _body(call: Call | None) -> tuple[StepContext, Callable[[Any], Any] | None] | None:
-    """Where its steps are made, and what takes the items."""
+def _step_context(
+    call: ObservedCall | None,
+) -> tuple[StepContext, Callable[[Any], Any] | None] | None:
+    """Return the context of the steps, and the function that gets the items."""
     if call is None:
         return None
-    add = None if type(call) is Unwatched else call.fold().add
+    add = None if type(call) is PassthroughCall else call.accumulator().add
     return StepContext(call.active), add
 
 
-def _watch(call: Call | None, watcher: Any) -> None:
-    """From here on it may be ended by whatever ends streams: when it is dropped, or at exit."""
-    if call is None or type(call) is Unwatched:
+def _register(call: ObservedCall | None, watcher: Any) -> None:
+    """Register the call as open: it ends when the watcher is dropped, or at exit."""
+    if call is None or type(call) is PassthroughCall:
         return
-    items: Any = call.fold()
-    call.watcher, call.pulse = watcher, lambda: items.count
+    items: Any = call.accumulator()
+    call.watcher, call.progress = watcher, lambda: items.count
     OPEN.add(call, call)
 
 
-def _end(call: Call | None, error: BaseException | None = None) -> None:
-    if call is None or type(call) is Unwatched:
+def _end(call: ObservedCall | None, error: BaseException | None = None) -> None:
+    if call is None or type(call) is PassthroughCall:
         return
     OPEN.release(call)
-    if not OPEN.later(partial(call.finish, error)):
+    if not OPEN.defer_during_gc(partial(call.finish, error)):
         call.finish(error)
 
 
-# ------------------------------------------------------------------------- told from what came back
+# ------------------------------------------------------------------------------ kinds of result
 
 
-def settle(call: Call, result: Any) -> Any:
-    """Takes what the function returned; what is returned here is handed out in its place."""
+def handle_result(call: ObservedCall, result: Any) -> Any:
+    """Handle the function's result; return its replacement, or ``None``."""
     kind = type(result)
-    if kind in _STEPPING:
-        return _continued(call, result, _STEPPING[kind](result))
+    if kind in _STEP_FLAGS:
+        return _continue_call(call, result, _STEP_FLAGS[kind](result))
     if has(kind, "_asyncio_future_blocking"):
-        return _future(call, result)
-    if kind is tuple and _is_answer(result):
-        first = _continued(call, result[0], _STEPPING[type(result[0])](result[0]))
+        return _observe_future(call, result)
+    if kind is tuple and _is_body_and_status(result):
+        first = _continue_call(call, result[0], _STEP_FLAGS[type(result[0])](result[0]))
         return (first, *result[1:])
     response = result[0] if kind is tuple and result else result  # Flask: and its status
     body = body_of(response)
     if body is None:
-        call.reply(result)
-    if body is None or not _exchange(call, *body):
+        call.read_response(result)
+    if body is None or not _replace_body(call, *body):
         call.finish()
     return None
 
 
-_STEPPING: dict[type, Callable[[Any], int]] = {
+_STEP_FLAGS: dict[type, Callable[[Any], int]] = {
     GeneratorType: lambda made: made.gi_code.co_flags & (CO_GENERATOR | CO_ITERABLE_COROUTINE),
     AsyncGeneratorType: lambda _: CO_ASYNC_GENERATOR,
     CoroutineType: lambda _: CO_COROUTINE,
 }
 
 
-def _is_answer(result: tuple[Any, ...]) -> bool:
-    """Flask's and Quart's: a body that is still to come, and its status."""
+def _is_body_and_status(result: tuple[Any, ...]) -> bool:
+    """Whether it is Flask's or Quart's response: a generator for the body, and a status."""
     kinds = [type(each) for each in result[:2]]
     return kinds[1:] == [int] and kinds[0] in (GeneratorType, AsyncGeneratorType)
 
 
-def _continued(call: Call, made: Any, flag: int) -> Any:
-    outer = _outer(_Steps(made, lambda: call), flag)
-    contained(_keep, call, outer, flag)
+def _continue_call(call: ObservedCall, made: Any, flag: int) -> Any:
+    outer = _wrap_steps(_Steps(made, lambda: call), flag)
+    contained(_register_outer, call, outer, flag)
     return outer
 
 
-def _keep(call: Call, outer: Any, flag: int) -> None:
-    _watch(call, ref(outer))
-    if flag & CO_COROUTINE:  # nobody knows how long it may wait
-        call.pulse = perf_counter
-    OPEN.hold(call, outer)
+def _register_outer(call: ObservedCall, outer: Any, flag: int) -> None:
+    _register(call, ref(outer))
+    if flag & CO_COROUTINE:  # it may wait for any time
+        call.progress = perf_counter
+    OPEN.tie_to(call, outer)
 
 
-def _future(call: Call, future: Any) -> None:
-    """The host's own is handed out; it is asked for nothing that would count as having looked."""
-    _watch(call, None)
-    call.pulse = perf_counter
-    OPEN.hold(call, future)
-    future.add_done_callback(partial(_done, call))
+def _observe_future(call: ObservedCall, future: Any) -> None:
+    """Observe a future, without retrieving its exception on behalf of the host."""
+    _register(call, None)
+    call.progress = perf_counter
+    OPEN.tie_to(call, future)
+    future.add_done_callback(partial(_future_done, call))
 
 
-def _done(call: Call, future: Any) -> None:
+def _future_done(call: ObservedCall, future: Any) -> None:
     error = CancelledError() if future.cancelled() else getattr(future, "_exception", None)
     if error is None:
-        contained(call.reply, future.result())
+        contained(call.read_response, future.result())
     contained(_end, call, error)
 
 
-def _exchange(call: Call, response: Any, name: str) -> bool:
-    """Puts what follows the body in its place, if nobody can notice."""
+def _replace_body(call: ObservedCall, response: Any, name: str) -> bool:
+    """Replace a response's body by one that is observed, if that cannot be noticed."""
     found = attributes(response)
-    if found.get("file_to_stream") is not None:  # it is sent by other ways
+    if found.get("file_to_stream") is not None:  # it is sent in another way
         return False
     inner = found[name]
-    ours = _made_later(call, inner) if makes(inner) else _following(call, inner)
+    ours = _defer_body(call, inner) if makes(inner) else _observe_body(call, inner)
     if ours is not None:
         setattr(response, name, ours)
     return ours is not None
 
 
-def _following(call: Call, inner: Any) -> Any:
-    """What hands on the body's parts; nothing, if that has an end of its own."""
-    if type(inner) in _STEPPING:
+def _observe_body(call: ObservedCall, inner: Any) -> Any:
+    """Wrap the iterator of a body; ``None`` if it has a ``close`` of its own."""
+    if type(inner) in _STEP_FLAGS:
         made = inner
     elif hasattr(inner, "close") or hasattr(inner, "aclose"):
         return None
     else:
         made = each_async(inner) if hasattr(inner, "__aiter__") else each(inner)
-    return _continued(call, made, _STEPPING[type(made)](made))
+    return _continue_call(call, made, _STEP_FLAGS[type(made)](made))
 
 
-_MOST_UNSENT = 100
-_TO_MAKE: WeakKeyDictionary[Any, deque[Call]] = WeakKeyDictionary()
-"""By our function in a response: the calls that have returned this and are not sent yet."""
+_MAX_DEFERRED = 100
+# By our function in a response: the calls that returned this response and are not sent yet.
+_DEFERRED_CALLS: WeakKeyDictionary[Any, deque[ObservedCall]] = WeakKeyDictionary()
 
 
-def _made_later(call: Call, make: Callable[[], Any]) -> Callable[[], Any]:
-    """The function that makes the body, in whose next use the call goes on.
+def _defer_body(call: ObservedCall, make: Callable[[], Any]) -> Callable[[], Any]:
+    """Wrap the function that makes the body; the call continues at its next use.
 
-    A response that has one may be returned, and sent, again and again.
+    A response with such a function may be returned, and sent, several times.
     """
-    ours = make if type(make) is FunctionType and make in _TO_MAKE else _making(make)
-    _watch(call, None)
-    call.pulse = perf_counter  # nobody knows how long it may wait
-    OPEN.hold(call, ours)
-    _TO_MAKE[ours].append(call)
+    ours = (
+        make if type(make) is FunctionType and make in _DEFERRED_CALLS else _wrap_body_maker(make)
+    )
+    _register(call, None)
+    call.progress = perf_counter  # it may wait for any time
+    OPEN.tie_to(call, ours)
+    _DEFERRED_CALLS[ours].append(call)
     return ours
 
 
-def _making(make: Callable[[], Any]) -> Callable[[], Any]:
-    waiting: deque[Call] = deque(maxlen=_MOST_UNSENT)
+def _wrap_body_maker(make: Callable[[], Any]) -> Callable[[], Any]:
+    waiting: deque[ObservedCall] = deque(maxlen=_MAX_DEFERRED)
 
     @wraps(make)
     def made() -> Any:
-        call = contained(_newest, waiting)
-        return make() if call is None else _made_now(call, make)
+        call = contained(_newest_open, waiting)
+        return make() if call is None else _make_body(call, make)
 
-    _TO_MAKE[made] = waiting
+    _DEFERRED_CALLS[made] = waiting
     return made
 
 
-def _newest(waiting: deque[Call]) -> Call | None:
+def _newest_open(waiting: deque[ObservedCall]) -> ObservedCall | None:
     call = waiting.pop() if waiting else None
     return call if call is not None and OPEN.get(call.key) is call else None
 
 
-def _made_now(call: Call, make: Callable[[], Any]) -> Any:
+def _make_body(call: ObservedCall, make: Callable[[], Any]) -> Any:
     body = contained(StepContext, call.active)
     try:
         made = _step(body, lambda _: make(), [None])
     except BaseException as error:
         contained(_end, call, error)
         raise
-    return contained(_followed, call, made) or made
+    return contained(_observe_made, call, made) or made
 
 
-def _followed(call: Call, made: Any) -> Any:
+def _observe_made(call: ObservedCall, made: Any) -> Any:
     OPEN.release(call)
     ours = None
     if has(type(made), "__next__") or has(type(made), "__aiter__"):
-        ours = _following(call, made)
+        ours = _observe_body(call, made)
     else:
-        call.reply(made)
+        call.read_response(made)
     if ours is None:
         call.finish()
     return ours

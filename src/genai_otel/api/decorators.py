@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from genai_otel._support.errors import MANUAL_GUARD, contained
 from genai_otel.instrumentation.adapter import Extractor
-from genai_otel.instrumentation.tracker import Observer
+from genai_otel.instrumentation.tracker import CallTracker
 from genai_otel.instrumentation.wrappers import lazy_flag, wrap, wrap_lazy
 from genai_otel.record import (
     Kind,
@@ -24,13 +24,13 @@ from genai_otel.record import (
 )
 from genai_otel.recorder import ACTIVE, current
 
-from ._stepping import Items, Lazily, settle
+from ._stepping import ItemAccumulator, LazyStart, handle_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import _GeneratorContextManager
 
-    from genai_otel.instrumentation.tracker import Active, Call, Frame
+    from genai_otel.instrumentation.tracker import ContextScope, ObservedCall, RecordingHandle
     from genai_otel.record import Document
 
     Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,23 +43,25 @@ _OF_CACHES = ("cache_info", "cache_clear", "cache_parameters")
 class _Recorder:
     """The recorder of the moment: decorators are older than ``instrument()`` and outlive it."""
 
-    def start(self, op: Operation, under: Any = None, *, alone: bool = False) -> Active | None:
+    def start(
+        self, op: Operation, parent: Any = None, *, standalone: bool = False
+    ) -> RecordingHandle | None:
         recorder = ACTIVE.recorder
-        return None if recorder is None else recorder.start(op, under, alone=alone)
+        return None if recorder is None else recorder.start(op, parent, standalone=standalone)
 
-    def passed(self, kind: Kind) -> Frame | None:
+    def pass_through(self, kind: Kind) -> ContextScope | None:
         recorder = ACTIVE.recorder
-        return None if recorder is None else recorder.passed(kind)
+        return None if recorder is None else recorder.pass_through(kind)
 
     def current(self) -> Operation | None:
         return current()
 
-    def unseen(self) -> bool:
+    def in_unrecorded(self) -> bool:
         recorder = ACTIVE.recorder
-        return recorder is not None and recorder.unseen()
+        return recorder is not None and recorder.in_unrecorded()
 
 
-_OBSERVER = Observer(_Recorder(), MANUAL_GUARD)
+_TRACKER = CallTracker(_Recorder(), MANUAL_GUARD)
 
 
 class _Subject:
@@ -90,7 +92,7 @@ class _Begin:
     def __init__(self, extractor: Extractor, name: str) -> None:
         self._extractor, self._name = extractor, name
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
         if ACTIVE.recorder is None or not MANUAL_GUARD.enabled:
             return None
         return contained(_open, self._extractor, self._name, (args, kwargs))
@@ -100,21 +102,21 @@ def _observed(function: Any, begin: _Begin) -> Any:
     """``function`` with each call recorded, whatever sort of function it is."""
     flag = lazy_flag(function)
     if flag:
-        return wrap_lazy(function, Lazily(begin, flag))
-    made = wrap(function, begin, settle)
+        return wrap_lazy(function, LazyStart(begin, flag))
+    made = wrap(function, begin, handle_result)
     for name in _OF_CACHES:
         if hasattr(function, name):
             setattr(made, name, getattr(function, name))
     return made
 
 
-def _open(extractor: Extractor, name: str, given: Any) -> Call | None:
+def _open(extractor: Extractor, name: str, given: Any) -> ObservedCall | None:
     op = ManualOperation(extractor.kind, name)
     if op.kind is Kind.TOOL:
         extractor.read_request(
             given, op
         )  # before it starts: by its description a framework's is known
-    return _OBSERVER.open(extractor, op, given)
+    return _TRACKER.start(extractor, op, given)
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
@@ -130,7 +132,9 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
         extractor = Extractor(kind, _nothing, _result, read_content=partial(_arguments, subject))
         if more is not None:
             extractor = more(subject, extractor)
-        extractor = extractor._replace(accumulator=partial(Items, extractor.read_response))
+        extractor = extractor._replace(
+            accumulator=partial(ItemAccumulator, extractor.read_response)
+        )
         return _observed(function, _Begin(extractor, subject.name))
 
     def decorate(function: Any) -> Any:
@@ -380,7 +384,7 @@ def _operation(kind: Kind, name: str | None) -> Iterator[ManualOperation]:
     if op is None:  # something of ours failed: there is an Operation to fill all the same
         yield cast("ManualOperation", Operation(Kind.STEP))
         return
-    run = contained(_OBSERVER.recorder.start, op)
+    run = contained(_TRACKER.recorder.start, op)
     if run is None:
         yield op
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from genai_otel._settings import Settings
-    from genai_otel.instrumentation.entry_points import Published
+    from genai_otel.instrumentation.entry_points import PublishedAdapter
 
 _OURS = "genai-otel"
 _SHOWN = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "wrapt")
@@ -83,17 +83,17 @@ def variables(environ: Mapping[str, str]) -> Iterator[Line]:
 
 def libraries(settings: Settings) -> Iterator[Line]:
     from genai_otel.adapters import catalogue
-    from genai_otel.instrumentation.entry_points import Published, points
+    from genai_otel.instrumentation.entry_points import PublishedAdapter, discover
     from genai_otel.instrumentation.installer import Installation
 
-    others = points(catalogue.NAMES)
+    others = discover(catalogue.NAMES)
     accepted = (*catalogue.NAMES, *others, "auto")
     for setting in ("libraries", "exclude"):
         yield from _unknown("library", setting, settings, accepted)
     found, absent = bool(others), list[str]()
     for entry in catalogue.CATALOGUE:
         installation = Installation(catalogue.load(entry.name))
-        suits = installation.suits()
+        is_supported = installation.is_supported()
         head = f"{entry.name}: {entry.distribution}"
         if installation.version is None:
             if entry.name in settings.libraries:
@@ -104,12 +104,12 @@ def libraries(settings: Settings) -> Iterator[Line]:
         head += f" {installation.version} (supported: {entry.versions})"
         if not wanted(entry.name, settings):
             yield Line("note", f"{head}, excluded by the settings")
-        elif suits:
+        elif is_supported:
             yield Line("ok", f"{head}, instrumented{_in_brackets(installation.note)}")
         else:
             yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
     for name, (point, refused) in others.items():
-        yield _published(Published(point, refused), wanted(name, settings))
+        yield _published(PublishedAdapter(point, refused), wanted(name, settings))
     if not found:
         yield Line("note", _NONE_INSTALLED)
     elif absent:
@@ -120,15 +120,15 @@ def wanted(name: str, settings: Settings) -> bool:
     return name not in settings.exclude and bool({"auto", name} & {*settings.libraries})
 
 
-def _published(installation: Published, wanted: bool) -> Line:  # noqa: FBT001 - a pair
+def _published(installation: PublishedAdapter, wanted: bool) -> Line:  # noqa: FBT001 - a pair
     """An adapter of another distribution, which is loaded to see whether it can be."""
     head = f"{installation.name}: adapter of {installation.publisher}"
     if not wanted:
         return Line("note", f"{head}, excluded by the settings")
-    wrong = installation.look()
+    wrong = installation.check()
     if wrong:
         return Line("problem", f"{head}, skipped ({wrong})")
-    if not installation.suits():
+    if not installation.is_supported():
         return Line("note", f"{head}, not used{_in_brackets(installation.note)}")
     library = f"{installation.adapter.distribution} {installation.version}"
     return Line("ok", f"{head} for {library}, instrumented{_in_brackets(installation.note)}")

@@ -30,7 +30,7 @@ def tried(settings: Settings) -> Iterator[Line]:
     from genai_otel.instrumentation.installer import Installation
 
     for entry in catalogue.CATALOGUE:
-        if wanted(entry.name, settings) and Installation(catalogue.load(entry.name)).suits():
+        if wanted(entry.name, settings) and Installation(catalogue.load(entry.name)).is_supported():
             yield _line(entry.name, *_outcome(entry.name))
 
 

@@ -1,4 +1,4 @@
-"""How a library declares itself: which calls, read by which pure functions."""
+"""The declaration of a library: which calls to patch, and the pure functions that read them."""
 
 from __future__ import annotations
 
@@ -11,56 +11,55 @@ if TYPE_CHECKING:
     from genai_otel.record import Kind, Operation
 
     from .runs import Runs
-    from .tracker import Observer
+    from .tracker import CallTracker
 
 
 class Accumulator(ABC):
     """Folds a stream's chunks into an Operation; keeps text, in ``TextBuffer``, never chunks."""
 
+    # Whether ``decoded_chunks`` may add a chunk from the JSON that the client decodes it from.
     reads_json: ClassVar[bool] = False
-    """Whether chunks may be taken from the JSON that they are made of: see ``decoded_chunks``."""
-    taken: Sequence[Any] = (object(),)
-    """The newest chunk that was taken from its JSON, and is not looked at again; else none is.
-
-    A list, where it ``reads_json``.
-    """
-    expect: Callable[[Any, Callable[[str], object]], None] | None = None
-    """Is told which choice may be taken from the JSON, and what takes its text, if that is seen."""
+    # The newest chunk that was added from its JSON, and is not read again.
+    # A list if ``reads_json``.
+    added_from_json: Sequence[Any] = (object(),)
+    # Set by ``decoded_chunks``: call it with the choice whose text may be added from its JSON, and
+    # the function to which that text is given.
+    expect_json: Callable[[Any, Callable[[str], object]], None] | None = None
 
     def __init__(self, op: Operation) -> None:
         self._op = op
 
     @staticmethod
     def has_more(_delta: Any) -> bool:
-        """Whether a delta with more members than its text says more, where it ``reads_json``."""
+        """Whether a delta has more to read than its text; asked if ``reads_json``."""
         return True
 
-    def quick(self, _chunk: Any, /) -> bool | None:
-        """A shorter way than ``add`` for chunks of the common form, where there is one.
+    def add_fast(self, _chunk: Any, /) -> bool | None:
+        """Add a chunk of the most common form, as ``add`` would but faster.
 
-        ``None``, or an error, sends a chunk to ``add`` instead. One may be raised where a chunk is
-        of another form; in what else is called here it counts as a fault of ours.
+        ``None`` or an exception passes the chunk on to ``add``. An exception may be raised because
+        the chunk has another form; raised in any other function it counts as an internal error.
         """
         return None
 
     @abstractmethod
     def add(self, chunk: Any) -> bool:
-        """Takes any chunk; whether it carried anything generated (a token)."""
+        """Add any chunk; return whether it carried generated output (a token)."""
 
-    def follows(self, stream: Any) -> None:  # noqa: B027 - most need not know it
-        """Is given the stream itself where its class is observed; it must not be kept alive."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Writes what was gathered into the Operation; the stream may have been cut."""
-
-
-class Conversation(Accumulator):
-    """Folds what passes in a session into its Operation; as much as the newest turns."""
+    def set_stream(self, stream: Any) -> None:  # noqa: B027 - most need not know it
+        """Receive the stream object, where its class is patched; never keep it alive."""
 
     @abstractmethod
-    def sent(self, event: Any) -> None:
-        """Takes what the host sends; ``add`` takes what it receives."""
+    def finish(self) -> None:
+        """Write what was gathered into the Operation; the stream may have been cut."""
+
+
+class SessionAccumulator(Accumulator):
+    """Folds the events of a session into its Operation; keeps only the newest turns."""
+
+    @abstractmethod
+    def add_sent(self, event: Any) -> None:
+        """Add an event that the host sends; ``add`` takes those that it receives."""
 
 
 class Extractor(NamedTuple):
@@ -90,35 +89,35 @@ class Extractor(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """One attribute to replace: ``module:Class.method``, and what makes its stand-in.
+    """One attribute to replace, ``module:Class.method``, and the function that makes its wrapper.
 
-    Where one is missing none of the library's are replaced, unless it is ``optional``: then not
-    every version has it, and what it tells is not told there. A module's function is replaced
-    wherever it was imported to; of a method that is ``captured`` so are bound ones. One that is
-    ``where_defined`` is replaced on the base class that defines it: for all that inherit it.
+    ``make_wrapper`` is given the original and the tracker of its calls. If a target is missing, no
+    patch of the library is applied, unless it is ``optional``: not every version has it. A module's
+    function is replaced wherever it was imported to; with ``captured`` also methods bound from it.
+    With ``where_defined`` a method is replaced on the base class that defines it.
     """
 
     target: str
-    stand_in: Callable[[Callable[..., Any], Observer], Callable[..., Any]]
+    make_wrapper: Callable[[Callable[..., Any], CallTracker], Callable[..., Any]]
     optional: bool = False
     captured: bool = False
     where_defined: bool = False
 
     @property
     def module(self) -> str:
-        """Where the attribute is defined; nothing is imported to look at it."""
+        """The module that defines the attribute; it is never imported to look at it."""
         return self.target.partition(":")[0]
 
     @property
     def path(self) -> list[str]:
-        """The names that lead from the module to the attribute."""
+        """The attribute names from the module to the target."""
         return self.target.partition(":")[2].split(".")
 
 
 class Bridge(NamedTuple):
-    """How a framework that reports by callbacks is listened to, once ``module`` is loaded.
+    """Subscribes to a framework that reports through callbacks, once ``module`` is imported.
 
-    ``attach`` is given the module and where to report to; what it returns detaches it.
+    ``attach`` is given the module and the runs to report to; it returns a function that detaches.
     """
 
     module: str

@@ -1,8 +1,8 @@
-"""Where it was made what runs elsewhere, and leads to a call that is observed only then.
+"""Keep the context of a client's method whose call is made later and elsewhere.
 
-A client's own method hands out a coroutine, a generator or a block, in which the call is made
-later, perhaps by another task. The call belongs to where the method was called, and finds that by
-the frames that it is called from: nothing is put on what was handed out.
+A client's method may return a coroutine, a generator or a context manager, in which the call is
+made later, perhaps by another task. The call belongs to where the method was called; its context is
+found by the frames of the callers, so nothing is added to the returned object.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FRAMES: dict[type, Callable[[Any], Any]] = {
 """What is still to run, and where it keeps its frame until it is done."""
 
 
-class Made(ref[Any]):
-    """What a client's own method has handed out, and where that was called.
+class CallContext(ref[Any]):
+    """The object that a client's method has returned, and the context of that call.
 
-    ``repeats``: more than one observed call may come of it. ``awaits``: it does nothing but await
-    another such method's, of which nothing needs to be kept besides.
+    ``repeats``: it may lead to several observed calls. ``awaits``: it only awaits the coroutine of
+    another such method, for which no context needs to be kept.
     """
 
     __slots__ = ("context", "key")
@@ -42,27 +42,27 @@ class Made(ref[Any]):
 
     @property
     def frame(self) -> Any:
-        """Where it runs; ``None`` when it is done."""
+        """The frame in which it runs; ``None`` when it is done."""
         made = self()
         return None if made is None else FRAMES[type(made)](made)
 
 
-class Repeating(Made):
+class RepeatedCallContext(CallContext):
     """See ``repeats``."""
 
     __slots__ = ()
     repeats = True
 
 
-class Awaiting(Made):
+class AwaitingCallContext(CallContext):
     """See ``awaits``."""
 
     __slots__ = ()
     awaits = True
 
 
-class _Entered(NamedTuple):
-    """A frame of ours, in which a block is entered, and where that block was made."""
+class _EnteredBlock(NamedTuple):
+    """Our frame in which a context manager is entered, and the context of its creation."""
 
     frame: Any
     context: Context
@@ -70,85 +70,85 @@ class _Entered(NamedTuple):
     awaits: bool = False
 
     def __call__(self) -> None:
-        """As of one that is gone: it has a frame nevertheless."""
+        """Return ``None``, like a dead reference; the frame is kept nevertheless."""
 
 
-MADE: dict[int, Made | _Entered] = {}
+CALL_CONTEXTS: dict[int, CallContext | _EnteredBlock] = {}
 """By the ``id`` of their frame, the oldest first.
 
 A context may lead back to what was made in it: by its task, say, which keeps one that is done. So
 none is kept here for longer than it is of use, or the collector would never find that both are
 garbage.
 """
-MOST = 10_000
-_CALLERS = 6
+MAX_CONTEXTS = 10_000
+_MAX_CALLERS = 6
 _DECORATORS = ("typing_extensions", "warnings")  # of deprecated methods
 
 
-def keep(made: Any, made_in: Context | None, sort: type[Made] = Made) -> None:
-    """Keeps where it was made, if it is still to run; without a context, it is made here."""
+def keep(made: Any, made_in: Context | None, sort: type[CallContext] = CallContext) -> None:
+    """Keep the context of a coroutine or generator, by default the current one."""
     frame_of = FRAMES.get(type(made))
     if frame_of is not None:
         held = sort(made, forget)
         held.key = id(frame_of(made))
         held.context = copy_context() if made_in is None else made_in
-        MADE[held.key] = held
-        if sort.repeats or len(MADE) > MOST:
-            contained(tidy)
+        CALL_CONTEXTS[held.key] = held
+        if sort.repeats or len(CALL_CONTEXTS) > MAX_CONTEXTS:
+            contained(drop_oldest)
 
 
-def forget(gone: Made) -> None:
-    """It was dropped."""
-    if MADE.get(gone.key) is gone:  # another frame may be at that address by now
-        MADE.pop(gone.key, None)
+def forget(gone: CallContext) -> None:
+    """Remove the context of an object that was dropped."""
+    if CALL_CONTEXTS.get(gone.key) is gone:  # another frame may be at that address by now
+        CALL_CONTEXTS.pop(gone.key, None)
 
 
-def tidy() -> None:
-    """Drops the oldest if it is done, or if there are too many."""
-    key, oldest = next(iter(MADE.items()))
-    if len(MADE) > MOST or oldest.frame is None:
-        MADE.pop(key, None)
+def drop_oldest() -> None:
+    """Drop the oldest context if its object is done, or if there are too many."""
+    key, oldest = next(iter(CALL_CONTEXTS.items()))
+    if len(CALL_CONTEXTS) > MAX_CONTEXTS or oldest.frame is None:
+        CALL_CONTEXTS.pop(key, None)
 
 
 def run_within(made_in: Context, request: Callable[[], Any]) -> Any:
-    """Makes a block's request, which belongs to where the block was made.
+    """Make a context manager's request in the context in which that was created.
 
-    Several threads may enter the block at once.
+    Several threads may enter it at once.
     """
-    key = contained(_enter, sys._getframe(), made_in)  # noqa: SLF001
+    key = contained(_keep_frame, sys._getframe(), made_in)  # noqa: SLF001
     try:
         return request()
     finally:
-        contained(MADE.pop, key, None)
+        contained(CALL_CONTEXTS.pop, key, None)
 
 
-def _enter(frame: Any, made_in: Context) -> int:
-    MADE[id(frame)] = _Entered(frame, made_in.copy())
+def _keep_frame(frame: Any, made_in: Context) -> int:
+    CALL_CONTEXTS[id(frame)] = _EnteredBlock(frame, made_in.copy())
     return id(frame)
 
 
-def between(original: Any) -> tuple[str, ...]:
-    """How the modules are named through which a client's own method leads to what is observed."""
+def modules_between(original: Any) -> tuple[str, ...]:
+    """Return prefixes of the modules between a client's method and the observed function."""
     package = str(getattr(original, "__module__", None)).partition(".")[0]
     return f"{package}.", "genai_otel.", *_DECORATORS
 
 
-LED = Context()
+KEPT_BY_CALLER = Context()
 """Stands for the context of one that is kept already."""
 
 
-def of_callers(modules: tuple[str, ...], led: Context | None = None) -> Context | None:
-    """Where the method was called that leads to this call, if nothing else is in between.
+def find_in_callers(modules: tuple[str, ...], led: Context | None = None) -> Context | None:
+    """Return the context of the client's method that leads to this call, if any.
 
-    A client may call a function of the program's, which makes calls of its own. ``led`` is the
-    answer for what needs not be kept itself.
+    Only the client's modules may be in between: a client may call a function of the program's,
+    which makes calls of its own. ``led`` is returned for a call that need not be kept itself.
     """
-    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the stand-in
-    for _ in range(_CALLERS):
+    frame: Any = sys._getframe(3)  # noqa: SLF001 - below contained() and the wrapper
+    for _ in range(_MAX_CALLERS):
         if frame is None:
             return None
         key = id(frame)
-        found = MADE.get(key)
+        found = CALL_CONTEXTS.get(key)
         if found is not None and (
             getattr(found(), "cr_frame", None) is frame or found.frame is frame
         ):
@@ -156,7 +156,7 @@ def of_callers(modules: tuple[str, ...], led: Context | None = None) -> Context 
                 return led
             if found.repeats:
                 return found.context.copy()  # entered by one call at a time
-            MADE.pop(key, None)
+            CALL_CONTEXTS.pop(key, None)
             return found.context
         if not str(dict.get(frame.f_globals, "__name__")).startswith(modules):
             return None

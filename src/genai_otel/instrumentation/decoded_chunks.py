@@ -1,7 +1,7 @@
-"""What a stream's client has decoded, before it makes a model of it.
+"""Read a stream's chunks from the decoded JSON, before the client makes a model of it.
 
-An attribute of a pydantic model costs as much as three keys of a dict, and of each chunk five would
-be needed. The client's method that makes the models is given the dicts: they are seen there.
+An attribute of a pydantic model costs as much as three keys of a dict, and each chunk would need
+five. The client's method that makes the models is given the dicts; it is wrapped here.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 _ACCEPTED = ("data", "cast_to", "response")
 
 
-class Decoding:
-    """Stands in for the client in our copy of its stream; ``fold`` sees what chunks are made of.
+class DecodingClient:
+    """Replaces the client in our copy of its stream: the accumulator sees the chunks' JSON.
 
-    ``note`` is given what it should not raise.
+    ``note_error`` is given internal errors.
     """
 
-    __slots__ = ("_client", "_fold", "_note")
+    __slots__ = ("_accumulator", "_client", "_note_error")
 
     def __init__(
-        self, client: Any, fold: ref[Accumulator], note: Callable[[str, Exception], None]
+        self,
+        client: Any,
+        accumulator: ref[Accumulator],
+        note_error: Callable[[str, Exception], None],
     ) -> None:
-        self._client, self._fold, self._note = client, fold, note
+        self._client, self._accumulator, self._note_error = client, accumulator, note_error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -46,25 +49,24 @@ class Decoding:
         return contained(self._observed, make) or make
 
     def _observed(self, make: Callable[..., Any]) -> Callable[..., Any] | None:
-        fold = self._fold()
-        if fold is None or not _is_usual(make):
+        accumulator = self._accumulator()
+        if accumulator is None or not _is_original_decoder(make):
             return None
-        return reading(make, fold, self._note)
+        return wrap_decoder(make, accumulator, self._note_error)
 
 
-def reading(
-    make: Callable[..., Any], fold: Accumulator, note: Callable[[str, Exception], None]
+def wrap_decoder(
+    make: Callable[..., Any], accumulator: Accumulator, note_error: Callable[[str, Exception], None]
 ) -> Callable[..., Any]:
-    """``make``, the JSON of whose chunks is offered to ``fold``, to which it does not refer.
+    """Wrap ``make``: text in a chunk's JSON is added without reading the model made of it.
 
-    The form is that of chat completions, which every client of this kind reads. It stands here, in
-    one piece, since a further call for each chunk would cost what is saved, and so would names that
-    are no constants. Whatever else ``add`` would read is looked at, so that neither way can lose
-    anything that the other would have found.
+    Only the form of chat completions is read, inline, since another function call, or a name that
+    is not a constant, for each chunk would cost what is saved. A chunk with anything else that
+    ``add`` would read is left to ``add``. The wrapper must not keep the accumulator alive.
     """
     expected: Any = object()  # no choice has this index
     add: Callable[[str], object] = bool
-    taken, has_more = cast("list[Any]", fold.taken), fold.has_more
+    taken, has_more = cast("list[Any]", accumulator.added_from_json), accumulator.has_more
 
     def expect(index: Any, take: Callable[[str], object]) -> None:
         nonlocal expected, add
@@ -87,37 +89,37 @@ def reading(
                     add(text)
                     taken[0] = chunk
         except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-            contained(_judge, error, note)
+            contained(_note_unless_odd, error, note_error)
         return chunk
 
-    fold.expect = expect
+    accumulator.expect_json = expect
     return process
 
 
-def _judge(error: Exception, note: Callable[[str, Exception], None]) -> None:
+def _note_unless_odd(error: Exception, note_error: Callable[[str, Exception], None]) -> None:
     if not is_odd_form(error, error.__traceback__):
-        note("decoded", error)
+        note_error("decoded", error)
 
 
-def is_of(method: Any, module: str) -> bool:
+def is_from_module(method: Any, module: str) -> bool:
     """Whether a method's code is of a module of that name; wrappers copy ``__module__``."""
     if type(method) is not MethodType or type(method.__func__) is not FunctionType:
         return False
     return str(method.__func__.__globals__.get("__name__")).endswith(f".{module}")
 
 
-def _is_usual(make: Any) -> bool:
+def _is_original_decoder(make: Any) -> bool:
     """Whether it is the client's own, and must be given these keywords and no more.
 
     Another's, the program's maybe, need not make of the JSON what the JSON says: it may mask texts.
     """
-    if not is_of(make, "_base_client"):
+    if not is_from_module(make, "_base_client"):
         return False
-    return _usual_code(make.__func__) is make.__code__
+    return _original_code(make.__func__) is make.__code__
 
 
 @lru_cache(maxsize=64)
-def _usual_code(function: FunctionType) -> CodeType | None:
+def _original_code(function: FunctionType) -> CodeType | None:
     """The code that a function had when it was first asked for, if it takes these keywords only."""
     code = function.__code__
     takes = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]

@@ -1,7 +1,7 @@
-"""Adapters of other distributions, which they publish as entry points.
+"""Adapters that other distributions publish as entry points.
 
-The point's name is the library's: the module whose arrival is waited for. Only then is the adapter
-loaded, or at once where the user has named it; looking for points reads metadata and no code.
+The entry point's name is the module to wait for. The adapter is loaded when that is imported, or at
+once where the user has named it; discovery reads metadata and imports nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from .adapter import Adapter, Bridge, Patch
-from .installer import Installation, Later
+from .installer import Installation, LazyAdapter
 from .versions import bounds
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ GROUP = "genai_otel.adapters"
 _LONGEST = 200
 
 
-def points(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
-    """Each published point by its name, and why it is of no use, if it is not.
+def discover(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
+    """Return each entry point by its name, with the reason why it cannot be used, or "".
 
-    ``taken`` are the names of our own libraries, which nobody can replace.
+    ``taken`` are the names of the built-in adapters, which cannot be replaced.
     """
     found: dict[str, tuple[EntryPoint, str]] = {}
     own = frozenset(taken)
-    for point in sorted(_published(), key=_publisher):
+    for point in sorted(_entry_points(), key=_publisher):
         name, reason = point.name, ""
         if name in own:
             reason = "genai_otel has an adapter of its own by that name"
@@ -41,8 +41,8 @@ def points(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
     return found
 
 
-def _published() -> Iterator[EntryPoint]:
-    """As by ``entry_points``, which reads every point of every distribution to find ours."""
+def _entry_points() -> Iterator[EntryPoint]:
+    """Like ``entry_points``, which parses those of every distribution to find our group."""
     for each in distributions():
         told = each.read_text("entry_points.txt")
         if told and GROUP in told:
@@ -52,46 +52,46 @@ def _published() -> Iterator[EntryPoint]:
 
 
 def _publisher(point: EntryPoint) -> str:
-    """The distribution; with two of one name, always the same one is taken."""
+    """Return the distribution's name; of two with one name the same one is always taken."""
     return "" if point.dist is None else point.dist.name
 
 
-class Published(Installation):
-    """A published adapter; until it is loaded, one that has nothing but its name."""
+class PublishedAdapter(Installation):
+    """The installation of a published adapter, which has only its name until it is loaded."""
 
     def __init__(self, point: EntryPoint, refused: str = "", *, named: bool = False) -> None:
         self.name, self.publisher = point.name, _publisher(point)
-        later = None if refused else Later((point.name,), point.load)
-        super().__init__(Adapter(self.name, self.publisher), later)
+        lazy = None if refused else LazyAdapter((point.name,), point.load)
+        super().__init__(Adapter(self.name, self.publisher), lazy)
         self._point, self._refused, self._named = point, refused, named
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
         if self._named:
-            self.prepare()
+            self.load_adapter()
         super().install(recorder, stream_usage)
         if self._refused:
-            self._give_up(self._refused)
+            self._skip(self._refused)
 
-    def arrived(self, module: str) -> None:
-        super().arrived(module)
+    def patch_module(self, module: str) -> None:
+        super().patch_module(module)
         if self._refused:
-            self._give_up(self._refused)
+            self._skip(self._refused)
 
-    def look(self) -> str:
-        """Loads it and says what is wrong with it, if anything is."""
-        self.prepare()
+    def check(self) -> str:
+        """Load the adapter and return what is wrong with it, or ""."""
+        self.load_adapter()
         return self._refused
 
-    def prepare(self) -> None:
-        if self._later is None:
+    def load_adapter(self) -> None:
+        if self._lazy is None:
             return
-        self._later = None
+        self._lazy = None
         try:
             found = self._point.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is somebody else's code
             found, self._refused = None, f"{type(error).__name__}: {error}"
         else:
-            self._refused = _complaint(found, self.adapter.name)
+            self._refused = _problem_with(found, self.adapter.name)
         if self._refused:
             words = f"{self._point.value} of {self.publisher}: {self._refused}"
             self._refused = " ".join(words.split())[:_LONGEST]
@@ -99,8 +99,8 @@ class Published(Installation):
         self.adapter = found
 
 
-def _complaint(found: Any, name: str) -> str:
-    """What is wrong with a thing that ought to be an adapter of this name."""
+def _problem_with(found: Any, name: str) -> str:
+    """Return what is wrong with an object that should be an adapter of this name, or ""."""
     if not isinstance(found, Adapter):
         return f"it is a {type(found).__name__} and not an Adapter"
     if found.name != name:

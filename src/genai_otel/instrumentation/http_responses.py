@@ -1,7 +1,7 @@
-"""HTTP responses of httpx and its successors, watched in place.
+"""Observe HTTP responses of httpx and its successors in place.
 
-A response closes the stream of bytes inside it, whoever closes the response. That innermost stream
-is exchanged: no attribute of the response, which the host may hold, is added or changes its type.
+A response closes its inner byte stream, whoever closes the response. That inner stream is replaced:
+no attribute of the response is added or changes its type.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .unreturned import decoded, raised_by_helper
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from .tracker import Call
+    from .tracker import ObservedCall
 
+# Bytes of a body that are kept while the host reads it; a longer one is not decoded.
 _BODY_KEPT = 4 * 1024 * 1024
-"""Bytes of a body that the host reads; a longer one is not decoded."""
 
 
-def watch_response(call: Call, response: Any) -> None:
-    """From here on the response's end is the call's, unless a stream is tied to it."""
+def observe_response(call: ObservedCall, response: Any) -> None:
+    """End the call when the response ends, unless a stream is observed on it."""
     OPEN.add(call, response)
-    call.pulse = lambda: getattr(response, "num_bytes_downloaded", 0)
+    call.progress = lambda: getattr(response, "num_bytes_downloaded", 0)
     body = None if call.op.stream else _Body(call.key)
-    ended = partial(_closed if body is None else _given_up, call.key)
+    ended = partial(_closed if body is None else _abandoned, call.key)
     owner, name, make = getattr(response, "stream", None), "_stream", _Tap
     if name not in getattr(owner, "__dict__", ()):  # of a client of the host's, or recorded
         owner, name, make = response, "stream", _PublicTap
@@ -37,40 +37,40 @@ def watch_response(call: Call, response: Any) -> None:
     if inner is not None:
         tap = make(inner, ended, body)
         setattr(owner, name, tap)
-        call.release = partial(_take_out, owner, name, tap)
+        call.restore = partial(_remove_tap, owner, name, tap)
 
 
-def _take_out(owner: Any, name: str, tap: _Tap) -> None:
+def _remove_tap(owner: Any, name: str, tap: _Tap) -> None:
     if getattr(owner, name) is tap:
         setattr(owner, name, tap.inner)
 
 
 def _closed(key: int) -> None:
-    """The response was closed; while its stream is being read, that one knows better why.
+    """End the call of a closed response, unless its stream is being read: that ends it.
 
-    Of bytes that the host read by itself nobody knows whether they were all.
+    Whether bytes that the host read itself are complete is unknown.
     """
     call = OPEN.get(key)
-    if call is not None and not call.reading():
+    if call is not None and not call.is_being_read():
         unknown = call.watcher is None and call.source.is_stream_consumed
-        OPEN.end(key, _refusal(call), completed=None if unknown else False)
+        OPEN.end(key, _error_of_helper(call), completed=None if unknown else False)
 
 
-def _refusal(call: Call) -> BaseException | None:
-    """Why a ``with`` is being left: only if a helper of the client's refused what it had read."""
+def _error_of_helper(call: ObservedCall) -> BaseException | None:
+    """Return the exception of a ``with`` block, if a client's own helper raised it."""
     error, stream = sys.exception(), call.holder and call.holder()
     if error is None or stream is None or not raised_by_helper(error, stream):
         return None
     return error
 
 
-def _given_up(key: int) -> None:
-    """A whole reply was closed before its last byte."""
+def _abandoned(key: int) -> None:
+    """End the call of a response that was closed before its last byte."""
     OPEN.end(key)
 
 
 class _Tap:
-    """Stands in for what a response's bytes come from."""
+    """Replaces the inner byte stream of a response."""
 
     def __init__(self, inner: Any, ended: Callable[[], None], body: _Body | None) -> None:
         self.inner, self._ended, self._body = inner, ended, body
@@ -100,7 +100,7 @@ class _Tap:
 
 
 class _PublicTap(_Tap):
-    """One in a public attribute: it passes for what it stands in for."""
+    """A tap in a public attribute, with the ``__class__`` of the original."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -108,7 +108,7 @@ class _PublicTap(_Tap):
 
 
 class _Body:
-    """A whole reply that was left to the host: kept as the host reads it, and never read before."""
+    """A body that the host reads itself: kept as it is read, never read ahead."""
 
     def __init__(self, key: int) -> None:
         self._key, self._size = key, 0
@@ -148,16 +148,16 @@ class _Body:
             self._pieces.clear()
 
     def _end(self) -> None:
-        """All of it has come."""
+        """The body is complete: read it and end the call."""
         call = OPEN.get(self._key)
         if call is not None:
-            reply = contained(_reply, call.source, b"".join(self._pieces))
+            reply = contained(_decode_body, call.source, b"".join(self._pieces))
             if reply is not None:
-                call.reply(reply)
+                call.read_response(reply)
             OPEN.end(self._key)
 
 
-def _reply(response: Any, body: bytes) -> Any:
+def _decode_body(response: Any, body: bytes) -> Any:
     if "content-encoding" in response.headers:
         unpacked = type(response)(response.status_code, headers=response.headers, content=body)
         body = unpacked.content

@@ -1,8 +1,7 @@
-"""An import hook: calls back each time that a watched module has been executed.
+"""An import hook that calls back each time a watched module has been executed.
 
-The first import, a reload and an import after ``del sys.modules[...]`` all count, since each makes
-classes and functions anew. wrapt has a hook, too, which fires once per name and never for a
-namespace package.
+The first import, a reload and an import after ``del sys.modules[...]`` all count: each creates new
+classes and functions. wrapt's hook fires only once per name, and never for a namespace package.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ImportHook:
-    """A finder on ``sys.meta_path`` that finds nothing itself, but follows what the others find.
+    """A finder on ``sys.meta_path`` that wraps the loaders which the other finders return.
 
     ``callback`` is given the module's name, in the thread that imports it, and must not raise.
     """
@@ -32,23 +31,23 @@ class ImportHook:
         self._asking = threading.local()
 
     def watch(self, name: str) -> None:
-        """From now on; what is imported already is not called back for."""
+        """Call back for future imports of the module; not for one that is imported already."""
         self._watched.add(name)
         self.place()
 
     def place(self) -> None:
-        """First on the path, where somebody has put another path in its place."""
+        """Insert the hook first on ``sys.meta_path``, unless it is there."""
         if not self.placed():
             sys.meta_path.insert(0, self)
 
     def placed(self) -> bool:
-        """Whether imports pass here."""
+        """Whether the hook is on ``sys.meta_path``."""
         return any(finder is self for finder in sys.meta_path)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What the finders behind this one find, with a loader that calls back."""
+        """Return the spec that the finders behind this one find, with a loader that calls back."""
         if name not in self._watched:
             return None
         asking: set[str] = self._asking.__dict__.setdefault("names", set())
@@ -56,14 +55,14 @@ class ImportHook:
             return None
         asking.add(name)
         try:
-            spec = self._found_behind(name, path, target)
+            spec = self._find_behind(name, path, target)
         finally:
             asking.discard(name)
         if spec is not None:
-            self._follow(spec)
+            self._attach_loader(spec)
         return spec
 
-    def _found_behind(
+    def _find_behind(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None
     ) -> ModuleSpec | None:
         finders = iter(list(sys.meta_path))
@@ -77,18 +76,18 @@ class ImportHook:
                 return spec
         return None
 
-    def _follow(self, spec: ModuleSpec) -> None:
+    def _attach_loader(self, spec: ModuleSpec) -> None:
         loader = spec.loader
         if loader is None:  # a namespace package, of which nothing is executed
             self._callback(spec.name)
-        elif not isinstance(loader, _Followed):
-            followed: Any = _Loader if hasattr(loader, "exec_module") else _OldLoader
-            spec.loader = followed(loader, spec.name, self._callback)
+        elif not isinstance(loader, _CallbackLoader):
+            loader_class: Any = _Loader if hasattr(loader, "exec_module") else _OldLoader
+            spec.loader = loader_class(loader, spec.name, self._callback)
 
     def loaded(self, name: str) -> bool:
-        """Whether the module is there to be patched; one that is being imported calls back.
+        """Whether the module can be patched now; one that is being imported calls back later.
 
-        Nothing is executed by looking, also not where the program has made the import lazy.
+        Never executes the module, not even a lazily imported one.
         """
         module = sys.modules.get(name)
         if module is None:
@@ -98,16 +97,16 @@ class ImportHook:
         except AttributeError:  # an object that a program has put there
             return True
         if _is_lazy(module):
-            self._follow(spec)
+            self._attach_loader(spec)
             return False
-        return not _tells_when_initialized(spec, self._callback)
+        return not _will_call_back(spec, self._callback)
 
 
 _Proxy: Any = wrapt.ObjectProxy
 
 
-class _Followed(_Proxy):  # type: ignore[misc]  # which is whatever it stands for
-    """The loader of a watched module; the module itself gets to see the real one."""
+class _CallbackLoader(_Proxy):  # type: ignore[misc]  # which is whatever it stands for
+    """The loader of a watched module; the module itself sees the real one."""
 
     def __init__(self, loader: Any, name: str, callback: Callable[[str], None]) -> None:
         super().__init__(loader)
@@ -128,14 +127,14 @@ class _Followed(_Proxy):  # type: ignore[misc]  # which is whatever it stands fo
             module.__loader__ = self.__wrapped__
 
 
-class _Loader(_Followed):
+class _Loader(_CallbackLoader):
     def exec_module(self, module: ModuleType) -> None:
         self._put_back(module)
         self.__wrapped__.exec_module(module)
         self._self_callback(self._self_name)
 
 
-class _OldLoader(_Followed):
+class _OldLoader(_CallbackLoader):
     """One from before PEP 451, which importlib accepts still."""
 
     def load_module(self, name: str) -> ModuleType:
@@ -146,7 +145,7 @@ class _OldLoader(_Followed):
 
 
 def _is_lazy(module: Any) -> bool:
-    """Whether it waits for its first use, by ``importlib.util.LazyLoader``."""
+    """Whether ``importlib.util.LazyLoader`` has not executed it yet."""
     kind = type(module)
     return kind.__name__ == "_LazyModule" and kind.__module__ == "importlib.util"
 
@@ -173,7 +172,7 @@ class _Initializing(ModuleSpec):
             callback(self.name)
 
 
-def _tells_when_initialized(spec: Any, callback: Callable[[str], None]) -> bool:
+def _will_call_back(spec: Any, callback: Callable[[str], None]) -> bool:
     if type(spec) is _Initializing:
         return True
     if type(spec) is not ModuleSpec or not getattr(spec, "_initializing", False):

@@ -1,4 +1,4 @@
-"""Stand-ins for a client's own methods, which only lead to what is observed; see ``made_in``."""
+"""Wrappers of a client's methods that only lead to observed ones; see ``call_context``."""
 
 from __future__ import annotations
 
@@ -11,54 +11,60 @@ from typing import TYPE_CHECKING, Any
 from genai_otel._support.errors import contained
 
 from .call_context import (
+    CALL_CONTEXTS,
     FRAMES,
-    LED,
-    MADE,
-    MOST,
-    Awaiting,
-    Made,
-    between,
+    KEPT_BY_CALLER,
+    MAX_CONTEXTS,
+    AwaitingCallContext,
+    CallContext,
+    drop_oldest,
+    find_in_callers,
     forget,
     keep,
-    of_callers,
+    modules_between,
     run_within,
-    tidy,
 )
-from .wrappers import in_its_context, lazy_flag, marked
+from .wrappers import copy_identity, lazy_flag, wrap_in_call_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextvars import Context
 
-    from .tracker import Observer
+    from .tracker import CallTracker
 
 
-def keep_context(original: Any, observer: Observer, *, sort: type[Made] = Made) -> Any:
-    """A method that hands out a coroutine or a generator, as it is."""
-    modules, guard, repeats = between(original), observer.guard, sort.repeats
+def keep_context(
+    original: Any, tracker: CallTracker, *, sort: type[CallContext] = CallContext
+) -> Any:
+    """Wrap a method that returns a coroutine or a generator, which stays as it is."""
+    modules, guard, repeats = modules_between(original), tracker.guard, sort.repeats
 
     def method(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         kind = type(made)
         if kind is CoroutineType and guard.enabled:
-            made_in = contained(of_callers, modules, LED) if MADE else None
-            if made_in is not LED:
+            made_in = contained(find_in_callers, modules, KEPT_BY_CALLER) if CALL_CONTEXTS else None
+            if made_in is not KEPT_BY_CALLER:
                 # As keep() does, without a call of it: most calls come here.
                 held = sort(made, forget)
                 held.key = key = id(made.cr_frame)
                 held.context = copy_context() if made_in is None else made_in
-                MADE[key] = held
-                if repeats or len(MADE) > MOST:
-                    contained(tidy)
+                CALL_CONTEXTS[key] = held
+                if repeats or len(CALL_CONTEXTS) > MAX_CONTEXTS:
+                    contained(drop_oldest)
         elif kind in FRAMES and guard.enabled:
-            contained(keep, made, contained(of_callers, modules) if MADE else None, sort)
+            contained(
+                keep, made, contained(find_in_callers, modules) if CALL_CONTEXTS else None, sort
+            )
         return made
 
-    return marked(method, original, lazy_flag(original))
+    return copy_identity(method, original, lazy_flag(original))
 
 
-def keep_stream(original: Any, _observer: Observer, *, sort: type[Made] = Made) -> Any:
-    """A coroutine function that returns a generator, in which the calls are made."""
+def keep_stream(
+    original: Any, _tracker: CallTracker, *, sort: type[CallContext] = CallContext
+) -> Any:
+    """Wrap a coroutine function that returns a generator, in which the calls are made."""
 
     async def streaming(made_in: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         coroutine = original(*args, **kwargs)
@@ -67,40 +73,40 @@ def keep_stream(original: Any, _observer: Observer, *, sort: type[Made] = Made) 
         contained(keep, made, made_in, sort)
         return made
 
-    return in_its_context(original, streaming)
+    return wrap_in_call_context(original, streaming)
 
 
-def keep_own(names: Iterable[str], original: Any, observer: Observer) -> Any:
-    """``__init__`` of an object that has coroutine functions of its own by these names."""
+def keep_own(names: Iterable[str], original: Any, tracker: CallTracker) -> Any:
+    """Wrap ``__init__`` of an object that gets coroutine functions by these names."""
 
     @wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        if observer.guard.enabled:
-            contained(_keep_own, names, vars(self), observer)
+        if tracker.guard.enabled:
+            contained(_keep_own, names, vars(self), tracker)
 
     return init
 
 
-def _keep_own(names: Iterable[str], own: dict[str, Any], observer: Observer) -> None:
+def _keep_own(names: Iterable[str], own: dict[str, Any], tracker: CallTracker) -> None:
     for name in names:
         if name in own and lazy_flag(own[name]) == CO_COROUTINE:
-            own[name] = keep_context(own[name], observer, sort=Awaiting)
+            own[name] = keep_context(own[name], tracker, sort=AwaitingCallContext)
 
 
-def keep_request(original: Any, observer: Observer) -> Any:
-    """``__init__`` of a block, whose first argument makes the request when the block is entered."""
+def keep_request(original: Any, tracker: CallTracker) -> Any:
+    """Wrap ``__init__`` of a context manager whose first argument makes the request on entry."""
 
     @wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if args and observer.guard.enabled:
-            args = (contained(_kept, args[0]) or args[0], *args[1:])
+        if args and tracker.guard.enabled:
+            args = (contained(_keep_block_request, args[0]) or args[0], *args[1:])
         original(self, *args, **kwargs)
 
     return init
 
 
-def _kept(request: Any) -> Any:
+def _keep_block_request(request: Any) -> Any:
     if type(request) not in FRAMES:
         return partial(run_within, copy_context(), request)
     keep(request, None)

@@ -1,4 +1,4 @@
-"""Replaces an attribute of a library, wherever it is held."""
+"""Replace an attribute of a library, wherever it is referenced, and restore it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .adapter import Patch
-    from .tracker import Observer
+    from .tracker import CallTracker
 
 _NOTHING: dict[str, Any] = {}
 
 
-class Placed(NamedTuple):
-    """One replaced attribute. ``inherited``: it was not the owner's own before."""
+class AppliedPatch(NamedTuple):
+    """One replaced attribute. ``inherited``: the owner itself did not define it before."""
 
     owner: Any
     name: str
     original: Any
-    stand_in: Any
+    wrapper: Any
     inherited: bool
 
     @property
     def in_place(self) -> bool:
-        """Whether nobody has replaced it since."""
-        return vars(self.owner).get(self.name) is self.stand_in
+        """Whether our wrapper is still there."""
+        return vars(self.owner).get(self.name) is self.wrapper
 
     def keeps(self, owner: Any) -> bool:
-        """Whether it is in place on this very owner, or was when somebody wrapped it.
+        """Whether it is in place on this very owner, or somebody has wrapped it there since.
 
-        A module that is executed again stays the same, while its functions do not.
+        A reloaded module is the same object, but its functions are new.
         """
         return self.owner is owner and (self.in_place or type(owner) is not ModuleType)
 
     def undo(self) -> None:
-        """Restores the original, unless somebody has wrapped ours: then it stays, inert."""
+        """Restore the original, unless somebody has wrapped ours: then it stays, disabled."""
         if not self.in_place:
             return
         if self.inherited:
@@ -49,7 +49,7 @@ class Placed(NamedTuple):
 
 
 def owner_of(patch: Patch) -> tuple[Any, str]:
-    """What holds the attribute now, and the attribute's name."""
+    """Return the object that holds the attribute now, and the attribute's name."""
     *path, name = patch.path
     owner: Any = sys.modules[patch.module]
     for step in path:
@@ -58,57 +58,58 @@ def owner_of(patch: Patch) -> tuple[Any, str]:
 
 
 def _definer(owner: type, name: str) -> type:
-    """The class that a method comes from, by which it is also pickled; built-in ones stay as is."""
+    """Return the class that defines a method (pickle names it by that); never a built-in class."""
     for cls in owner.__mro__:
         if name in vars(cls) and cls.__flags__ & _HEAP_TYPE:
             return cls
     return owner
 
 
+# ``Py_TPFLAGS_HEAPTYPE``: a class whose attributes can be replaced.
 _HEAP_TYPE = 1 << 9
-"""``Py_TPFLAGS_HEAPTYPE``: of a class whose attributes can be replaced."""
 
 
-def replace(owner: Any, name: str, patch: Patch, observer: Observer) -> Iterator[Placed]:
-    """Replaces ``owner.name`` and all else that holds the same; raises if there is none."""
+def replace(owner: Any, name: str, patch: Patch, tracker: CallTracker) -> Iterator[AppliedPatch]:
+    """Replace ``owner.name`` and every other reference to it; raises if there is none."""
     shared = (patch.captured or len(patch.path) == 1) and _held(owner, name) != _ALONE
     original = getattr(owner, name)
     inherited = name not in vars(owner)
     before = original if inherited else vars(owner)[name]
-    stand_in = patch.stand_in(original, observer)
-    setattr(owner, name, stand_in)
-    yield Placed(owner, name, before, stand_in, inherited)
+    wrapper = patch.make_wrapper(original, tracker)
+    setattr(owner, name, wrapper)
+    yield AppliedPatch(owner, name, before, wrapper, inherited)
     for below in _wrapped_below(owner, name, original):
-        placed = contained(_replace_below, below, name, patch, observer)
-        if placed is not None:
-            yield placed
+        applied = contained(_replace_below, below, name, patch, tracker)
+        if applied is not None:
+            yield applied
     if shared:
-        yield from _sweep(original, stand_in)
+        yield from _sweep(original, wrapper)
 
 
-def _replace_below(owner: Any, name: str, patch: Patch, observer: Observer) -> Placed:
-    """Over what somebody has put on a subclass, which calls the original and not ours."""
+def _replace_below(owner: Any, name: str, patch: Patch, tracker: CallTracker) -> AppliedPatch:
+    """Wrap what somebody has put on a subclass, which calls the original and not our wrapper."""
     before = vars(owner)[name]
-    stand_in = patch.stand_in(getattr(owner, name), observer)
-    setattr(owner, name, stand_in)
-    return Placed(owner, name, before, stand_in, inherited=False)
+    wrapper = patch.make_wrapper(getattr(owner, name), tracker)
+    setattr(owner, name, wrapper)
+    return AppliedPatch(owner, name, before, wrapper, inherited=False)
 
 
 def _held(owner: Any, name: str) -> Any:
-    """How many hold what is there: its owner, and modules that have imported it, if any have."""
+    """Count the references to the attribute: its owner, and modules that have imported it."""
     return _COUNT(getattr(owner, name))
 
 
 _COUNT = getattr(sys, "getrefcount", id)  # where nothing is counted, no two are alike
+# The count of an attribute that only its owner references: a search, of tens of milliseconds, is
+# not needed.
 _ALONE = _held(type("Owner", (), {"function": lambda: None}), "function")
-"""What is held by its owner alone needs not be looked for, which takes tens of milliseconds."""
 
 
 _MOST_WRAPPED = 20
 
 
 def _wrapped_below(owner: Any, name: str, original: Any) -> Iterator[type]:
-    """The subclasses on which somebody has wrapped the inherited ``original``."""
+    """Yield the subclasses on which somebody has wrapped the inherited ``original``."""
     waiting: list[type] = type.__subclasses__(owner) if isinstance(owner, type) else []
     while waiting:
         cls = waiting.pop()
@@ -122,15 +123,15 @@ def _wrapped_below(owner: Any, name: str, original: Any) -> Iterator[type]:
             yield cls
 
 
-def _sweep(original: Any, stand_in: Any) -> Iterator[Placed]:
-    """Replaces ``original``, and methods bound from it, wherever modules have imported it to."""
+def _sweep(original: Any, wrapper: Any) -> Iterator[AppliedPatch]:
+    """Replace ``original``, and methods bound from it, in every module that has imported it."""
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", _NOTHING).items()):
             if value is original:
-                new = stand_in
+                new = wrapper
             elif type(value) is MethodType and value.__func__ is original:
-                new = MethodType(stand_in, value.__self__)
+                new = MethodType(wrapper, value.__self__)
             else:
                 continue
             setattr(module, name, new)
-            yield Placed(module, name, value, new, inherited=False)
+            yield AppliedPatch(module, name, value, new, inherited=False)

@@ -1,7 +1,7 @@
-"""What a client hands out, whose methods are observed while the host calls them.
+"""Observe the methods of an object that a client returns, while the host calls them.
 
-The stand-ins lie on its class, placed once with the adapter's other patches. Which objects are
-observed is kept beside them by ``id``: nothing is put on the object, and nothing keeps it alive.
+The wrappers are on its class, applied once with the adapter's other patches. A table holds the
+observed objects by ``id``: no attribute is added to an object, and nothing keeps it alive.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .adapter import Patch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .tracker import Observer
+    from .tracker import CallTracker
 
 Before = Callable[[tuple[Any, ...], dict[str, Any]], None]
 After = Callable[[BaseException | None, Any], None]
 
 
-class Around(NamedTuple):
-    """``before`` is given the arguments; ``after`` what was raised, and what was returned."""
+class MethodHooks(NamedTuple):
+    """``before`` is given the arguments; ``after`` the exception, and the result."""
 
     after: After
     before: Before | None = None
@@ -34,34 +34,34 @@ class Around(NamedTuple):
 
 class _Observed(NamedTuple):
     holder: ref[Any]
-    methods: Mapping[str, Around]
+    methods: Mapping[str, MethodHooks]
 
 
 _OBSERVED: dict[int, _Observed] = {}
-_STAND_INS: WeakSet[Callable[..., Any]] = WeakSet()
+_WRAPPERS: WeakSet[Callable[..., Any]] = WeakSet()
 
 
-def observable(target: str, *methods: str) -> tuple[Patch, ...]:
-    """The patches of a class, ``module:Class``, of which ``around`` may observe these methods."""
+def observable_methods(target: str, *methods: str) -> tuple[Patch, ...]:
+    """Return the patches of a class, ``module:Class``, whose objects can be observed."""
     return tuple(
-        Patch(f"{target}.{name}", partial(_stand_in, name), optional=True, where_defined=True)
+        Patch(f"{target}.{name}", partial(_make_wrapper, name), optional=True, where_defined=True)
         for name in methods
     )
 
 
-def around(holder: Any, methods: Mapping[str, Around]) -> Callable[[], None]:
-    """Observes ``holder`` until what is returned is called; that is due when it is dropped."""
-    holder = _beneath(holder)
+def observe_object(holder: Any, methods: Mapping[str, MethodHooks]) -> Callable[[], None]:
+    """Observe an object; return the function to call when it is dropped."""
+    holder = _unwrap_proxies(holder)
     observed = _Observed(ref(holder), methods)
     _OBSERVED[id(holder)] = observed
-    return partial(_let_go, id(holder), observed)
+    return partial(_stop_observing, id(holder), observed)
 
 
 _PROXIES = 8
 
 
-def _beneath(holder: Any) -> Any:
-    """What other tools have put a proxy over, which calls the methods of what it wraps."""
+def _unwrap_proxies(holder: Any) -> Any:
+    """Return the object inside the proxies of other tools."""
     for _ in range(_PROXIES):
         inner = getattr(holder, "__wrapped__", None)
         if inner is None:
@@ -70,29 +70,29 @@ def _beneath(holder: Any) -> Any:
     return holder
 
 
-def _let_go(holder_id: int, observed: _Observed) -> None:
+def _stop_observing(holder_id: int, observed: _Observed) -> None:
     if _OBSERVED.get(holder_id) is observed:
         del _OBSERVED[holder_id]
 
 
-def _find(holder: Any, name: str) -> Around | None:
+def _find(holder: Any, name: str) -> MethodHooks | None:
     observed = _OBSERVED.get(id(holder))
     if observed is None or observed.holder() is not holder:
         return None
     return observed.methods.get(name)
 
 
-def _stand_in(name: str, original: Any, _observer: Observer) -> Any:
-    """One for all classes that inherit the method, of which several may be observable."""
-    if original in _STAND_INS:
+def _make_wrapper(name: str, original: Any, _tracker: CallTracker) -> Any:
+    """Make one wrapper for all classes that inherit the method."""
+    if original in _WRAPPERS:
         return original
-    make = _calling_async if inspect.iscoroutinefunction(original) else _calling
-    stand_in = make(name, original)
-    _STAND_INS.add(stand_in)
-    return stand_in
+    make = _wrap_method_async if inspect.iscoroutinefunction(original) else _wrap_method
+    wrapper = make(name, original)
+    _WRAPPERS.add(wrapper)
+    return wrapper
 
 
-def _calling(name: str, original: Any) -> Any:
+def _wrap_method(name: str, original: Any) -> Any:
     @wraps(original)
     def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
         if id(holder) not in _OBSERVED:  # all other services' bodies, at the cost of little more
@@ -113,7 +113,7 @@ def _calling(name: str, original: Any) -> Any:
     return call
 
 
-def _calling_async(name: str, original: Any) -> Any:
+def _wrap_method_async(name: str, original: Any) -> Any:
     @wraps(original)
     async def call(holder: Any, *args: Any, **kwargs: Any) -> Any:
         found = contained(_find, holder, name)

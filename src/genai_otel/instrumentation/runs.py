@@ -1,8 +1,8 @@
-"""Operations by run id, for frameworks that report what happens through callbacks.
+"""Operations by run id, for frameworks that report through callbacks.
 
-A callback knows its run and that run's parent, and cannot be relied on for anything else: it may
-come in another thread or task, twice, or never. So parents are looked up by id, an end counts once,
-and a run that does not end is ended here: the oldest of too many, and after too long a time.
+A callback has the ids of its run and of the parent run, and nothing else is reliable: it may come
+in another thread or task, twice, or never. So parents are looked up by id, only the first end
+counts, and a run that never ends is ended here: the oldest beyond ``MAX_OPEN``, and idle ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from genai_otel._support.errors import CallRefused, contained
 from genai_otel._support.locks import reentrant
 from genai_otel.record import Kind
 
-from .open_registry import AT_ONCE, IDLE, LOOK_EVERY, OPEN
+from .open_registry import EXPIRE_EVERY, IDLE, MAX_EXPIRED_AT_ONCE, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
     from .adapter import Extractor
-    from .tracker import Call, Observer
+    from .tracker import CallTracker, ObservedCall
 
 MAX_OPEN = 10_000
-_COMPOSED = (Kind.TOOL, Kind.RETRIEVAL)
+_FRAMEWORK_RESULTS = (Kind.TOOL, Kind.RETRIEVAL)
 
 
 class _Run(NamedTuple):
-    """An open run. ``lent``: it is not recorded, and its children are the call's own."""
+    """An open run. ``passed_through``: not recorded; its children belong to its parent's call."""
 
-    call: Call
+    call: ObservedCall
     parent: Hashable
-    lent: bool
+    passed_through: bool
 
 
 class Runs:
-    """The open runs of one framework. Every method contains its own errors.
+    """The open runs of one framework.
 
-    Raises nothing but a ``CallRefused``, from ``open``.
+    Every method contains its own errors; only ``start`` raises, a ``CallRefused``.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, tracker: CallTracker) -> None:
+        self._tracker = tracker
         self._open: dict[Hashable, _Run] = {}
-        self._looked = 0.0
+        self._last_expired = 0.0
         self._lock = reentrant()  # a collected generator may report in the middle of it
 
-    def open(
+    def start(
         self,
         key: Hashable,
         parent: Hashable,
@@ -59,74 +59,79 @@ class Runs:
         op: Operation,
         request: Any = None,
         *,
-        stands: bool = False,
-        alone: bool = False,
+        implicit_parent: bool = False,
+        standalone: bool = False,
     ) -> None:
-        """A run begins; ``request`` is what ``extractor`` reads.
+        """Start a run; ``request`` is what ``extractor`` reads.
 
-        ``stands``: the callback comes inline, and the framework makes no context for the run's
-        body, so that what begins in this one belongs to it (a model call, which the client's own
-        adapter sees as well). ``alone``: it is no layer of another call, but its sibling.
+        ``implicit_parent``: the callback comes inline, and the framework copies no context for the
+        body, so whatever begins in the current context belongs to the run (a model call that the
+        client's own adapter sees as well). ``standalone``: never treat it as a layer of another
+        open call.
         """
-        self._observer.guard.run(self._begin, key, parent, extractor, op, request, stands, alone)
+        self._tracker.guard.run(
+            self._begin, key, parent, extractor, op, request, implicit_parent, standalone
+        )
 
-    def lend(self, key: Hashable, parent: Hashable) -> None:
-        """A run begins that is not recorded: what happens in it happens in its parent."""
+    def pass_through(self, key: Hashable, parent: Hashable) -> None:
+        """Start a run that is not recorded: its children belong to its parent."""
         outer = self._open.get(parent)
         if outer is not None:
-            self._keep(key, _Run(outer.call, parent, lent=True))
+            self._keep(key, _Run(outer.call, parent, passed_through=True))
 
-    def close(
+    def end(
         self, key: Hashable, reply: Any = None, error: BaseException | None = None,
         *, completed: bool | None = True,
     ) -> None:  # fmt: skip
-        """A run ended, with what it made or with an error.
+        """End a run, with its result or with an error.
 
-        What is cancelled may not be told of what was open inside: that ends with it.
+        Frameworks do not report the end of what was open inside a cancelled run: it ends with it.
         """
         with self._lock:
             run = self._open.pop(key, None)
         if error is not None and not isinstance(error, Exception):
             for inner in [each for each, open_ in list(self._open.items()) if open_.parent == key]:
-                self.close(inner, error=error)
-        if run is None or run.lent:
+                self.end(inner, error=error)
+        if run is None or run.passed_through:
             return
         call = run.call
-        if not OPEN.later(partial(self._end, call, reply, error, completed, at=call.last_seen)):
-            self._end(call, reply, error, completed)
+        if not OPEN.defer_during_gc(
+            partial(self._finish, call, reply, error, completed, at=call.last_seen)
+        ):
+            self._finish(call, reply, error, completed)
 
     def token(self, key: Hashable, *, generated: bool) -> None:
-        """A run's model has sent a chunk; whoever reads it may call other models now."""
+        """Record that a run's model has sent a chunk; its reader may now call other models."""
         run = self._open.get(key)
         if run is None:
             return
-        run.call.active.stir(perf_counter())
+        run.call.active.touch(perf_counter())
         if run.call.op.timing.first_token is not None:
             return
         active, op = run.call.active, run.call.op
-        contained(active.step_aside)
+        contained(active.clear_implicit_parent)
         op.stream = op.stream or active.joined is None
         if generated and active.joined is None:
-            # The reader's own time is not known, so of the stream's timing this is all.
+            # How long the reader took is unknown, so no other timing of the stream is recorded.
             op.timing.first_token = perf_counter()
 
     def enter(self, key: Hashable) -> None:
-        """The framework has copied a context for the body of this run, and runs code in it."""
+        """Make the run current in the context that the framework has copied for its body."""
         run = self._open.get(key)
         if run is not None:
-            contained(run.call.active.stay)
+            contained(run.call.active.enter_copied_context)
 
-    def lookup(self, run: Callable[[Any], Hashable], given: Any) -> Call | None:
-        """The open call of a run that is recorded, if there is one."""
+    def find(self, run: Callable[[Any], Hashable], given: Any) -> ObservedCall | None:
+        """Return the open call of a recorded run."""
         found = self._open.get(run(given))
-        return None if found is None or found.lent else found.call
+        return None if found is None or found.passed_through else found.call
 
     def methods(self, callbacks: Mapping[str, Callable[..., None]]) -> dict[str, Any]:
-        """Methods of a handler: each hands these runs, and what it was given, to its function."""
+        """Return the methods of a handler; each calls its function with these runs first."""
         return {name: self._method(function) for name, function in callbacks.items()}
 
     def _method(self, function: Callable[..., None]) -> Callable[..., None]:
-        guard = self._observer.guard
+        guard = self._tracker.guard
 
         @wraps(function)
         def report(_handler: Any, *args: Any, **kwargs: Any) -> None:
@@ -142,28 +147,28 @@ class Runs:
         return report
 
     def expire(self, now: float, most: float = inf) -> None:
-        """Ends the runs in which nothing has happened for long, ``most`` of them."""
+        """End at most ``most`` runs without activity for ``IDLE`` seconds."""
         for key in reversed(list(self._open)):  # what began last is inside
             run = self._open.get(key)
-            if run is None or now - run.call.active.stirred < IDLE:
+            if run is None or now - run.call.active.last_activity < IDLE:
                 continue
             if most <= 0:
                 return
             most -= 1
             with self._lock:
                 run = self._open.pop(key, None)
-            if run is not None and not run.lent:
-                contained(run.call.active.step_aside)
+            if run is not None and not run.passed_through:
+                contained(run.call.active.clear_implicit_parent)
                 run.call.expire()
-        self._looked = now
+        self._last_expired = now
 
     def end_all(self) -> None:
-        """Ends every run that is still open, as left."""
+        """End every open run as incomplete."""
         for key in list(self._open):
-            self.close(key, completed=False)
+            self.end(key, completed=False)
 
-    def forget(self) -> None:
-        """Drops all without ending it: in a forked child the runs belong to the parent."""
+    def clear(self) -> None:
+        """Drop all runs without ending them: in a forked child they belong to the parent."""
         self._lock = reentrant()
         self._open.clear()
 
@@ -177,34 +182,34 @@ class Runs:
         extractor: Extractor,
         op: Operation,
         request: Any,
-        stands: bool,  # noqa: FBT001
-        alone: bool,  # noqa: FBT001
+        implicit_parent: bool,  # noqa: FBT001
+        standalone: bool,  # noqa: FBT001
     ) -> None:
-        OPEN.attend()
-        OPEN.settle()
+        OPEN.watch_gc()
+        OPEN.drain_deferred()
         if key in self._open:  # an id that is used again
-            self.close(key, completed=False)
+            self.end(key, completed=False)
         outer = self._open.get(parent)
-        under = None if outer is None else outer.call
-        call = self._observer.open(extractor, op, request, under, alone=alone)
+        parent_call = None if outer is None else outer.call
+        call = self._tracker.start(extractor, op, request, parent_call, standalone=standalone)
         if call is not None:
-            if stands:
-                call.active.stand()
-            self._keep(key, _Run(call, parent, lent=False))
+            if implicit_parent:
+                call.active.set_implicit_parent()
+            self._keep(key, _Run(call, parent, passed_through=False))
 
     def _keep(self, key: Hashable, run: _Run) -> None:
-        now = run.call.active.stirred
-        if now - self._looked >= 2 * LOOK_EVERY:  # nobody else does
-            self.expire(now, AT_ONCE)
+        now = run.call.active.last_activity
+        if now - self._last_expired >= 2 * EXPIRE_EVERY:  # nobody else does
+            self.expire(now, MAX_EXPIRED_AT_ONCE)
         with self._lock:
             self._open[key] = run
             oldest = next(iter(self._open)) if len(self._open) > MAX_OPEN else key
         if oldest != key:
-            self.close(oldest, completed=False)
+            self.end(oldest, completed=False)
 
     @staticmethod
-    def _end(
-        call: Call,
+    def _finish(
+        call: ObservedCall,
         reply: Any,
         error: BaseException | None,
         completed: bool | None,  # noqa: FBT001 - the only caller names it so
@@ -212,30 +217,30 @@ class Runs:
         at: float | None = None,
     ) -> None:
         active = call.active
-        contained(active.step_aside)
-        # Of a model call the client below knows more than the framework; what a tool or a search
-        # came to is the framework's to say.
-        if reply is not None and (active.joined is None or call.op.kind in _COMPOSED):
-            call.reply(reply)
+        contained(active.clear_implicit_parent)
+        # The client below knows more of a model call than the framework; only the framework knows
+        # the result of a tool or a search.
+        if reply is not None and (active.joined is None or call.op.kind in _FRAMEWORK_RESULTS):
+            call.read_response(reply)
         if completed is not True:
             call.op.completed = completed
         call.finish(error, completed=completed, at=at)
 
 
-def entering(
-    run: Callable[..., Hashable], original: Callable[..., Any], observer: Observer
+def wrap_context_entry(
+    run: Callable[..., Hashable], original: Callable[..., Any], tracker: CallTracker
 ) -> Callable[..., Any]:
-    """Stands in for what a framework calls inside the context that it has copied for a run's body.
+    """Wrap what a framework calls inside the context that it has copied for a run's body.
 
-    ``run`` is given its positional arguments and returns the run's id. The context goes with the
-    body, so nothing that is set there has to be undone, whoever resumes it and wherever it ends.
+    ``run`` is given its positional arguments and returns the run's id. The context belongs to the
+    body alone, so what is attached there need not be detached.
     """
 
     @wraps(original)
     def enter(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        if observer.guard.enabled:
-            observer.guard.run(_enter, observer.runs, run, args)
+        if tracker.guard.enabled:
+            tracker.guard.run(_enter, tracker.runs, run, args)
         return result
 
     return enter
@@ -245,23 +250,23 @@ def _enter(runs: Runs, run: Callable[..., Hashable], args: tuple[Any, ...]) -> N
     runs.enter(run(*args))
 
 
-def inside(
-    run: Callable[[dict[str, Any]], Hashable], original: Callable[..., Any], observer: Observer
+def wrap_run_body(
+    run: Callable[[dict[str, Any]], Hashable], original: Callable[..., Any], tracker: CallTracker
 ) -> Callable[..., Any]:
-    """Stands in for a method that is the body of a run, whose operation is current in its frame.
+    """Wrap a method that is the body of a run: the run's operation is current in its frame.
 
     ``run`` is given the keyword arguments and returns the run's id.
     """
-    guard = observer.guard
+    guard = tracker.guard
 
-    def begin(_args: Any, kwargs: dict[str, Any]) -> Call | None:
-        return guard.run(observer.runs.lookup, run, kwargs) if guard.enabled else None
+    def begin(_args: Any, kwargs: dict[str, Any]) -> ObservedCall | None:
+        return guard.run(tracker.runs.find, run, kwargs) if guard.enabled else None
 
-    make = _inside_async if iscoroutinefunction(original) else _inside
+    make = _with_context_async if iscoroutinefunction(original) else _with_context
     return make(original, begin)
 
 
-def _inside(original: Any, begin: Any) -> Callable[..., Any]:
+def _with_context(original: Any, begin: Any) -> Callable[..., Any]:
     @wraps(original)
     def body(*args: Any, **kwargs: Any) -> Any:
         call = begin(args, kwargs)
@@ -276,7 +281,7 @@ def _inside(original: Any, begin: Any) -> Callable[..., Any]:
     return body
 
 
-def _inside_async(original: Any, begin: Any) -> Callable[..., Any]:
+def _with_context_async(original: Any, begin: Any) -> Callable[..., Any]:
     @wraps(original)
     async def body(*args: Any, **kwargs: Any) -> Any:
         call = begin(args, kwargs)
@@ -291,16 +296,16 @@ def _inside_async(original: Any, begin: Any) -> Callable[..., Any]:
     return body
 
 
-def noticing(
-    notice: Callable[[dict[str, Any]], None], original: Callable[..., Any], observer: Observer
+def wrap_notify(
+    notice: Callable[[dict[str, Any]], None], original: Callable[..., Any], tracker: CallTracker
 ) -> Callable[..., Any]:
-    """Stands in for a function that is not recorded; ``notice`` gets its keyword arguments."""
+    """Wrap a function that is not recorded: ``notice`` gets its keyword arguments afterwards."""
 
     @wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        if observer.guard.enabled:
-            observer.guard.run(notice, kwargs)
+        if tracker.guard.enabled:
+            tracker.guard.run(notice, kwargs)
         return result
 
     return call

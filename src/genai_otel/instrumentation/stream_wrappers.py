@@ -17,37 +17,37 @@ from .open_registry import OPEN
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 
-    from .tracker import Call
+    from .tracker import ObservedCall
 
 
-def watched(inner: Any, call: Call) -> Iterator[Any]:
-    """``inner``, whose chunks go to the call's accumulator and whose end ends the call."""
-    call.fold()
-    return _watched(inner, call, call.waits())
+def observe(inner: Any, call: ObservedCall) -> Iterator[Any]:
+    """Iterate ``inner``: its chunks go to the call's accumulator, its end ends the call."""
+    call.accumulator()
+    return _observe(inner, call, call.waits())
 
 
-def watched_async(inner: Any, call: Call) -> AsyncIterator[Any]:
+def observe_async(inner: Any, call: ObservedCall) -> AsyncIterator[Any]:
     """The same for an asynchronous iterator; nothing is awaited that the host would not await."""
-    call.fold()
-    return _watched_async(inner, call, call.waits())
+    call.accumulator()
+    return _observe_async(inner, call, call.waits())
 
 
-_BETWEEN = 256
-"""Chunks until what is held of them is bounded."""
+# Chunks after which what is held of them is bounded.
+_LIMIT_EVERY = 256
 
 
-def _unlike(_chunk: Any) -> bool | None:
-    """Takes no chunk: until the first token each is looked at."""
+def _add_none(_chunk: Any) -> bool | None:
+    """Take no chunk: until the first token ``add`` gets each."""
     return None
 
 
-# The loops stand in one piece, and twice, since calls for each chunk would cost.
+# The loops are inline, and twice, since further calls for each chunk would cost too much.
 
 
-def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[Any]:
+def _observe(inner: Iterable[Any], call: ObservedCall, waits: list[float]) -> Iterator[Any]:
     clock, timing = perf_counter, call.op.timing
-    asked, taken = timing.started, call.fold().taken
-    quick: Callable[[Any], bool | None] = _unlike
+    asked, taken = timing.started, call.accumulator().added_from_json
+    fast: Callable[[Any], bool | None] = _add_none
     try:
         for chunk in inner:
             timing.newest = now = clock()
@@ -55,38 +55,38 @@ def _watched(inner: Iterable[Any], call: Call, waits: list[float]) -> Iterator[A
             if taken[0] is not chunk:
                 try:
                     try:
-                        token = quick(chunk)
+                        token = fast(chunk)
                     except Exception as error:  # noqa: BLE001 - not of the common form, mostly
                         token = None
-                        call.unfit(error)
+                        call.note_fast_path_error(error)
                     if not token:
-                        quick = call.examine(chunk, now) or _unlike
+                        fast = call.add_slow(chunk, now) or _add_none
                         if call.hides(chunk):
                             asked = clock()
                             continue
                 except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-                    call.stumbled(error)
-            if len(waits) == _BETWEEN:
-                contained(call.settle)
+                    call.note_chunk_error(error)
+            if len(waits) == _LIMIT_EVERY:
+                contained(call.enforce_limits)
             yield chunk
             asked = clock()
     except GeneratorExit:
-        contained(OPEN.leave, call.key)
+        contained(OPEN.abandon, call.key)
         _close(inner, call)
         raise
     except BaseException as error:
-        contained(_failed, call, error)
+        contained(_end_with_error, call, error)
         _close(inner, call)
         raise
     contained(OPEN.end, call.key)
 
 
-async def _watched_async(
-    inner: AsyncIterable[Any], call: Call, waits: list[float]
+async def _observe_async(
+    inner: AsyncIterable[Any], call: ObservedCall, waits: list[float]
 ) -> AsyncIterator[Any]:
     clock, timing = perf_counter, call.op.timing
-    asked, taken = timing.started, call.fold().taken
-    quick: Callable[[Any], bool | None] = _unlike
+    asked, taken = timing.started, call.accumulator().added_from_json
+    fast: Callable[[Any], bool | None] = _add_none
     try:
         async for chunk in inner:
             timing.newest = now = clock()
@@ -94,69 +94,68 @@ async def _watched_async(
             if taken[0] is not chunk:
                 try:
                     try:
-                        token = quick(chunk)
+                        token = fast(chunk)
                     except Exception as error:  # noqa: BLE001 - not of the common form, mostly
                         token = None
-                        call.unfit(error)
+                        call.note_fast_path_error(error)
                     if not token:
-                        quick = call.examine(chunk, now) or _unlike
+                        fast = call.add_slow(chunk, now) or _add_none
                         if call.hides(chunk):
                             asked = clock()
                             continue
                 except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
-                    call.stumbled(error)
-            if len(waits) == _BETWEEN:
-                contained(call.settle)
+                    call.note_chunk_error(error)
+            if len(waits) == _LIMIT_EVERY:
+                contained(call.enforce_limits)
             yield chunk
             asked = clock()
     except GeneratorExit:
-        contained(OPEN.leave, call.key)
+        contained(OPEN.abandon, call.key)
         await call.close_source()
         await _close_async(inner, call)
         raise
     except BaseException as error:
-        contained(_failed, call, error)
+        contained(_end_with_error, call, error)
         await _close_async(inner, call)
         raise
     contained(OPEN.end, call.key)
 
 
-def _failed(call: Call, error: BaseException) -> None:
-    """Ends the call; what its client had of a chunk that it refused is taken before.
+def _end_with_error(call: ObservedCall, error: BaseException) -> None:
+    """End the call; a chunk over which its client raised is added before.
 
-    An interruption, which is no ``Exception``, may come after a chunk that was taken.
+    Not after an interruption, which is no ``Exception``: its chunk may have been added already.
     """
     if isinstance(error, Exception) and OPEN.get(call.key) is call:
-        call.refused(error)
+        call.add_refused_chunk(error)
     OPEN.end(call.key, error)
 
 
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
-def _close(inner: Any, call: Call) -> None:
+def _close(inner: Any, call: ObservedCall) -> None:
     if type(inner) is GeneratorType and not inner.gi_running and _is_held(call):
         inner.close()
 
 
-async def _close_async(inner: Any, call: Call) -> None:
+async def _close_async(inner: Any, call: ObservedCall) -> None:
     if type(inner) is AsyncGeneratorType and not inner.ag_running and _is_held(call):
         await inner.aclose()
 
 
-def _is_held(call: Call) -> bool:
-    """Whether somebody closes the stream's generator, or throws into it, who has a hold of it.
+def _is_held(call: ObservedCall) -> bool:
+    """Whether the host still holds our generator, and so has closed it itself.
 
-    Nobody has of one that was dropped: what it reads is closed when it would have been without us.
+    One that was dropped is not held: its inner stream is closed when it would have been without us.
     """
     return call.watcher is not None and call.watcher() is not None
 
 
-def _is_its_own(iterator: Any, make: str, holder: Any) -> bool:
-    """Whether it is the generator that ``holder.make()`` returned, and is neither read nor done.
+def _is_unread_own_iterator(iterator: Any, make: str, holder: Any) -> bool:
+    """Whether it is the generator of ``holder.make()`` and has not started.
 
-    What it refers to is asked for, since a frame that is looked into makes an error for each
-    variable that has no value yet.
+    Its referents are checked and not its frame, whose locals raise for variables without a value.
     """
     if type(iterator) not in _GENERATORS or iterator.__name__ != make:
         return False
@@ -164,27 +163,29 @@ def _is_its_own(iterator: Any, make: str, holder: Any) -> bool:
     return not begun and any(each is holder for each in get_referents(iterator))
 
 
-def _stands_at(generator: Any) -> int:
-    """Where it goes on, of an asynchronous one: before Python 3.12 none tells that it has begun."""
-    return -1 if _TELLS or type(generator) is GeneratorType else generator.ag_frame.f_lasti
+def _position(generator: Any) -> int:
+    """Return an async generator's position: before Python 3.12 nothing else says it has started."""
+    return -1 if _HAS_SUSPENDED or type(generator) is GeneratorType else generator.ag_frame.f_lasti
 
 
-_TELLS = hasattr(AsyncGeneratorType, "ag_suspended")
+_HAS_SUSPENDED = hasattr(AsyncGeneratorType, "ag_suspended")
 
 
-def apart(holder: Any, attribute: str, make: str) -> Any:
-    """What has the iterator of ``holder`` that shall be read: a copy with one of its own.
+def separate_iterator(holder: Any, attribute: str, make: str) -> Any:
+    """Return a copy of the stream with an iterator of its own, to be read instead.
 
-    An iterator that refers to its stream forms a cycle with it, and it would take the collector to
-    find that the stream was dropped. The copy takes the stream's place in this cycle, so that the
-    connection is closed no sooner than it would have been, while the stream's end is seen at once.
-    Of an iterator that was read from, or is not the stream's own, it is ``holder`` itself.
+    An iterator that refers to its stream forms a cycle with it, so that only the garbage collector
+    would notice a dropped stream. The copy takes the stream's place in this cycle: the connection
+    is closed no sooner than before, and a dropped stream is noticed at once. Returns ``holder``
+    itself if its iterator has started or is not its own.
     """
     iterator = vars(holder)[attribute]
     kind = type(holder)
-    if not _is_its_own(iterator, make, holder) or hasattr(kind, "__del__"):  # seen twice
+    if not _is_unread_own_iterator(iterator, make, holder) or hasattr(
+        kind, "__del__"
+    ):  # seen twice
         return holder
     spare = object.__new__(kind)
     vars(spare).update(vars(holder))
     vars(spare)[attribute] = own = getattr(spare, make)()
-    return spare if _stands_at(iterator) == _stands_at(own) else holder
+    return spare if _position(iterator) == _position(own) else holder

@@ -1,4 +1,4 @@
-"""One call being watched, from its opening to its single end."""
+"""One observed call, from its start to its single end."""
 
 from __future__ import annotations
 
@@ -23,309 +23,313 @@ if TYPE_CHECKING:
 WAITS_KEPT = 4_096
 
 
-class Frame(Protocol):
-    """What is current while the real call runs."""
+class ContextScope(Protocol):
+    """A context that is attached while the real call runs."""
 
     def enter(self) -> None:
-        """Makes the operation the current one, for this synchronous stretch of code."""
+        """Attach the operation's context, for this synchronous stretch of code."""
 
     def leave(self) -> None:
-        """Undoes ``enter``."""
+        """Detach what ``enter`` attached."""
 
 
-class Active(Frame, Protocol):
-    """What the recorder hands out for a started Operation."""
+class RecordingHandle(ContextScope, Protocol):
+    """The recorder's handle of a started Operation."""
 
+    # Whether a span, a meter or a budget uses the operation's data.
     wanted: bool
-    """Whether anybody will look at the facts: a recorded span, a meter or a budget."""
-    weighs: bool
-    """Whether what is sent must be known, recorded or not: a hard budget is held against it."""
-    stirred: float
-    """When something was last seen to happen inside."""
+    # Whether the content of the request is needed even if it is not recorded: by a hard budget.
+    needs_content: bool
+    # When something last happened inside.
+    last_activity: float
 
-    def stir(self, now: float) -> None:
-        """Something happens inside."""
+    def touch(self, now: float) -> None:
+        """Record activity inside the operation."""
 
     def opened(self) -> None:
-        """The request is read: what the host may change from now on is copied.
+        """The request has been read: copy what the host may change from now on.
 
-        Raises a ``CallRefused`` where the call must not be made; the operation has ended then.
+        Raises ``CallRefused`` if the call must not be made; the operation has then ended.
         """
 
-    def stay(self) -> None:
-        """Makes the operation current in a context that was copied for its body, and stays so."""
+    def enter_copied_context(self) -> None:
+        """Attach in a context that was copied for the operation's body; never detached."""
 
-    def stand(self) -> None:
-        """What begins in this context belongs to the operation, until it ends or steps aside."""
+    def set_implicit_parent(self) -> None:
+        """Become the implicit parent of what begins in this context, until the operation ends."""
 
-    def step_aside(self) -> None:
-        """Ends what ``stand`` began."""
+    def clear_implicit_parent(self) -> None:
+        """Be the implicit parent of nothing that begins from now on."""
 
     @property
     def joined(self) -> Operation | None:
-        """The same call, as a layer below sees it."""
+        """The same call, seen by a layer below."""
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Ends the operation; called once."""
+        """End the operation; called once."""
 
 
 class Recorder(Protocol):
-    """Starts Operations; the engine knows nothing else of what becomes of them."""
+    """Starts Operations; all that instrumentation knows of recording."""
 
-    def start(self, op: Operation, under: Any = None, *, alone: bool = False) -> Active | None:
-        """Begins to record ``op``, or ``None`` where nothing shall be recorded.
+    def start(
+        self, op: Operation, parent: Any = None, *, standalone: bool = False
+    ) -> RecordingHandle | None:
+        """Start to record ``op``; ``None`` where recording is suppressed.
 
-        ``under``: the ``Active`` whose child it is for certain; ``alone``: it is no layer of
-        another call that is open.
+        ``parent``: the handle whose child it is for certain; ``standalone``: it is no layer of
+        another open call.
         """
 
-    def passed(self, kind: Kind) -> Frame | None:
-        """The frame of a call that nobody will look at, if that is certain before it is read."""
+    def pass_through(self, kind: Kind) -> ContextScope | None:
+        """Return the scope of a call that is certainly not recorded, before anything is read."""
 
     def current(self) -> Operation | None:
-        """The operation in whose frame this code runs."""
+        """Return the current operation."""
 
-    def unseen(self) -> bool:
-        """Whether this code runs in an operation that is not recorded."""
+    def in_unrecorded(self) -> bool:
+        """Whether the current operation is not recorded."""
 
 
-class Observer:
-    """Opens the calls of one adapter; what stand-ins get to work with."""
+class CallTracker:
+    """Starts the calls of one adapter; given to the functions that make its wrappers."""
 
     __slots__ = ("calls", "guard", "recorder", "runs", "stream_usage")
 
+    # The open runs of a framework that reports through callbacks.
     runs: Runs
-    """Set for the adapter of a library: what is open of those that report by callbacks."""
 
     def __init__(
         self, recorder: Recorder, guard: Guard, stream_usage: frozenset[str] = frozenset()
     ) -> None:
         self.recorder, self.guard = recorder, guard
+        # The number of calls seen, recorded or not.
         self.calls = 0
-        """How many calls were seen, recorded or not."""
+        # Hosts, or ``known``, where usage of streams is requested on the caller's behalf.
         self.stream_usage = stream_usage
-        """Hosts, or ``known``, where usage of streams is asked for on the caller's behalf."""
 
-    def passed(self, kind: Kind) -> Call | None:
-        """A call that nobody will look at, if that is certain before anything of it is read."""
-        frame = self.recorder.passed(kind)
+    def pass_through(self, kind: Kind) -> ObservedCall | None:
+        """Start a call that is certainly not recorded, before anything is read."""
+        frame = self.recorder.pass_through(kind)
         if frame is None:
             return None
         self.calls += 1
-        return Unwatched(frame, self.guard)
+        return PassthroughCall(frame, self.guard)
 
-    def open(
+    def start(
         self,
         extractor: Extractor,
         op: Operation,
         request: Any,
-        under: Call | None = None,
+        parent: ObservedCall | None = None,
         *,
-        alone: bool = False,
-    ) -> Call | None:
-        """Starts the Operation of one call; ``None`` means: straight through.
+        standalone: bool = False,
+    ) -> ObservedCall | None:
+        """Start the Operation of one call; ``None``: call the original, observe nothing.
 
-        ``under`` and ``alone`` as in ``Recorder.start``. Raises nothing but a ``CallRefused``, for
-        which the host has asked.
+        ``parent`` and ``standalone`` as in ``Recorder.start``. Raises only ``CallRefused``, which
+        the host has asked for.
         """
         self.calls += 1
         guard = self.guard
         if extractor.read_model is not None:
             op.model = guard.run(extractor.read_model, request)
         op.timing.started = perf_counter()
-        outer = None if under is None else under.active
-        active = self.recorder.start(op, outer, alone=alone)
+        outer = None if parent is None else parent.active
+        active = self.recorder.start(op, outer, standalone=standalone)
         if active is None:
             return None
         if not active.wanted:
-            return Unwatched(active, guard)
+            return PassthroughCall(active, guard)
         guard.run(extractor.read_request, request, op)
-        if extractor.read_content is not None and (op.capture or active.weighs):
+        if extractor.read_content is not None and (op.capture or active.needs_content):
             guard.run(extractor.read_content, request, op)
         contained(active.opened)
-        return Call(op, extractor, active, guard)
+        return ObservedCall(op, extractor, active, guard)
 
 
-class Call:
-    """One watched call. Every method contains its own errors.
+class ObservedCall:
+    """One observed call. Every method contains its own errors.
 
-    ``sent`` are the arguments to send instead of the caller's, where it has allowed that, and then
-    ``extra`` tells the chunks to keep from it. ``source`` is what its chunks come from, ``release``
-    takes back what was put there, ``holder`` and ``watcher`` are weak references to what the host
-    holds and to the generator that it reads through. ``closing`` closes an asynchronous generator
-    which the host would have closed itself, had it not been given ours. ``pulse`` tells how far
-    the host has come, where the number of chunks does not.
+    ``replacement_args`` are sent instead of the caller's, where it has allowed that; then
+    ``is_usage_chunk`` recognizes the chunks that it must not see. ``source`` is what the chunks
+    come from, and ``restore`` undoes our change there. ``holder`` and ``watcher`` are weak
+    references to the object that the host holds and to our generator that it reads through.
+    ``close_generator`` closes the asynchronous generator that ours replaces. ``progress`` returns
+    how far the host has read, where the number of chunks does not say.
     """
 
     __slots__ = (
+        "_accumulator",
         "_ended",
         "_extractor",
-        "_fold",
         "_guard",
         "active",
-        "closing",
-        "extra",
+        "close_generator",
         "holder",
+        "is_usage_chunk",
         "key",
+        "last_activity",
+        "last_progress",
         "op",
-        "pulse",
-        "release",
-        "sent",
+        "progress",
+        "replacement_args",
+        "restore",
         "source",
-        "stirred",
-        "told",
         "watcher",
     )
 
-    def __init__(self, op: Operation, extractor: Extractor, active: Active, guard: Guard) -> None:
+    def __init__(
+        self, op: Operation, extractor: Extractor, active: RecordingHandle, guard: Guard
+    ) -> None:
         self.op = op
-        self.sent: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-        self.extra: Callable[[Any], bool] | None = None
-        self.closing: Callable[[], Awaitable[None]] | None = None
+        self.replacement_args: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self.is_usage_chunk: Callable[[Any], bool] | None = None
+        self.close_generator: Callable[[], Awaitable[None]] | None = None
         self.source: Any = None
-        self.release: Callable[[], None] | None = None
+        self.restore: Callable[[], None] | None = None
         self.holder: Any = None
         self.watcher: Any = None
-        self.pulse: Callable[[], Any] | None = None
-        self.told: Any = None
-        self.stirred = 0.0
+        self.progress: Callable[[], Any] | None = None
+        self.last_progress: Any = None
+        self.last_activity = 0.0
         self.key = -1
         self._ended = False
         self._extractor, self.active, self._guard = extractor, active, guard
-        self._fold: Accumulator | None = None
+        self._accumulator: Accumulator | None = None
 
     def enter(self) -> None:
-        """Our context for the frame of the real call, and only for it."""
+        """Attach our context for the frame of the real call, and only for it."""
         try:
             self.active.enter()
         except Exception as error:  # noqa: BLE001 - see safety
             self._guard.note("enter", error)
 
     def leave(self) -> None:
-        """Undoes ``enter``; in the same frame, so the context is the same."""
+        """Detach it, in the same frame and so in the same context."""
         try:
             self.active.leave()
         except Exception as error:  # noqa: BLE001 - see safety
             self._guard.note("leave", error)
 
-    def reply(self, data: Any) -> None:
-        """Takes the facts of a whole reply."""
+    def read_response(self, data: Any) -> None:
+        """Read a whole response."""
         self._guard.run(self._extractor.read_response, data, self.op)
 
-    def fold(self) -> Accumulator:
-        """What the chunks of this call's stream are given to."""
-        if self._fold is None:
-            self._fold = (self._extractor.accumulator or _Nothing)(self.op)
-        return self._fold
+    def accumulator(self) -> Accumulator:
+        """Return the accumulator of this call's stream, made at the first use."""
+        if self._accumulator is None:
+            self._accumulator = (self._extractor.accumulator or _NullAccumulator)(self.op)
+        return self._accumulator
 
     def waits(self) -> list[float]:
-        """Where to put how long each chunk was waited for; to be settled now and then."""
+        """Return the list of the time waited for each chunk; see ``enforce_limits``."""
         timing = self.op.timing
         timing.waits, timing.new = deque(maxlen=WAITS_KEPT), []
         return timing.new
 
-    def settle(self) -> None:
-        """Bounds what is held of a stream's waits and texts."""
+    def enforce_limits(self) -> None:
+        """Bound what is held of a stream's waits and texts."""
         self.op.timing.fold_waits()
         self.op.enforce_text_limit()
 
     @property
-    def note(self) -> Callable[[str, Exception], None]:
-        """What counts an error of ours, and does not refer to this call."""
+    def note_error(self) -> Callable[[str, Exception], None]:
+        """The function that counts an internal error; it does not keep this call alive."""
         return self._guard.note
 
-    def stumbled(self, error: Exception) -> None:
-        """Notes that a chunk could not be taken."""
+    def note_chunk_error(self, error: Exception) -> None:
+        """Count an internal error in reading a chunk."""
         self._guard.note("chunk", error)
 
-    def unfit(self, error: Exception) -> None:
-        """Notes what a short way raised, unless the chunk is only not of the common form."""
+    def note_fast_path_error(self, error: Exception) -> None:
+        """Count an error of ``add_fast``, unless the chunk only has another form."""
         caught = error.__traceback__
         if not is_odd_form(error, caught and caught.tb_next):
-            self._guard.note("quick", error)
+            self._guard.note("add_fast", error)
 
-    def look(self, chunk: Any) -> bool:
-        """Takes a chunk that is not of the common form; whether it held a token."""
-        return bool(self._guard.run(self.fold().add, chunk))
+    def add_chunk(self, chunk: Any) -> bool:
+        """Add a chunk of any form; return whether it held a token."""
+        return bool(self._guard.run(self.accumulator().add, chunk))
 
-    def refused(self, error: BaseException) -> None:
-        """Takes the chunk over which the client raised, where it had read what it says."""
+    def add_refused_chunk(self, error: BaseException) -> None:
+        """Add the chunk over which the client raised, if it can be found."""
         chunk = self._guard.run(self._extractor.chunk_from_error or chunk_in_error, error)
         if chunk is not None:
-            self.look(chunk)
+            self.add_chunk(chunk)
 
-    def examine(self, chunk: Any, now: float) -> Callable[[Any], bool | None] | None:
-        """Takes a chunk that is not of the common form, or whose predecessor held no token.
+    def add_slow(self, chunk: Any, now: float) -> Callable[[Any], bool | None] | None:
+        """Add a chunk that ``add_fast`` did not take, or whose predecessor held no token.
 
-        Returns what takes those of the common form from now on, if this one held a token.
+        Returns ``add_fast`` for the next chunks if this one held a token.
         """
-        token = self.look(chunk)
+        token = self.add_chunk(chunk)
         self.op.timing.chunk(now, token=token)
-        return self.fold().quick if token else None
+        return self.accumulator().add_fast if token else None
 
     async def close_source(self) -> None:
-        """Closes what the host would have closed itself, had it not been given ours."""
-        if self.closing is not None:
-            await self.closing()
+        """Close the generator that ours replaces, which the host would have closed itself."""
+        if self.close_generator is not None:
+            await self.close_generator()
 
     def hides(self, chunk: Any) -> bool:
-        """Whether the chunk is there only because we have asked for it."""
-        extra = self.extra
-        return extra is not None and extra(chunk)
+        """Whether the chunk is there only because we have requested usage."""
+        is_usage_chunk = self.is_usage_chunk
+        return is_usage_chunk is not None and is_usage_chunk(chunk)
 
-    def noted(self, event: Any) -> None:
-        """Takes what the host sends in a session."""
-        self._guard.run(getattr(self.fold(), "sent", bool), event)
+    def add_sent(self, event: Any) -> None:
+        """Add an event that the host sends in a session."""
+        self._guard.run(getattr(self.accumulator(), "add_sent", bool), event)
 
-    def reading(self) -> bool:
-        """Whether the stream's generator is running: then that one sees how the stream ends."""
+    def is_being_read(self) -> bool:
+        """Whether our generator is running: then it sees itself how the stream ends."""
         watcher = self.watcher() if self.watcher is not None else None
         if watcher is None:
             return False
         return bool(getattr(watcher, "gi_running", False) or getattr(watcher, "ag_running", False))
 
-    def idle(self, now: float) -> float:
-        """Seconds for which nobody was seen to read from it; who waits for a chunk does read."""
-        before = self.told
-        self.told = self.op.timing.arrived, self.pulse and self.pulse()
-        if self.told != before or self.reading():
-            self.stir(now)
-        return now - self.stirred
+    def idle_seconds(self, now: float) -> float:
+        """Return the seconds without activity; waiting for a chunk is activity."""
+        before = self.last_progress
+        self.last_progress = self.op.timing.arrived, self.progress and self.progress()
+        if self.last_progress != before or self.is_being_read():
+            self.touch(now)
+        return now - self.last_activity
 
-    def stir(self, now: float) -> None:
-        """The host is seen to do something with it, and so with what is around it."""
-        self.stirred = now
-        self.active.stir(now)
+    def touch(self, now: float) -> None:
+        """Record activity of the host, here and in the operations around."""
+        self.last_activity = now
+        self.active.touch(now)
 
     @property
     def last_seen(self) -> float:
-        """When the last chunk came, or else when something was last seen to happen."""
-        return self.op.timing.newest or max(self.stirred, self.active.stirred)
+        """When the last chunk came, or else the last activity."""
+        return self.op.timing.newest or max(self.last_activity, self.active.last_activity)
 
     def expire(self) -> None:
-        """Ends the Operation at the last sign of life."""
+        """End the Operation as incomplete, at its last activity."""
         self.op.expired = True
         self.op.completed = False
         self.finish(completed=False, at=self.last_seen)
 
-    def returned(self, settle: Callable[[Call, Any], Any], result: Any) -> Any:
-        """Lets the family tell what kind of result came back; a failure there ends the call.
+    def handle_result(self, on_result: Callable[[ObservedCall, Any], Any], result: Any) -> Any:
+        """Let the patcher handle what the call returned; an internal error there ends the call.
 
-        What it returns goes to the host: the result, or what has to stand in its place.
+        Returns what the host gets: the result, or its replacement.
         """
         try:
-            stand_in = settle(self, result)
+            replacement = on_result(self, result)
         except Exception as error:  # noqa: BLE001 - see safety
             self.finish()
             self._guard.note("returned", error)
             return result
-        return result if stand_in is None else stand_in
+        return result if replacement is None else replacement
 
-    def failed(self, error: BaseException) -> None:
-        """Ends the Operation of a call that raised, perhaps after its client had the reply."""
+    def handle_error(self, error: BaseException) -> None:
+        """End the Operation of a call that raised, perhaps after its client had the response."""
         reply = self._guard.run(self._extractor.response_from_error or reply_in_error, error)
         if reply is not None:
-            self.reply(reply)
+            self.read_response(reply)
         self.finish(error)
 
     def finish(
@@ -335,35 +339,35 @@ class Call:
         completed: bool | None = True,
         at: float | None = None,
     ) -> None:
-        """Ends the Operation, now or when it was ``at``; a second end is none."""
+        """End the Operation, now or at the time ``at``; a second end does nothing."""
         if self._ended:
             return
         self._ended = True
         self._guard.run(self.op.timing.end, perf_counter() if at is None else at)
-        if self._fold is not None:
-            self._guard.run(self._fold.close)
-        # A body that the host never reads is no stream left early; a function's result may be.
+        if self._accumulator is not None:
+            self._guard.run(self._accumulator.finish)
+        # A body that the host never reads is not an incomplete stream; a function's result may be.
         if error is None and (self.op.stream or (self.op.is_manual and completed is False)):
             self.op.completed = completed
         contained(self.active.finish, error)
 
 
-class Unwatched(Call):
-    """A call that is not recorded: it only hands on that what is inside is not either."""
+class PassthroughCall(ObservedCall):
+    """A call that is not recorded, and in whose context nothing else is."""
 
     __slots__ = ()
 
-    def __init__(self, frame: Frame, guard: Guard) -> None:
+    def __init__(self, frame: ContextScope, guard: Guard) -> None:
         self.active: Any = frame
         self.op: Any = getattr(frame, "op", None)  # frameworks write to it, whoever will look
-        self._guard, self.sent = guard, None
+        self._guard, self.replacement_args = guard, None
 
-    def reply(self, data: Any) -> None: ...
+    def read_response(self, data: Any) -> None: ...
 
-    def returned(self, _settle: Callable[[Call, Any], Any], result: Any) -> Any:
+    def handle_result(self, _on_result: Callable[[ObservedCall, Any], Any], result: Any) -> Any:
         return result
 
-    def failed(self, error: BaseException) -> None: ...
+    def handle_error(self, error: BaseException) -> None: ...
 
     def expire(self) -> None: ...
 
@@ -380,10 +384,10 @@ class Unwatched(Call):
     ) -> None: ...
 
 
-class _Nothing(Accumulator):
-    """Folds a stream of a kind that nothing can be read from."""
+class _NullAccumulator(Accumulator):
+    """The accumulator of a stream that has nothing to read."""
 
     def add(self, _chunk: Any) -> bool:
         return False
 
-    def close(self) -> None: ...
+    def finish(self) -> None: ...

@@ -1,7 +1,7 @@
-"""Replies that a client had and did not return, because something it did with them failed.
+"""Find a response that a client received but did not return, because it raised.
 
-A call whose answer fails to validate has been paid for like any other. The answer is in a local
-variable of the client's, in one of the functions that the error came through.
+A call whose response fails to validate is billed like any other. The response is a local variable
+of one of the client's functions in the traceback.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType
 
-_FRAMES = 100
-"""So many functions are looked into, the outermost first."""
-_NAMES = ("response", "http_res", "_response", "http_response", "raw_response")
-"""What clients call an HTTP response."""
-_VARIABLES = frozenset(_NAMES)
-_REFUSED = 400
-"""HTTP's first status that is no success."""
+# The most frames of a traceback that are searched, outermost first.
+_MAX_FRAMES = 100
+# Names of variables in which clients keep an HTTP response.
+_RESPONSE_NAMES = ("response", "http_res", "_response", "http_response", "raw_response")
+_RESPONSE_NAME_SET = frozenset(_RESPONSE_NAMES)
+_FIRST_ERROR_STATUS = 400
 
 
 def reply_in_error(error: BaseException) -> Any:
-    """The body of the whole, successful HTTP response that an error's functions hold, if any."""
+    """Return the body of a complete, successful HTTP response in the error's traceback."""
     for found in _locals(error, _keeps_response):
-        for name in _NAMES:
+        for name in _RESPONSE_NAMES:
             response = found.get(name)
-            if response is not None and _succeeded(response):
+            if response is not None and _is_success(response):
                 body = body_of(response)
                 if body is not None:
                     return body
@@ -35,7 +34,7 @@ def reply_in_error(error: BaseException) -> Any:
 
 
 def local_in_error(error: BaseException, function: str, name: str) -> Any:
-    """A local variable of the innermost such function that the error came through."""
+    """Return a local variable of the innermost such function in the error's traceback."""
     value = None
     for found in _locals(error, lambda code: code.co_name == function):
         value = found.get(name)
@@ -43,9 +42,9 @@ def local_in_error(error: BaseException, function: str, name: str) -> Any:
 
 
 def chunk_in_error(error: BaseException) -> Any:
-    """The JSON of the chunk that a client of Stainless's was about to hand out when it raised.
+    """Return the JSON of the chunk that a Stainless client was about to return when it raised.
 
-    Where its source failed there is none: the variable holds the chunk before, which was taken.
+    ``None`` where its source failed: then the variable holds the previous chunk.
     """
     data = local_in_error(error, "_process_response_data", "data")
     if data is None:
@@ -55,9 +54,9 @@ def chunk_in_error(error: BaseException) -> Any:
 
 
 def local_where_raised(error: BaseException, function: str, name: str) -> Any:
-    """The same of the function that has raised the error itself."""
+    """Return a local variable of the function that raised the error, if it has this name."""
     trace = error.__traceback__
-    for _ in range(_FRAMES):
+    for _ in range(_MAX_FRAMES):
         if trace is None or trace.tb_next is None:
             break
         trace = trace.tb_next
@@ -67,7 +66,7 @@ def local_where_raised(error: BaseException, function: str, name: str) -> Any:
 
 
 def raised_by_helper(error: BaseException, stream: Any) -> bool:
-    """Whether it was a client's own helper around ``stream`` that raised, and not its reader."""
+    """Whether a client's own helper around ``stream`` raised, and not the code that reads it."""
     return any(
         getattr(found.get("self"), "__dict__", {}).get("_raw_stream") is stream
         for found in _locals(error, lambda code: code.co_name == "__stream__")
@@ -75,16 +74,17 @@ def raised_by_helper(error: BaseException, stream: Any) -> bool:
 
 
 def _keeps_response(code: CodeType) -> bool:
-    return not _VARIABLES.isdisjoint(code.co_varnames + code.co_cellvars)
+    return not _RESPONSE_NAME_SET.isdisjoint(code.co_varnames + code.co_cellvars)
 
 
 def _locals(error: BaseException, wanted: Callable[[CodeType], bool]) -> Iterator[Any]:
-    """Of no other functions: until Python 3.13 a frame keeps what it was once asked for.
+    """Yield the local variables of wanted functions only.
 
-    That would hold the error in what has caught it, which then holds the host's objects.
+    Until Python 3.13 a frame keeps the dict of its locals once it was requested, which would keep
+    the error and the host's objects alive in the frame that caught it.
     """
     trace = error.__traceback__
-    for _ in range(_FRAMES):
+    for _ in range(_MAX_FRAMES):
         if trace is None:
             return
         frame, trace = trace.tb_frame, trace.tb_next
@@ -92,13 +92,13 @@ def _locals(error: BaseException, wanted: Callable[[CodeType], bool]) -> Iterato
             yield frame.f_locals
 
 
-def _succeeded(response: Any) -> bool:
+def _is_success(response: Any) -> bool:
     status = getattr(response, "status_code", None)
-    return type(status) is int and status < _REFUSED
+    return type(status) is int and status < _FIRST_ERROR_STATUS
 
 
 def body_of(response: Any) -> Any:
-    """A whole reply that the client has read but not decoded; ``None`` where it has not."""
+    """Return the decoded body of a response that the client has read; else ``None``."""
     body = getattr(response, "_content", None)
     if type(body) is not bytes:
         return None
@@ -106,18 +106,18 @@ def body_of(response: Any) -> Any:
 
 
 def decoded(body: bytes, kind: str) -> Any:
-    """JSON, or text where that is the content type; ``None`` where it is neither.
+    """Decode JSON, or text where that is the content type; ``None`` where it is neither.
 
-    JSON shows itself: servers and gateways name any content type, or none.
+    JSON is recognized by its start: servers and gateways send any content type, or none.
     """
-    found = json_text(body) if body[:_LOOKED_AT].lstrip().startswith((b"{", b"[")) else None
+    found = json_text(body) if body[:_SNIFFED_BYTES].lstrip().startswith((b"{", b"[")) else None
     if found is not None:
         return found
     return body.decode(errors="replace") if kind.startswith("text/") or "json" in kind else None
 
 
 def json_text(found: Any) -> Any:
-    """What the JSON says; ``None`` where it is none."""
+    """Decode JSON; ``None`` where it is invalid."""
     if type(found) not in (str, bytes):
         return None
     try:
@@ -126,4 +126,4 @@ def json_text(found: Any) -> Any:
         return None
 
 
-_LOOKED_AT = 64
+_SNIFFED_BYTES = 64

@@ -200,7 +200,7 @@ _KNOWN = frozenset({*_FIELDS, *Operation.__annotations__, *vars(Operation), "tak
 
 
 def take(op: Operation, name: str, value: Any) -> None:
-    """Sets a field to a snapshot of ``value``, which is not made again when ``op`` is settled."""
+    """Set a field to a snapshot of ``value``; normalizing ``op`` does not make it again."""
     plain = snapshot(value)
     setattr(op, name, plain)
     if isinstance(op, ManualOperation):

@@ -249,7 +249,7 @@ class Operation:
     # Filled by the application, until it ends.
     is_manual = False
     # Reported by a framework's callbacks: values from the client below it are preferred.
-    secondhand = False
+    from_framework = False
     # Session, user, tags and metadata of everything inside, as ``genai_otel.scope`` has them.
     scope: Mapping[str, Any] | None = None
     # Whether content is recorded; extractors of content ask first.

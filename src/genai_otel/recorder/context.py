@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OPERATION_KEY = otel_context.create_key("genai_otel-operation")
 AMBIENT_KEY = otel_context.create_key("genai_otel-ambient")
 SUPPRESS_KEY = otel_context.create_key("genai_otel-suppress")
-UNSEEN_KEY = otel_context.create_key("genai_otel-unseen")
+UNRECORDED_KEY = otel_context.create_key("genai_otel-unrecorded")
 """There in an operation that is not recorded."""
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
 """OpenTelemetry's own, so that a context is copied once for all that is put into it."""

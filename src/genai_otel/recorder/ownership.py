@@ -1,12 +1,11 @@
 """One model call is one usage-bearing span, whichever layers saw it.
 
 The outermost layer that opened the call owns it; a layer below that sees the same call adds what it
-knows. A call that an owner has taken up is taken: a second one inside the same owner is a call of
-its own.
+knows. An owner claims one call: a second one inside the same owner is a call of its own.
 
-A framework tells of its model calls by callbacks, which cannot make the operation current: what is
-set there would stay set after the call. Such an operation *stands* instead. What begins in the same
-context belongs to it while it is open, and afterwards nothing has to be undone.
+A framework reports its model calls through callbacks, which cannot attach a context: it would stay
+attached after the call. Such an operation becomes an *implicit parent* instead: what begins in the
+same context belongs to it until it ends, and nothing has to be detached.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ def same_call(owner: Operation, op: Operation) -> bool:
     return op.kind in _JOINING or (
         # A framework's search or tool is carried out by something that is recorded itself. Two of
         # one framework, or two of the application, are two: it composes them of each other.
-        owner.secondhand
-        and not op.secondhand
+        owner.from_framework
+        and not op.from_framework
         and (op.kind is Kind.RETRIEVAL or (op.kind is Kind.TOOL and _same_tool(owner, op)))
     )
 
@@ -96,7 +95,7 @@ _FACTS = (
 
 
 def absorb(owner: Operation, op: Operation) -> None:
-    """Adds to ``owner`` what only the lower layer knew; of hearsay, what it knows better."""
+    """Add to ``owner`` what only the lower layer knew; a framework's values are overwritten."""
     if op.kind not in MODEL_KINDS and owner.params:  # each knows some of them
         op.params = {
             **owner.params,
@@ -107,7 +106,7 @@ def absorb(owner: Operation, op: Operation) -> None:
     owner.is_manual = owner.is_manual or op.is_manual  # some of its values are the application's
     for fact in _FACTS:
         told = getattr(op, fact)
-        if told is not None and (owner.secondhand or getattr(owner, fact) is None):
+        if told is not None and (owner.from_framework or getattr(owner, fact) is None):
             setattr(owner, fact, told)
     owner.expired = owner.expired or op.expired
     owner.usage.absorb(op.usage)
@@ -121,12 +120,12 @@ def absorb(owner: Operation, op: Operation) -> None:
         timing.server = op.timing.server
 
 
+# Seconds within which further activity is not recorded.
 _FRESH = 60.0
-"""Seconds within which a sign of life is not told again."""
 
 
-class Frame:
-    """Makes a context the current one, for a synchronous stretch of code."""
+class ContextScope:
+    """Attaches a context for a synchronous stretch of code."""
 
     __slots__ = ("_context", "_token")
 
@@ -143,8 +142,8 @@ class Frame:
         """Makes the operation in it the current one, and its span the current span."""
         self._token = attach(self._context)
 
-    def stay(self) -> None:
-        """Makes it current in a context that was copied for what is inside, and goes with it."""
+    def enter_copied_context(self) -> None:
+        """Attach in a context that was copied for what runs inside; never detached."""
         attach(self._context)
 
     def leave(self) -> None:
@@ -154,16 +153,29 @@ class Frame:
             self._token = None
 
 
-class Layer(Frame):
+class Layer(ContextScope):
     """A started operation, which a lower layer may turn out to see as well."""
 
     __slots__ = (
-        "_due", "around", "base", "ended", "errors", "inside", "joined", "op", "parent", "stands",
-        "stirred", "totals", "tried", "wanted", "weighs",
+        "_due",
+        "around",
+        "base",
+        "ended",
+        "errors",
+        "inside",
+        "is_implicit_parent",
+        "joined",
+        "last_activity",
+        "needs_content",
+        "op",
+        "parent",
+        "totals",
+        "tried",
+        "wanted",
     )  # fmt: skip
 
     wanted: bool
-    weighs: bool
+    needs_content: bool
 
     def __init__(self, op: Operation, parent: Layer | None, context: Context) -> None:
         super().__init__(context)
@@ -176,19 +188,19 @@ class Layer(Frame):
         """The same call, as the lower layer sees it."""
         self.tried: Operation | None = None
         """What it saw of an attempt that failed."""
-        self.ended = self.stands = self._due = self.errors = False
+        self.ended = self.is_implicit_parent = self._due = self.errors = False
         self.base: Context | None = None
         self.inside: dict[str, Any] | None = None
         """Whose it is, as scopes inside of it say; `None` for a fact on which they disagree."""
-        self.stirred = op.timing.started
+        self.last_activity = op.timing.started
         if parent is not None:
-            parent.stir(self.stirred)
+            parent.touch(self.last_activity)
 
-    def stir(self, now: float) -> None:
-        """Something happens in here, and so around it; what is told up to a minute ago will do."""
+    def touch(self, now: float) -> None:
+        """Record activity here and in the operations around it, at most once a minute."""
         layer: Layer | None = self
-        while layer is not None and now - layer.stirred >= _FRESH:
-            layer.stirred = now
+        while layer is not None and now - layer.last_activity >= _FRESH:
+            layer.last_activity = now
             layer = layer.parent
 
     def learn(self, facts: Mapping[str, Any]) -> None:
@@ -197,31 +209,32 @@ class Layer(Frame):
         for name, value in facts.items():
             known[name] = value if known.get(name, value) == value else None
 
-    def takes(self, op: Operation) -> bool:
-        """Whether ``op`` is this very call, seen by a lower layer; if so it is taken up."""
+    def claims(self, op: Operation) -> bool:
+        """Claim ``op`` if it is this very call, seen by a lower layer; whether it is."""
         if self.ended or self.joined is not None or not same_call(self.op, op):
             return False
         self.joined = op
         return True
 
-    def stay(self) -> None:
-        """Makes this current in a context that was copied for its body, and goes with it."""
+    def enter_copied_context(self) -> None:
+        """Attach in a context that was copied for the operation's body; never detached."""
         if not within(otel_context.get_current().get(OPERATION_KEY), self):
             attach(self._context)
 
-    def stand(self) -> None:
-        """What begins in this context belongs to this operation, until it stands no more."""
-        self.stands, self.base = True, otel_context.get_current()
-        _STANDING.set((*(each for each in _STANDING.get() if each.stands), self))
+    def set_implicit_parent(self) -> None:
+        """Become the implicit parent of what begins in the current context."""
+        self.is_implicit_parent, self.base = True, otel_context.get_current()
+        open_ones = (each for each in _IMPLICIT_PARENTS.get() if each.is_implicit_parent)
+        _IMPLICIT_PARENTS.set((*open_ones, self))
 
     def covers(self, owner: Any) -> bool:
-        """Whether code in which ``owner`` is current may be the body of this, which stands."""
+        """Whether code in which ``owner`` is current may be inside this implicit parent."""
         place = None if self.base is None else self.base.get(OPERATION_KEY)
         return place is None or within(owner, place)
 
-    def step_aside(self) -> None:
-        """Stands no more: what begins from now on in this context is somebody else's."""
-        self.stands = False
+    def clear_implicit_parent(self) -> None:
+        """Be the parent of nothing that begins from now on in this context."""
+        self.is_implicit_parent = False
 
     @abstractmethod  # without its metaclass, which would make each isinstance() dear
     def finish(self, error: BaseException | None = None) -> None:
@@ -233,12 +246,12 @@ class Layer(Frame):
         A framework tells that a stream was left before the client is told so.
         """
         lower = self.joined
-        if not self.op.secondhand or lower is None or lower.timing.ended is not None:
+        if not self.op.from_framework or lower is None or lower.timing.ended is not None:
             return False
         if error is not None:
             fail(self.op, error, capture=self.errors)
         self.op.timing.ended = perf_counter()
-        self.stands, self._due = False, True
+        self.is_implicit_parent, self._due = False, True
         return True
 
     def resume(self) -> None:
@@ -248,24 +261,28 @@ class Layer(Frame):
             self.finish()
 
 
-_STANDING: ContextVar[tuple[Layer, ...]] = ContextVar("genai_otel-standing", default=())
+_IMPLICIT_PARENTS: ContextVar[tuple[Layer, ...]] = ContextVar(
+    "genai_otel-implicit-parents", default=()
+)
 
 
-def standing(owner: Any) -> Sequence[Layer]:
-    """The operations that stand in this context, begun where ``owner`` was current or around it."""
-    found = _STANDING.get()
-    return [each for each in found if each.stands and each.covers(owner)] if found else found
+def implicit_parents(owner: Any) -> Sequence[Layer]:
+    """Return the implicit parents of this context that began at ``owner`` or outside it."""
+    found = _IMPLICIT_PARENTS.get()
+    if not found:
+        return found
+    return [each for each in found if each.is_implicit_parent and each.covers(owner)]
 
 
-def taker(op: Operation, owner: Any, standing: Sequence[Layer]) -> Layer | None:
-    """Which of the open operations takes ``op`` up, if any.
+def find_owner(op: Operation, owner: Any, implicit_parents: Sequence[Layer]) -> Layer | None:
+    """Return the open operation that is the same call as ``op``, seen by a layer above.
 
-    Of those that stand the innermost come first, and in the order in which they began.
+    Of implicit parents the innermost come first, in the order in which they began.
     """
-    if isinstance(owner, Layer) and owner.takes(op):
+    if isinstance(owner, Layer) and owner.claims(op):
         return owner
-    outer = [each.parent for each in standing]
-    return next((each for each in standing if each not in outer and each.takes(op)), None)
+    outer = [each.parent for each in implicit_parents]
+    return next((each for each in implicit_parents if each not in outer and each.claims(op)), None)
 
 
 def within(inner: Any, outer: Any) -> bool:

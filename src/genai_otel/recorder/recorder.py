@@ -27,7 +27,7 @@ from .attributes import (
 from .context import (
     OPERATION_KEY,
     SPAN_KEY,
-    UNSEEN_KEY,
+    UNRECORDED_KEY,
     ambient,
     prompt_facts,
     scoped,
@@ -40,12 +40,12 @@ from .errors import fail
 from .ownership import (
     GENERATING,
     MODEL_KINDS,
-    Frame,
+    ContextScope,
     Layer,
     absorb,
+    find_owner,
+    implicit_parents,
     parent_of_ours,
-    standing,
-    taker,
     within,
 )
 from .totals import ROLLED_UP, Totals, outwards
@@ -114,14 +114,14 @@ class Recorder:
         Then what is known of it is not told of the one around it.
         """
         context = otel_context.get_current()
-        if UNSEEN_KEY in context or suppressed(context):
+        if UNRECORDED_KEY in context or suppressed(context):
             return None
         return _current_in(context)
 
     @staticmethod
-    def unseen() -> bool:
-        """Whether this code runs in an operation that is not recorded."""
-        return UNSEEN_KEY in otel_context.get_current()
+    def in_unrecorded() -> bool:
+        """Whether the current operation is not recorded."""
+        return UNRECORDED_KEY in otel_context.get_current()
 
     def measure_with(self, instruments: Instruments | None) -> None:
         """From now on other instruments measure."""
@@ -137,13 +137,13 @@ class Recorder:
             self._sinks.instruments.word = gate.redact_name
 
     def start(
-        self, op: Operation, under: Any = None, *, alone: bool = False
+        self, op: Operation, parent: Any = None, *, standalone: bool = False
     ) -> Recording | Unrecorded | Joined | None:
-        """Begins to record ``op``; ``None`` where recording is suppressed.
+        """Start to record ``op``; ``None`` where recording is suppressed.
 
-        Its parent is what is current here; but if that is not inside ``under``, whose child it is
-        for certain, then that. ``alone``: it is no layer of anything that is open. Sets
-        ``op.capture``; the operation's start is ``op.timing.started`` if that is set.
+        Its parent is the current operation, unless that is outside of ``parent``: then it is
+        ``parent``. ``standalone``: it is no layer of another open call. Sets ``op.capture``; the
+        operation started at ``op.timing.started`` if that is set.
         """
         context = otel_context.get_current()
         if suppressed(context):
@@ -151,22 +151,22 @@ class Recorder:
         if not op.timing.started:
             op.timing.started = perf_counter()
         owner: Any = context.get(OPERATION_KEY)
-        if under is not None and not within(owner, under):
-            owner, context = under, under.context
-        upright = () if alone else standing(owner)
-        nobody = alone or (owner is None and not upright)
-        holder = None if nobody else taker(op, owner, upright)
-        nearest = holder or (upright[-1] if upright else None)
+        if parent is not None and not within(owner, parent):
+            owner, context = parent, parent.context
+        implicit = () if standalone else implicit_parents(owner)
+        unowned = standalone or (owner is None and not implicit)
+        layer_above = None if unowned else find_owner(op, owner, implicit)
+        nearest = layer_above or (implicit[-1] if implicit else None)
         if nearest is not None and nearest.base is context:
             context = nearest.context
-        if holder is None:
+        if layer_above is None:
             return self.open(op, context)
-        if holder.op.prompt is None and op.kind in GENERATING:
-            holder.op.prompt = take_prompt()
-        return Joined(holder, op, self, context)
+        if layer_above.op.prompt is None and op.kind in GENERATING:
+            layer_above.op.prompt = take_prompt()
+        return Joined(layer_above, op, self, context)
 
-    def passed(self, kind: Kind) -> Frame | None:
-        """The frame of a call that nobody will look at, if that is certain before it is read."""
+    def pass_through(self, kind: Kind) -> ContextScope | None:
+        """Return the scope of a call that is certainly not recorded, before anything is read."""
         context = otel_context.get_current()
         if self._all_matter or (self._keeps_roots and not context):
             return None
@@ -175,7 +175,7 @@ class Recorder:
             return None
         if kind in GENERATING:
             take_prompt()  # it was rendered for this call, and not for the next
-        return Frame(Context({**context, SPAN_KEY: span, UNSEEN_KEY: True}))
+        return ContextScope(Context({**context, SPAN_KEY: span, UNRECORDED_KEY: True}))
 
     def open(
         self, op: Operation, context: Context, *, late: bool = False
@@ -198,8 +198,8 @@ class Recorder:
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recorded, sinks = span.is_recording(), self._sinks
         if not recorded and not self._all_matter:
-            unseen = Context({**context, SPAN_KEY: span, UNSEEN_KEY: True})
-            unrecorded = Unrecorded(op, context.get(OPERATION_KEY), unseen)  # type: ignore[arg-type]
+            inside = Context({**context, SPAN_KEY: span, UNRECORDED_KEY: True})
+            unrecorded = Unrecorded(op, context.get(OPERATION_KEY), inside)  # type: ignore[arg-type]
             if op.kind in MODEL_KINDS:
                 for totals in outwards(unrecorded.around):
                     totals.miss()
@@ -230,7 +230,7 @@ class Unrecorded(Layer):
 
     __slots__ = ()
 
-    wanted = weighs = False
+    wanted = needs_content = False
 
     def opened(self) -> None:
         """Nothing is to be encoded."""
@@ -238,7 +238,7 @@ class Unrecorded(Layer):
     def finish(self, error: BaseException | None = None) -> None:
         """Nothing is to be told."""
         if not self.postponed(error):
-            self.ended, self.stands = True, False
+            self.ended, self.is_implicit_parent = True, False
 
 
 class Recording(Layer):
@@ -262,7 +262,7 @@ class Recording(Layer):
         self.recorded = span.is_recording()
         costs = sinks.costs
         costs.prepare()
-        self.wanted, self.weighs = True, costs.hard
+        self.wanted, self.needs_content = True, costs.hard
         self._span, self._started, self._sinks = span, started, sinks
         inside = {**context, SPAN_KEY: span, OPERATION_KEY: self}
         if op.kind is Kind.AGENT:
@@ -285,10 +285,10 @@ class Recording(Layer):
         Raises a ``CallRefused`` of a hard budget.
         """
         op = self.op
-        if self.recorded and not (op.is_manual or op.secondhand or op.turns is not None):
+        if self.recorded and not (op.is_manual or op.from_framework or op.turns is not None):
             self._encoded = True
             request(self.op, self.found)
-        if self.weighs:
+        if self.needs_content:
             self._admit()
 
     def _admit(self) -> None:
@@ -304,7 +304,7 @@ class Recording(Layer):
         if self.postponed(error):
             return
         op = self.op
-        self.ended, self.stands = True, False
+        self.ended, self.is_implicit_parent = True, False
         if error is not None and self.tried is not None:
             absorb(op, self.tried)
         op.normalize()
@@ -429,7 +429,7 @@ class Joined(Layer):
         op.capture = owner.op.capture
         super().__init__(op, owner, otel_context.set_value(OPERATION_KEY, self, context))
         self._owner, self._recorder = owner, recorder
-        self.wanted, self.weighs = owner.wanted, False
+        self.wanted, self.needs_content = owner.wanted, False
 
     def opened(self) -> None:
         """The owner has encoded its own request."""
@@ -438,7 +438,7 @@ class Joined(Layer):
         """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
         if self.postponed(error):
             return
-        self.ended, self.stands = True, False
+        self.ended, self.is_implicit_parent = True, False
         owner = self._owner
         self.op.normalize()
         if error is not None and self.tried is not None:

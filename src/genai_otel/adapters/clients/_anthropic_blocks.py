@@ -68,7 +68,7 @@ def _thinking(block: Json) -> list[Part]:
     return [reasoning(get_str(block, "thinking") or "")]
 
 
-def _use(block: Json) -> list[Part]:
+def _tool_use(block: Json) -> list[Part]:
     call = tool_call(get_str(block, "id"), get_str(block, "name") or "", block.get("input"))
     toolset = get_str(block, "toolset_name")
     if toolset is not None:
@@ -76,7 +76,7 @@ def _use(block: Json) -> list[Part]:
     return [call]
 
 
-def _result(block: Json) -> list[Part]:
+def _tool_result_parts(block: Json) -> list[Part]:
     failed, answer = block.get("is_error") is True, result_of(block.get("content"))
     return [tool_result(get_str(block, "tool_use_id"), answer, is_error=failed)]
 
@@ -139,9 +139,9 @@ _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "text": _text,
     "thinking": _thinking,
     "redacted_thinking": _thinking,
-    _USE: _use,
+    _USE: _tool_use,
     "server_tool_use": _server_use,
-    _RESULT: _result,
+    _RESULT: _tool_result_parts,
     "image": _medium,
     "document": _medium,
     "container_upload": _medium,

@@ -23,7 +23,7 @@ from genai_otel.record.usage import ANTHROPIC, read_usage
 
 from . import _charges as charges
 from ._anthropic_blocks import block_parts
-from ._said import refused
+from ._message_builder import read_error
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -40,12 +40,12 @@ _PARAMS = {
 # ------------------------------------------------------------------------------- the request
 
 
-def model(body: Json) -> str | None:
-    """The model asked for."""
+def read_model(body: Json) -> str | None:
+    """Return the requested model."""
     return get_str(body, "model")
 
 
-def ask(body: Json, op: Operation) -> None:
+def read_request(body: Json, op: Operation) -> None:
     op.params = pick(body, _PARAMS)
     form = get_dict(body, "output_config")
     effort = get_str(form, "effort")
@@ -56,19 +56,19 @@ def ask(body: Json, op: Operation) -> None:
     charges.messages_request(body, op)
 
 
-def content(body: Json, op: Operation) -> None:
+def read_content(body: Json, op: Operation) -> None:
     told = body.get("system")
     if type(told) is str:
         op.system = [text(told)]
     elif type(told) is list:
         op.system = block_parts(body, "system")
-    op.input = [_turn(message) for message in get_dicts(body, "messages")]
+    op.input = [_message(message) for message in get_dicts(body, "messages")]
     if type(body.get("tools")) is list:
         op.tools = [_definition(tool) for tool in get_dicts(body, "tools")]
 
 
-def _turn(message: Json) -> Message:
-    """One message; what answers tools is the tools' turn, whoever the API makes say it."""
+def _message(message: Json) -> Message:
+    """Convert one message; tool results get the role ``tool``, whatever role the API has."""
     role = get_str(message, "role") or "user"
     said = message.get("content")
     if type(said) is str:
@@ -79,7 +79,7 @@ def _turn(message: Json) -> Message:
 
 
 def _definition(tool: Json) -> Json:
-    """A tool of the caller's, or one that the provider knows by its type and runs."""
+    """Convert a tool of the caller's, or a server tool, which has only a type."""
     kind = get_str(tool, "type") or "custom"
     name = get_str(tool, "name") or get_str(tool, "mcp_server_name") or kind
     if kind != "custom":
@@ -97,7 +97,7 @@ def _definition(tool: Json) -> Json:
 # --------------------------------------------------------------------------------- the reply
 
 
-def answer(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     op.response_id = get_str(reply, "id")
     op.response_model = get_str(reply, "model")
@@ -112,7 +112,7 @@ def answer(reply: Any, op: Operation) -> None:
     if container is not None:
         op.details = {**(op.details or {}), "container": container}
     if get_str(reply, "type") == "error":
-        refused(get_dict(reply, "error"), op)
+        read_error(get_dict(reply, "error"), op)
     op.region = charges.inference_geo(usage)
     fast = get_str(usage, "speed") == "fast"  # which has a price of its own
     op.tier = "fast" if fast else get_str(usage, "service_tier")
@@ -129,7 +129,7 @@ _OUTPUT = ("output_tokens", "output_tokens_details")
 
 
 class Events(Accumulator):
-    """Folds events into the shape of the whole reply, which ``answer`` reads."""
+    """Builds the whole response from events; ``read_response`` reads it."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
@@ -137,8 +137,8 @@ class Events(Accumulator):
         self._usage: Json = {}
         self._blocks: dict[int, tuple[Json, TextBuffer]] = {}
 
-    def quick(self, event: Any) -> bool | None:
-        """A piece of text, as most events are; an error, and so ``add``, for all others."""
+    def add_fast(self, event: Any) -> bool | None:
+        """Add a text delta, the most common event; raise for any other, which ``add`` gets then."""
         found = event.__dict__
         words, index = found["delta"].__dict__["text"], found["index"]
         if found["type"] != "content_block_delta" or type(words) is not str or not words:
@@ -167,7 +167,7 @@ class Events(Accumulator):
         return False
 
     def _count(self, usage: Json) -> None:
-        """The counters are running totals: a later one replaces the one before.
+        """Counters are running totals: a later one replaces the one before.
 
         No request has an input of nothing: where all of it is 0, the count before is meant.
         """
@@ -191,9 +191,9 @@ class Events(Accumulator):
             self._blocks[index] = (_citing(block, delta["citation"]), pieces)
         return bool(words)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         blocks = [_whole(block, pieces) for _, (block, pieces) in sorted(self._blocks.items())]
-        answer({**self._reply, "usage": self._usage, "content": blocks}, self._op)
+        read_response({**self._reply, "usage": self._usage, "content": blocks}, self._op)
 
 
 _PIECES = ("text", "thinking", "partial_json", "content")
@@ -209,7 +209,7 @@ def _citing(block: Json, citation: Any) -> Json:
 
 
 def _whole(block: Json, pieces: TextBuffer) -> Json:
-    """A block as a whole reply has it; a tool's arguments as text where they were cut."""
+    """Return a block as a whole response has it; cut tool arguments stay text."""
     given = pieces.text()
     if not given:
         return block

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Document, Media, Message, Operation, Part
 
 
-def session(params: Json, op: Operation) -> None:
+def read_session_id(params: Json, op: Operation) -> None:
     told = {
         "conversation": get_str(params, "sessionId") or get_str(params, "executionId"),
     }
@@ -30,7 +30,7 @@ def session(params: Json, op: Operation) -> None:
         op.details = {"agent_id": agent}
 
 
-def agent_content(params: Json, op: Operation) -> None:
+def read_agent_content(params: Json, op: Operation) -> None:
     """What is said to it, files, and what the application did on its behalf."""
     state = get_dict(params, "sessionState") or get_dict(params, "inlineSessionState")
     turns: list[Message] = [
@@ -40,8 +40,10 @@ def agent_content(params: Json, op: Operation) -> None:
     called = get_str(state, "invocationId")
     results = get_dicts(state, "returnControlInvocationResults")
     if results:
-        turns.append({"role": "tool", "parts": [_returned(called, result) for result in results]})
-    files = [_file_given(get_dict(each, "source")) for each in get_dicts(state, "files")]
+        turns.append(
+            {"role": "tool", "parts": [_tool_result(called, result) for result in results]}
+        )
+    files = [_input_file(get_dict(each, "source")) for each in get_dicts(state, "files")]
     turns += heard(get_str(params, "inputText"))
     if files:
         turns.append({"role": "user", "parts": [*files]})
@@ -50,13 +52,13 @@ def agent_content(params: Json, op: Operation) -> None:
     op.system = [text(told)] if told is not None else None
 
 
-def _returned(called: str | None, result: Json) -> Part:
+def _tool_result(called: str | None, result: Json) -> Part:
     answer = get_dict(result, "functionResult") or get_dict(result, "apiResult")
     bodies = [get_str(as_dict(b), "body") for b in get_dict(answer, "responseBody").values()]
     return tool_result(called, bodies[0] if len(bodies) == 1 else bodies)
 
 
-def _file_given(source: Json) -> Media:
+def _input_file(source: Json) -> Media:
     held, address = get_dict(source, "byteContent"), get_str(get_dict(source, "s3Location"), "uri")
     data = held.get("data")
     if type(data) is bytes:
@@ -64,7 +66,7 @@ def _file_given(source: Json) -> Media:
     return media("document", address or "")
 
 
-def flow_content(params: Json, op: Operation) -> None:
+def read_flow_content(params: Json, op: Operation) -> None:
     nodes = (get_dict(node, "content").get("document") for node in get_dicts(params, "inputs"))
     op.input = [turn for node in nodes for turn in heard(as_text(node))]
 
@@ -77,7 +79,7 @@ class AgentEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = TextBuffer(op)
+        self._text = TextBuffer(op)
         self._used: list[Json] = []
         self._more: list[Part] = []
         self._documents: list[Document] = []
@@ -87,8 +89,8 @@ class AgentEvents(Accumulator):
         event = as_dict(event)
         chunk = get_dict(event, "chunk")
         piece = chunk.get("bytes")
-        words = piece.decode(errors="replace") if type(piece) is bytes else _flow_words(event)
-        self._said.add(words or "")
+        words = piece.decode(errors="replace") if type(piece) is bytes else _flow_text(event)
+        self._text.add(words or "")
         self._used.extend(_model_usage(event))
         if chunk.get("attribution"):
             self._cite(chunk["attribution"])
@@ -105,13 +107,13 @@ class AgentEvents(Accumulator):
         files = get_dicts(get_dict(event, "files"), "files")
         self._calls = self._calls or bool(control)
         if self._op.capture and len(self._more) < MOST:
-            self._more.extend(map(_file_made, files))
+            self._more.extend(map(_output_file, files))
             called = get_str(control, "invocationId")
             inputs = get_dicts(control, "invocationInputs")
             self._more.extend(_call(called, each) for each in inputs)
         return bool(control or files)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         for name in ("inputTokens", "outputTokens") if self._used else ():
             counts = [get_int(used, name) for used in self._used]
             known = [count for count in counts if count is not None]
@@ -120,10 +122,10 @@ class AgentEvents(Accumulator):
         self._op.documents = self._documents or None
         if self._calls:
             self._op.finish_reasons = ["tool_calls"]
-        say(self._said.text(), self._more, self._op)
+        say(self._text.text(), self._more, self._op)
 
 
-def _file_made(file: Json) -> Part:
+def _output_file(file: Json) -> Part:
     data, kind = file.get("bytes"), get_str(file, "type")
     modality = (kind or "").partition("/")[0]
     modality = modality if modality in {"image", "audio", "video"} else "document"
@@ -149,7 +151,7 @@ def _call(called: str | None, given: Json) -> Part:
 _FLOW_EVENTS = ("flowOutputEvent", "flowMultiTurnInputRequestEvent")
 
 
-def _flow_words(event: Json) -> str | None:
+def _flow_text(event: Json) -> str | None:
     """What a flow gives out, or asks for in between."""
     given = (get_dict(get_dict(event, name), "content").get("document") for name in _FLOW_EVENTS)
     return next((as_text(each) for each in given if each is not None), None)

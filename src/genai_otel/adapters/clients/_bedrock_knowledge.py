@@ -12,7 +12,7 @@ from genai_otel.instrumentation.adapter import Accumulator
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_int, get_str
 from genai_otel.record import TextBuffer, bounded, media, media_bytes, text
 
-from ._said import spoken
+from ._message_builder import assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Media, Message, Operation, Part
@@ -35,19 +35,19 @@ def heard(words: str | None) -> list[Message]:
 def say(words: str | None, more: list[Part], op: Operation) -> None:
     if op.capture and (words or more):
         said: list[Part] = [text(words)] if words else []
-        op.output = [spoken([*said, *more], next(iter(op.finish_reasons or ()), None))]
+        op.output = [assistant_message([*said, *more], next(iter(op.finish_reasons or ()), None))]
 
 
 # ----------------------------------------------------------------------------- knowledge bases
 
 
-def ask_search(params: Json, op: Operation) -> None:
+def read_search_request(params: Json, op: Operation) -> None:
     config = get_dict(get_dict(params, "retrievalConfiguration"), "vectorSearchConfiguration")
     wanted = get_int(config, "numberOfResults")
     op.params = {} if wanted is None else {"retrieved": wanted}
 
 
-def search_content(params: Json, op: Operation) -> None:
+def read_search_content(params: Json, op: Operation) -> None:
     query = get_dict(params, "retrievalQuery")
     op.query = get_str(query, "text")
     image = get_dict(query, "image")
@@ -56,7 +56,7 @@ def search_content(params: Json, op: Operation) -> None:
         op.arguments = [media_bytes("image", data, f"image/{form}" if form else None)]
 
 
-def found(reply: Any, op: Operation) -> None:
+def read_documents(reply: Any, op: Operation) -> None:
     op.documents = documents(get_dicts(as_dict(reply), "retrievalResults"), op)
 
 
@@ -65,12 +65,12 @@ def documents(results: list[Json], op: Operation) -> list[Document]:
 
 
 def _document(result: Json, *, capture: bool) -> Document:
-    document: Document = {"id": _place(result, capture=capture)}
+    document: Document = {"id": _source(result, capture=capture)}
     if type(result.get("score")) is float:
         document["score"] = result["score"]
     if capture:
         content = get_dict(result, "content")
-        words, held = _words(content), _held(content)
+        words, held = _result_text(content), _result_media(content)
         if words is not None:
             document["content"] = words
         if held is not None:
@@ -78,7 +78,7 @@ def _document(result: Json, *, capture: bool) -> Document:
     return document
 
 
-def _place(result: Json, *, capture: bool) -> str:
+def _source(result: Json, *, capture: bool) -> str:
     """Where a result is from: each kind of source has a member of its own, with one text in it.
 
     That of a database is a query, and so content.
@@ -92,7 +92,7 @@ def _place(result: Json, *, capture: bool) -> str:
     return named or ""
 
 
-def _words(content: Json) -> str | None:
+def _result_text(content: Json) -> str | None:
     """A result's text; of sound what was said, of film its summary, of a row its columns."""
     row = {
         get_str(column, "columnName") or "": column.get("columnValue")
@@ -106,7 +106,7 @@ def _words(content: Json) -> str | None:
     )
 
 
-def _held(content: Json) -> Media | None:
+def _result_media(content: Json) -> Media | None:
     """What of a result is no text."""
     data = get_str(content, "byteContent")
     if data is not None:
@@ -118,12 +118,12 @@ def _held(content: Json) -> Media | None:
     return None
 
 
-def reranker(params: Json) -> str | None:
+def read_rerank_model(params: Json) -> str | None:
     config = get_dict(get_dict(params, "rerankingConfiguration"), "bedrockRerankingConfiguration")
     return get_str(get_dict(config, "modelConfiguration"), "modelArn")
 
 
-def rerank_content(params: Json, op: Operation) -> None:
+def read_rerank_content(params: Json, op: Operation) -> None:
     queries = (get_dict(query, "textQuery") for query in get_dicts(params, "queries"))
     op.query = next((words for query in queries if (words := get_str(query, "text"))), None)
     sources = (get_dict(each, "inlineDocumentSource") for each in get_dicts(params, "sources"))
@@ -135,7 +135,7 @@ def _inline(source: Json) -> str | None:
     return as_text(source.get("jsonDocument")) if words is None else words
 
 
-def reranked(reply: Any, op: Operation) -> None:
+def read_ranking(reply: Any, op: Operation) -> None:
     op.documents = []
     for result in get_dicts(as_dict(reply), "results"):
         document: Document = {"id": str(result.get("index", ""))}
@@ -150,17 +150,17 @@ def reranked(reply: Any, op: Operation) -> None:
 # ------------------------------------------------------------------- retrieval and generation
 
 
-def rag_model(params: Json) -> str | None:
+def read_rag_model(params: Json) -> str | None:
     config = get_dict(params, "retrieveAndGenerateConfiguration")
     kinds = ("knowledgeBaseConfiguration", "externalSourcesConfiguration")
     return next((m for kind in kinds if (m := get_str(get_dict(config, kind), "modelArn"))), None)
 
 
-def rag_content(params: Json, op: Operation) -> None:
+def read_rag_content(params: Json, op: Operation) -> None:
     op.input = heard(get_str(get_dict(params, "input"), "text"))
 
 
-def rag_answer(reply: Any, op: Operation) -> None:
+def read_rag_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     op.documents = documents(cited(reply), op)
     say(get_str(get_dict(reply, "output"), "text"), [], op)
@@ -177,28 +177,28 @@ class RagEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = TextBuffer(op)
+        self._text = TextBuffer(op)
         self._documents: list[Document] = []
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
         words = get_str(get_dict(event, "output"), "text")
-        self._said.add(words or "")
+        self._text.add(words or "")
         told = get_dict(event, "citation")
         references = get_dicts(get_dict(told, "citation") or told, "retrievedReferences")
         self._documents.extend(documents(references[:MOST], self._op))
         del self._documents[MOST:]
         return bool(words)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self._op.documents = self._documents
-        say(self._said.text(), [], self._op)
+        say(self._text.text(), [], self._op)
 
 
 # ------------------------------------------------------------------------- agentic retrieval
 
 
-def ask_agentic(params: Json, op: Operation) -> None:
+def read_agentic_request(params: Json, op: Operation) -> None:
     sources = (get_dict(each, "configuration") for each in get_dicts(params, "retrievers"))
     bases = [get_dict(each, "knowledgeBase") for each in sources]
     limits = [get_int(get_dict(b, "retrievalOverrides"), "maxNumberOfResults") for b in bases]
@@ -206,7 +206,7 @@ def ask_agentic(params: Json, op: Operation) -> None:
         op.params = {"retrieved": limits[0]}
 
 
-def agentic_model(params: Json) -> str | None:
+def read_agentic_model(params: Json) -> str | None:
     config = get_dict(params, "agenticRetrieveConfiguration")
     model = get_dict(config, "foundationModelConfiguration")
     kinds = ("bedrockFoundationModelConfiguration", "mantleFoundationModelConfiguration")
@@ -214,7 +214,7 @@ def agentic_model(params: Json) -> str | None:
     return next((arn for each in chosen if (arn := get_str(each, "modelArn"))), None)
 
 
-def agentic_content(params: Json, op: Operation) -> None:
+def read_agentic_content(params: Json, op: Operation) -> None:
     turns = get_dicts(params, "messages")
     said = [(get_str(turn, "role"), get_str(get_dict(turn, "content"), "text")) for turn in turns]
     op.input = [
@@ -230,13 +230,13 @@ class AgenticEvents(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = TextBuffer(op)
+        self._text = TextBuffer(op)
         self._whole: str | None = None
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
         words = get_str(get_dict(event, "responseEvent"), "text")
-        self._said.add(words or "")
+        self._text.add(words or "")
         result = get_dict(event, "result")
         if result:
             self._op.documents = [
@@ -246,8 +246,8 @@ class AgenticEvents(Accumulator):
             self._whole = get_str(get_dict(result, "generatedResponse"), "answer")
         return bool(words)
 
-    def close(self) -> None:
-        say(self._said.text() or self._whole, [], self._op)
+    def finish(self) -> None:
+        say(self._text.text() or self._whole, [], self._op)
 
 
 def _agentic_document(result: Json, *, capture: bool) -> Document:

@@ -79,7 +79,7 @@ def response(reply: Json, items: list[Json], op: Operation) -> None:
     images = kinds.count("image_generation_call")
     if not images and get_int(get_dict(told, "image_gen"), "total_tokens"):
         images = 1
-    _note(
+    _add_counts(
         usage,
         web_searches=searches,
         file_searches=kinds.count("file_search_call"),
@@ -116,7 +116,7 @@ def _has_other_tariff(reply: Json, op: Operation) -> bool:
     return preview and _NO_REASONING.match(name) is not None
 
 
-def _note(usage: Usage, **counts: int) -> None:
+def _add_counts(usage: Usage, **counts: int) -> None:
     """Only what there was: clients and servers fill in zeros."""
     vars(usage).update((name, count) for name, count in counts.items() if count)
 
@@ -218,7 +218,7 @@ class Grounding:
             self._maps = self._maps or bool(get_dict(chunk, "maps"))
 
     def note(self, usage: Usage) -> None:
-        _note(
+        _add_counts(
             usage,
             web_searches=len(self._queries),
             map_searches=int(self._maps),
@@ -264,4 +264,6 @@ def guarded(told: Json, op: Operation) -> None:
 def converse(blocks: list[Json], op: Operation) -> None:
     """Nova's own tools, search among them: aws.amazon.com/bedrock/pricing."""
     ran = [get_dict(block, "toolUse") for block in blocks if "toolUse" in block]
-    _note(op.usage, other_charges=sum(get_str(use, "type") == "server_tool_use" for use in ran))
+    _add_counts(
+        op.usage, other_charges=sum(get_str(use, "type") == "server_tool_use" for use in ran)
+    )

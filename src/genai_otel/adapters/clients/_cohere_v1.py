@@ -9,7 +9,7 @@ from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts
 from genai_otel.record import cited_text, generic_part, text, tool_call, tool_result
 from genai_otel.record.usage import COHERE, read_usage
 
-from ._said import Said, spoken
+from ._message_builder import MessageBuilder, assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Message, Operation, Part
@@ -42,10 +42,10 @@ def with_documents(given: Json, op: Operation) -> None:
         op.input = [*op.input[:-1], {**last, "parts": [*shown, *last["parts"]]}]
 
 
-def old_content(given: Json, op: Operation) -> None:
+def read_v1_content(given: Json, op: Operation) -> None:
     preamble = get_str(given, "preamble")
     op.system = [text(preamble)] if preamble else None
-    turns = [_old_turn(turn) for turn in get_dicts(given, "chat_history")]
+    turns = [_v1_message(turn) for turn in get_dicts(given, "chat_history")]
     answers = [tool_result(None, each.get("outputs")) for each in get_dicts(given, "tool_results")]
     if answers:
         turns.append({"role": "tool", "parts": [*answers]})
@@ -60,12 +60,12 @@ def old_content(given: Json, op: Operation) -> None:
     ]  # fmt: skip
 
 
-def _old_turn(turn: Json) -> Message:
+def _v1_message(turn: Json) -> Message:
     role = get_str(turn, "role") or "USER"
-    return {"role": _ROLES.get(role, role), "parts": old_parts(turn, "message")}
+    return {"role": _ROLES.get(role, role), "parts": v1_parts(turn, "message")}
 
 
-def old_parts(reply: Json, words: str) -> list[Part]:
+def v1_parts(reply: Json, words: str) -> list[Part]:
     said = get_str(reply, words)
     citations = get_dicts(reply, "citations")[:MOST]
     parts: list[Part] = [cited_text(said, citations)] if said else []
@@ -74,19 +74,19 @@ def old_parts(reply: Json, words: str) -> list[Part]:
     return [*parts, *called]
 
 
-def old_answer(reply: Any, op: Operation) -> None:
+def read_v1_response(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
     read_head(reply, get_dict(reply, "meta"), op)
     if op.capture:
-        op.output = [spoken(old_parts(reply, "text"), get_str(reply, "finish_reason"))]
+        op.output = [assistant_message(v1_parts(reply, "text"), get_str(reply, "finish_reason"))]
 
 
-class OldEvents(Accumulator):
+class V1Events(Accumulator):
     """Text in pieces; the last event holds the whole reply."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._reply: Json = {}
 
     def add(self, event: Any) -> bool:
@@ -100,10 +100,10 @@ class OldEvents(Accumulator):
         elif kind == "stream-start":
             self._reply = {"generation_id": event.get("generation_id")}
         if kind == "text-generation":
-            return self._said.words(get_str(event, "text"))
+            return self._message.add_text(get_str(event, "text"))
         return kind in {"tool-calls-chunk", "tool-calls-generation"}
 
-    def close(self) -> None:
-        old_answer(self._reply, self._op)
+    def finish(self) -> None:
+        read_v1_response(self._reply, self._op)
         if self._op.output and not self._op.output[0]["parts"]:
-            self._op.output[0]["parts"] = self._said.parts()
+            self._op.output[0]["parts"] = self._message.parts()

@@ -84,11 +84,11 @@ def _part(block: Json) -> Part:
         if read is not None and value is not None:
             return read(as_dict(value))
         if value is not None:
-            return _unread(name, value)
+            return _unknown_part(name, value)
     return generic_part("")
 
 
-def _unread(name: str, value: Any) -> Part:
+def _unknown_part(name: str, value: Any) -> Part:
     """A block that has no reader, or whose name is all that the client lets through."""
     if name == _UNKNOWN_MEMBER:
         return generic_part(snake_case(get_str(as_dict(value), "name") or ""))
@@ -105,14 +105,14 @@ def _tool_use(called: Json) -> Part:
 
 def _tool_result(result: Json) -> Part:
     call_id, kind = get_str(result, "toolUseId"), get_str(result, "type")
-    found, failed = _plain(get_dicts(result, "content")), get_str(result, "status") == "error"
+    found, failed = _tool_output(get_dicts(result, "content")), get_str(result, "status") == "error"
     if kind is not None:  # only those of tools that Bedrock runs have one
         told = {"content": found, "is_error": True} if failed else {"content": found}
         return server_tool_result(call_id, kind, told)
     return tool_result(call_id, found, is_error=failed)
 
 
-def _guarded(block: Json) -> Part:
+def _guard_block(block: Json) -> Part:
     words = get_str(get_dict(block, "text"), "text")
     return _part(block) if words is None else text(words)
 
@@ -158,14 +158,14 @@ def _file(modality: str, source: Json, mime: str | None) -> Media:
 _READERS: dict[str, Callable[[Json], Part]] = {
     "toolUse": _tool_use,
     "toolResult": _tool_result,
-    "guardContent": _guarded,
+    "guardContent": _guard_block,
     "reasoningContent": _reasoning,
     "citationsContent": _cited,
     **{modality: partial(_media, modality) for modality in _MIME},
 }
 
 
-def _plain(blocks: list[Json]) -> Any:
+def _tool_output(blocks: list[Json]) -> Any:
     """A tool's answer: its JSON, or its text, or what it is where it is neither."""
     if len(blocks) == 1 and "json" in blocks[0]:
         return blocks[0]["json"]

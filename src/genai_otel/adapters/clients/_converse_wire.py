@@ -39,7 +39,7 @@ _PARAMS = {
 }
 
 
-def ask(params: Json, op: Operation) -> None:
+def read_request(params: Json, op: Operation) -> None:
     charges.guarded(params, op)
     more = get_dict(params, "additionalModelRequestFields")
     op.params = {
@@ -48,9 +48,9 @@ def ask(params: Json, op: Operation) -> None:
     }
 
 
-def content(params: Json, op: Operation) -> None:
+def read_content(params: Json, op: Operation) -> None:
     op.system = parts(params, "system") or None
-    op.input = [_turn(message) for message in get_dicts(params, "messages")]
+    op.input = [_message(message) for message in get_dicts(params, "messages")]
     if "toolConfig" in params:
         tools = get_dicts(get_dict(params, "toolConfig"), "tools")
         op.tools = [_definition(tool) for tool in tools if "cachePoint" not in tool]
@@ -74,14 +74,14 @@ def _definition(tool: Json) -> Json:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _turn(message: Json) -> Message:
+def _message(message: Json) -> Message:
     """One message; what answers tools is the tools' turn, whoever the API makes say it."""
     held = parts(message, "content")
     answers = bool(held) and all(part["type"] == "tool_call_response" for part in held)
     return {"role": "tool" if answers else get_str(message, "role") or "user", "parts": held}
 
 
-def answer(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     reason = get_str(reply, "stopReason")
     op.finish_reasons = [] if reason is None else [reason]
@@ -109,7 +109,7 @@ class Events(Accumulator):
         self._reply: Json = {}
         self._blocks: dict[int, _Block] = {}
 
-    def quick(self, event: Any) -> bool | None:
+    def add_fast(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         told = event["contentBlockDelta"]
         delta, index = told["delta"], told["contentBlockIndex"]
@@ -141,10 +141,10 @@ class Events(Accumulator):
             found = self._blocks[index] = _Block(self._op)
         return found
 
-    def close(self) -> None:
+    def finish(self) -> None:
         blocks = [block.text() for _, block in sorted(self._blocks.items())]
         message = {"role": "assistant", "content": blocks if self._op.capture else []}
-        answer({**self._reply, "output": {"message": message}}, self._op)
+        read_response({**self._reply, "output": {"message": message}}, self._op)
 
 
 _MOST = 1_000

@@ -66,12 +66,12 @@ def part(given: Json) -> Part:
         if read is not None and value is not None:
             return read(as_dict(value), given)
     if words is None:
-        return _unread(given)
+        return _unknown_part(given)
     # A signature alone is the state of the model's reasoning, sealed.
     return text("") if _SIGNATURES.isdisjoint(given) else reasoning("")
 
 
-def _unread(given: Json) -> Part:
+def _unknown_part(given: Json) -> Part:
     held = [(name, value) for name, value in given.items() if value is not None]
     for name, value in held:
         if name not in _BESIDE:
@@ -79,11 +79,11 @@ def _unread(given: Json) -> Part:
     return reasoning("") if any(name in _SIGNATURES for name, _ in held) else generic_part("empty")
 
 
-def _called(call: Json, _given: Json) -> Part:
+def _function_call(call: Json, _given: Json) -> Part:
     return tool_call(get_str(call, "id"), get_str(call, "name") or "", call.get("args"))
 
 
-def _answered(answer: Json, _given: Json) -> Part:
+def _function_response(answer: Json, _given: Json) -> Part:
     """The function's answer, and the images and files that it came with."""
     response: Any = answer.get("response")
     files = parts(answer)
@@ -93,20 +93,22 @@ def _answered(answer: Json, _given: Json) -> Part:
 
 
 def _code(code: Json, _given: Json) -> Part:
-    return server_tool_call(get_str(code, "id"), "code_execution", _held(code, "id"))
+    return server_tool_call(get_str(code, "id"), "code_execution", _set_fields(code, "id"))
 
 
 def _code_result(result: Json, _given: Json) -> Part:
-    return server_tool_result(get_str(result, "id"), "code_execution", _held(result, "id"))
+    return server_tool_result(get_str(result, "id"), "code_execution", _set_fields(result, "id"))
 
 
 def _server_call(call: Json, _given: Json) -> Part:
     name = _tool_type(call)
-    return server_tool_call(get_str(call, "id"), name, _held(call, "id", "toolType", "tool_type"))
+    return server_tool_call(
+        get_str(call, "id"), name, _set_fields(call, "id", "toolType", "tool_type")
+    )
 
 
 def _server_result(result: Json, _given: Json) -> Part:
-    told = _held(result, "id", "toolType", "tool_type")
+    told = _set_fields(result, "id", "toolType", "tool_type")
     return server_tool_result(get_str(result, "id"), _tool_type(result), told)
 
 
@@ -114,7 +116,7 @@ def _tool_type(tool: Json) -> str:
     return (either(tool, "toolType", "tool_type") or "unknown").lower()
 
 
-def _held(source: Json, *besides: str) -> Json:
+def _set_fields(source: Json, *besides: str) -> Json:
     """What there is, except for what the part says elsewhere."""
     return {k: v for k, v in source.items() if v is not None and k not in besides}
 
@@ -150,14 +152,14 @@ def _with_metadata(found: Part, given: Json) -> Part:
     return cast("Part", {**found, **more}) if more else found
 
 
-def _both(names: dict[str, Any]) -> dict[str, Any]:
+def _camel_and_snake(names: dict[str, Any]) -> dict[str, Any]:
     return {**names, **{snake_case(name): value for name, value in names.items()}}
 
 
-_READERS: dict[str, Callable[[Json, Json], Part]] = _both(
+_READERS: dict[str, Callable[[Json, Json], Part]] = _camel_and_snake(
     {
-        "functionCall": _called,
-        "functionResponse": _answered,
+        "functionCall": _function_call,
+        "functionResponse": _function_response,
         "inlineData": _media,
         "fileData": _media,
         "executableCode": _code,
@@ -168,7 +170,7 @@ _READERS: dict[str, Callable[[Json, Json], Part]] = _both(
 )
 _SIGNATURES = frozenset(("thoughtSignature", "thought_signature"))
 _METADATA = frozenset(
-    _both(
+    _camel_and_snake(
         dict.fromkeys(
             (
                 *("videoMetadata", "mediaResolution", "mediaProcessing", "partMetadata"),
@@ -184,7 +186,7 @@ _BESIDE = _METADATA | _SIGNATURES | {"thought", "text"}
 # ------------------------------------------------------------------- calls that come in pieces
 
 
-class CallSoFar:
+class PartialCall:
     """A function call whose arguments are streamed, each under its JSON path, as Vertex AI can."""
 
     def __init__(self, op: Operation) -> None:

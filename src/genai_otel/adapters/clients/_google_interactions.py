@@ -33,8 +33,8 @@ from genai_otel.record import (
 from genai_otel.record.usage import GEMINI_INTERACTIONS, read_usage
 
 from . import _openai_wire as wire
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_parts import definitions
-from ._said import Said, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def _body(given: Json) -> Json:
     return as_dict(as_dict(given.get("request")).get("body")) or given
 
 
-def _ask(body: Json, op: Operation) -> None:
+def _read_request(body: Json, op: Operation) -> None:
     before = get_str(body, "previous_interaction_id")
     op.params = {
         **pick(as_dict(body.get("generation_config")), _PARAMS),
@@ -67,28 +67,28 @@ def _ask(body: Json, op: Operation) -> None:
     }
 
 
-def _content(body: Json, op: Operation) -> None:
+def _read_content(body: Json, op: Operation) -> None:
     told, given = get_str(body, "system_instruction"), body.get("input")
     if told:
         op.system = [text(told)]
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = _turns([as_dict(each) for each in given] if type(given) is list else [given])
+        op.input = _messages([as_dict(each) for each in given] if type(given) is list else [given])
     if type(body.get("tools")) is list:
         op.tools = definitions(body)
 
 
-def _turns(given: list[Any]) -> list[Message]:
+def _messages(given: list[Any]) -> list[Message]:
     """Steps, each a turn; or the parts of one turn, as the client takes them, too."""
     steps = [unwrap_unknown(as_dict(each)) for each in given]
     if any(get_str(step, "type") in _CONTENT for step in steps):
         loose = ([_part(s)] if get_str(s, "type") in _CONTENT else _parts(s) for s in steps)
         return [{"role": "user", "parts": [part for each in loose for part in each]}]
-    return [_turn(step) for step in steps]
+    return [_message(step) for step in steps]
 
 
-def _turn(step: Json) -> Message:
+def _message(step: Json) -> Message:
     if get_str(step, "type") == "function_result":
         return {"role": "tool", "parts": _parts(step)}
     user = get_str(step, "type") == "user_input" or step.get("role") == "user"
@@ -108,16 +108,16 @@ def _parts(step: Json) -> list[Part]:
             return [text(content)]
         return [_part(unwrap_unknown(each)) for each in get_dicts(step, "content")]
     if kind == "thought":
-        return _thoughts(step)
+        return _reasoning_parts(step)
     if kind == "function_call":
         called = parse_json(step.get("arguments"))
         return [tool_call(get_str(step, "id"), get_str(step, "name") or "", called)]
     if kind == "function_result":
-        return [tool_result(get_str(step, "call_id"), _result(step.get("result")))]
-    return [_served(kind, step)]
+        return [tool_result(get_str(step, "call_id"), _function_result(step.get("result")))]
+    return [_server_tool_part(kind, step)]
 
 
-def _thoughts(step: Json) -> list[Part]:
+def _reasoning_parts(step: Json) -> list[Part]:
     """Their summary; of a thought that is sealed in a signature, that there was one."""
     summary = [unwrap_unknown(each) for each in get_dicts(step, "summary")]
     return [
@@ -126,7 +126,7 @@ def _thoughts(step: Json) -> list[Part]:
     ] or [reasoning("")]
 
 
-def _served(kind: str, step: Json) -> Part:
+def _server_tool_part(kind: str, step: Json) -> Part:
     """What Google's own tools, and those of MCP servers, were asked and what they returned."""
     told = {k: v for k, v in step.items() if v is not None and k not in _NOT_OF_IT}
     name = kind.removesuffix("_call").removesuffix("_result")
@@ -137,7 +137,7 @@ def _served(kind: str, step: Json) -> Part:
     return generic_part(kind, told, get_str(step, "id"))
 
 
-def _result(result: Any) -> Any:
+def _function_result(result: Any) -> Any:
     """What a function returned: an object, a text, or pieces of content."""
     if type(result) is not list:
         return as_dict(result) or result
@@ -152,7 +152,7 @@ def _part(piece: Json) -> Part:
     if kind == "text":
         return text(get_str(piece, "text") or "")
     if kind not in _MEDIA:
-        return _served(kind, piece)
+        return _server_tool_part(kind, piece)
     data, mime_type = piece.get("data"), get_str(piece, "mime_type")
     if type(data) is bytes:
         found = media_bytes(kind, data, mime_type)
@@ -167,18 +167,18 @@ def _part(piece: Json) -> Part:
 _OF_MEDIA = frozenset({"type", "data", "uri", "mime_type"})
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     steps = [unwrap_unknown(step) for step in get_dicts(reply, "steps")]
     steps = [step for step in steps if step.get("type") != "user_input"]
     calls = any(step.get("type") == "function_call" for step in steps)
-    _told(reply, op, calls=calls)
+    _read_metadata(reply, op, calls=calls)
     if op.capture:
         parts = [part for step in steps for part in _parts(step)]
-        op.output = [spoken(parts, next(iter(op.finish_reasons or ()), None))]
+        op.output = [assistant_message(parts, next(iter(op.finish_reasons or ()), None))]
 
 
-def _told(reply: Json, op: Operation, *, calls: bool) -> None:
+def _read_metadata(reply: Json, op: Operation, *, calls: bool) -> None:
     op.response_id = get_str(reply, "id") or op.response_id
     op.response_model = get_str(reply, "model") or op.response_model
     op.tier = get_str(reply, "service_tier")
@@ -194,7 +194,7 @@ class _Events(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._steps: dict[Any, Json] = {}
         self._reply: Json = {}
         self._calls = False
@@ -217,7 +217,7 @@ class _Events(Accumulator):
         kind = get_str(step, "type") or ""
         self._calls = self._calls or kind == "function_call"
         if kind in _SPEAKERS:
-            begun = [self._said.take(part) for part in _parts(step)]
+            begun = [self._message.add(part) for part in _parts(step)]
             return any(begun)
         self._steps[index] = {**self._held(step), "pieces": TextBuffer(self._op)}
         return kind != "thought"
@@ -229,21 +229,21 @@ class _Events(Accumulator):
     def _delta(self, delta: Json, index: Any) -> bool:
         kind = get_str(delta, "type") or ""
         if kind == "text":
-            return self._said.words(get_str(delta, "text"))
+            return self._message.add_text(get_str(delta, "text"))
         step = self._steps.setdefault(index, {"pieces": TextBuffer(self._op)})
         if kind == "thought_summary":
             step["said"] = True
             summary = get_dict(delta, "content")
             if "text" in summary:
-                return self._said.words(get_str(summary, "text"), "reasoning")
-            return self._said.part(_part(unwrap_unknown(summary)))
+                return self._message.add_text(get_str(summary, "text"), "reasoning")
+            return self._message.add_part(_part(unwrap_unknown(summary)))
         if kind == "arguments_delta":
             step["pieces"].add(get_str(delta, "arguments") or "")
             return True
         if kind in _MEDIA:
-            return self._op.capture is False or self._said.part(_part(delta))
+            return self._op.capture is False or self._message.add_part(_part(delta))
         if kind not in _BESIDE:
-            step.update({"type": kind, **step, **_told_only(self._held(delta))})
+            step.update({"type": kind, **step, **_set_fields(self._held(delta))})
         return kind not in _BESIDE
 
     def _stop(self, index: Any) -> None:
@@ -253,22 +253,22 @@ class _Events(Accumulator):
             return
         arguments = step["pieces"].text()
         for part in _parts({**step, "arguments": arguments} if arguments else step):
-            self._said.part(part)
+            self._message.add_part(part)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         for index in list(self._steps):
             self._stop(index)
-        _told(self._reply, self._op, calls=self._calls)
+        _read_metadata(self._reply, self._op, calls=self._calls)
         if self._op.capture:
             reason = next(iter(self._op.finish_reasons or ()), None)
-            self._op.output = [spoken(self._said.parts(), reason)]
+            self._op.output = [assistant_message(self._message.parts(), reason)]
 
 
 _BESIDE = frozenset({"thought_signature", "text_annotation_delta"})
 """TextBuffer that belong to what is said already."""
 
 
-def _told_only(delta: Json) -> Json:
+def _set_fields(delta: Json) -> Json:
     return {key: value for key, value in delta.items() if value is not None and key != "type"}
 
 
@@ -276,8 +276,12 @@ def _extractor(given: Json) -> Extractor:
     return _AGENT if get_str(_body(given), "agent") is not None else _MODEL
 
 
-_MODEL = Extractor(Kind.CHAT, _ask, _answer, _content, _Events, read_model=wire.model)
-_AGENT = Extractor(Kind.AGENT, _ask, _answer, _content, _Events, read_model=wire.model)
+_MODEL = Extractor(
+    Kind.CHAT, _read_request, _read_response, _read_content, _Events, read_model=wire.read_model
+)
+_AGENT = Extractor(
+    Kind.AGENT, _read_request, _read_response, _read_content, _Events, read_model=wire.read_model
+)
 _PLACE = "google.genai._gaos"
 
 

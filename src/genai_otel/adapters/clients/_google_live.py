@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from genai_otel.instrumentation.adapter import Extractor, Patch
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str, pick
-from genai_otel.instrumentation.patchers.sessions import Session, block, connections
+from genai_otel.instrumentation.patchers.sessions import (
+    Session,
+    patch_connections,
+    patch_session_block,
+)
 from genai_otel.record import Kind, Usage, cut, reasoning, text
 from genai_otel.record.usage import GEMINI, read_usage, running
 
 from . import _charges as charges
 from . import _gemini_parts as gemini
-from ._turns import LONGEST, TURNS_KEPT, Turns
+from ._session_turns import MAX_TEXT, TURNS_KEPT, TurnAccumulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +32,11 @@ _PARAMS = {
 }
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     return get_str(given, "model")
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     config = as_dict(given.get("config"))
     op.params = pick(config, _PARAMS)
     made = config.get("response_modalities")
@@ -40,7 +44,7 @@ def _ask(given: Json, op: Operation) -> None:
     op.output_type = "speech" if spoken else None
 
 
-def _content(given: Json, op: Operation) -> None:
+def _read_content(given: Json, op: Operation) -> None:
     told = as_dict(given.get("config")).get("system_instruction")
     if type(told) is str:
         op.system = [text(told)]
@@ -56,26 +60,26 @@ def _parts(content: Json) -> list[Part]:
 def _shortened(part: Part) -> Part:
     if part["type"] == "text" or part["type"] == "reasoning":
         said = cast("Text", part)
-        return cast("Part", {**said, "content": cut(said["content"], LONGEST)})
+        return cast("Part", {**said, "content": cut(said["content"], MAX_TEXT)})
     return part
 
 
-class _Turns(Turns):
+class _SessionEvents(TurnAccumulator):
     """The messages of the server are the model's; what it was given is seen as it is sent."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._words: list[str] = []
-        self._heard_words: list[str] = []
+        self._input_transcript: list[str] = []
         self._thoughts: list[str] = []
         self._more: list[Part] = []
         self._used: Json = {}
         self._grounding = charges.Grounding()
 
-    def sent(self, event: Any) -> None:
+    def add_sent(self, event: Any) -> None:
         event = as_dict(event)
         blobs = (as_dict(event.get(name)).get("data") for name in ("audio", "media", "video"))
-        self._heard += sum(len(data) for data in blobs if type(data) is bytes)
+        self._input_bytes += sum(len(data) for data in blobs if type(data) is bytes)
         turns = event.get("turns")
         for content in turns if type(turns) is list else [turns]:
             if content is not None:
@@ -91,16 +95,16 @@ class _Turns(Turns):
                 self._answer(as_dict(answer))
 
     def _given(self, role: str, content: Json) -> None:
-        self._turn("input", {})
+        self._add_turn("input", {})
         if self._op.capture:
-            self._say({"role": role, "parts": _parts(content)})
+            self._add_message({"role": role, "parts": _parts(content)})
 
     def _answer(self, answer: Json) -> None:
         call_id = get_str(answer, "id")
-        self._turn("tool_result", {"call_id": call_id})
+        self._add_turn("tool_result", {"call_id": call_id})
         if self._op.capture:
             answered = gemini.part({"function_response": answer})
-            self._say({"role": "tool", "parts": [answered]})
+            self._add_message({"role": "tool", "parts": [answered]})
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
@@ -109,7 +113,7 @@ class _Turns(Turns):
         calls = get_dicts(get_dict(event, "tool_call"), "function_calls")
         for call in calls:
             called, name = get_str(call, "id"), get_str(call, "name") or ""
-            self._turn("tool_call", {"tool": name, "call_id": called})
+            self._add_turn("tool_call", {"tool": name, "call_id": called})
             self._keep_part({"function_call": call})
         told = get_dict(event, "server_content")
         if told:
@@ -128,7 +132,7 @@ class _Turns(Turns):
         for part in get_dicts(get_dict(told, "model_turn"), "parts"):
             self._made(part)
         self._keep(self._words, get_str(get_dict(told, "output_transcription"), "text"))
-        self._keep(self._heard_words, get_str(get_dict(told, "input_transcription"), "text"))
+        self._keep(self._input_transcript, get_str(get_dict(told, "input_transcription"), "text"))
 
     def _made(self, part: Json) -> None:
         """Text and sound come in pieces; anything else is a part of its own."""
@@ -137,7 +141,7 @@ class _Turns(Turns):
         if words is not None:
             self._keep(self._thoughts if part.get("thought") is True else self._words, words)
         elif type(data) is bytes and kind.startswith("audio"):
-            self._spoken += len(data)
+            self._output_bytes += len(data)
         else:
             self._keep_part(part)
 
@@ -146,76 +150,85 @@ class _Turns(Turns):
             self._more.append(gemini.part(part))
 
     def _keep(self, words: list[str], piece: str | None) -> None:
-        if piece and self._op.capture and sum(map(len, words)) < LONGEST:
+        if piece and self._op.capture and sum(map(len, words)) < MAX_TEXT:
             words.append(piece)
 
     def _answered(self, reason: str) -> None:
         op, used = self._op, Usage()
-        if self._heard:
-            heard: list[Part] = [{"type": "media", "modality": "audio", "size": self._heard}]
-            self._turn("input", {"audio_size": self._heard})
+        if self._input_bytes:
+            heard: list[Part] = [{"type": "media", "modality": "audio", "size": self._input_bytes}]
+            self._add_turn("input", {"audio_size": self._input_bytes})
             if op.capture:
-                said = "".join(self._heard_words)
-                self._say({"role": "user", "parts": [*heard, *([text(said)] if said else [])]})
+                said = "".join(self._input_transcript)
+                self._add_message(
+                    {"role": "user", "parts": [*heard, *([text(said)] if said else [])]}
+                )
         read_usage(self._used, used, GEMINI)
         self._grounding.note(used)
         self._grounding = charges.Grounding()
         op.usage.add(used)
         op.finish_reasons = [reason]
-        self._turn(
+        self._add_turn(
             "response",
             {
                 "finish_reasons": [reason],
                 "input": used.input,
                 "output": used.output,
-                "audio_size": self._spoken or None,
+                "audio_size": self._output_bytes or None,
             },
         )
         if op.capture:
-            self._forget_reply()
+            self._close_reply()
             self._reply = [self._whole(reason)]
-        self._words, self._heard_words, self._thoughts = [], [], []
+        self._words, self._input_transcript, self._thoughts = [], [], []
         self._more, self._used = [], {}
-        self._heard = self._spoken = 0
+        self._input_bytes = self._output_bytes = 0
 
     def _whole(self, reason: str) -> Message:
         parts: list[Part] = []
         if self._thoughts:
             parts.append(reasoning("".join(self._thoughts)))
-        if self._spoken:
-            parts.append({"type": "media", "modality": "audio", "size": self._spoken})
+        if self._output_bytes:
+            parts.append({"type": "media", "modality": "audio", "size": self._output_bytes})
         if self._words:
             parts.append(text("".join(self._words)))
         return {"role": "assistant", "parts": [*parts, *self._more], "finish_reason": reason}
 
 
-def _nothing(_reply: Any, _op: Operation) -> None:
+def _read_nothing(_reply: Any, _op: Operation) -> None:
     """There is no reply as a whole."""
 
 
-def _lost(error: BaseException) -> bool:
+def _is_disconnect(error: BaseException) -> bool:
     """The client makes an error of the API's of a connection that was closed."""
     return type(error).__name__ in {"APIError", "ClientError", "ServerError", "ConnectionClosed"}
 
 
-def _fine(error: BaseException) -> bool:
+def _is_normal_close(error: BaseException) -> bool:
     return getattr(error, "code", None) in {1000, 1001}
 
 
 def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
     """``aio.live.connect``, which makes a block."""
-    extractor = Extractor(Kind.GENERATION, _ask, _nothing, _content, _Turns, read_model=_model)
+    extractor = Extractor(
+        Kind.GENERATION,
+        _read_request,
+        _read_nothing,
+        _read_content,
+        _SessionEvents,
+        read_model=_read_model,
+    )
     session = Session(
         extractor,
         origin,
-        _lost,
-        _fine,
+        _is_disconnect,
+        _is_normal_close,
         lambda _connection: False,
         sends=("send_client_content", "send_realtime_input", "send_tool_response"),
         receives="_receive",
         waits="_receive",
     )
     return (
-        block("google.genai.live:AsyncLive.connect", session, "self"),
-        *connections("google.genai.live:AsyncSession", session),
+        patch_session_block("google.genai.live:AsyncLive.connect", session, "self"),
+        *patch_connections("google.genai.live:AsyncSession", session),
     )

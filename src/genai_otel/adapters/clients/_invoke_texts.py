@@ -11,8 +11,8 @@ from genai_otel.instrumentation.fields import Json, get_dict, get_dicts, get_int
 from genai_otel.record import text
 from genai_otel.record.usage import BEDROCK_BODIES, read_usage
 
-from ._cohere_v1 import old_parts
-from ._said import spoken
+from ._cohere_v1 import v1_parts
+from ._message_builder import assistant_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
 
-def said(choices: Iterable[tuple[str | None, str | None]], op: Operation) -> None:
+def set_output(choices: Iterable[tuple[str | None, str | None]], op: Operation) -> None:
     """Takes the text of each choice, and why it ended."""
     choices = list(choices)
     op.finish_reasons = [reason for _, reason in choices if reason is not None]
     if op.capture:
         op.output = [
-            spoken([text(words)], reason) for words, reason in choices if words is not None
+            assistant_message([text(words)], reason)
+            for words, reason in choices
+            if words is not None
         ]
 
 
@@ -43,26 +45,26 @@ def titan(found: Json, op: Operation) -> None:
     made = [count for count in counts if count is not None]
     usage = {**found, "tokenCount": sum(made)} if made and len(made) == len(counts) else found
     read_usage(usage, op.usage, BEDROCK_BODIES)
-    said(each(found, "outputText", "completionReason", "results"), op)
+    set_output(each(found, "outputText", "completionReason", "results"), op)
 
 
 def titan_chunk(found: Json, op: Operation) -> None:
     read_usage(found, op.usage, BEDROCK_BODIES)
-    said(each(found, "outputText", "completionReason"), op)
+    set_output(each(found, "outputText", "completionReason"), op)
 
 
 def llama(found: Json, op: Operation) -> None:
     read_usage(found, op.usage, BEDROCK_BODIES)
-    said(each(found, "generation", "stop_reason"), op)
+    set_output(each(found, "generation", "stop_reason"), op)
 
 
 def mistral(found: Json, op: Operation) -> None:
-    said(each(found, "text", "stop_reason", "outputs"), op)
+    set_output(each(found, "text", "stop_reason", "outputs"), op)
 
 
 def claude_text(found: Json, op: Operation) -> None:
     """Claude's completions, older than its messages."""
-    said(each(found, "completion", "stop_reason"), op)
+    set_output(each(found, "completion", "stop_reason"), op)
 
 
 def jurassic(found: Json, op: Operation) -> None:
@@ -70,7 +72,7 @@ def jurassic(found: Json, op: Operation) -> None:
     called = found.get("id")
     op.response_id = str(called) if type(called) in (int, str) else None
     completions = get_dicts(found, "completions")
-    said(
+    set_output(
         (
             (
                 get_str(get_dict(one, "data"), "text"),
@@ -85,9 +87,9 @@ def jurassic(found: Json, op: Operation) -> None:
 def cohere(found: Json, op: Operation) -> None:
     op.response_id = get_str(found, "generation_id") or get_str(found, "id")
     if "generations" in found:
-        said(each(found, "text", "finish_reason", "generations"), op)
+        set_output(each(found, "text", "finish_reason", "generations"), op)
     else:
         reason = get_str(found, "finish_reason")
         op.finish_reasons = [] if reason is None else [reason]
         if op.capture:
-            op.output = [spoken(old_parts(found, "text"), reason)]
+            op.output = [assistant_message(v1_parts(found, "text"), reason)]

@@ -121,29 +121,29 @@ _BY_NAME = {
 # ------------------------------------------------------------------------------- the request
 
 
-def ask(params: Json, op: Operation) -> None:
+def read_request(params: Json, op: Operation) -> None:
     charges.guarded(params, op)
     asked = body(params)
     config = get_dict(asked, "textGenerationConfig") or get_dict(asked, "inferenceConfig")
     op.params = {**pick(asked, _PARAMS), **pick(config, _PARAMS)}
 
 
-def content(params: Json, op: Operation) -> None:
+def read_content(params: Json, op: Operation) -> None:
     asked = body(params)
     if op.kind in (Kind.EMBEDDINGS, Kind.RERANK):
         op.query = get_str(asked, "query")
-        op.arguments = _given(asked)
+        op.arguments = _inputs(asked)
     elif "anthropic_version" in asked:
-        anthropic.content(asked, op)
+        anthropic.read_content(asked, op)
     elif "inferenceConfig" in asked or "schemaVersion" in asked:
-        converse.content(asked, op)
+        converse.read_content(asked, op)
     elif "messages" in asked:
-        openai.chat_content(asked, op)
+        openai.read_chat_content(asked, op)
     else:
-        _plain_content(asked, op)
+        _read_plain_content(asked, op)
 
 
-def _given(asked: Json) -> Any:
+def _inputs(asked: Json) -> Any:
     """What is to be embedded or ranked."""
     nova = get_dict(asked, "singleEmbeddingParams") or get_dict(asked, "segmentedEmbeddingParams")
     words = get_str(get_dict(nova, "text"), "value")
@@ -153,10 +153,10 @@ def _given(asked: Json) -> Any:
     return next((asked[key] for key in keys if key in asked), None)
 
 
-def _plain_content(asked: Json, op: Operation) -> None:
+def _read_plain_content(asked: Json, op: Operation) -> None:
     """One prompt, or Cohere's message with the turns before it."""
     if "message" in asked:
-        cohere.old_content(asked, op)
+        cohere.read_v1_content(asked, op)
         return
     words = get_str(asked, "prompt") or get_str(asked, "inputText")
     op.input = [] if words is None else [{"role": "user", "parts": [text(words)]}]
@@ -165,7 +165,7 @@ def _plain_content(asked: Json, op: Operation) -> None:
 # --------------------------------------------------------------------------------- the reply
 
 
-def answer(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     """A body as bytes, or decoded already."""
     found = reply if type(reply) is dict else _decoded(reply)
     read = next((read for key, read in _SHAPES.items() if key in found), None)
@@ -178,16 +178,16 @@ def answer(reply: Any, op: Operation) -> None:
         op.timing.server = took / 1000
 
 
-def _choices(found: Json, op: Operation) -> None:
+def _read_choices(found: Json, op: Operation) -> None:
     """Jamba and Mistral as OpenAI has them; DeepSeek's completions end for a ``stop_reason``."""
     choice = get_first_dict(found, "choices")
     if "message" in choice or "finish_reason" in choice:
-        openai.answer_chat(found, op)
+        openai.read_chat_response(found, op)
     else:
-        texts.said(texts.each(found, "text", "stop_reason", "choices"), op)
+        texts.set_output(texts.each(found, "text", "stop_reason", "choices"), op)
 
 
-def _vectors(found: Json, op: Operation) -> None:
+def _read_embeddings(found: Json, op: Operation) -> None:
     """Never the vectors: their length only."""
     read_usage(found, op.usage, BEDROCK_BODIES)
     vector, several = found.get("embedding"), found.get("embeddings")
@@ -201,7 +201,7 @@ def _vectors(found: Json, op: Operation) -> None:
         op.dimensions = len(vector)
 
 
-def _ranked(found: Json, op: Operation) -> None:
+def _read_ranking(found: Json, op: Operation) -> None:
     op.documents = [
         {"id": str(get_int(result, "index")), "score": score}
         for result in get_dicts(found, "results")
@@ -209,21 +209,21 @@ def _ranked(found: Json, op: Operation) -> None:
     ]
 
 
-def _results(found: Json, op: Operation) -> None:
-    (_ranked if op.kind is Kind.RERANK else texts.titan)(found, op)
+def _read_results(found: Json, op: Operation) -> None:
+    (_read_ranking if op.kind is Kind.RERANK else texts.titan)(found, op)
 
 
 _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
     "completion": texts.claude_text,
-    **dict.fromkeys(("stopReason", "output", "metrics"), converse.answer),
-    **dict.fromkeys(("stop_sequence", "content", "role"), anthropic.answer),
-    "results": _results,
+    **dict.fromkeys(("stopReason", "output", "metrics"), converse.read_response),
+    **dict.fromkeys(("stop_sequence", "content", "role"), anthropic.read_response),
+    "results": _read_results,
     **dict.fromkeys(("outputText", "completionReason"), texts.titan_chunk),
     **dict.fromkeys(("generation", "prompt_token_count", "generation_token_count"), texts.llama),
     "outputs": texts.mistral,
     "completions": texts.jurassic,
-    "choices": _choices,
-    **dict.fromkeys(("embedding", "embeddings", "inputTextTokenCount"), _vectors),
+    "choices": _read_choices,
+    **dict.fromkeys(("embedding", "embeddings", "inputTextTokenCount"), _read_embeddings),
     **dict.fromkeys(("generations", "generation_id", "text"), texts.cohere),
 }
 """A key that only one shape of replies has, the surest first -> what reads it."""
@@ -245,32 +245,32 @@ class Chunks(Accumulator):
         metrics = found.pop(_METRICS, None)
         if type(metrics) is dict:
             self._metrics = {_METRICS: metrics}
-        if self._fold is None and (fold := _fold_of(found)) is not None:
+        if self._fold is None and (fold := _accumulator_for(found)) is not None:
             self._fold = fold(self._op)
         return bool(self._fold is not None and self._fold.add(found))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._fold is not None:
-            self._fold.close()
-        answer(self._metrics, self._op)
+            self._fold.finish()
+        read_response(self._metrics, self._op)
 
 
-def _fold_of(found: Json) -> Any:
+def _accumulator_for(found: Json) -> Any:
     """What folds chunks of this shape; nothing where this one tells none."""
     if "completion" in found:
-        return _Texts
+        return _TextChunks
     if "event_type" in found:
-        return cohere.OldEvents
+        return cohere.V1Events
     if "type" in found:
         return anthropic.Events
     if any(key.startswith(("message", "content")) and key != "message" for key in found):
         return converse.Events
     if not {"delta", "finish_reason"}.isdisjoint(get_first_dict(found, "choices")):
         return ChatChunks
-    return _Texts if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
+    return _TextChunks if any(type(found.get(key)) in (str, list) for key in _SHAPES) else None
 
 
-class _Texts(Accumulator):
+class _TextChunks(Accumulator):
     """Models whose chunks are whole replies with a piece of the text of each choice."""
 
     def __init__(self, op: Operation) -> None:
@@ -281,7 +281,7 @@ class _Texts(Accumulator):
 
     def add(self, found: Json) -> bool:
         self._last.update((key, value) for key, value in found.items() if value is not None)
-        added = [self._piece(index, piece) for index, piece in _pieces(found)]
+        added = [self._piece(index, piece) for index, piece in _chunk_pieces(found)]
         return any(added)
 
     def _piece(self, index: int, piece: Json) -> bool:
@@ -293,14 +293,14 @@ class _Texts(Accumulator):
         self._reasons[index] = next(reasons, self._reasons.get(index))
         return bool(words)
 
-    def close(self) -> None:
-        answer(self._last, self._op)
+    def finish(self) -> None:
+        read_response(self._last, self._op)
         said = [
             (pieces.text() or None, self._reasons.get(index))
             for index, pieces in sorted(self._texts.items())
         ]
         if any(words or reason for words, reason in said):
-            texts.said(said, self._op)
+            texts.set_output(said, self._op)
 
 
 _WORDS = ("generation", "outputText", "text", "completion")
@@ -308,14 +308,14 @@ _REASONS = ("stop_reason", "finish_reason", "completionReason")
 _LISTS = ("outputs", "generations", "choices")
 
 
-def _pieces(found: Json) -> list[tuple[int, Json]]:
+def _chunk_pieces(found: Json) -> list[tuple[int, Json]]:
     """The pieces of the choices that a chunk has: of one, or of each in a list."""
     whole = "text" in found or "is_finished" in found
     key = next((key for key in _LISTS if type(found.get(key)) is list and not whole), "")
     pieces = get_dicts(found, key) if key else [found]
-    return [(_place(piece, place), piece) for place, piece in enumerate(pieces)]
+    return [(_choice_index(piece, place), piece) for place, piece in enumerate(pieces)]
 
 
-def _place(piece: Json, place: int) -> int:
+def _choice_index(piece: Json, place: int) -> int:
     index = get_int(piece, "index")
     return place if index is None else index

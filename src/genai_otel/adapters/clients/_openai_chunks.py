@@ -1,4 +1,4 @@
-"""Streamed chat completions, as many servers and clients have them: chunks that make up a reply."""
+"""Accumulate the chunks of a streamed chat completion, as many servers and clients have them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genai_otel.record import TextBuffer
 from genai_otel.record.usage import running
 
 from ._openai_parts import message_parts
-from ._openai_wire import answer_chat
+from ._openai_wire import read_chat_response
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -38,7 +38,7 @@ _MORE = (
 
 
 class ChatChunks(Accumulator):
-    """Folds chunks into the shape of the whole reply, which ``answer_chat`` reads."""
+    """Builds the whole response from chunks; ``read_chat_response`` reads it."""
 
     reads_json = True
 
@@ -50,14 +50,14 @@ class ChatChunks(Accumulator):
         self._index: Any = _NO_INDEX  # of the plain chunk's choice
         self._append: Any = None
         self._alike = False
-        self.taken: list[Any] = [object()]
+        self.added_from_json: list[Any] = [object()]
 
     @staticmethod
     def has_more(delta: Json) -> bool:
         return _has_more(delta)
 
-    def quick(self, chunk: Any, /) -> bool | None:
-        """Takes a model that differs from the one before in its text only, as almost all do.
+    def add_fast(self, chunk: Any, /) -> bool | None:
+        """Add a chunk that differs from the one before only in its text, as almost all do.
 
         Whatever else ``add`` would read is looked at, so that neither way can lose anything that
         the other would have found.
@@ -101,8 +101,8 @@ class ChatChunks(Accumulator):
             delta = get_dict(choice, "delta") or {"content": choice.get("text")}
             generated = self._so_far(choice).add(delta) or generated
         self._plain, self._index = None, _NO_INDEX
-        if self.expect is not None:
-            self.expect(_NO_INDEX, bool)
+        if self.expect_json is not None:
+            self.expect_json(_NO_INDEX, bool)
         if alike:
             self._expect_alike(chunk, choices[0].get("index"))
         return generated
@@ -112,15 +112,15 @@ class ChatChunks(Accumulator):
         if type(index) is not int:
             return
         append = self._choices[max(0, index)].append
-        if self.expect is not None:
-            self.expect(index, append)
+        if self.expect_json is not None:
+            self.expect_json(index, append)
             return
         self._plain = _PlainChunk.like(chunk)
         if self._plain is not None:
             self._index, self._append = index, append
 
     def _so_far(self, choice: Json) -> _ChoiceSoFar:
-        """What there is of this choice, its finish reason included."""
+        """Return the choice so far, with its finish reason."""
         index = get_int(choice, "index") or 0
         so_far = self._choices.get(index)
         if so_far is None:
@@ -144,12 +144,12 @@ class ChatChunks(Accumulator):
         if usage:
             head["usage"] = running(head.get("usage", {}), usage)
 
-    def close(self) -> None:
-        if self.expect is not None:
-            self.expect(_NO_INDEX, bool)
-        self.taken[0] = None
+    def finish(self) -> None:
+        if self.expect_json is not None:
+            self.expect_json(_NO_INDEX, bool)
+        self.added_from_json[0] = None
         choices = [so_far.text() for _, so_far in sorted(self._choices.items())]
-        answer_chat({**self._head, "choices": choices}, self._op)
+        read_chat_response({**self._head, "choices": choices}, self._op)
 
 
 class _PlainChunk:
@@ -196,14 +196,14 @@ def _is_read(chunk: Any) -> bool:
     return not _READ.isdisjoint(chunk.__pydantic_extra__ or ())
 
 
-def only_usage(chunk: Any) -> bool:
-    """The last chunk of a stream whose usage was asked for: no choices, and the usage."""
+def is_usage_chunk(chunk: Any) -> bool:
+    """Whether it is the last chunk of a stream with requested usage: usage and no choices."""
     found = as_dict(chunk)
     return not found.get("choices") and found.get("usage") is not None
 
 
 class _ChoiceSoFar:
-    """One choice of a stream: its text in pieces, its tool calls by index."""
+    """One choice of a stream: its text, and its tool calls by index."""
 
     __slots__ = ("_calls", "_lists", "_op", "_places", "_texts", "finish_reason")
 
@@ -217,7 +217,7 @@ class _ChoiceSoFar:
 
     @property
     def append(self) -> Any:
-        """Takes text that comes alone."""
+        """Add a delta that has only text."""
         return self._text("content").add
 
     def _text(self, name: str) -> TextBuffer:
@@ -227,7 +227,7 @@ class _ChoiceSoFar:
         return found
 
     def add(self, delta: Json) -> bool:
-        """Takes one delta; whether it held anything generated."""
+        """Add one delta; return whether it held generated output."""
         if type(delta.get("content")) is list:
             delta = _joined(delta)
         content = get_str(delta, "content")
@@ -237,7 +237,7 @@ class _ChoiceSoFar:
         return more or bool(content)
 
     def _add_more(self, delta: Json) -> bool:
-        """Takes what is no plain text."""
+        """Add what is not plain text."""
         thought = get_str(delta, "reasoning_content") or get_str(delta, "reasoning")
         refusal = get_str(delta, "refusal")
         calls = get_dicts(delta, "tool_calls")
@@ -257,7 +257,7 @@ class _ChoiceSoFar:
         return bool(thought or refusal or calls or spoken or listed)
 
     def _add_listed(self, name: str, items: list[Json]) -> None:
-        """A tool that the provider runs comes again, by its number, with what came of it."""
+        """Merge a server tool, which comes again with its result, under the same index."""
         kept = self._lists.setdefault(name, [])
         for item in items:
             number = get_int(item, "index") if name == "executed_tools" else None
@@ -305,7 +305,7 @@ class _ChoiceSoFar:
         return place
 
     def text(self) -> Json:
-        """The choice as a whole reply has it."""
+        """Return the choice as a whole response has it."""
         calls = [_whole_call(call) for _, call in sorted(self._calls.items())]
         said = {name: pieces.text() for name, pieces in self._texts.items()}
         texts = {name: words for name, words in said.items() if words}
@@ -333,7 +333,7 @@ def _whole_call(call: Json) -> Json:
 
 
 def _joined(delta: Json) -> Json:
-    """A delta whose content is a list of parts: their texts and thoughts as text."""
+    """Read a delta whose content is a list of parts: text and reasoning as strings."""
     parts: list[Json] = [{**part} for part in message_parts({"content": delta["content"]})]
     said = {
         kind: "".join(part["content"] for part in parts if part["type"] == kind)

@@ -42,10 +42,10 @@ _HEAD = frozenset({"type", "id", "call_id", "created_by", "caller"})
 _OPAQUE = frozenset({"encrypted_content", "fingerprint"})
 
 
-def item_turns(items: list[Json]) -> list[Message]:
+def item_messages(items: list[Json]) -> list[Message]:
     """Each item of the conversation as a message of its own."""
     hosted = _hosted(items)
-    return [_turn(item, hosted) for item in items]
+    return [_message(item, hosted) for item in items]
 
 
 def items_parts(items: list[Json]) -> list[Part]:
@@ -54,7 +54,7 @@ def items_parts(items: list[Json]) -> list[Part]:
     return [part for item in items for part in _parts(item, hosted)]
 
 
-def _turn(item: Json, hosted: Collection[str | None]) -> Message:
+def _message(item: Json, hosted: Collection[str | None]) -> Message:
     content, said_by = item.get("content"), item.get("role")
     if len(item) == 2 and type(content) is str and type(said_by) is str:  # noqa: PLR2004 - as most
         return {"role": said_by, "parts": [text(content)]}
@@ -86,7 +86,7 @@ def _kind(item: Json) -> str:
 def _hosted(items: list[Json]) -> Collection[str | None]:
     """The calls of a shell in a container of the provider's, whose outputs do not say so."""
     calls = [item for item in items if item.get("type") == "shell_call"]
-    return {_call_id(call) for call in calls if not _asks(call)} if calls else ()
+    return {_call_id(call) for call in calls if not _is_client_call(call)} if calls else ()
 
 
 def _parts(item: Json, hosted: Collection[str | None]) -> list[Part]:
@@ -107,7 +107,7 @@ def _call_id(item: Json) -> str | None:
 
 def awaited(items: list[Json]) -> list[Json]:
     """The calls that the caller must answer: those of its own tools that nothing has answered."""
-    asking = [item for item in items if _asks(item)]
+    asking = [item for item in items if _is_client_call(item)]
     if not asking:
         return asking
     answered = {get_str(item, "call_id") for item in items if returns(_kind(item))}
@@ -116,7 +116,7 @@ def awaited(items: list[Json]) -> list[Json]:
 
 def calls(items: list[Json]) -> list[Json]:
     """The calls of any tool, whoever runs it."""
-    return [item for item in items if _kind(item).endswith("_call") or _asks(item)]
+    return [item for item in items if _kind(item).endswith("_call") or _is_client_call(item)]
 
 
 _ASKING = frozenset(
@@ -127,7 +127,7 @@ _ASKING = frozenset(
 )
 
 
-def _asks(item: Json) -> bool:
+def _is_client_call(item: Json) -> bool:
     kind = get_str(item, "type")
     return kind in _ASKING and not (kind in _EITHER and _EITHER[kind](item))
 
@@ -173,13 +173,13 @@ def _named_call(item: Json) -> list[Part]:
     return [call]
 
 
-def _asked(name: str, key: str) -> Callable[[Json], list[Part]]:
+def _known_call(name: str, key: str) -> Callable[[Json], list[Part]]:
     """A call of a tool that the API knows; ``key`` has what it is to do."""
 
     def read(item: Json) -> list[Part]:
         arguments = parse_json(item.get(key)) if key in item else rest(item, _HEAD | {"status"})
-        if _kind(item) in _EITHER and not _asks(item):
-            return [server_tool_call(_call_id(item), name, _work(item))]
+        if _kind(item) in _EITHER and not _is_client_call(item):
+            return [server_tool_call(_call_id(item), name, _payload(item))]
         return [tool_call(_call_id(item), name, bounded(arguments))]
 
     return read
@@ -190,19 +190,19 @@ def _computer(item: Json) -> list[Part]:
     return [tool_call(_call_id(item), "computer", bounded(rest(item, _HEAD | {"status"})))]
 
 
-def _work(item: Json) -> Json:
+def _payload(item: Json) -> Json:
     return rest(item, _HEAD | _OPAQUE | {"name"})
 
 
 # --------------------------------------------------------------------------- what the provider does
 
 
-def _done(name: str, *outcome: str) -> Callable[[Json], list[Part]]:
+def _server_tool(name: str, *outcome: str) -> Callable[[Json], list[Part]]:
     """A tool that the provider runs; ``outcome``: the fields with what came of it."""
 
     def read(item: Json) -> list[Part]:
         called = get_str(item, "name") or name
-        work = {"type": name, **_work(item)}
+        work = {"type": name, **_payload(item)}
         result = {key: work.pop(key) for key in outcome if key in work}
         if "arguments" in work:
             work["arguments"] = parse_json(work["arguments"])
@@ -220,11 +220,11 @@ def _code(item: Json) -> list[Part]:
         media("image", get_str(each, "url") or "") if get_str(each, "type") == "image" else each
         for each in get_dicts(item, "outputs")
     ]
-    return _done("code_interpreter", "outputs")({**item, "outputs": outputs or None})
+    return _server_tool("code_interpreter", "outputs")({**item, "outputs": outputs or None})
 
 
 def _picture(item: Json) -> list[Part]:
-    call = _done("image_generation")({**item, "result": None})
+    call = _server_tool("image_generation")({**item, "result": None})
     picture = get_str(item, "result")
     form = get_str(item, "output_format")
     if picture:
@@ -234,13 +234,13 @@ def _picture(item: Json) -> list[Part]:
 
 def _outcome(name: str) -> Callable[[Json], list[Part]]:
     """What came of it, where that is an item of its own."""
-    return lambda item: [server_tool_result(_call_id(item), name, _work(item))]
+    return lambda item: [server_tool_result(_call_id(item), name, _payload(item))]
 
 
 # --------------------------------------------------------------------------------- what came of it
 
 
-def _found_tools(item: Json) -> list[Part]:
+def _tool_search_result(item: Json) -> list[Part]:
     found = {"tools": item.get("tools")}
     if _on_server(item):
         return [server_tool_result(_call_id(item), "tool_search", found)]
@@ -272,24 +272,24 @@ _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "custom_tool_call": _named_call,
     "mcp_approval_request": _named_call,
     "computer_call": _computer,
-    "local_shell_call": _asked("local_shell", "action"),
-    "shell_call": _asked("shell", "action"),
-    "apply_patch_call": _asked("apply_patch", "operation"),
-    "tool_search_call": _asked("tool_search", "arguments"),
-    "web_search_call": _done("web_search"),
-    "file_search_call": _done("file_search", "results"),
+    "local_shell_call": _known_call("local_shell", "action"),
+    "shell_call": _known_call("shell", "action"),
+    "apply_patch_call": _known_call("apply_patch", "operation"),
+    "tool_search_call": _known_call("tool_search", "arguments"),
+    "web_search_call": _server_tool("web_search"),
+    "file_search_call": _server_tool("file_search", "results"),
     "code_interpreter_call": _code,
     "image_generation_call": _picture,
-    "mcp_call": _done("mcp", "output", "error"),
-    "mcp_list_tools": _done("mcp_list_tools", "tools", "error"),
-    "program": _done("program"),
+    "mcp_call": _server_tool("mcp", "output", "error"),
+    "mcp_list_tools": _server_tool("mcp_list_tools", "tools", "error"),
+    "program": _server_tool("program"),
     "program_output": _outcome("program"),
-    "multi_agent_call": _done("multi_agent"),
+    "multi_agent_call": _server_tool("multi_agent"),
     "multi_agent_call_output": _outcome("multi_agent"),
     "computer_call_output": _screenshot,
     "shell_call_output": _shell_output,
     "apply_patch_call_output": _patched,
-    "tool_search_output": _found_tools,
+    "tool_search_output": _tool_search_result,
     "mcp_approval_response": _approval,
 }
 """Type of an item -> its parts."""

@@ -141,11 +141,11 @@ def message_parts(message: Json) -> list[Part]:
     if message.get("tool_calls"):
         for call in get_dicts(message, "tool_calls"):
             if "server" in call or "served" in call:
-                parts.extend(_served(call))
+                parts.extend(_server_tool_parts(call))
             else:
                 parts.append(_call(call))
     if any(map(message.get, _RARER)):
-        parts.extend(_rarer(message))
+        parts.extend(_rare_parts(message))
     return parts
 
 
@@ -157,13 +157,13 @@ _BESIDE_TEXT = (
 """Fields of a message that its parts are made of, except its content."""
 
 
-def _rarer(message: Json) -> list[Part]:
+def _rare_parts(message: Json) -> list[Part]:
     """A call in the form that tools replaced, pictures of OpenRouter's, and speech.
 
     Also what tools did that the provider has run, as Groq tells it.
     """
     parts: list[Part] = [
-        part for tool in get_dicts(message, "executed_tools") for part in _executed(tool)
+        part for tool in get_dicts(message, "executed_tools") for part in _executed_tool_parts(tool)
     ]
     called = get_dict(message, "function_call")
     if called:
@@ -181,7 +181,7 @@ def _rarer(message: Json) -> list[Part]:
     return parts
 
 
-def _executed(tool: Json) -> list[Part]:
+def _executed_tool_parts(tool: Json) -> list[Part]:
     kind = get_str(tool, "type") or ""
     name = get_str(tool, "name") or kind
     asked = {"type": kind, "arguments": parse_json(tool.get("arguments"))}
@@ -194,7 +194,7 @@ def _executed(tool: Json) -> list[Part]:
 _ASKED = frozenset({"type", "name", "index", "arguments"})
 
 
-def _served(call: Json) -> list[Part]:
+def _server_tool_parts(call: Json) -> list[Part]:
     """A call of a tool that the provider runs, and its result.
 
     Clients whose shapes are read as OpenAI's have them in ``server`` and ``served``.

@@ -18,14 +18,14 @@ from genai_otel.instrumentation.fields import (
     host_and_port,
     pick,
 )
-from genai_otel.instrumentation.patchers.sessions import Session, connections, sessions
+from genai_otel.instrumentation.patchers.sessions import Session, patch_connections, patch_sessions
 from genai_otel.record import Kind, Operation, cut, generic_part, media, text
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
-from ._openai_items import awaited, calls, item_turns, returns
+from ._openai_items import awaited, calls, item_messages, returns
 from ._openai_parts import definitions
-from ._turns import LONGEST, Turns
+from ._session_turns import MAX_TEXT, TurnAccumulator
 
 if TYPE_CHECKING:
     from genai_otel.instrumentation.adapter import Patch
@@ -42,21 +42,21 @@ _CONFIGURED = frozenset({"session.created", "session.updated"})
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
-class _Turns(Turns):
+class _SessionEvents(TurnAccumulator):
     """The conversation of one session: what was said, what was used, and its turns."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._committed: tuple[Any, int] = (None, 0)
 
-    def sent(self, event: Any) -> None:
+    def add_sent(self, event: Any) -> None:
         """Audio is told by its size alone; a response that brings its own input, by that."""
         event = as_dict(event)
         kind = event.get("type")
         if kind == "input_audio_buffer.append":
-            self._heard += _size(event.get("audio"))
+            self._input_bytes += _size(event.get("audio"))
         elif kind == "input_audio_buffer.clear":
-            self._heard = 0
+            self._input_bytes = 0
         elif kind in _ASKS:
             body = event if "input" in event else get_dict(event, "response")
             if "input" in body:
@@ -67,25 +67,25 @@ class _Turns(Turns):
     def _recalled(self, item: Json) -> None:
         """What the model said before this session; the server tells it as if it said it now."""
         if get_str(item, "role") == "assistant" or get_str(item, "type") == "function_call":
-            self._turn("input", {"call_id": get_str(item, "call_id")})
+            self._add_turn("input", {"call_id": get_str(item, "call_id")})
             if self._op.capture:
-                self._say(_message(item, 0))
+                self._add_message(_message(item, 0))
 
     def _asked(self, body: Json) -> None:
         op, one = self._op, self._one()
-        op.model = op.model or wire.model(body)
-        self._turn("input", {})
+        op.model = op.model or wire.read_model(body)
+        self._add_turn("input", {})
         if op.capture:
-            responses.response_content(body, one)
+            responses.read_content(body, one)
             op.system, op.tools = one.system or op.system, one.tools or op.tools
             for message in one.input or ():
-                self._say(message)
+                self._add_message(message)
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
         kind = event.get("type")
         if kind in _AUDIO:
-            self._spoken += _size(event.get("delta"))
+            self._output_bytes += _size(event.get("delta"))
         elif kind in _ENDS:
             self._answered(get_dict(event, "response"))
         elif kind in _ITEMS:
@@ -95,12 +95,12 @@ class _Turns(Turns):
         elif kind in _CONFIGURED:
             self._configured(get_dict(event, "session"))
         elif kind == "input_audio_buffer.committed":
-            self._committed, self._heard = (event.get("item_id"), self._heard), 0
+            self._committed, self._input_bytes = (event.get("item_id"), self._input_bytes), 0
         elif kind == _TRANSCRIBED:
             self._written_down(get_str(event, "transcript"))
         elif kind == "error":
             told = get_dict(event, "error") or event
-            self._turn("error", {"error": get_str(told, "type"), "code": get_str(told, "code")})
+            self._add_turn("error", {"error": get_str(told, "type"), "code": get_str(told, "code")})
         return False
 
     def _configured(self, session: Json) -> None:
@@ -112,7 +112,7 @@ class _Turns(Turns):
             op.output_type = "speech" if "audio" in made else "text"
         if op.capture:
             told = get_str(session, "instructions")
-            op.system = [text(cut(told, LONGEST))] if told else op.system
+            op.system = [text(cut(told, MAX_TEXT))] if told else op.system
             op.tools = definitions(session) or op.tools
 
     def _item(self, item: Json) -> None:
@@ -123,28 +123,28 @@ class _Turns(Turns):
         committed, size = self._committed
         size = size if committed == item.get("id") else 0
         kind = "tool_result" if result else "input"
-        self._turn(kind, {"call_id": get_str(item, "call_id"), "audio_size": size or None})
+        self._add_turn(kind, {"call_id": get_str(item, "call_id"), "audio_size": size or None})
         if self._op.capture:
-            self._say(_message(item, size))
+            self._add_message(_message(item, size))
 
     def _listed(self, item: Json) -> None:
         """The tools of an MCP server, which the provider asks for when a session begins."""
         if get_str(item, "type") == "mcp_list_tools" and self._op.capture:
-            self._say(_message(item, 0))
+            self._add_message(_message(item, 0))
 
     def _written_down(self, transcript: str | None) -> None:
         """What was heard, which comes later: it belongs to the oldest input without words."""
         if not transcript or not self._op.capture:
             return
-        for message in self._said:
+        for message in self._messages:
             parts = message["parts"]
             if message["role"] == "user" and not any(part["type"] == "text" for part in parts):
-                parts.append(text(cut(transcript, LONGEST)))
+                parts.append(text(cut(transcript, MAX_TEXT)))
                 return
 
     def _answered(self, response: Json) -> None:
         op, one = self._op, self._one()
-        responses.answer_response({**response, "output": ()}, one)
+        responses.read_response({**response, "output": ()}, one)
         op.usage.add(one.usage)
         op.response_id = one.response_id or op.response_id
         op.response_model = one.response_model or op.response_model
@@ -154,8 +154,8 @@ class _Turns(Turns):
         told = get_dict(get_dict(response, "status_details"), "error") or get_dict(
             response, "error"
         )
-        spoken, self._spoken = self._spoken, 0
-        self._turn(
+        spoken, self._output_bytes = self._output_bytes, 0
+        self._add_turn(
             "response",
             {
                 "response_id": one.response_id,
@@ -169,12 +169,12 @@ class _Turns(Turns):
         )
         for item in calls(items):
             call_id = get_str(item, "call_id") or get_str(item, "id")
-            self._turn("tool_call", {"tool": get_str(item, "name"), "call_id": call_id})
+            self._add_turn("tool_call", {"tool": get_str(item, "name"), "call_id": call_id})
         if op.capture:
             self._replied(items, spoken, reason)
 
     def _replied(self, items: list[Json], spoken: int, reason: str | None) -> None:
-        self._forget_reply()
+        self._close_reply()
         parts = [part for item in items for part in _message(item, spoken)["parts"]]
         reply: Message = {"role": "assistant", "parts": parts}
         if reason is not None:
@@ -207,14 +207,14 @@ def _reason(response: Json, one: Operation, *, called: bool) -> str | None:
 def _message(item: Json, size: int) -> Message:
     """One item of the conversation: text as it is, audio by its size and what was heard in it."""
     if get_str(item, "type") not in {None, "message"}:
-        (turn,) = item_turns([{key: _shortened(value) for key, value in item.items()}])
+        (turn,) = item_messages([{key: _shortened(value) for key, value in item.items()}])
         return turn
     parts = [part for piece in get_dicts(item, "content") for part in _parts(piece, size)]
     return {"role": get_str(item, "role") or "user", "parts": parts}
 
 
 def _shortened(value: Any) -> Any:
-    return cut(value, LONGEST) if type(value) is str else value
+    return cut(value, MAX_TEXT) if type(value) is str else value
 
 
 def _parts(piece: Json, size: int) -> list[Part]:
@@ -228,19 +228,19 @@ def _parts(piece: Json, size: int) -> list[Part]:
         parts.append(media("image", get_str(piece, "image_url") or ""))
     words = get_str(piece, "text") or get_str(piece, "transcript")
     if words:
-        parts.append(text(cut(words, LONGEST)))
+        parts.append(text(cut(words, MAX_TEXT)))
     return parts or [generic_part(kind, piece)]
 
 
 # ---------------------------------------------------------------------------------- the patches
 
 
-def _lost(error: BaseException) -> bool:
+def _is_disconnect(error: BaseException) -> bool:
     """Those of ``websockets``, which is not imported to ask."""
     return type(error).__name__.startswith("ConnectionClosed")
 
 
-def _fine(error: BaseException) -> bool:
+def _is_normal_close(error: BaseException) -> bool:
     return type(error).__name__ == "ConnectionClosedOK"
 
 
@@ -248,7 +248,7 @@ def _reopens(connection: Any) -> bool:
     return getattr(connection, "_on_reconnecting", None) is not None
 
 
-def _nothing(_given: Any, _op: Operation) -> None:
+def _read_nothing(_given: Any, _op: Operation) -> None:
     """What is asked comes later, in the session."""
 
 
@@ -263,15 +263,15 @@ def patches(provider: Provider) -> tuple[Patch, ...]:
         op.provider = provider(client, op.host or "", op.port)
 
     def at(place: str, kind: Kind, name: str) -> tuple[Patch, ...]:
-        extractor = Extractor(kind, _nothing, _nothing, accumulator=_Turns)
-        session = Session(extractor, origin, _lost, _fine, _reopens)
+        extractor = Extractor(kind, _read_nothing, _read_nothing, accumulator=_SessionEvents)
+        session = Session(extractor, origin, _is_disconnect, _is_normal_close, _reopens)
         connection = f"openai.resources.{place}:{name}Connection"
         awaited = f"openai.resources.{place}:Async{name}Connection"
         return (
-            *sessions(f"{connection}Manager", session, "__enter__", "enter"),
-            *connections(connection, session),
-            *sessions(f"{awaited}Manager", session, "__aenter__", "enter"),
-            *connections(awaited, session),
+            *patch_sessions(f"{connection}Manager", session, "__enter__", "enter"),
+            *patch_connections(connection, session),
+            *patch_sessions(f"{awaited}Manager", session, "__aenter__", "enter"),
+            *patch_connections(awaited, session),
         )
 
     return (

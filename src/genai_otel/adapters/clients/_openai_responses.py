@@ -1,4 +1,4 @@
-"""The wire shape of OpenAI's responses: requests, replies and events.
+"""The wire shape of OpenAI's Responses API: requests, responses and events.
 
 Read from platform.openai.com/docs/api-reference/responses and -streaming.
 """
@@ -12,20 +12,20 @@ from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts
 from genai_otel.record import Message, TextBuffer, reasoning, text
 
 from . import _charges as charges
-from ._openai_items import awaited, item_turns, items_parts
+from . import _openai_wire as wire
+from ._openai_items import awaited, item_messages, items_parts
 from ._openai_parts import definitions
 from ._openai_usage import count
-from ._openai_wire import OUTPUT_TYPES, answer, ask, detail
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
 
 
-def ask_response(body: Json, op: Operation) -> None:
-    ask(body, op)
-    detail(op, "api_type", "responses")
+def read_request(body: Json, op: Operation) -> None:
+    wire.read_request(body, op)
+    wire.set_detail(op, "api_type", "responses")
     form = get_dict(get_dict(body, "text"), "format")
-    op.output_type = OUTPUT_TYPES.get(get_str(form, "type") or "")
+    op.output_type = wire.OUTPUT_TYPES.get(get_str(form, "type") or "")
     more = {
         "reasoning_level": get_str(get_dict(body, "reasoning"), "effort"),
         "conversation": get_str(body, "conversation")
@@ -34,7 +34,7 @@ def ask_response(body: Json, op: Operation) -> None:
     op.params = {**(op.params or {}), **{k: v for k, v in more.items() if v is not None}}
 
 
-def response_content(body: Json, op: Operation) -> None:
+def read_content(body: Json, op: Operation) -> None:
     instructions = get_str(body, "instructions")
     if instructions is not None:
         op.system = [text(instructions)]
@@ -42,15 +42,15 @@ def response_content(body: Json, op: Operation) -> None:
     if type(given) is str:
         op.input = [{"role": "user", "parts": [text(given)]}]
     else:
-        op.input = item_turns(get_dicts(body, "input"))
+        op.input = item_messages(get_dicts(body, "input"))
     op.tools = definitions(body)
 
 
-def answer_response(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    answer(reply, op)
+    wire.read_response(reply, op)
     items = get_dicts(reply, "output")
-    op.finish_reasons = _response_reasons(reply, items)
+    op.finish_reasons = _finish_reasons(reply, items)
     count(get_dict(reply, "usage"), op)
     charges.response(reply, items, op)
     if op.capture:
@@ -60,20 +60,20 @@ def answer_response(reply: Any, op: Operation) -> None:
         op.output = [turn]
 
 
-def answer_compaction(reply: Any, op: Operation) -> None:
-    """``responses.compact``: the messages that are kept, and the item that replaces the others."""
+def read_compaction(reply: Any, op: Operation) -> None:
+    """Read ``responses.compact``: the kept messages, and the item that replaces the others."""
     reply = as_dict(reply)
-    answer(reply, op)
+    wire.read_response(reply, op)
     count(get_dict(reply, "usage"), op)
     op.finish_reasons = ["compaction"] if "output" in reply else []
     if op.capture:
-        op.output = item_turns(get_dicts(reply, "output"))
+        op.output = item_messages(get_dicts(reply, "output"))
         for turn in op.output:
             turn["finish_reason"] = "compaction"
 
 
-def _response_reasons(reply: Json, items: list[Json]) -> list[str]:
-    """A response has a status instead of a finish reason; in the words of chat completions."""
+def _finish_reasons(reply: Json, items: list[Json]) -> list[str]:
+    """Convert the status of a response to the finish reasons of chat completions."""
     status = get_str(reply, "status")
     if status == "incomplete":
         reason = get_str(get_dict(reply, "incomplete_details"), "reason") or "length"
@@ -89,7 +89,7 @@ _WORDS = ("text", "refusal", "transcript")
 
 
 class ResponseEvents(Accumulator):
-    """Keeps the newest whole response of the events, and what was made until it comes."""
+    """Keeps the newest whole response in the events, and the output before it comes."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
@@ -97,8 +97,8 @@ class ResponseEvents(Accumulator):
         self._pieces: dict[str, TextBuffer] = {}
         self._items: dict[Any, tuple[Json, TextBuffer]] = {}
 
-    def quick(self, event: Any) -> bool | None:
-        """A piece of text, as most events are; an error, and so ``add``, for all others."""
+    def add_fast(self, event: Any) -> bool | None:
+        """Add a text delta, the most common event; raise for any other, which ``add`` gets then."""
         piece = event.delta
         if type(piece) is not str or not piece:
             return None
@@ -126,7 +126,7 @@ class ResponseEvents(Accumulator):
         return False
 
     def _pieces_of(self, kind: str, event: Json) -> TextBuffer | None:
-        """Where a piece belongs: to an item, or to the text of its kind; audio is not kept."""
+        """Append a delta to its item, or to the text of its kind; audio is not kept."""
         if "_call" in kind:
             return self._items.get(event.get("output_index"), (None, None))[1]
         if kind not in self._pieces and any(word in kind for word in _WORDS):
@@ -134,7 +134,7 @@ class ResponseEvents(Accumulator):
         return self._pieces.get(kind)
 
     def _keep_item(self, event: Json) -> bool:
-        """Keeps what is not said in pieces; whether it is a call."""
+        """Keep an item that does not come in deltas; return whether it is a call."""
         item = get_dict(event, "item")
         kind = get_str(item, "type") or ""
         if kind not in _IN_PIECES:
@@ -143,19 +143,19 @@ class ResponseEvents(Accumulator):
         return "call" in kind
 
     def _keep_words(self, item: Json) -> None:
-        """Of a message that did not come in pieces."""
+        """Keep the parts of a message that did not come in deltas."""
         if get_str(item, "type") != "message" or "response.output_text.delta" in self._pieces:
             return
         pieces = self._pieces.setdefault("response.output_text.done", TextBuffer(self._op))
         for part in get_dicts(item, "content"):
             pieces.add(get_str(part, "text") or "")
 
-    def close(self) -> None:
-        """Some servers end with a response that leaves out what it made."""
+    def finish(self) -> None:
+        """Write the response; some servers end with one that leaves out its output."""
         reply = self._reply
         left_out = get_str(reply, "status") in _ENDED and not reply.get("output")
         items = self._whole_items() if left_out else []
-        answer_response({**reply, "output": items} if items else reply, self._op)
+        read_response({**reply, "output": items} if items else reply, self._op)
         if self._op.output and (items or not self._op.output[0]["parts"]):
             self._op.output[0]["parts"] = self._so_far()
 
@@ -179,7 +179,7 @@ _GROWING = {"custom_tool_call": "input", "code_interpreter_call": "code"}
 
 
 def _filled(item: Json, given: str) -> Json:
-    """An item with what came of it in pieces before the stream broke off."""
+    """Fill an item with its deltas, where the stream was cut."""
     if not given:
         return item
     kind = get_str(item, "type") or ""

@@ -23,20 +23,20 @@ def count(usage: Json, op: Operation) -> None:
         chat = "prompt_tokens" in usage or "completion_tokens" in usage
         read_usage(usage, op.usage, OPENAI_CHAT if chat else OPENAI_RESPONSES)
         if op.provider in _THOUGHTS_IN_SUM:
-            _note_thoughts(usage, op.usage)
+            _add_reasoning(usage, op.usage)
         charges.counted(op.usage)
         if "queue_time" in usage:
-            _note_times(usage, op)
+            _read_queue_times(usage, op)
         charged = _CHARGED.get(op.provider or "")
         if charged is not None:
             op.usage.charged = charged(usage)
-            _note_unpriced(usage, op)
+            _mark_unpriced(usage, op)
 
 
 _THOUGHTS_IN_SUM = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 
 
-def _note_thoughts(usage: Json, ledger: Usage) -> None:
+def _add_reasoning(usage: Json, ledger: Usage) -> None:
     """Google's endpoint for OpenAI's clients counts thoughts in the sum of all and nowhere else."""
     whole, asked, answered = get_int(usage, "total_tokens"), ledger.input, ledger.output
     if whole is None or asked is None or answered is None or ledger.reasoning:
@@ -46,7 +46,7 @@ def _note_thoughts(usage: Json, ledger: Usage) -> None:
         ledger.reasoning, ledger.output = thought, answered + thought
 
 
-def _note_unpriced(usage: Json, op: Operation) -> None:
+def _mark_unpriced(usage: Json, op: Operation) -> None:
     """What is billed beside tokens, where the provider does not tell the sum of all."""
     if op.usage.charged is None:
         if op.provider == "perplexity":  # a fee by request, its amount by the depth of the search
@@ -84,7 +84,7 @@ _CHARGED = {"openrouter": _openrouter, "perplexity": _perplexity, "x_ai": _xai}
 """Who says, in USD, what a call cost: of others a field of that name may be anything."""
 
 
-def _note_times(usage: Json, op: Operation) -> None:
+def _read_queue_times(usage: Json, op: Operation) -> None:
     """Groq tells in seconds how long a call waited and was worked on; servers like it do, too."""
     op.timing.queued = _amount(usage, "queue_time")
     prompt, completion = _amount(usage, "prompt_time"), _amount(usage, "completion_time")

@@ -25,9 +25,9 @@ from genai_otel.record import (
 )
 
 from . import _charges as charges
+from ._message_builder import read_error
 from ._openai_parts import definitions, message_parts, tool_output
 from ._openai_usage import count
-from ._said import refused
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation, Part
@@ -52,36 +52,36 @@ _PARAMS = {
 OUTPUT_TYPES = {"json_schema": "json", "json_object": "json", "text": "text"}
 
 
-def model(body: Json) -> str | None:
-    """The model asked for."""
+def read_model(body: Json) -> str | None:
+    """Return the requested model."""
     return get_str(body, "model")
 
 
-def ask(body: Json, op: Operation) -> None:
-    """What every request has."""
+def read_request(body: Json, op: Operation) -> None:
+    """Read what every request has."""
     op.params = pick(body, _PARAMS)
     tier = get_str(body, "service_tier")
     if tier is not None and tier != "auto":
-        detail(op, "requested_tier", tier)
+        set_detail(op, "requested_tier", tier)
 
 
-def answer(reply: Any, op: Operation) -> None:
-    """What every reply has."""
+def read_response(reply: Any, op: Operation) -> None:
+    """Read what every response has."""
     reply = as_dict(reply)
     op.response_id = get_str(reply, "id")
     op.response_model = get_str(reply, "model")
     tier, fingerprint = get_str(reply, "service_tier"), get_str(reply, "system_fingerprint")
     op.tier = tier or get_str(get_dict(reply, "usage"), "service_tier")
     if tier is not None:
-        detail(op, "service_tier", tier)
+        set_detail(op, "service_tier", tier)
     if fingerprint is not None:
-        detail(op, "system_fingerprint", fingerprint)
+        set_detail(op, "system_fingerprint", fingerprint)
     if reply.get("error"):
-        refused(get_dict(reply, "error"), op)
+        read_error(get_dict(reply, "error"), op)
 
 
-def detail(op: Operation, name: str, value: str) -> None:
-    """Notes a fact that only this API has."""
+def set_detail(op: Operation, name: str, value: str) -> None:
+    """Set a detail that only this API has."""
     if op.details is None:
         op.details = {}
     op.details[name] = value
@@ -90,19 +90,19 @@ def detail(op: Operation, name: str, value: str) -> None:
 # --------------------------------------------------------------------------- chat completions
 
 
-def ask_chat(body: Json, op: Operation) -> None:
-    ask(body, op)
-    detail(op, "api_type", "chat_completions")
+def read_chat_request(body: Json, op: Operation) -> None:
+    read_request(body, op)
+    set_detail(op, "api_type", "chat_completions")
     charges.chat_request(body, op)
     op.output_type = OUTPUT_TYPES.get(get_str(get_dict(body, "response_format"), "type") or "")
 
 
-def chat_content(body: Json, op: Operation) -> None:
-    op.input = [_turn(message) for message in get_dicts(body, "messages")]
+def read_chat_content(body: Json, op: Operation) -> None:
+    op.input = [_message(message) for message in get_dicts(body, "messages")]
     op.tools = definitions(body)
 
 
-def _turn(message: Json) -> Message:
+def _message(message: Json) -> Message:
     role = message.get("role", "user")
     content = message.get("content")
     if len(message) == 2 and type(content) is str and type(role) is str:  # noqa: PLR2004 - as most
@@ -120,9 +120,9 @@ def _turn(message: Json) -> Message:
     return turn
 
 
-def answer_chat(reply: Any, op: Operation) -> None:
+def read_chat_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    answer(reply, op)
+    read_response(reply, op)
     choices = get_dicts(reply, "choices")
     reasons = [get_str(choice, "finish_reason") for choice in choices]
     op.finish_reasons = [reason for reason in reasons if reason is not None]
@@ -143,10 +143,10 @@ def _choice(choice: Json) -> Message:
     return turn
 
 
-def answer_moderation(reply: Any, op: Operation) -> None:
-    """Flagged is a flag: whether that means deny is the application's to say."""
+def read_moderation_response(reply: Any, op: Operation) -> None:
+    """Read a moderation: flagged is verdict ``flag``; only the application knows if it denies."""
     reply = as_dict(reply)
-    answer(reply, op)
+    read_response(reply, op)
     results = get_dicts(reply, "results")
     if not results:
         return
@@ -165,7 +165,7 @@ def answer_moderation(reply: Any, op: Operation) -> None:
 
 
 def _flagged(result: Json) -> bool:
-    """In all, or where nobody says so (Mistral), in any category."""
+    """Whether the result is flagged, or (Mistral) any of its categories is."""
     if "flagged" in result:
         return result["flagged"] is True
     return any(value is True for value in get_dict(result, "categories").values())

@@ -34,7 +34,12 @@ def provider(client: Any, host: str, port: int | None) -> str:
 
 
 MESSAGES = Extractor(
-    Kind.CHAT, wire.ask, wire.answer, wire.content, wire.Events, read_model=wire.model
+    Kind.CHAT,
+    wire.read_request,
+    wire.read_response,
+    wire.read_content,
+    wire.Events,
+    read_model=wire.read_model,
 )
 
 _METHODS = {

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from genai_otel.record import Operation
 
 
-def _plain(made: Any) -> Any:
+def _unwrap(made: Any) -> Any:
     """What such an object is on the wire, its own parts as they are."""
     return as_dict(made).get("_data", made)
 
 
-def _wire(made: Any) -> Any:
+def _unwrap_deep(made: Any) -> Any:
     """The same down to the last part."""
-    made = _plain(made)
+    made = _unwrap(made)
     if type(made) is dict:
-        return {key: _wire(value) for key, value in made.items()}
-    return [_wire(each) for each in made] if type(made) is list else made
+        return {key: _unwrap_deep(value) for key, value in made.items()}
+    return [_unwrap_deep(each) for each in made] if type(made) is list else made
 
 
 def _body(given: Json) -> Json:
@@ -41,7 +41,7 @@ def _body(given: Json) -> Json:
     for name in ("messages", "tools"):
         several = asked.get(name)
         if type(several) is list:
-            asked[name] = [_wire(each) for each in several]
+            asked[name] = [_unwrap_deep(each) for each in several]
     own = asked.get("body")
     return {**own, **asked} if type(own) is dict else asked
 
@@ -51,39 +51,39 @@ def _origin(given: Json, op: Operation) -> None:
     op.host, op.port = host_and_port(given["self"]._config.endpoint)  # noqa: SLF001 - nowhere else
 
 
-def _answer(reply: Any, op: Operation) -> None:
-    wire.answer_chat(_wire(reply), op)
+def _read_response(reply: Any, op: Operation) -> None:
+    wire.read_chat_response(_unwrap_deep(reply), op)
 
 
 class _Updates(ChatChunks):
     """Chunks of OpenAI's, in the client's own objects."""
 
-    quick = Accumulator.quick  # chunks are dicts in objects
+    add_fast = Accumulator.add_fast  # chunks are dicts in objects
 
     def add(self, chunk: Any) -> bool:
         """Takes a chunk, or those that were never handed out."""
         if type(chunk) is not list:
-            return super().add(_wire(chunk))
+            return super().add(_unwrap_deep(chunk))
         taken = [self.add(each) for each in chunk if each is not None]
         return any(taken)
 
 
-def _texts(body: Json, op: Operation) -> None:
+def _read_texts(body: Json, op: Operation) -> None:
     given = body.get("input")
     if type(given) is list and all(type(each) is str for each in given):
         op.arguments = list(given)
 
 
-def _vectors(reply: Any, op: Operation) -> None:
-    found = as_dict(_plain(reply))
-    wire.answer(found, op)
-    op.usage.input = get_int(as_dict(_plain(found.get("usage"))), "prompt_tokens")
+def _read_embeddings(reply: Any, op: Operation) -> None:
+    found = as_dict(_unwrap(reply))
+    wire.read_response(found, op)
+    op.usage.input = get_int(as_dict(_unwrap(found.get("usage"))), "prompt_tokens")
     several = found.get("data")
-    vector = as_dict(_plain(several[0])).get("embedding") if type(several) is list else None
+    vector = as_dict(_unwrap(several[0])).get("embedding") if type(several) is list else None
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-def _refused(error: BaseException) -> Any:
+def _chunk_from_error(error: BaseException) -> Any:
     """What came in one block of bytes with a line that is no update, and what that line says.
 
     The client queues a block's updates, and hands out none of a block that it cannot read.
@@ -98,18 +98,20 @@ def _refused(error: BaseException) -> Any:
 
 _CHAT = Extractor(
     Kind.CHAT,
-    wire.ask_chat,
-    _answer,
-    wire.chat_content,
+    wire.read_chat_request,
+    _read_response,
+    wire.read_chat_content,
     _Updates,
-    read_model=wire.model,
-    chunk_from_error=_refused,
+    read_model=wire.read_model,
+    chunk_from_error=_chunk_from_error,
 )
-_EMBED = Extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts, read_model=wire.model)
+_EMBED = Extractor(
+    Kind.EMBEDDINGS, wire.read_request, _read_embeddings, _read_texts, read_model=wire.read_model
+)
 _call = partial(patch_function, origin=_origin, body=_body)
 
 
-def _colour(package: str) -> tuple[Patch, ...]:
+def _client_patches(package: str) -> tuple[Patch, ...]:
     return (
         _call(f"{package}._patch:ChatCompletionsClient.complete", _CHAT),
         _call(f"{package}._patch:EmbeddingsClient.embed", _EMBED),
@@ -119,8 +121,8 @@ def _colour(package: str) -> tuple[Patch, ...]:
 ADAPTER = declare(
     "azure_ai_inference",
     patches=(
-        *_colour("azure.ai.inference"),
-        *_colour("azure.ai.inference.aio"),
+        *_client_patches("azure.ai.inference"),
+        *_client_patches("azure.ai.inference.aio"),
         *patch_stream_class("azure.ai.inference.models._patch:StreamingChatCompletions"),
         *patch_stream_class("azure.ai.inference.models._patch:AsyncStreamingChatCompletions"),
     ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genai_otel.adapters.catalogue import declare
 from genai_otel.instrumentation.adapter import Extractor
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_dicts, get_str
-from genai_otel.instrumentation.patchers.botocore import Route, botocore
+from genai_otel.instrumentation.patchers.botocore import Route, patch_botocore
 from genai_otel.instrumentation.unreturned import json_text, local_in_error
 from genai_otel.record import Kind, Verdict, bounded
 from genai_otel.record.usage import BEDROCK_CONVERSE, read_usage
@@ -48,14 +48,14 @@ def _headers(told: Json, op: Operation) -> None:
         op.timing.server = int(took) / 1000
 
 
-def _model(params: Json) -> str | None:
+def _read_model(params: Json) -> str | None:
     return get_str(params, "modelId")
 
 
-def _nothing(_params: Json, _op: Operation) -> None: ...
+def _read_nothing(_params: Json, _op: Operation) -> None: ...
 
 
-def _refused(error: BaseException) -> Json | None:
+def _chunk_from_error(error: BaseException) -> Json | None:
     """The event that the client was parsing."""
     event = as_dict(local_in_error(error, "_parse_event", "event"))
     kind = get_str(get_dict(event, "headers"), ":event-type")
@@ -65,16 +65,21 @@ def _refused(error: BaseException) -> Json | None:
 
 _CONVERSE = Extractor(
     Kind.CHAT,
-    converse.ask,
-    converse.answer,
-    converse.content,
+    converse.read_request,
+    converse.read_response,
+    converse.read_content,
     converse.Events,
-    read_model=_model,
-    chunk_from_error=_refused,
+    read_model=_read_model,
+    chunk_from_error=_chunk_from_error,
 )
 _INVOKE = {
     kind: Extractor(
-        kind, invoke.ask, invoke.answer, invoke.content, invoke.Chunks, read_model=_model
+        kind,
+        invoke.read_request,
+        invoke.read_response,
+        invoke.read_content,
+        invoke.Chunks,
+        read_model=_read_model,
     )
     for kind in (Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDINGS, Kind.RERANK, Kind.GENERATION)
 }
@@ -87,14 +92,14 @@ def _invoke(params: Json) -> Extractor:
 # ---------------------------------------------------------------------------------- guardrails
 
 
-def _guarded_content(params: Json, op: Operation) -> None:
+def _read_guardrail_content(params: Json, op: Operation) -> None:
     given = parts(
         {"content": [{"guardContent": b} for b in get_dicts(params, "content")]}, "content"
     )
     op.arguments = [part.get("content", part) for part in given]
 
 
-def _guarded(reply: Any, op: Operation) -> None:
+def _read_guardrail_response(reply: Any, op: Operation) -> None:
     """What an intervention means, masked or denied, only ``NONE`` says for certain."""
     reply = as_dict(reply)
     action = get_str(reply, "action")
@@ -104,7 +109,7 @@ def _guarded(reply: Any, op: Operation) -> None:
         op.verdict = Verdict("deny" if denied else "allow", reason=reason)
 
 
-def _guardrail(params: Json, op: Operation) -> None:
+def _read_guardrail_request(params: Json, op: Operation) -> None:
     told = {
         "policy_id": get_str(params, "guardrailIdentifier"),
         "policy_version": get_str(params, "guardrailVersion"),
@@ -112,14 +117,14 @@ def _guardrail(params: Json, op: Operation) -> None:
     op.details = {key: value for key, value in told.items() if value is not None}
 
 
-def _checked_content(params: Json, op: Operation) -> None:
+def _read_checks_content(params: Json, op: Operation) -> None:
     op.arguments = [
         {"role": get_str(turn, "role") or "user", "parts": parts(turn, "content")}
         for turn in get_dicts(params, "messages")
     ]
 
 
-def _checked(reply: Any, op: Operation) -> None:
+def _read_checks_response(reply: Any, op: Operation) -> None:
     """Scores, of which the caller makes the verdict."""
     if op.capture:
         op.result = bounded(as_dict(reply).get("results"))
@@ -135,36 +140,36 @@ def _checks(params: Json) -> str | None:
 _agent = partial(
     Extractor,
     Kind.AGENT,
-    agents.session,
+    agents.read_session_id,
     lambda _reply, _op: None,
-    agents.agent_content,
+    agents.read_agent_content,
     agents.AgentEvents,
 )
 _FLOW = Extractor(
     Kind.WORKFLOW,
-    agents.session,
+    agents.read_session_id,
     lambda _reply, _op: None,
-    agents.flow_content,
+    agents.read_flow_content,
     agents.AgentEvents,
 )
 _RAG = Extractor(
     Kind.CHAT,
-    agents.session,
-    knowledge.rag_answer,
-    knowledge.rag_content,
+    agents.read_session_id,
+    knowledge.read_rag_response,
+    knowledge.read_rag_content,
     knowledge.RagEvents,
-    read_model=knowledge.rag_model,
+    read_model=knowledge.read_rag_model,
 )
 
 
 _AGENTIC = {
     kind: Extractor(
         kind,
-        knowledge.ask_agentic,
+        knowledge.read_agentic_request,
         lambda _reply, _op: None,
-        knowledge.agentic_content,
+        knowledge.read_agentic_content,
         knowledge.AgenticEvents,
-        read_model=knowledge.agentic_model,
+        read_model=knowledge.read_agentic_model,
     )
     for kind in (Kind.CHAT, Kind.RETRIEVAL)
 }
@@ -174,19 +179,22 @@ def _agentic(params: Json) -> Extractor:
     return _AGENTIC[Kind.CHAT if params.get("generateResponse") is True else Kind.RETRIEVAL]
 
 
-def _base(params: Json) -> str | None:
+def _knowledge_base(params: Json) -> str | None:
     """The knowledge base, where only one is asked; an answer is the model's."""
     retrievers = [] if params.get("generateResponse") is True else get_dicts(params, "retrievers")
     config = get_dict(retrievers[0], "configuration") if len(retrievers) == 1 else {}
     return get_str(get_dict(config, "knowledgeBase"), "knowledgeBaseId")
 
 
-def _named(*keys: str) -> Any:
+def _first_param(*keys: str) -> Any:
     return lambda params: next((name for key in keys if (name := get_str(params, key))), None)
 
 
 _ENDPOINT = Extractor(
-    Kind.COMPLETION, _nothing, lambda _reply, _op: None, read_model=_named("EndpointName")
+    Kind.COMPLETION,
+    _read_nothing,
+    lambda _reply, _op: None,
+    read_model=_first_param("EndpointName"),
 )
 _RUNTIME, _AGENTS = "bedrock-runtime", "bedrock-agent-runtime"
 _route = partial(Route, "aws.bedrock")
@@ -197,33 +205,44 @@ ROUTES = {
     (_RUNTIME, "InvokeModel"): _route(_invoke),
     (_RUNTIME, "InvokeModelWithResponseStream"): _route(_invoke, stream=True),
     (_RUNTIME, "ApplyGuardrail"): _route(
-        Extractor(Kind.GUARDRAIL, _guardrail, _guarded, _guarded_content),
-        _named("guardrailIdentifier"),
+        Extractor(
+            Kind.GUARDRAIL,
+            _read_guardrail_request,
+            _read_guardrail_response,
+            _read_guardrail_content,
+        ),
+        _first_param("guardrailIdentifier"),
     ),
     (_RUNTIME, "InvokeGuardrailChecks"): _route(
-        Extractor(Kind.GUARDRAIL, _nothing, _checked, _checked_content), _checks
+        Extractor(Kind.GUARDRAIL, _read_nothing, _read_checks_response, _read_checks_content),
+        _checks,
     ),
     (_AGENTS, "InvokeAgent"): _route(_agent(), stream=True),
     (_AGENTS, "InvokeInlineAgent"): _route(
         _agent(read_model=lambda params: get_str(params, "foundationModel")),
-        _named("agentName"),
+        _first_param("agentName"),
         stream=True,
     ),
-    (_AGENTS, "InvokeFlow"): _route(_FLOW, _named("flowIdentifier"), stream=True),
+    (_AGENTS, "InvokeFlow"): _route(_FLOW, _first_param("flowIdentifier"), stream=True),
     (_AGENTS, "Retrieve"): _route(
-        Extractor(Kind.RETRIEVAL, knowledge.ask_search, knowledge.found, knowledge.search_content),
-        _named("knowledgeBaseId"),
+        Extractor(
+            Kind.RETRIEVAL,
+            knowledge.read_search_request,
+            knowledge.read_documents,
+            knowledge.read_search_content,
+        ),
+        _first_param("knowledgeBaseId"),
     ),
-    (_AGENTS, "AgenticRetrieveStream"): _route(_agentic, _base, stream=True),
+    (_AGENTS, "AgenticRetrieveStream"): _route(_agentic, _knowledge_base, stream=True),
     (_AGENTS, "RetrieveAndGenerate"): _route(_RAG),
     (_AGENTS, "RetrieveAndGenerateStream"): _route(_RAG, stream=True),
     (_AGENTS, "Rerank"): _route(
         Extractor(
             Kind.RERANK,
-            _nothing,
-            knowledge.reranked,
-            knowledge.rerank_content,
-            read_model=knowledge.reranker,
+            _read_nothing,
+            knowledge.read_ranking,
+            knowledge.read_rerank_content,
+            read_model=knowledge.read_rerank_model,
         )
     ),
     ("sagemaker-runtime", "InvokeEndpoint"): Route("aws.sagemaker", _ENDPOINT),
@@ -234,5 +253,5 @@ ROUTES = {
 
 ADAPTER = declare(
     "bedrock",
-    patches=botocore(ROUTES, _headers),
+    patches=patch_botocore(ROUTES, _headers),
 )

@@ -22,7 +22,11 @@ from genai_otel.instrumentation.fields import (
     parse_json,
     pick,
 )
-from genai_otel.instrumentation.patchers.function import leading, leading_own, patch_function
+from genai_otel.instrumentation.patchers.function import (
+    patch_function,
+    patch_leading,
+    patch_leading_own,
+)
 from genai_otel.record import (
     Kind,
     TextBuffer,
@@ -33,9 +37,17 @@ from genai_otel.record import (
 )
 
 from . import _openai_wire as wire
-from ._cohere_v1 import MOST, OldEvents, decoded, old_answer, old_content, read_head, with_documents
+from ._cohere_v1 import (
+    MOST,
+    V1Events,
+    decoded,
+    read_head,
+    read_v1_content,
+    read_v1_response,
+    with_documents,
+)
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_parts import message_parts
-from ._said import Said, spoken
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Operation, Part, Text
@@ -74,7 +86,7 @@ def _aws_service(wrapper: Any) -> str | None:
     return None
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     op.params = pick(given, _PARAMS)
     if get_str(get_dict(given, "response_format"), "type") == "json_object":
         op.output_type = "json"
@@ -83,7 +95,7 @@ def _ask(given: Json, op: Operation) -> None:
 # ----------------------------------------------------------------------------- version 2
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
     read_head(reply, get_dict(reply, "usage"), op)
     if op.capture:
@@ -91,7 +103,7 @@ def _answer(reply: Any, op: Operation) -> None:
         plan = get_str(message, "tool_plan")
         planned: list[Part] = [reasoning(plan)] if plan else []
         parts = [*planned, *_cited(message_parts(message), get_dicts(message, "citations"))]
-        op.output = [spoken(parts, get_str(reply, "finish_reason"))]
+        op.output = [assistant_message(parts, get_str(reply, "finish_reason"))]
 
 
 def _cited(parts: list[Part], citations: list[Json]) -> list[Part]:
@@ -104,8 +116,8 @@ def _cited(parts: list[Part], citations: list[Json]) -> list[Part]:
     return [*parts[:last], cited, *parts[last + 1 :]]
 
 
-def _content(given: Json, op: Operation) -> None:
-    wire.chat_content(given, op)
+def _read_content(given: Json, op: Operation) -> None:
+    wire.read_chat_content(given, op)
     with_documents(given, op)
 
 
@@ -114,19 +126,19 @@ class _Events(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._head: Json = {}
         self._calls: dict[int, Json] = {}
         self._citations: list[Json] = []
 
-    def quick(self, event: Any) -> bool | None:
+    def add_fast(self, event: Any) -> bool | None:
         """A piece of text, as most events are; an error, and so ``add``, for all others."""
         found = event.__dict__
         content = found["delta"].message.content.__dict__
         words = content["text"]
         if found["type"] != "content-delta" or content["thinking"] is not None:
             return None
-        return self._said.words(words) if type(words) is str else None
+        return self._message.add_text(words) if type(words) is str else None
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
@@ -143,8 +155,8 @@ class _Events(Accumulator):
             self._head["id"] = event.get("id")
         content = get_dict(message, "content")
         plan = get_str(message, "tool_plan") if kind.startswith("tool-plan") else None
-        words = self._said.words(get_str(content, "thinking") or plan, "reasoning")
-        return self._said.words(get_str(content, "text")) or words
+        words = self._message.add_text(get_str(content, "thinking") or plan, "reasoning")
+        return self._message.add_text(get_str(content, "text")) or words
 
     def _call(self, index: int, called: Json) -> bool:
         call = self._calls.get(index)
@@ -156,20 +168,22 @@ class _Events(Accumulator):
         call["pieces"].add(get_str(function, "arguments") or "")
         return True
 
-    def close(self) -> None:
+    def finish(self) -> None:
         read_head(self._head, get_dict(self._head, "usage"), self._op)
         if self._op.capture:
             for _, call in sorted(self._calls.items()):
                 given = parse_json(call["pieces"].text())
-                self._said.part(tool_call(call["id"], call["name"], given))
+                self._message.add_part(tool_call(call["id"], call["name"], given))
             reason = get_str(self._head, "finish_reason")
-            self._op.output = [spoken(_cited(self._said.parts(), self._citations), reason)]
+            self._op.output = [
+                assistant_message(_cited(self._message.parts(), self._citations), reason)
+            ]
 
 
 # ---------------------------------------------------------------- embeddings and reranking
 
 
-def _texts(given: Json, op: Operation) -> None:
+def _read_texts(given: Json, op: Operation) -> None:
     texts, images = given.get("texts"), given.get("images")
     if type(texts) is list:
         op.arguments = texts
@@ -179,7 +193,7 @@ def _texts(given: Json, op: Operation) -> None:
         op.arguments = [message_parts(each) for each in get_dicts(given, "inputs")] or None
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
     read_head(reply, get_dict(reply, "meta"), op)
     found = reply.get("embeddings")
@@ -189,11 +203,11 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.dimensions = len(vectors[0])
 
 
-def question(given: Json, op: Operation) -> None:
+def read_query(given: Json, op: Operation) -> None:
     op.query = get_str(given, "query")
 
 
-def ranks(reply: Any, op: Operation) -> None:
+def read_ranking(reply: Any, op: Operation) -> None:
     reply = decoded(reply)
     read_head(reply, get_dict(reply, "meta"), op)
     op.documents = [_rank(result) for result in get_dicts(reply, "results")]
@@ -205,11 +219,11 @@ def _rank(result: Json) -> Document:
     return {**found, "score": score} if type(score) is float else found
 
 
-_extractor = partial(Extractor, read_model=wire.model)
-_CHAT = _extractor(Kind.CHAT, _ask, _answer, _content, _Events)
-_OLD_CHAT = _extractor(Kind.CHAT, _ask, old_answer, old_content, OldEvents)
-_EMBED = _extractor(Kind.EMBEDDINGS, _ask, _vectors, _texts)
-_RERANK = _extractor(Kind.RERANK, _ask, ranks, question)
+_extractor = partial(Extractor, read_model=wire.read_model)
+_CHAT = _extractor(Kind.CHAT, _read_request, _read_response, _read_content, _Events)
+_OLD_CHAT = _extractor(Kind.CHAT, _read_request, read_v1_response, read_v1_content, V1Events)
+_EMBED = _extractor(Kind.EMBEDDINGS, _read_request, _read_embeddings, _read_texts)
+_RERANK = _extractor(Kind.RERANK, _read_request, read_ranking, read_query)
 
 _method = partial(patch_function, origin=_origin)
 _stream = partial(_method, stream=True, lazy=True, inner="_data")
@@ -233,11 +247,11 @@ def _observed(colour: str) -> tuple[Patch, ...]:
 ADAPTER = declare(
     "cohere",
     patches=(
-        *leading("cohere.v2.client:V2Client", "chat_stream"),
-        *leading("cohere.v2.client:AsyncV2Client", "chat_stream", "embed", "rerank"),
-        *leading("cohere.base_client:BaseCohere", "chat_stream"),
-        *leading("cohere.base_client:AsyncBaseCohere", "chat_stream", "rerank"),
-        leading_own("cohere.client:AsyncClient", "chat"),
+        *patch_leading("cohere.v2.client:V2Client", "chat_stream"),
+        *patch_leading("cohere.v2.client:AsyncV2Client", "chat_stream", "embed", "rerank"),
+        *patch_leading("cohere.base_client:BaseCohere", "chat_stream"),
+        *patch_leading("cohere.base_client:AsyncBaseCohere", "chat_stream", "rerank"),
+        patch_leading_own("cohere.client:AsyncClient", "chat"),
         *(patch for colour in ("", "Async") for patch in _observed(colour)),
     ),
 )

@@ -23,15 +23,15 @@ from genai_otel.instrumentation.fields import (
     parse_json,
     pick,
 )
-from genai_otel.instrumentation.patchers.function import leading, patch_function
+from genai_otel.instrumentation.patchers.function import patch_function, patch_leading
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Failure, Kind
 from genai_otel.record.usage import GEMINI, read_usage, running
 
 from . import _charges as charges
 from . import _google_interactions, _google_live
-from ._gemini_parts import CallSoFar, definitions, either, in_pieces, part, parts
-from ._said import Said, spoken
+from ._gemini_parts import PartialCall, definitions, either, in_pieces, part, parts
+from ._message_builder import MessageBuilder, assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Message, Operation
@@ -62,11 +62,11 @@ def _body(given: Json) -> Json:
     return {**as_dict(given.get("request_dict")), "model": name.rpartition("models/")[2] or None}
 
 
-def model(body: Json) -> str | None:
+def read_model(body: Json) -> str | None:
     return get_str(body, "model")
 
 
-def ask(body: Json, op: Operation) -> None:
+def read_request(body: Json, op: Operation) -> None:
     config = get_dict(body, "generationConfig")
     thinking = get_dict(config, "thinkingConfig")
     more = {"top_k": get_int(config, "topK"), "reasoning_level": _level(thinking)}
@@ -84,15 +84,15 @@ def _level(thinking: Json) -> str | None:
     return None if level is None else level.lower()
 
 
-def content(body: Json, op: Operation) -> None:
+def read_content(body: Json, op: Operation) -> None:
     op.system = parts(get_dict(body, "systemInstruction")) or None
-    op.input = [_turn(each) for each in get_dicts(body, "contents")]
+    op.input = [_message(each) for each in get_dicts(body, "contents")]
     tools = get_dicts(body, "tools")
     if tools:
         op.tools = [told for tool in tools for told in definitions(tool)]
 
 
-def _turn(said: Json) -> Message:
+def _message(said: Json) -> Message:
     role, held = get_str(said, "role") or "user", parts(said)
     answers = bool(held) and all(each["type"] == "tool_call_response" for each in held)
     return {"role": "tool" if answers else _ROLES.get(role, role), "parts": held}
@@ -107,19 +107,21 @@ def _read(reply: Any) -> Json:
     return as_dict(parse_json(found["body"])) if "body" in found else found
 
 
-def answer(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     reply = _read(reply)
     candidates = get_dicts(reply, "candidates")
-    _told(reply, candidates, op)
+    _read_metadata(reply, candidates, op)
     charges.candidates(candidates, op)
     if op.capture:
         op.output = [
-            spoken(parts(get_dict(candidate, "content")), get_str(candidate, "finishReason"))
+            assistant_message(
+                parts(get_dict(candidate, "content")), get_str(candidate, "finishReason")
+            )
             for candidate in candidates
         ]
 
 
-def _told(reply: Json, candidates: list[Json], op: Operation) -> None:
+def _read_metadata(reply: Json, candidates: list[Json], op: Operation) -> None:
     op.response_id = get_str(reply, "responseId")
     op.response_model = get_str(reply, "modelVersion")
     reasons = (get_str(candidate, "finishReason") for candidate in candidates)
@@ -148,15 +150,15 @@ _USED = "usageMetadata"
 
 
 class Chunks(Accumulator):
-    """Each chunk is a reply of its own with further parts; what it counts are running totals."""
+    """Builds one response; each chunk is a response with further parts and running totals."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
         self._head: Json = {}
-        self._said: dict[int, Said] = {}
+        self._messages: dict[int, MessageBuilder] = {}
         self._reasons: dict[int, Json] = {}
         self._grounding = charges.Grounding()
-        self._open: dict[int, CallSoFar] = {}
+        self._open: dict[int, PartialCall] = {}
 
     def add(self, chunk: Any) -> bool:
         reply = _read(chunk)
@@ -169,39 +171,41 @@ class Chunks(Accumulator):
 
     def _candidate(self, candidate: Json) -> bool:
         index = get_int(candidate, "index") or 0
-        said = self._said.get(index)
-        if said is None:
-            said = self._said[index] = Said(self._op)
+        message = self._messages.get(index)
+        if message is None:
+            message = self._messages[index] = MessageBuilder(self._op)
         if get_str(candidate, "finishReason"):
             self._reasons[index] = {"finishReason": candidate["finishReason"]}
         metadata = get_dict(candidate, "groundingMetadata")
         if metadata:
             self._grounding.add(metadata)
         given = get_dicts(get_dict(candidate, "content"), "parts")
-        added = [self._part(index, each, said) for each in given]
+        added = [self._part(index, each, message) for each in given]
         return any(added)
 
-    def _part(self, index: int, given: Json, said: Said) -> bool:
+    def _part(self, index: int, given: Json, message: MessageBuilder) -> bool:
         if not self._op.capture:
             return given.get("text") != ""
         call = get_dict(given, "functionCall")
         if "functionCall" not in given or not (index in self._open or in_pieces(call)):
-            return said.take(part(given))
+            return message.add(part(given))
         if index not in self._open:
-            self._open[index] = CallSoFar(self._op)
+            self._open[index] = PartialCall(self._op)
         if not self._open[index].add(call):
-            said.part(self._open.pop(index).text())
+            message.add_part(self._open.pop(index).text())
         return True
 
-    def close(self) -> None:
+    def finish(self) -> None:
         for index, call in self._open.items():
-            self._said[index].part(call.text())
-        order = sorted(self._said)
-        _told(self._head, [self._reasons.get(index, {}) for index in order], self._op)
+            self._messages[index].add_part(call.text())
+        order = sorted(self._messages)
+        _read_metadata(self._head, [self._reasons.get(index, {}) for index in order], self._op)
         self._grounding.note(self._op.usage)
         if self._op.capture:
             self._op.output = [
-                spoken(self._said[index].parts(), self._reasons.get(index, {}).get("finishReason"))
+                assistant_message(
+                    self._messages[index].parts(), self._reasons.get(index, {}).get("finishReason")
+                )
                 for index in order
             ]
 
@@ -209,12 +213,12 @@ class Chunks(Accumulator):
 # -------------------------------------------------------------------------------- embeddings
 
 
-def _embed(given: Json, op: Operation) -> None:
+def _read_embedding_request(given: Json, op: Operation) -> None:
     size = get_int(as_dict(given.get("config")), "output_dimensionality")
     op.params = {} if size is None else {"dimensions": size}
 
 
-def _embed_content(given: Json, op: Operation) -> None:
+def _read_embedding_content(given: Json, op: Operation) -> None:
     contents = given.get("contents")
     if type(contents) is str or (
         type(contents) is list and all(type(each) is str for each in contents)
@@ -222,7 +226,7 @@ def _embed_content(given: Json, op: Operation) -> None:
         op.arguments = contents
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     vector = get_first_dict(reply, "embeddings").get("values")
     op.dimensions = len(vector) if type(vector) is list else None
@@ -236,14 +240,28 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.usage.input = sum(told)
 
 
-def _refused(error: BaseException) -> Any:
-    """A chunk that says what has failed; the client raises that below us, and all else above."""
+def _chunk_from_error(error: BaseException) -> Any:
+    """Find a chunk with an error, which the client raises below our wrapper."""
     given = local_in_error(error, "request_streamed", "chunk_json")
     return given or local_in_error(error, "async_generator", "chunk_json")
 
 
-_GENERATE = Extractor(Kind.CHAT, ask, answer, content, Chunks, model, chunk_from_error=_refused)
-_EMBED = Extractor(Kind.EMBEDDINGS, _embed, _vectors, _embed_content, read_model=model)
+_GENERATE = Extractor(
+    Kind.CHAT,
+    read_request,
+    read_response,
+    read_content,
+    Chunks,
+    read_model,
+    chunk_from_error=_chunk_from_error,
+)
+_EMBED = Extractor(
+    Kind.EMBEDDINGS,
+    _read_embedding_request,
+    _read_embeddings,
+    _read_embedding_content,
+    read_model=read_model,
+)
 
 
 def _generates(given: Json) -> Extractor | None:
@@ -257,7 +275,7 @@ _CLIENT = "google.genai._api_client:BaseApiClient"
 
 def _leading(place: str, *methods: str, streams: bool = False) -> tuple[Patch, ...]:
     """Where the model asks for functions that the client may call, it is called again."""
-    return leading(f"google.genai.{place}", *methods, repeats=True, streams=streams)
+    return patch_leading(f"google.genai.{place}", *methods, repeats=True, streams=streams)
 
 
 ADAPTER = declare(

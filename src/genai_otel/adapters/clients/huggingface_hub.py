@@ -24,8 +24,8 @@ from genai_otel.instrumentation.unreturned import decoded, local_in_error
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_chunks import ChatChunks
-from ._said import Said, spoken
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -51,19 +51,19 @@ def _body(given: Json) -> Json:
     return asked
 
 
-def _prompt(body: Json, op: Operation) -> None:
+def _read_prompt(body: Json, op: Operation) -> None:
     words = get_str(body, "prompt") or get_str(body, "text")
     op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
 
 
-def _generated(reply: Any, op: Operation) -> None:
+def _read_generated_text(reply: Any, op: Operation) -> None:
     """Text, or an object with details where the caller asked for them."""
     found = as_dict(reply)
     words = reply if type(reply) is str else get_str(found, "generated_text") or ""
     _details(get_dict(found, "details"), op)
     if op.capture:
         reason = op.finish_reasons[0] if op.finish_reasons else None
-        op.output = [spoken([text(words)], reason)]
+        op.output = [assistant_message([text(words)], reason)]
 
 
 def _details(details: Json, op: Operation) -> None:
@@ -78,29 +78,29 @@ class _Tokens(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._last: Json = {}
 
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
-            return self._said.words(chunk)
+            return self._message.add_text(chunk)
         self._last = as_dict(chunk)
         token = get_dict(self._last, "token")
-        return token.get("special") is not True and self._said.words(get_str(token, "text"))
+        return token.get("special") is not True and self._message.add_text(get_str(token, "text"))
 
-    def close(self) -> None:
-        _generated({**self._last, "generated_text": ""}, self._op)
+    def finish(self) -> None:
+        _read_generated_text({**self._last, "generated_text": ""}, self._op)
         if self._op.output:
-            self._op.output[0]["parts"] = self._said.parts()
+            self._op.output[0]["parts"] = self._message.parts()
 
 
-def _texts(body: Json, op: Operation) -> None:
+def _read_texts(body: Json, op: Operation) -> None:
     given = body.get("text")
     if type(given) is str or (type(given) is list and all(type(each) is str for each in given)):
         op.arguments = given
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     """An array of numpy's."""
     shape = getattr(reply, "shape", ())
     op.dimensions = int(shape[-1]) if shape else None
@@ -109,67 +109,72 @@ def _vectors(reply: Any, op: Operation) -> None:
 # ----------------------------------------------------------------------------- other tasks
 
 
-def _ask_image(body: Json, op: Operation) -> None:
-    wire.ask(body, op)
+def _read_image_request(body: Json, op: Operation) -> None:
+    wire.read_request(body, op)
     op.output_type = "image"
 
 
-def _image(_reply: Any, op: Operation) -> None:
+def _read_image(_reply: Any, op: Operation) -> None:
     """One of PIL's, of which nothing is looked at."""
     op.usage.images = 1
 
 
-def _ask_speech(body: Json, op: Operation) -> None:
+def _read_speech_request(body: Json, op: Operation) -> None:
     op.output_type = "speech"
     words = get_str(body, "text")
     op.usage.characters = None if words is None else len(words)
 
 
-def _speech(_reply: Any, _op: Operation) -> None:
+def _read_speech(_reply: Any, _op: Operation) -> None:
     """Sound is not looked into."""
 
 
-def _ask_transcript(_body: Json, op: Operation) -> None:
+def _read_transcription_request(_body: Json, op: Operation) -> None:
     op.output_type = "text"
 
 
-def _transcript(reply: Any, op: Operation) -> None:
+def _read_transcript(reply: Any, op: Operation) -> None:
     words = get_str(as_dict(reply), "text")
     if op.capture and words is not None:
-        op.output = [spoken([text(words)], None)]
+        op.output = [assistant_message([text(words)], None)]
 
 
-def _refused_by_type(error: BaseException) -> Any:
+def _response_from_error(error: BaseException) -> Any:
     """The client reads a reply's bytes into objects of its own, and keeps no other reference."""
     data = local_in_error(error, "chat_completion", "data")
     return decoded(data, "") if type(data) is bytes else None
 
 
-def _refused_line(error: BaseException) -> Any:
+def _chat_chunk_from_error(error: BaseException) -> Any:
     return local_in_error(error, "_format_chat_completion_stream_output", "json_payload")
 
 
-def _refused_token(error: BaseException) -> Any:
+def _token_from_error(error: BaseException) -> Any:
     return local_in_error(error, "_format_text_generation_stream_output", "json_payload")
 
 
-_extractor = partial(Extractor, read_model=wire.model)
+_extractor = partial(Extractor, read_model=wire.read_model)
 _CHAT = _extractor(
     Kind.CHAT,
-    wire.ask_chat,
-    wire.answer_chat,
-    wire.chat_content,
+    wire.read_chat_request,
+    wire.read_chat_response,
+    wire.read_chat_content,
     ChatChunks,
-    response_from_error=_refused_by_type,
-    chunk_from_error=_refused_line,
+    response_from_error=_response_from_error,
+    chunk_from_error=_chat_chunk_from_error,
 )
 _GENERATE = _extractor(
-    Kind.COMPLETION, wire.ask, _generated, _prompt, _Tokens, chunk_from_error=_refused_token
+    Kind.COMPLETION,
+    wire.read_request,
+    _read_generated_text,
+    _read_prompt,
+    _Tokens,
+    chunk_from_error=_token_from_error,
 )
-_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
-_IMAGE = _extractor(Kind.GENERATION, _ask_image, _image, _prompt)
-_SPEECH = _extractor(Kind.GENERATION, _ask_speech, _speech, _prompt)
-_TRANSCRIPT = _extractor(Kind.GENERATION, _ask_transcript, _transcript)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.read_request, _read_embeddings, _read_texts)
+_IMAGE = _extractor(Kind.GENERATION, _read_image_request, _read_image, _read_prompt)
+_SPEECH = _extractor(Kind.GENERATION, _read_speech_request, _read_speech, _read_prompt)
+_TRANSCRIPT = _extractor(Kind.GENERATION, _read_transcription_request, _read_transcript)
 
 _CLIENTS = (
     "huggingface_hub.inference._client:InferenceClient",

@@ -22,7 +22,11 @@ from genai_otel.instrumentation.fields import (
     get_str,
     host_and_port,
 )
-from genai_otel.instrumentation.patchers.function import noting, patch_function, patch_stream_class
+from genai_otel.instrumentation.patchers.function import (
+    patch_function,
+    patch_note,
+    patch_stream_class,
+)
 from genai_otel.instrumentation.unreturned import body_of, local_in_error, reply_in_error
 from genai_otel.record import Kind, text
 
@@ -32,7 +36,7 @@ from . import _openai_responses as responses
 from . import _openai_wire as wire
 from . import google_genai, ollama
 from ._openai_chunks import ChatChunks
-from .cohere import question, ranks
+from .cohere import read_query, read_ranking
 from .openai import ROUTES
 
 if TYPE_CHECKING:
@@ -91,11 +95,11 @@ def _origin(given: Json, op: Operation) -> None:
         op.host, op.port = host_and_port(url)
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     return _split(given)[1]
 
 
-def _who(reply: Any, op: Operation) -> None:
+def _read_provider(reply: Any, op: Operation) -> None:
     """Which provider it was, where the model's name did not tell."""
     if op.provider is None:
         hidden = as_dict(getattr(reply, "_hidden_params", None))
@@ -117,7 +121,7 @@ class _Refused(NamedTuple):
     body: Json
 
 
-def _refused_by_litellm(error: BaseException) -> _Refused | None:
+def _response_from_error(error: BaseException) -> _Refused | None:
     """In the error that LiteLLM has put another one in the place of."""
     origin = local_in_error(error, "exception_type", "original_exception")
     body = as_dict(reply_in_error(origin if isinstance(origin, BaseException) else error))
@@ -126,20 +130,20 @@ def _refused_by_litellm(error: BaseException) -> _Refused | None:
 
 # What shows whose words they are -> how these are read.
 _WORDS: dict[str, Callable[[Any, Operation], None]] = {
-    "usageMetadata": google_genai.answer,
-    "prompt_eval_count": ollama.answer,
-    "stop_reason": anthropic.answer,
-    "stopReason": converse.answer,
+    "usageMetadata": google_genai.read_response,
+    "prompt_eval_count": ollama.read_response,
+    "stop_reason": anthropic.read_response,
+    "stopReason": converse.read_response,
 }
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     if type(reply) is _Refused:
         read = (read for key, read in _WORDS.items() if key in reply.body)
-        next(read, wire.answer_chat)(reply.body, op)
+        next(read, wire.read_chat_response)(reply.body, op)
         return
-    wire.answer_chat(_without_zeros(reply), op)
-    _who(reply, op)
+    wire.read_chat_response(_without_zeros(reply), op)
+    _read_provider(reply, op)
     _mark(reply, op)
 
 
@@ -222,11 +226,11 @@ class _Chunks(ChatChunks):
         self._stream: Any = None
         self._hidden: Any = None
 
-    def follows(self, stream: Any) -> None:
+    def set_stream(self, stream: Any) -> None:
         self._stream = ref(stream)
 
     def add(self, chunk: Any) -> bool:
-        _who(chunk, self._op)
+        _read_provider(chunk, self._op)
         self._hidden = getattr(chunk, "_hidden_params", None)
         found = as_dict(chunk)
         if found.get("usage") is not None and not self._is_counted():
@@ -243,67 +247,69 @@ class _Chunks(ChatChunks):
             return False
         return any(as_dict(each).get("usage") is not None for each in reversed(received))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if "usage" not in self._head and self._stream is not None and self._is_counted():
             usage = as_dict(as_dict(self._hidden).get("usage"))
             if usage:
                 self._head["usage"] = usage
-        super().close()
+        super().finish()
 
 
-def _prompt(given: Json, op: Operation) -> None:
+def _read_prompt(given: Json, op: Operation) -> None:
     words = get_str(given, "prompt")
     op.input = [{"role": "user", "parts": [text(words)]}] if words is not None else None
 
 
-def _answer_response(reply: Any, op: Operation) -> None:
-    responses.answer_response(reply, op)
-    _who(reply, op)
+def _read_responses_response(reply: Any, op: Operation) -> None:
+    responses.read_response(reply, op)
+    _read_provider(reply, op)
 
 
-def _texts(given: Json, op: Operation) -> None:
+def _read_texts(given: Json, op: Operation) -> None:
     texts = given.get("input")
     if type(texts) is str or (type(texts) is list and all(type(each) is str for each in texts)):
         op.arguments = texts
 
 
-def _vectors(reply: Any, op: Operation) -> None:
-    _who(reply, op)
+def _read_embeddings(reply: Any, op: Operation) -> None:
+    _read_provider(reply, op)
     reply = as_dict(reply)
-    wire.answer(reply, op)
+    wire.read_response(reply, op)
     op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens") or None
     vector = get_first_dict(reply, "data").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_extractor = partial(Extractor, read_model=_model)
+_extractor = partial(Extractor, read_model=_read_model)
 _CHAT = _extractor(
     Kind.CHAT,
-    wire.ask_chat,
-    _answer,
-    wire.chat_content,
+    wire.read_chat_request,
+    _read_response,
+    wire.read_chat_content,
     _Chunks,
-    response_from_error=_refused_by_litellm,
+    response_from_error=_response_from_error,
 )
-_TEXT = _extractor(Kind.COMPLETION, wire.ask, _answer, _prompt, _Chunks)
+_TEXT = _extractor(Kind.COMPLETION, wire.read_request, _read_response, _read_prompt, _Chunks)
 _RESPONSE = _extractor(
     Kind.CHAT,
-    responses.ask_response,
-    _answer_response,
-    responses.response_content,
+    responses.read_request,
+    _read_responses_response,
+    responses.read_content,
     responses.ResponseEvents,
 )
-_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _texts)
-_RERANK = _extractor(Kind.RERANK, wire.ask, ranks, question)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.read_request, _read_embeddings, _read_texts)
+_RERANK = _extractor(Kind.RERANK, wire.read_request, read_ranking, read_query)
 
 
 _IMAGE, _SPEECH, _TRANSCRIPT = (
-    ROUTES[route]._replace(read_model=_model)
+    ROUTES[route]._replace(read_model=_read_model)
     for route in ("/images/generations", "/audio/speech", "/audio/transcriptions")
 )
 
 
-def _both(place: str, name: str, extractor: Extractor, flag: str = "") -> tuple[Patch, Patch]:
+def _sync_and_async(
+    place: str, name: str, extractor: Extractor, flag: str = ""
+) -> tuple[Patch, Patch]:
     """A function and its asynchronous twin, which calls it with a flag: that is no other call."""
 
     def plain(given: Json) -> Extractor | None:
@@ -316,18 +322,18 @@ def _both(place: str, name: str, extractor: Extractor, flag: str = "") -> tuple[
 ADAPTER = declare(
     "litellm",
     patches=(
-        *_both("litellm.main", "completion", _CHAT),
-        *_both("litellm.main", "text_completion", _TEXT),
-        *_both("litellm.main", "embedding", _EMBED),
-        *_both("litellm.responses.main", "responses", _RESPONSE),
-        *_both("litellm.rerank_api.main", "rerank", _RERANK),
-        *_both("litellm.images.main", "image_generation", _IMAGE, "aimg_generation"),
-        *_both("litellm.main", "speech", _SPEECH),
-        *_both("litellm.main", "transcription", _TRANSCRIPT),
-        *_both("litellm.chat_completions.dispatch", "completion", _CHAT),
-        *_both("litellm.embeddings.dispatch", "embedding", _EMBED),
-        *_both("litellm.responses.dispatch", "responses", _RESPONSE),
-        *(noting(target, note) for target, note in _ESTIMATING.items()),
+        *_sync_and_async("litellm.main", "completion", _CHAT),
+        *_sync_and_async("litellm.main", "text_completion", _TEXT),
+        *_sync_and_async("litellm.main", "embedding", _EMBED),
+        *_sync_and_async("litellm.responses.main", "responses", _RESPONSE),
+        *_sync_and_async("litellm.rerank_api.main", "rerank", _RERANK),
+        *_sync_and_async("litellm.images.main", "image_generation", _IMAGE, "aimg_generation"),
+        *_sync_and_async("litellm.main", "speech", _SPEECH),
+        *_sync_and_async("litellm.main", "transcription", _TRANSCRIPT),
+        *_sync_and_async("litellm.chat_completions.dispatch", "completion", _CHAT),
+        *_sync_and_async("litellm.embeddings.dispatch", "embedding", _EMBED),
+        *_sync_and_async("litellm.responses.dispatch", "responses", _RESPONSE),
+        *(patch_note(target, note) for target, note in _ESTIMATING.items()),
         *patch_stream_class("litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"),
         *patch_stream_class("litellm.responses.streaming_iterator:ResponsesAPIStreamingIterator"),
         *patch_stream_class(

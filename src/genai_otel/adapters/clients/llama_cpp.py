@@ -32,7 +32,7 @@ def origin(_given: Json, op: Operation) -> None:
     op.provider = "llama_cpp"
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     """The model asked for, else the file's name."""
     asked = get_str(given, "model")
     return file_name(getattr(given["self"], "model_path", None) if asked is None else asked)
@@ -43,48 +43,48 @@ def file_name(path: object) -> str | None:
     return path.replace("\\", "/").rpartition("/")[2] if type(path) is str else None
 
 
-def ask_chat(given: Json, op: Operation) -> None:
-    wire.ask_chat(given, op)
+def read_chat_request(given: Json, op: Operation) -> None:
+    wire.read_chat_request(given, op)
     (op.details or {}).pop("api_type", None)  # that is OpenAI's word
 
 
-def named(reply: Any) -> Json:
+def with_model_name(reply: Any) -> Json:
     """A reply, or a piece of one, with the model's file instead of its whole path."""
     found = as_dict(reply)
     return {**found, "model": file_name(found.get("model"))}
 
 
-def answer(reply: Any, op: Operation) -> None:
-    wire.answer_chat(named(reply), op)
+def read_response(reply: Any, op: Operation) -> None:
+    wire.read_chat_response(with_model_name(reply), op)
 
 
 class _Chunks(ChatChunks):
     def add(self, chunk: Any) -> bool:
-        return super().add(named(chunk))
+        return super().add(with_model_name(chunk))
 
 
-def prompt(given: Json, op: Operation) -> None:
+def read_prompt(given: Json, op: Operation) -> None:
     prompt = get_str(given, "prompt")
     if prompt is not None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
 
-def texts(given: Json, op: Operation) -> None:
+def read_texts(given: Json, op: Operation) -> None:
     asked = given.get("input")
     if type(asked) is str or (type(asked) is list and all(type(each) is str for each in asked)):
         op.arguments = asked
 
 
-def vectors(reply: Any, op: Operation) -> None:
-    reply = named(reply)
-    wire.answer(reply, op)
+def read_embeddings(reply: Any, op: Operation) -> None:
+    reply = with_model_name(reply)
+    wire.read_response(reply, op)
     op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
     vector = get_first_dict(reply, "data").get("embedding")
     if type(vector) is list and vector and type(vector[0]) is float:  # not one for each token
         op.dimensions = len(vector)
 
 
-_extractor = partial(Extractor, read_model=_model)
+_extractor = partial(Extractor, read_model=_read_model)
 _call = partial(patch_function, origin=origin)
 
 ADAPTER = declare(
@@ -92,15 +92,17 @@ ADAPTER = declare(
     patches=(
         _call(
             "llama_cpp.llama:Llama.create_chat_completion",
-            _extractor(Kind.CHAT, ask_chat, answer, wire.chat_content, _Chunks),
+            _extractor(
+                Kind.CHAT, read_chat_request, read_response, wire.read_chat_content, _Chunks
+            ),
         ),
         _call(
             "llama_cpp.llama:Llama.create_completion",
-            _extractor(Kind.COMPLETION, wire.ask, answer, prompt, _Chunks),
+            _extractor(Kind.COMPLETION, wire.read_request, read_response, read_prompt, _Chunks),
         ),
         _call(
             "llama_cpp.llama:Llama.create_embedding",
-            _extractor(Kind.EMBEDDINGS, wire.ask, vectors, texts),
+            _extractor(Kind.EMBEDDINGS, wire.read_request, read_embeddings, read_texts),
         ),
     ),
 )

@@ -26,7 +26,7 @@ from genai_otel.record import Kind, text
 from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_wire as wire
-from ._mistral_more import OCR, RESPONSE, conversation, refused_event
+from ._mistral_conversations import OCR, RESPONSE, choose_conversation, event_from_error
 from ._openai_chunks import ChatChunks
 
 if TYPE_CHECKING:
@@ -48,15 +48,15 @@ def _origin(given: Json, op: Operation) -> None:
         op.details = {**(op.details or {}), "agent_id": get_str(given, "agent_id") or ""}
 
 
-def _answer(reply: Any, op: Operation) -> None:
-    wire.answer_chat(reply, op)
+def _read_response(reply: Any, op: Operation) -> None:
+    wire.read_chat_response(reply, op)
     read_usage(get_dict(as_dict(reply), "usage"), op.usage, MISTRAL)
 
 
 class _Events(ChatChunks):
     """The chunks lie in events."""
 
-    quick = Accumulator.quick  # what a chunk lacks is there as an object that says so
+    add_fast = Accumulator.add_fast  # what a chunk lacks is there as an object that says so
 
     def add(self, event: Any) -> bool:
         chunk = get_dict(as_dict(event), "data")
@@ -64,30 +64,38 @@ class _Events(ChatChunks):
         return super().add(chunk)
 
 
-def _fim_content(given: Json, op: Operation) -> None:
+def _read_fim_content(given: Json, op: Operation) -> None:
     words = [get_str(given, name) or "" for name in ("prompt", "suffix")]
     op.input = [{"role": "user", "parts": [text(each) for each in words if each]}]
 
 
-def _inputs(given: Json, op: Operation) -> None:
+def _read_inputs(given: Json, op: Operation) -> None:
     inputs = given.get("inputs")
     if type(inputs) is str or (type(inputs) is list and all(type(i) is str for i in inputs)):
         op.arguments = inputs
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    wire.answer(reply, op)
+    wire.read_response(reply, op)
     op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
     vector = get_first_dict(reply, "data").get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-_extractor = partial(Extractor, read_model=wire.model, chunk_from_error=refused_event)
-_CHAT = _extractor(Kind.CHAT, wire.ask_chat, _answer, wire.chat_content, _Events)
-_FIM = _extractor(Kind.COMPLETION, wire.ask, _answer, _fim_content, _Events)
-_EMBED = _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _inputs)
-_MODERATE = _extractor(Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _inputs, name="moderation")
+_extractor = partial(Extractor, read_model=wire.read_model, chunk_from_error=event_from_error)
+_CHAT = _extractor(
+    Kind.CHAT, wire.read_chat_request, _read_response, wire.read_chat_content, _Events
+)
+_FIM = _extractor(Kind.COMPLETION, wire.read_request, _read_response, _read_fim_content, _Events)
+_EMBED = _extractor(Kind.EMBEDDINGS, wire.read_request, _read_embeddings, _read_inputs)
+_MODERATE = _extractor(
+    Kind.GUARDRAIL,
+    wire.read_request,
+    wire.read_moderation_response,
+    _read_inputs,
+    name="moderation",
+)
 
 
 def _methods(place: str, extractor: Any, *names: str, later: bool = False) -> list[Patch]:
@@ -108,7 +116,9 @@ def _package(package: str) -> list[Patch]:
         *_methods(f"{package}.fim:Fim", _FIM, "complete", "stream"),
         *_methods(f"{package}.embeddings:Embeddings", _EMBED, "create"),
         *_methods(f"{package}.classifiers:Classifiers", _MODERATE, "moderate", "moderate_chat"),
-        *_methods(f"{package}.conversations:Conversations", conversation, *_TALKS, later=True),
+        *_methods(
+            f"{package}.conversations:Conversations", choose_conversation, *_TALKS, later=True
+        ),
         *_methods(f"{package}.responses:Responses", RESPONSE, "create", later=True),
         *_methods(f"{package}.ocr:Ocr", OCR, "process", later=True),
         *patch_stream_class(f"{package}.utils.eventstreaming:EventStream", steps=False),

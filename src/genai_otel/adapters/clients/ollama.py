@@ -20,14 +20,14 @@ from genai_otel.instrumentation.fields import (
     host_and_port,
     pick,
 )
-from genai_otel.instrumentation.patchers.function import leading, patch_function
+from genai_otel.instrumentation.patchers.function import patch_function, patch_leading
 from genai_otel.instrumentation.unreturned import local_in_error, local_where_raised
 from genai_otel.record import Kind, media, reasoning, text, tool_call, tool_result
 from genai_otel.record.usage import OLLAMA, read_usage
 
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_parts import definitions
-from ._openai_wire import model
-from ._said import Said, spoken
+from ._openai_wire import read_model
 
 if TYPE_CHECKING:
     from genai_otel.record import Message, Operation, Part
@@ -51,21 +51,21 @@ def _origin(given: Json, op: Operation) -> None:
     op.host, op.port = host_and_port(str(given["self"]._client.base_url))  # noqa: SLF001 - nowhere else
 
 
-def _ask(body: Json, op: Operation) -> None:
+def _read_request(body: Json, op: Operation) -> None:
     op.params = pick({**get_dict(body, "options"), "think": get_str(body, "think")}, _PARAMS)
     if body.get("format"):
         op.output_type = "json"
 
 
-def _chat_content(body: Json, op: Operation) -> None:
-    op.input = [_turn(message) for message in get_dicts(body, "messages")]
+def _read_chat_content(body: Json, op: Operation) -> None:
+    op.input = [_input_message(message) for message in get_dicts(body, "messages")]
     op.tools = definitions(body)
 
 
-def _turn(message: Json) -> Message:
+def _input_message(message: Json) -> Message:
     role = get_str(message, "role") or "user"
     if role == "tool":
-        return {"role": role, "parts": [_answered(message), *_images(message)]}
+        return {"role": role, "parts": [_tool_result_part(message), *_images(message)]}
     return {"role": role, "parts": _parts(message)}
 
 
@@ -85,8 +85,8 @@ def _images(message: Json) -> list[Part]:
     return [media("image", image) for image in given if type(image) is str]
 
 
-def _answered(message: Json) -> Part:
-    """Ollama knows a call by its tool's name only."""
+def _tool_result_part(message: Json) -> Part:
+    """Convert a tool result; Ollama identifies the call only by the tool's name."""
     answer, name = tool_result(None, message.get("content")), get_str(message, "tool_name")
     if name is not None:
         answer["name"] = name
@@ -97,7 +97,7 @@ def _call(called: Json) -> Part:
     return tool_call(None, get_str(called, "name") or "", called.get("arguments"))
 
 
-def _prompt_content(body: Json, op: Operation) -> None:
+def _read_prompt_content(body: Json, op: Operation) -> None:
     told = get_str(body, "system")
     if told:
         op.system = [text(told)]
@@ -105,14 +105,16 @@ def _prompt_content(body: Json, op: Operation) -> None:
     op.input = [{"role": "user", "parts": _parts(prompt)}]
 
 
-def answer(reply: Any, op: Operation) -> None:
+def read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    _told(reply, op)
+    _read_metadata(reply, op)
     if op.capture:
-        op.output = [spoken(_parts(_message(reply)), get_str(reply, "done_reason"))]
+        op.output = [
+            assistant_message(_parts(_output_fields(reply)), get_str(reply, "done_reason"))
+        ]
 
 
-def _told(reply: Json, op: Operation) -> None:
+def _read_metadata(reply: Json, op: Operation) -> None:
     op.response_model = get_str(reply, "model")
     reason, took = get_str(reply, "done_reason"), get_int(reply, "total_duration")
     op.finish_reasons = [] if reason is None else [reason]
@@ -120,8 +122,8 @@ def _told(reply: Json, op: Operation) -> None:
     read_usage(reply, op.usage, OLLAMA)
 
 
-def _message(reply: Json) -> Json:
-    """What was said: a message of chat, or the fields of a generation."""
+def _output_fields(reply: Json) -> Json:
+    """Return the message of a chat, or the equivalent fields of a generation."""
     if "message" in reply:
         return get_dict(reply, "message")
     image = reply.get("image")
@@ -130,63 +132,69 @@ def _message(reply: Json) -> Json:
 
 
 class _Chunks(Accumulator):
-    """TextBuffer of one message; the last chunk has everything else."""
+    """Builds one message; the last chunk has everything else."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._last: Json = {}
 
     def add(self, chunk: Any) -> bool:
         found = as_dict(chunk)
         self._last = {**self._last, **found} if "error" in found else found
-        message = _message(found)
-        said = self._said.words(get_str(message, "thinking"), "reasoning")
-        said = self._said.words(get_str(message, "content")) or said
+        message = _output_fields(found)
+        said = self._message.add_text(get_str(message, "thinking"), "reasoning")
+        said = self._message.add_text(get_str(message, "content")) or said
         for call in get_dicts(message, "tool_calls"):
-            said = self._said.part(_call(get_dict(call, "function")))
+            said = self._message.add_part(_call(get_dict(call, "function")))
         return said
 
-    def close(self) -> None:
-        _told(self._last, self._op)
+    def finish(self) -> None:
+        _read_metadata(self._last, self._op)
         if self._op.capture:
             reason = get_str(self._last, "done_reason")
-            self._op.output = [spoken(self._said.parts(), reason)]
+            self._op.output = [assistant_message(self._message.parts(), reason)]
 
 
-def _embed_content(body: Json, op: Operation) -> None:
+def _read_embedding_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input", body.get("prompt"))
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    _told(reply, op)
+    _read_metadata(reply, op)
     many = reply.get("embeddings")
     vector = many[0] if type(many) is list and many else reply.get("embedding")
     op.dimensions = len(vector) if type(vector) is list else None
 
 
-def _refused_by_model(error: BaseException) -> Any:
+def _response_from_error(error: BaseException) -> Any:
     """The client hands the decoded reply to its pydantic model and keeps no other reference."""
     return local_in_error(error, "__init__", "data")
 
 
-def _refused_part(error: BaseException) -> Any:
-    """One that says what has failed is raised where it is read."""
-    return _refused_by_model(error) or local_where_raised(error, "inner", "part")
+def _chunk_from_error(error: BaseException) -> Any:
+    """Find a chunk with an error, which the client raises where it reads it."""
+    return _response_from_error(error) or local_where_raised(error, "inner", "part")
 
 
 _extractor = partial(
     Extractor,
-    read_model=model,
-    response_from_error=_refused_by_model,
-    chunk_from_error=_refused_part,
+    read_model=read_model,
+    response_from_error=_response_from_error,
+    chunk_from_error=_chunk_from_error,
 )
 _ROUTES = {
-    "/api/chat": _extractor(Kind.CHAT, _ask, answer, _chat_content, _Chunks),
-    "/api/generate": _extractor(Kind.COMPLETION, _ask, answer, _prompt_content, _Chunks),
-    "/api/embed": _extractor(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
-    "/api/embeddings": _extractor(Kind.EMBEDDINGS, _ask, _vectors, _embed_content),
+    "/api/chat": _extractor(Kind.CHAT, _read_request, read_response, _read_chat_content, _Chunks),
+    "/api/generate": _extractor(
+        Kind.COMPLETION, _read_request, read_response, _read_prompt_content, _Chunks
+    ),
+    "/api/embed": _extractor(
+        Kind.EMBEDDINGS, _read_request, _read_embeddings, _read_embedding_content
+    ),
+    "/api/embeddings": _extractor(
+        Kind.EMBEDDINGS, _read_request, _read_embeddings, _read_embedding_content
+    ),
 }
 
 
@@ -208,6 +216,6 @@ ADAPTER = declare(
     patches=(
         _request("ollama._client:Client._request"),
         _request("ollama._client:AsyncClient._request"),
-        *leading("ollama._client:AsyncClient", "chat", "generate", "embed", "embeddings"),
+        *patch_leading("ollama._client:AsyncClient", "chat", "generate", "embed", "embeddings"),
     ),
 )

@@ -26,7 +26,7 @@ from . import _openai_realtime
 from . import _openai_responses as responses
 from . import _openai_wire as wire
 from ._hosts import provider_at
-from ._openai_chunks import ChatChunks, only_usage
+from ._openai_chunks import ChatChunks, is_usage_chunk
 from ._openai_usage import count
 
 if TYPE_CHECKING:
@@ -44,39 +44,39 @@ _USAGE_HOSTS = (
 
 
 def provider(client: Any, host: str, port: int | None) -> str:
-    """Who serves ``client``'s calls; ``openai`` where the host tells nothing."""
+    """Return the provider of a client's host; ``openai`` for an unknown one."""
     if any(base.__name__ == "BaseAzureClient" for base in type(client).__mro__):
         return "azure.ai.openai"
     return provider_at(host, port, "openai")
 
 
 def _headers(headers: Any, op: Operation) -> None:
-    """``openai-processing-ms``: what the call took inside the provider."""
+    """Read ``openai-processing-ms``, the time inside the provider."""
     told = headers.get("openai-processing-ms")
     if type(told) is str and told.isdigit():
         op.timing.server = int(told) / 1000
 
 
-def _completion_content(body: Json, op: Operation) -> None:
+def _read_completion_content(body: Json, op: Operation) -> None:
     prompt = body.get("prompt")
     given = prompt if type(prompt) is list else [prompt]
-    op.input = [_said(words) for words in given if type(words) is str]
+    op.input = [_user_message(words) for words in given if type(words) is str]
 
 
-def _said(words: str) -> Any:
+def _user_message(words: str) -> Any:
     return {"role": "user", "parts": [text(words)]}
 
 
-def _embedding_content(body: Json, op: Operation) -> None:
+def _read_embedding_content(body: Json, op: Operation) -> None:
     given = body.get("input")
     if type(given) is str or (type(given) is list and given and type(given[0]) is str):
         op.arguments = given
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     """Never the vectors: their length only, which base64 tells as well (4 bytes a number)."""
     reply = as_dict(reply)
-    wire.answer(reply, op)
+    wire.read_response(reply, op)
     op.usage.input = get_int(get_dict(reply, "usage"), "prompt_tokens")
     vector = get_first_dict(reply, "data").get("embedding")
     if type(vector) is list:
@@ -85,20 +85,20 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.dimensions = (len(vector) * 3 // 4 - vector[-2:].count("=")) // 4
 
 
-def _ask_image(body: Json, op: Operation) -> None:
-    wire.ask(body, op)
+def _read_image_request(body: Json, op: Operation) -> None:
+    wire.read_request(body, op)
     op.output_type = "image"
 
 
-def _prompt_content(body: Json, op: Operation) -> None:
+def _read_prompt_content(body: Json, op: Operation) -> None:
     words = get_str(body, "prompt") or get_str(body, "input")
     if words is not None:
-        op.input = [_said(words)]
+        op.input = [_user_message(words)]
 
 
-def _images(reply: Any, op: Operation) -> None:
+def _read_images(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    wire.answer(reply, op)
+    wire.read_response(reply, op)
     count(get_dict(reply, "usage"), op)
     op.usage.images = len(get_dicts(reply, "data")) or None
     if op.capture:
@@ -109,22 +109,22 @@ def _images(reply: Any, op: Operation) -> None:
         op.output = [{"role": "assistant", "parts": parts}]
 
 
-def _ask_speech(body: Json, op: Operation) -> None:
-    wire.ask(body, op)
+def _read_speech_request(body: Json, op: Operation) -> None:
+    wire.read_request(body, op)
     op.output_type = "speech"
     words = get_str(body, "input")
     op.usage.characters = None if words is None else len(words)
 
 
-def _ask_transcript(body: Json, op: Operation) -> None:
-    wire.ask(body, op)
+def _read_transcription_request(body: Json, op: Operation) -> None:
+    wire.read_request(body, op)
     op.output_type = "text"
 
 
-def _transcript(reply: Any, op: Operation) -> None:
-    """JSON, or nothing but the text where that was asked for."""
+def _read_transcript(reply: Any, op: Operation) -> None:
+    """Read a transcript: JSON, or plain text where that was requested."""
     found = as_dict(reply)
-    wire.answer(found, op)
+    wire.read_response(found, op)
     count(get_dict(found, "usage") or {"seconds": found.get("duration")}, op)
     words = reply if type(reply) is str else get_str(found, "text")
     if op.capture and words is not None:
@@ -132,11 +132,11 @@ def _transcript(reply: Any, op: Operation) -> None:
 
 
 class _MediaEvents(Accumulator):
-    """Streams of speech, transcripts and images: text in deltas, usage in the last event."""
+    """Reads streams of speech, transcripts and images: text deltas, and usage in the last event."""
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = TextBuffer(op)
+        self._text = TextBuffer(op)
 
     def add(self, event: Any) -> bool:
         event = as_dict(event)
@@ -146,74 +146,86 @@ class _MediaEvents(Accumulator):
         if event.get("b64_json") and kind.endswith(".completed"):
             self._op.usage.images = (self._op.usage.images or 0) + 1
         if "text" in kind:
-            self._said.add(get_str(event, "delta") or "")
+            self._text.add(get_str(event, "delta") or "")
         return bool(event.get("delta") or event.get("audio") or event.get("b64_json"))
 
-    def close(self) -> None:
-        words = self._said.text()
+    def finish(self) -> None:
+        words = self._text.text()
         if words:
             self._op.output = [{"role": "assistant", "parts": [text(words)]}]
 
 
-def _moderation_content(body: Json, op: Operation) -> None:
+def _read_moderation_content(body: Json, op: Operation) -> None:
     op.arguments = body.get("input")
 
 
-_extractor = partial(Extractor, read_model=wire.model)
+_extractor = partial(Extractor, read_model=wire.read_model)
 
 
 ROUTES = {
     "/chat/completions": _extractor(
         Kind.CHAT,
-        wire.ask_chat,
-        wire.answer_chat,
-        wire.chat_content,
+        wire.read_chat_request,
+        wire.read_chat_response,
+        wire.read_chat_content,
         ChatChunks,
-        is_usage_chunk=only_usage,
+        is_usage_chunk=is_usage_chunk,
     ),
     "/responses": _extractor(
         Kind.CHAT,
-        responses.ask_response,
-        responses.answer_response,
-        responses.response_content,
+        responses.read_request,
+        responses.read_response,
+        responses.read_content,
         responses.ResponseEvents,
     ),
     "/responses/compact": _extractor(
         Kind.CHAT,
-        responses.ask_response,
-        responses.answer_compaction,
-        responses.response_content,
+        responses.read_request,
+        responses.read_compaction,
+        responses.read_content,
     ),
     "/completions": _extractor(
         Kind.COMPLETION,
-        wire.ask,
-        wire.answer_chat,
-        _completion_content,
+        wire.read_request,
+        wire.read_chat_response,
+        _read_completion_content,
         ChatChunks,
-        is_usage_chunk=only_usage,
+        is_usage_chunk=is_usage_chunk,
     ),
-    "/embeddings": _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, _embedding_content),
+    "/embeddings": _extractor(
+        Kind.EMBEDDINGS, wire.read_request, _read_embeddings, _read_embedding_content
+    ),
     "/images/generations": _extractor(
-        Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
+        Kind.GENERATION, _read_image_request, _read_images, _read_prompt_content, _MediaEvents
     ),
     "/images/edits": _extractor(
-        Kind.GENERATION, _ask_image, _images, _prompt_content, _MediaEvents
+        Kind.GENERATION, _read_image_request, _read_images, _read_prompt_content, _MediaEvents
     ),
     "/audio/speech": _extractor(
-        Kind.GENERATION, _ask_speech, wire.answer, _prompt_content, _MediaEvents
+        Kind.GENERATION,
+        _read_speech_request,
+        wire.read_response,
+        _read_prompt_content,
+        _MediaEvents,
     ),
     "/audio/transcriptions": _extractor(
-        Kind.GENERATION, _ask_transcript, _transcript, None, _MediaEvents
+        Kind.GENERATION, _read_transcription_request, _read_transcript, None, _MediaEvents
     ),
-    "/audio/translations": _extractor(Kind.GENERATION, _ask_transcript, _transcript),
+    "/audio/translations": _extractor(
+        Kind.GENERATION, _read_transcription_request, _read_transcript
+    ),
     "/moderations": _extractor(
-        Kind.GUARDRAIL, wire.ask, wire.answer_moderation, _moderation_content, name="moderation"
+        Kind.GUARDRAIL,
+        wire.read_request,
+        wire.read_moderation_response,
+        _read_moderation_content,
+        name="moderation",
     ),
 }
 
 
 def under(path: str) -> dict[str, Extractor]:
-    """The same endpoints for a client that writes ``path`` before each."""
+    """Return these endpoints for a client that puts ``path`` before each."""
     return {f"{path}{route}": extractor for route, extractor in ROUTES.items()}
 
 

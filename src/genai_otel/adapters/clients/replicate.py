@@ -15,7 +15,7 @@ from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_str, 
 from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, text
 
-from ._said import Said, spoken
+from ._message_builder import MessageBuilder, assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -36,17 +36,17 @@ def _origin(given: Json, op: Operation) -> None:
     op.host, op.port = host_and_port(str(url))
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     """The model's name; a version, which is a hash, is no part of it."""
     ref = get_str(given, "ref")
     return None if ref is None else ref.partition(":")[0]
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     op.params = pick(get_dict(given, "input"), _PARAMS)
 
 
-def _content(given: Json, op: Operation) -> None:
+def _read_content(given: Json, op: Operation) -> None:
     asked = get_dict(given, "input")
     told, prompt = get_str(asked, "system_prompt"), get_str(asked, "prompt")
     if told:
@@ -55,12 +55,12 @@ def _content(given: Json, op: Operation) -> None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     """Text, or its pieces; files and numbers are not told."""
     pieces = reply if type(reply) is list else [reply]
     words = "".join(piece for piece in pieces if type(piece) is str)
     if words and op.capture:
-        op.output = [spoken([text(words)], None)]
+        op.output = [assistant_message([text(words)], None)]
 
 
 class _Chunks(Accumulator):
@@ -68,21 +68,23 @@ class _Chunks(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
 
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
-            return self._said.words(chunk)
+            return self._message.add_text(chunk)
         event = as_dict(chunk)
         kind = getattr(event.get("event"), "value", None)  # of an enumeration
-        return self._said.words(get_str(event, "data")) if kind == "output" else False
+        return self._message.add_text(get_str(event, "data")) if kind == "output" else False
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._op.capture:
-            self._op.output = [spoken(self._said.parts(), None)]
+            self._op.output = [assistant_message(self._message.parts(), None)]
 
 
-_RUN = Extractor(Kind.GENERATION, _ask, _answer, _content, _Chunks, read_model=_model)
+_RUN = Extractor(
+    Kind.GENERATION, _read_request, _read_response, _read_content, _Chunks, read_model=_read_model
+)
 _call = partial(patch_function, extractor=_RUN, origin=_origin, captured=True)
 
 ADAPTER = declare(

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
 
 
-def _ask_rerank(body: Json, op: Operation) -> None:
+def _read_rerank_request(body: Json, op: Operation) -> None:
     op.params = pick(body, {"top_n": "retrieved"})
 
 
-def _rerank_content(body: Json, op: Operation) -> None:
+def _read_rerank_content(body: Json, op: Operation) -> None:
     op.query = get_str(body, "query")
     op.arguments = snapshot(body.get("documents"))
 
 
-def _ranked(reply: Any, op: Operation) -> None:
+def _read_ranking(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
-    wire.answer(reply, op)
+    wire.read_response(reply, op)
     count(get_dict(reply, "usage"), op)
     op.documents = [_document(result) for result in get_dicts(reply, "results")]
 
@@ -50,7 +50,13 @@ def _document(result: Json) -> Document:
     return found
 
 
-_RERANK = Extractor(Kind.RERANK, _ask_rerank, _ranked, _rerank_content, read_model=wire.model)
+_RERANK = Extractor(
+    Kind.RERANK,
+    _read_rerank_request,
+    _read_ranking,
+    _read_rerank_content,
+    read_model=wire.read_model,
+)
 
 _ROUTES = {**ROUTES, "/rerank": _RERANK}  # as the versions before 3 have them
 _ROUTES |= {f"/v1{route}": extractor for route, extractor in _ROUTES.items()}

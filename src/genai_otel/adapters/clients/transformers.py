@@ -17,7 +17,7 @@ from genai_otel.instrumentation.fields import Json, as_dict, get_dicts, get_str,
 from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, Message, text
 
-from ._said import spoken
+from ._message_builder import assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -39,37 +39,37 @@ def _name(model: Any) -> str | None:
     return get_str(as_dict(model.config), "_name_or_path") or None
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     op.params = pick(given, _PARAMS)
 
 
 # ---------------------------------------------------------------------------------- pipelines
 
 
-def _content(given: Json, op: Operation) -> None:
+def _read_content(given: Json, op: Operation) -> None:
     """One prompt, several, or one conversation."""
     asked = given.get("text_inputs")
     if type(asked) is list and asked and type(asked[0]) is dict:
-        op.input = [_turn(message) for message in get_dicts(given, "text_inputs")]
+        op.input = [_message(message) for message in get_dicts(given, "text_inputs")]
     else:
         several = asked if type(asked) is list else [asked]
-        op.input = [_said("user", words) for words in several if type(words) is str]
+        op.input = [_text_message("user", words) for words in several if type(words) is str]
 
 
-def _turn(message: Json) -> Message:
-    return _said(get_str(message, "role") or "user", get_str(message, "content") or "")
+def _message(message: Json) -> Message:
+    return _text_message(get_str(message, "role") or "user", get_str(message, "content") or "")
 
 
-def _said(role: str, words: str) -> Message:
+def _text_message(role: str, words: str) -> Message:
     return {"role": role, "parts": [text(words)]}
 
 
-def _made(prompt: Any, reply: Any, op: Operation) -> None:
+def _read_generated(prompt: Any, reply: Any, op: Operation) -> None:
     """What was generated: a pipeline repeats the prompt before it unless it is told not to."""
     if op.capture:
         results = [as_dict(each) for each in reply] if type(reply) is list else []
         texts = [_new(prompt, result.get("generated_text")) for result in results]
-        op.output = [spoken([text(words)], None) for words in texts if words is not None]
+        op.output = [assistant_message([text(words)], None) for words in texts if words is not None]
 
 
 def _new(prompt: Any, whole: Any) -> str | None:
@@ -81,9 +81,13 @@ def _new(prompt: Any, whole: Any) -> str | None:
 
 
 def _pipeline(given: Json) -> Extractor:
-    read = partial(_made, given.get("text_inputs"))
+    read = partial(_read_generated, given.get("text_inputs"))
     return Extractor(
-        Kind.COMPLETION, _ask, read, _content, read_model=lambda asked: _name(asked["self"].model)
+        Kind.COMPLETION,
+        _read_request,
+        read,
+        _read_content,
+        read_model=lambda asked: _name(asked["self"].model),
     )
 
 
@@ -95,7 +99,9 @@ def _generate(given: Json) -> Extractor:
     asked = _length(ids)
     repeats = not getattr(given["self"].config, "is_encoder_decoder", False)
     read = partial(_count, asked, asked if repeats else 0)
-    return Extractor(Kind.COMPLETION, _ask, read, read_model=lambda given: _name(given["self"]))
+    return Extractor(
+        Kind.COMPLETION, _read_request, read, read_model=lambda given: _name(given["self"])
+    )
 
 
 def _length(ids: Any) -> int | None:

@@ -46,14 +46,14 @@ def _body(given: Json) -> Json:
     tools, system = asked["tools"], asked["system_instruction"]
     return {
         "model": name.rpartition("/")[2] or None,
-        "contents": _turns(given.get("contents")),
-        "generationConfig": _plain(asked["generation_config"]),
+        "contents": _contents(given.get("contents")),
+        "generationConfig": _as_json(asked["generation_config"]),
         "systemInstruction": {"parts": _parts(system)} if system else {},
-        "tools": [_plain(tool) for tool in tools] if type(tools) is list else [],
+        "tools": [_as_json(tool) for tool in tools] if type(tools) is list else [],
     }
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """A dict as it is; of the client's objects the message that each of them wraps."""
     if type(value) is dict:
         return _camel(value)
@@ -73,10 +73,10 @@ def _camel(value: Any) -> Any:
 _OWN = frozenset({"args", "response", "parameters"})
 
 
-def _turns(contents: Any) -> list[Json]:
+def _contents(contents: Any) -> list[Json]:
     """Whole turns; or the parts of one, as the client takes them, too."""
     given = contents if type(contents) is list else [contents]
-    turns = [_plain(each) for each in given]
+    turns = [_as_json(each) for each in given]
     if all("parts" in turn for turn in turns):
         return turns
     return [{"role": "user", "parts": _parts(contents)}]
@@ -84,16 +84,16 @@ def _turns(contents: Any) -> list[Json]:
 
 def _parts(contents: Any) -> list[Json]:
     given = contents if type(contents) is list else [contents]
-    return [{"text": each} if type(each) is str else _plain(each) for each in given]
+    return [{"text": each} if type(each) is str else _as_json(each) for each in given]
 
 
 def _reply(response: Any) -> Json:
-    reply: Json = _plain(response)
+    reply: Json = _as_json(response)
     return reply
 
 
-def _answer(response: Any, op: Operation) -> None:
-    gemini.answer(_reply(response), op)
+def _read_response(response: Any, op: Operation) -> None:
+    gemini.read_response(_reply(response), op)
 
 
 class _Chunks(gemini.Chunks):
@@ -104,22 +104,22 @@ class _Chunks(gemini.Chunks):
 # -------------------------------------------------------------------------------- embeddings
 
 
-def _embedder(given: Json) -> str | None:
+def _read_embedding_model(given: Json) -> str | None:
     return get_str(as_dict(given["self"]), "_model_id")
 
 
-def _ask_vectors(given: Json, op: Operation) -> None:
+def _read_embedding_request(given: Json, op: Operation) -> None:
     op.params = {"dimensions": get_int(given, "output_dimensionality")}
 
 
-def _texts(given: Json, op: Operation) -> None:
+def _read_texts(given: Json, op: Operation) -> None:
     asked = given.get("texts")
     if type(asked) is list:
         told = [each if type(each) is str else get_str(as_dict(each), "text") for each in asked]
         op.arguments = [each for each in told if each is not None]
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     found = [as_dict(each) for each in reply]
     vector = found[0].get("values") if found else None
     op.dimensions = len(vector) if type(vector) is list else None
@@ -128,7 +128,7 @@ def _vectors(reply: Any, op: Operation) -> None:
     op.usage.input = sum(told) if told else None
 
 
-def _predicted(error: BaseException) -> Any:
+def _response_from_error(error: BaseException) -> Any:
     """What the client was about to make its objects of, where there was no vector in it."""
     functions = ("get_embeddings", "get_embeddings_async")
     found = (local_in_error(error, name, "prediction_response") for name in functions)
@@ -139,14 +139,16 @@ def _predicted(error: BaseException) -> Any:
     return [get_dict(as_dict(each), "embeddings") for each in predictions]
 
 
-_CHAT = Extractor(Kind.CHAT, gemini.ask, _answer, gemini.content, _Chunks, gemini.model)
+_CHAT = Extractor(
+    Kind.CHAT, gemini.read_request, _read_response, gemini.read_content, _Chunks, gemini.read_model
+)
 _EMBED = Extractor(
     Kind.EMBEDDINGS,
-    _ask_vectors,
-    _vectors,
-    _texts,
-    read_model=_embedder,
-    response_from_error=_predicted,
+    _read_embedding_request,
+    _read_embeddings,
+    _read_texts,
+    read_model=_read_embedding_model,
+    response_from_error=_response_from_error,
 )
 _MODEL = "vertexai.generative_models._generative_models:_GenerativeModel"
 _VECTORS = "vertexai.language_models._language_models:TextEmbeddingModel"

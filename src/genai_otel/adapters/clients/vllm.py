@@ -15,7 +15,7 @@ from genai_otel.instrumentation.patchers.function import patch_function
 from genai_otel.record import Kind, text
 
 from . import _openai_wire as wire
-from ._said import spoken
+from ._message_builder import assistant_message
 
 if TYPE_CHECKING:
     from genai_otel.record import Operation
@@ -36,29 +36,29 @@ def _origin(_given: Json, op: Operation) -> None:
     op.provider = "vllm"
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     engine = getattr(given["self"], "llm_engine", None)
     return get_str(as_dict(getattr(engine, "model_config", None)), "model")
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     op.params = pick(as_dict(given.get("sampling_params")), _PARAMS)
 
 
-def _prompts(given: Json, op: Operation) -> None:
+def _read_prompts(given: Json, op: Operation) -> None:
     prompts = given.get("prompts")
     several = prompts if type(prompts) is list else [prompts]
     words = [each if type(each) is str else get_str(as_dict(each), "prompt") for each in several]
     op.input = [{"role": "user", "parts": [text(each)]} for each in words if each is not None]
 
 
-def _messages(given: Json, op: Operation) -> None:
+def _read_messages(given: Json, op: Operation) -> None:
     messages = given.get("messages")
     if type(messages) is list and messages and type(messages[0]) is not list:
-        wire.chat_content(given, op)
+        wire.read_chat_content(given, op)
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     results = [as_dict(each) for each in reply] if type(reply) is list else []
     outputs = [output for result in results for output in get_dicts(result, "outputs")]
     asked = [_length(result.get("prompt_token_ids")) for result in results]
@@ -69,7 +69,9 @@ def _answer(reply: Any, op: Operation) -> None:
     op.finish_reasons = [reason for reason in reasons if reason is not None]
     if op.capture:
         op.output = [
-            spoken([text(get_str(output, "text") or "")], get_str(output, "finish_reason"))
+            assistant_message(
+                [text(get_str(output, "text") or "")], get_str(output, "finish_reason")
+            )
             for output in outputs
         ]
 
@@ -83,13 +85,21 @@ ADAPTER = declare(
     patches=(
         patch_function(
             "vllm.entrypoints.llm:LLM.generate",
-            Extractor(Kind.COMPLETION, _ask, _answer, _prompts, read_model=_model),
+            Extractor(
+                Kind.COMPLETION,
+                _read_request,
+                _read_response,
+                _read_prompts,
+                read_model=_read_model,
+            ),
             origin=_origin,
             stream=False,
         ),
         patch_function(
             "vllm.entrypoints.llm:LLM.chat",
-            Extractor(Kind.CHAT, _ask, _answer, _messages, read_model=_model),
+            Extractor(
+                Kind.CHAT, _read_request, _read_response, _read_messages, read_model=_read_model
+            ),
             origin=_origin,
             stream=False,
         ),

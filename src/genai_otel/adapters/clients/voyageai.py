@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
 
 
-def _model(given: Json) -> str | None:
+def _read_model(given: Json) -> str | None:
     return get_str(given, "model")
 
 
@@ -27,25 +27,25 @@ def _origin(_given: Json, op: Operation) -> None:
     op.provider = "voyageai"
 
 
-def _ask(given: Json, op: Operation) -> None:
+def _read_request(given: Json, op: Operation) -> None:
     op.params = pick(given, {"top_k": "retrieved"})
 
 
-def _texts(given: Json, op: Operation) -> None:
+def _read_texts(given: Json, op: Operation) -> None:
     """Texts only: inputs of other kinds hold images."""
     asked = given.get("texts")
     if type(asked) is str or (type(asked) is list and all(type(text) is str for text in asked)):
         op.arguments = asked
 
 
-def _query(given: Json, op: Operation) -> None:
+def _read_query(given: Json, op: Operation) -> None:
     op.query = get_str(given, "query")
     documents = given.get("documents")
     if type(documents) is list and all(type(each) is str for each in documents):
         op.arguments = list(documents)
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     found = as_dict(reply)
     op.usage.input = get_int(found, "total_tokens")
     vectors = found.get("embeddings")
@@ -53,7 +53,7 @@ def _vectors(reply: Any, op: Operation) -> None:
         op.dimensions = len(vectors[0])
 
 
-def _ranked(reply: Any, op: Operation) -> None:
+def _read_ranking(reply: Any, op: Operation) -> None:
     found = as_dict(reply)
     op.usage.input = get_int(found, "total_tokens")
     results = found.get("results")
@@ -68,7 +68,7 @@ def _document(result: Any) -> Document:
     return document
 
 
-def _unmade(error: BaseException) -> Any:
+def _response_from_error(error: BaseException) -> Any:
     """The count of a reply that the client could not make an object of; that is a dict's kind."""
     functions = ("create", "acreate", "update", "__init__")
     found = (local_in_error(error, name, "response") for name in functions)
@@ -77,9 +77,9 @@ def _unmade(error: BaseException) -> Any:
     return dict(usage) if isinstance(usage, dict) else None
 
 
-_extractor = partial(Extractor, read_model=_model, response_from_error=_unmade)
-_EMBED = _extractor(Kind.EMBEDDINGS, _ask, _vectors, _texts)
-_RERANK = _extractor(Kind.RERANK, _ask, _ranked, _query)
+_extractor = partial(Extractor, read_model=_read_model, response_from_error=_response_from_error)
+_EMBED = _extractor(Kind.EMBEDDINGS, _read_request, _read_embeddings, _read_texts)
+_RERANK = _extractor(Kind.RERANK, _read_request, _read_ranking, _read_query)
 _call = partial(patch_function, origin=_origin)
 
 

@@ -27,8 +27,8 @@ from genai_otel.record import Kind, text
 from genai_otel.record.usage import WATSONX, read_usage
 
 from . import _openai_wire as wire
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_chunks import ChatChunks
-from ._said import Said, spoken
 
 if TYPE_CHECKING:
     from genai_otel.record import Document, Operation
@@ -49,11 +49,11 @@ def _origin(given: Json, op: Operation) -> None:
     op.host, op.port = host_and_port(str(client.credentials.url))
 
 
-def _own(given: Json, name: str) -> Any:
+def _client_attribute(given: Json, name: str) -> Any:
     return getattr(given["self"], name, None)
 
 
-def _model(body: Json) -> str | None:
+def _read_model(body: Json) -> str | None:
     return get_str(body, "model_id")
 
 
@@ -63,31 +63,31 @@ def _model(body: Json) -> str | None:
 def _chat_body(given: Json) -> Json:
     """What will be sent; parameters that the call leaves out, the model has."""
     asked = given.get("params")
-    asked = _own(given, "params") if asked is None else asked
-    told = {"messages": given.get("messages"), "model_id": _own(given, "model_id")}
+    asked = _client_attribute(given, "params") if asked is None else asked
+    told = {"messages": given.get("messages"), "model_id": _client_attribute(given, "model_id")}
     tools = given.get("tools")
     return {**as_dict(asked), **told, **({"tools": tools} if tools else {})}
 
 
-def _ask_chat(body: Json, op: Operation) -> None:
-    wire.ask_chat(body, op)
+def _read_chat_request(body: Json, op: Operation) -> None:
+    wire.read_chat_request(body, op)
     (op.details or {}).pop("api_type", None)  # that is OpenAI's word
 
 
-def _answer_chat(reply: Any, op: Operation) -> None:
-    wire.answer_chat(_named(reply), op)
+def _read_chat_response(reply: Any, op: Operation) -> None:
+    wire.read_chat_response(_with_model_name(reply), op)
 
 
-def _named(reply: Any) -> Json:
+def _with_model_name(reply: Any) -> Json:
     found = as_dict(reply)
     return {**found, "model": found.get("model_id") or found.get("model")}
 
 
 class _ChatChunks(ChatChunks):
-    quick = Accumulator.quick  # chunks are dicts
+    add_fast = Accumulator.add_fast  # chunks are dicts
 
     def add(self, chunk: Any) -> bool:
-        return super().add(_named(chunk))
+        return super().add(_with_model_name(chunk))
 
 
 # -------------------------------------------------------------------------------- generation
@@ -97,26 +97,26 @@ def _body(given: Json) -> Json:
     return as_dict(given.get("payload"))
 
 
-def _ask(body: Json, op: Operation) -> None:
+def _read_request(body: Json, op: Operation) -> None:
     op.params = pick(as_dict(body.get("parameters")), _PARAMS)
 
 
-def _prompt(body: Json, op: Operation) -> None:
+def _read_prompt(body: Json, op: Operation) -> None:
     words = get_str(body, "input")
     if words is not None:
         op.input = [{"role": "user", "parts": [text(words)]}]
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     found = as_dict(reply)
     result = get_first_dict(found, "results")
-    _told(found, result, op)
+    _read_metadata(found, result, op)
     if op.capture:
         words = get_str(result, "generated_text") or ""
-        op.output = [spoken([text(words)], get_str(result, "stop_reason"))]
+        op.output = [assistant_message([text(words)], get_str(result, "stop_reason"))]
 
 
-def _told(reply: Json, result: Json, op: Operation) -> None:
+def _read_metadata(reply: Json, result: Json, op: Operation) -> None:
     op.response_model = get_str(reply, "model_id")
     reason = get_str(result, "stop_reason")
     op.finish_reasons = [] if reason is None else [reason]
@@ -128,43 +128,43 @@ class _Chunks(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._reply: Json = {}
         self._result: Json = {}
 
     def add(self, chunk: Any) -> bool:
         if type(chunk) is str:
-            return self._said.words(chunk)
+            return self._message.add_text(chunk)
         found = as_dict(chunk)
         result = get_first_dict(found, "results")
         self._reply = {**self._reply, **found}
         self._result = {**self._result, **{k: v for k, v in result.items() if v}}
-        return self._said.words(get_str(result, "generated_text"))
+        return self._message.add_text(get_str(result, "generated_text"))
 
-    def close(self) -> None:
-        _told(self._reply, self._result, self._op)
+    def finish(self) -> None:
+        _read_metadata(self._reply, self._result, self._op)
         if self._op.capture:
             reason = get_str(self._result, "stop_reason")
-            self._op.output = [spoken(self._said.parts(), reason)]
+            self._op.output = [assistant_message(self._message.parts(), reason)]
 
 
 # ------------------------------------------------------------------------ embeddings, reranking
 
 
 def _with_model(given: Json) -> Json:
-    return {**given, "model_id": _own(given, "model_id")}
+    return {**given, "model_id": _client_attribute(given, "model_id")}
 
 
-def _ask_vectors(_given: Json, _op: Operation) -> None: ...
+def _read_inputs_request(_given: Json, _op: Operation) -> None: ...
 
 
-def _texts(given: Json, op: Operation) -> None:
+def _read_texts(given: Json, op: Operation) -> None:
     asked = given.get("inputs")
     if type(asked) is list and all(type(each) is str for each in asked):
         op.arguments = list(asked)
 
 
-def _vectors(reply: Any, op: Operation) -> None:
+def _read_embeddings(reply: Any, op: Operation) -> None:
     found = as_dict(reply)
     op.response_model, op.usage.input = get_str(found, "model_id"), _counted(found)
     vector = get_first_dict(found, "results").get("embedding")
@@ -175,12 +175,12 @@ def _counted(reply: Json) -> int | None:
     return get_int(reply, "input_token_count")
 
 
-def _query(given: Json, op: Operation) -> None:
+def _read_query(given: Json, op: Operation) -> None:
     op.query = get_str(given, "query")
-    _texts(given, op)
+    _read_texts(given, op)
 
 
-def _ranked(reply: Any, op: Operation) -> None:
+def _read_ranking(reply: Any, op: Operation) -> None:
     found = as_dict(reply)
     op.response_model, op.usage.input = get_str(found, "model_id"), _counted(found)
     op.documents = [_document(result) for result in get_dicts(found, "results")]
@@ -195,26 +195,35 @@ def _document(result: Json) -> Document:
 
 
 _CHAT = Extractor(
-    Kind.CHAT, _ask_chat, _answer_chat, wire.chat_content, _ChatChunks, read_model=_model
+    Kind.CHAT,
+    _read_chat_request,
+    _read_chat_response,
+    wire.read_chat_content,
+    _ChatChunks,
+    read_model=_read_model,
 )
 
 
-def _without_text(error: BaseException) -> Any:
+def _chunk_from_error(error: BaseException) -> Any:
     """The raw reply from which the client takes the text that it hands out."""
     return local_in_error(error, "_return_guardrails_stats", "single_response")
 
 
 _TEXT = Extractor(
     Kind.COMPLETION,
-    _ask,
-    _answer,
-    _prompt,
+    _read_request,
+    _read_response,
+    _read_prompt,
     _Chunks,
-    read_model=_model,
-    chunk_from_error=_without_text,
+    read_model=_read_model,
+    chunk_from_error=_chunk_from_error,
 )
-_EMBED = Extractor(Kind.EMBEDDINGS, _ask_vectors, _vectors, _texts, read_model=_model)
-_RERANK = Extractor(Kind.RERANK, _ask_vectors, _ranked, _query, read_model=_model)
+_EMBED = Extractor(
+    Kind.EMBEDDINGS, _read_inputs_request, _read_embeddings, _read_texts, read_model=_read_model
+)
+_RERANK = Extractor(
+    Kind.RERANK, _read_inputs_request, _read_ranking, _read_query, read_model=_read_model
+)
 _call = partial(patch_function, origin=_origin)
 _PLACE = "ibm_watsonx_ai.foundation_models"
 

@@ -22,7 +22,7 @@ from genai_otel.instrumentation.fields import (
     proto_to_dict,
 )
 from genai_otel.instrumentation.patchers.function import patch_function
-from genai_otel.instrumentation.patchers.native import giving_way
+from genai_otel.instrumentation.patchers.native import patch_native_tracer
 from genai_otel.instrumentation.unreturned import local_in_error
 from genai_otel.record import Kind, media, text
 
@@ -40,7 +40,7 @@ def _origin(_given: Json, op: Operation) -> None:
     op.provider = _PROVIDER
 
 
-def _word(source: Json, key: str, prefix: str) -> str | None:
+def _enum_value(source: Json, key: str, prefix: str) -> str | None:
     """An enumeration's value, in small letters and without what each begins with."""
     value = get_str(source, key)
     return None if value is None else value.removeprefix(prefix).lower()
@@ -53,28 +53,28 @@ def _body(given: Json) -> Json:
     """What is about to be sent, as OpenAI has it."""
     chat = given["self"]
     body = proto_to_dict(chat.proto)
-    form = _word(get_dict(body, "response_format"), "format_type", "FORMAT_TYPE_")
+    form = _enum_value(get_dict(body, "response_format"), "format_type", "FORMAT_TYPE_")
     return {
         **body,
         "n": given.get("n"),
         "messages": [_message(each) for each in get_dicts(body, "messages")],
         "tools": [_tool(each) for each in get_dicts(body, "tools")],
         "response_format": {"type": form},
-        "reasoning_effort": _word(body, "reasoning_effort", "EFFORT_"),
-        "service_tier": _word(body, "service_tier", "SERVICE_TIER_"),
+        "reasoning_effort": _enum_value(body, "reasoning_effort", "EFFORT_"),
+        "service_tier": _enum_value(body, "service_tier", "SERVICE_TIER_"),
     }
 
 
 def _message(message: Json) -> Json:
-    role = _word(message, "role", "ROLE_")
-    content = [_content(each) for each in get_dicts(message, "content")]
+    role = _enum_value(message, "role", "ROLE_")
+    content = [_content_part(each) for each in get_dicts(message, "content")]
     told = {**message, "role": role, "content": message.get("text", content)}
     if "tool_calls" in message:
         told["tool_calls"] = [_called(call) for call in get_dicts(message, "tool_calls")]
     return told
 
 
-def _content(piece: Json) -> Json:
+def _content_part(piece: Json) -> Json:
     if "image_url" in piece:
         address = get_str(get_dict(piece, "image_url"), "image_url")
         return {"type": "image_url", "image_url": {"url": address}}
@@ -95,31 +95,31 @@ def _tool(tool: Json) -> Json:
     return {"function": {**function, "parameters": parse_json(function.get("parameters"))}}
 
 
-def _ask(body: Json, op: Operation) -> None:
-    wire.ask_chat(body, op)
+def _read_request(body: Json, op: Operation) -> None:
+    wire.read_chat_request(body, op)
     (op.details or {}).pop("api_type", None)  # that is OpenAI's word
 
 
-def _content_of(body: Json, op: Operation) -> None:
-    wire.chat_content(body, op)
+def _read_content(body: Json, op: Operation) -> None:
+    wire.read_chat_content(body, op)
     op.tools = op.tools or None
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     """A response; of a batch the first, since all of them hold the whole answer."""
     reply = reply[0] if isinstance(reply, (list, tuple)) else reply
-    _said(proto_to_dict(reply.proto), op)
+    _read_output(proto_to_dict(reply.proto), op)
 
 
-def _said(reply: Json, op: Operation) -> None:
+def _read_output(reply: Json, op: Operation) -> None:
     choices = [
         {
             "message": _spoken(get_dict(output, "message")),
-            "finish_reason": _word(output, "finish_reason", "REASON_"),
+            "finish_reason": _enum_value(output, "finish_reason", "REASON_"),
         }
         for output in get_dicts(reply, "outputs")
     ]
-    wire.answer_chat({**_head(reply), "choices": choices}, op)
+    wire.read_chat_response({**_head(reply), "choices": choices}, op)
 
 
 def _spoken(message: Json) -> Json:
@@ -154,19 +154,19 @@ _CALLERS = (None, "invalid", "client_side")
 
 
 def _id_and_type(call: Json) -> Json:
-    kind = _word(call, "type", "TOOL_CALL_TYPE_")
+    kind = _enum_value(call, "type", "TOOL_CALL_TYPE_")
     return {"id": get_str(call, "id"), "type": kind and kind.removesuffix("_tool")}
 
 
 def _state(call: Json) -> Json:
-    status = _word(call, "status", "TOOL_CALL_STATUS_")
+    status = _enum_value(call, "status", "TOOL_CALL_STATUS_")
     told = {"status": status, "error_message": get_str(call, "error_message")}
     return {name: word for name, word in told.items() if word}
 
 
 def _head(reply: Json) -> Json:
     head: Json = {key: reply[key] for key in _SAME if key in reply}
-    head["service_tier"] = _word(reply, "service_tier", "SERVICE_TIER_")
+    head["service_tier"] = _enum_value(reply, "service_tier", "SERVICE_TIER_")
     used = get_dict(reply, "usage")
     if used:
         head["usage"] = {
@@ -183,7 +183,7 @@ def _head(reply: Json) -> Json:
 class _Chunks(ChatChunks):
     """Pairs of the response so far and a piece of it, or of as many as were asked for."""
 
-    quick = Accumulator.quick  # chunks are pairs of protobuf messages
+    add_fast = Accumulator.add_fast  # chunks are pairs of protobuf messages
 
     def add(self, pair: Any) -> bool:
         piece = pair[1][0] if type(pair[1]) is list else pair[1]
@@ -192,7 +192,7 @@ class _Chunks(ChatChunks):
             {
                 "index": get_int(output, "index") or 0,
                 "delta": _delta(get_dict(output, "delta")),
-                "finish_reason": _word(output, "finish_reason", "REASON_"),
+                "finish_reason": _enum_value(output, "finish_reason", "REASON_"),
             }
             for output in get_dicts(chunk, "outputs")
         ]
@@ -207,18 +207,18 @@ def _delta(delta: Json) -> Json:
 # ------------------------------------------------------------------------------------ images
 
 
-def _ask_image(given: Json, op: Operation) -> None:
+def _read_image_request(given: Json, op: Operation) -> None:
     op.output_type = "image"
     op.params = {"choices": get_int(given, "n")}
 
 
-def _image_content(given: Json, op: Operation) -> None:
+def _read_image_content(given: Json, op: Operation) -> None:
     prompt = get_str(given, "prompt")
     if prompt is not None:
         op.input = [{"role": "user", "parts": [text(prompt)]}]
 
 
-def _images(reply: Any, op: Operation) -> None:
+def _read_images(reply: Any, op: Operation) -> None:
     reply = reply[0] if isinstance(reply, (list, tuple)) else reply
     answer = proto_to_dict(reply.proto)
     made = get_dicts(answer, "images")
@@ -228,29 +228,35 @@ def _images(reply: Any, op: Operation) -> None:
         op.output = [{"role": "assistant", "parts": [*parts]}]
 
 
-def _unparsed(error: BaseException) -> Any:
+def _response_from_error(error: BaseException) -> Any:
     """The response whose text does not fit the shape that was asked for."""
     return local_in_error(error, "parse", "r")
 
 
 _CHAT = Extractor(
     Kind.CHAT,
-    _ask,
-    _answer,
-    _content_of,
+    _read_request,
+    _read_response,
+    _read_content,
     _Chunks,
-    read_model=wire.model,
-    response_from_error=_unparsed,
+    read_model=wire.read_model,
+    response_from_error=_response_from_error,
 )
-_IMAGE = Extractor(Kind.GENERATION, _ask_image, _images, _image_content, read_model=wire.model)
+_IMAGE = Extractor(
+    Kind.GENERATION,
+    _read_image_request,
+    _read_images,
+    _read_image_content,
+    read_model=wire.read_model,
+)
 _call = partial(patch_function, origin=_origin)
 
 
-def _colour(package: str) -> tuple[Patch, ...]:
+def _client_patches(package: str) -> tuple[Patch, ...]:
     chat, image = f"xai_sdk.{package}.chat", f"xai_sdk.{package}.image"
     return (
-        giving_way(f"{chat}:tracer", _PROVIDER),
-        giving_way(f"{image}:tracer", _PROVIDER),
+        patch_native_tracer(f"{chat}:tracer", _PROVIDER),
+        patch_native_tracer(f"{image}:tracer", _PROVIDER),
         *(
             _call(f"{chat}:Chat.{name}", _CHAT, body=_body, optional=name.startswith("defer"))
             for name in ("sample", "sample_batch", "stream", "stream_batch", "defer", "defer_batch")
@@ -263,5 +269,5 @@ def _colour(package: str) -> tuple[Patch, ...]:
 
 ADAPTER = declare(
     "xai_sdk",
-    patches=(*_colour("sync"), *_colour("aio")),
+    patches=(*_client_patches("sync"), *_client_patches("aio")),
 )

@@ -39,30 +39,30 @@ def _json(value: Any) -> Json:
     return as_dict(parse_json(value.decode() if type(value) is bytes else value))
 
 
-def _model(body: Json) -> str | None:
+def _read_model(body: Json) -> str | None:
     return llama.file_name(get_str(body, "model"))
 
 
 def _read(reply: Any) -> Json:
-    return llama.named(_json(reply))
+    return llama.with_model_name(_json(reply))
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     if reply is not None:
-        llama.answer(_json(reply), op)
+        llama.read_response(_json(reply), op)
 
 
-def _vectors(reply: Any, op: Operation) -> None:
-    llama.vectors(_json(reply), op)
+def _read_embeddings(reply: Any, op: Operation) -> None:
+    llama.read_embeddings(_json(reply), op)
 
 
-def _query(body: Json, op: Operation) -> None:
+def _read_query(body: Json, op: Operation) -> None:
     op.query = get_str(body, "query")
 
 
-def _ranked(reply: Any, op: Operation) -> None:
+def _read_ranking(reply: Any, op: Operation) -> None:
     found = _read(reply)
-    wire.answer(found, op)
+    wire.read_response(found, op)
     op.usage.input = get_int(get_dict(found, "usage"), "prompt_tokens")
     op.documents = [_document(each) for each in get_dicts(found, "results")]
 
@@ -74,7 +74,7 @@ def _document(result: Json) -> Document:
     return document
 
 
-_extractor = partial(Extractor, read_model=_model)
+_extractor = partial(Extractor, read_model=_read_model)
 _call = partial(
     patch_function,
     origin=llama.origin,
@@ -89,19 +89,19 @@ ADAPTER = declare(
     patches=(
         _call(
             f"{_SERVER}.handle_chat_completions",
-            _extractor(Kind.CHAT, llama.ask_chat, _answer, wire.chat_content),
+            _extractor(Kind.CHAT, llama.read_chat_request, _read_response, wire.read_chat_content),
         ),
         _call(
             f"{_SERVER}.handle_completions",
-            _extractor(Kind.COMPLETION, wire.ask, _answer, llama.prompt),
+            _extractor(Kind.COMPLETION, wire.read_request, _read_response, llama.read_prompt),
         ),
         _call(
             f"{_SERVER}.handle_embeddings",
-            _extractor(Kind.EMBEDDINGS, wire.ask, _vectors, llama.texts),
+            _extractor(Kind.EMBEDDINGS, wire.read_request, _read_embeddings, llama.read_texts),
         ),
         _call(
             f"{_SERVER}.handle_rerank",
-            _extractor(Kind.RERANK, wire.ask, _ranked, _query),
+            _extractor(Kind.RERANK, wire.read_request, _read_ranking, _read_query),
             optional=True,
         ),
     ),

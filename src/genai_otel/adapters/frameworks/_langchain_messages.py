@@ -52,7 +52,7 @@ def message(given: Any) -> Message:
     kind = get_str(found, "role") or get_str(found, "type") or "user"
     role = _ROLES.get(kind) or kind
     if role == "tool":
-        failed, answered = get_str(found, "status") == "error", _plain(found.get("content"))
+        failed, answered = get_str(found, "status") == "error", _tool_output(found.get("content"))
         answer = tool_result(get_str(found, "tool_call_id"), answered, is_error=failed)
         return {"role": role, "parts": [answer]}
     parts = content(found.get("content"))
@@ -96,7 +96,7 @@ def _media(modality: str, block: Json) -> Part:
     return media(kind, source or get_str(block, "image_url") or "", mime_type)
 
 
-def _plain(given: Any) -> Any:
+def _tool_output(given: Any) -> Any:
     """A tool's answer: text, or its pieces joined."""
     if type(given) is list:
         return "".join(get_str(as_dict(item), "text") or "" for item in given)

@@ -19,11 +19,11 @@ from genai_otel.adapters.catalogue import declare
 from genai_otel.adapters.clients._openai_parts import definitions
 from genai_otel.instrumentation.adapter import Bridge, Extractor, Patch
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_str, pick
-from genai_otel.instrumentation.runs import entering, inside, noticing
+from genai_otel.instrumentation.runs import wrap_context_entry, wrap_notify, wrap_run_body
 from genai_otel.record import Kind, Operation, snapshot, text
 from genai_otel.record.usage import LANGCHAIN, OPENAI_CHAT, read_usage
 
-from . import _langchain_messages as told
+from . import _langchain_messages as messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ _AGENTS_KEPT = 1_000
 
 
 def _kind(run: Json) -> Kind | None:
-    """What a chain's run is; ``None`` where it is plumbing, and its children are its parent's."""
+    """Return the kind of a chain's run; ``None`` for internal ones, which are passed through."""
     name, tags, metadata = run.get("name"), _tags(run), get_dict(run, "metadata")
     node = any(tag.startswith("graph:step") for tag in tags)
     if name is None or _HIDDEN in tags or run.get("run_type") in _FORMATTING:
@@ -115,7 +115,7 @@ def _tags(run: Json) -> list[str]:
 
 
 def _scope(run: Json, op: Operation) -> None:
-    """Session and tags, for it and all inside."""
+    """Set session and tags, for the run and everything inside."""
     metadata = get_dict(run, "metadata")
     session = next((metadata[key] for key in _THREADS if metadata.get(key)), None)
     tags = [tag for tag in _tags(run) if not tag.startswith(_INTERNAL_TAGS)]
@@ -123,31 +123,31 @@ def _scope(run: Json, op: Operation) -> None:
         op.scope = {"session_id": session, "tags": tags}
 
 
-def _nothing(_given: Any, _op: Operation) -> None:
-    """There are no facts but content."""
+def _read_nothing(_given: Any, _op: Operation) -> None:
+    """There is nothing to read but content."""
 
 
-def _given(run: Json, op: Operation) -> None:
+def _read_arguments(run: Json, op: Operation) -> None:
     inputs = run.get("inputs")
     if op.kind is not Kind.STEP:
-        op.input = told.messages(inputs) or None
-    op.arguments = told.state(inputs) if op.input is None else None
+        op.input = messages.messages(inputs) or None
+    op.arguments = messages.state(inputs) if op.input is None else None
 
 
-def _made(end: Json, op: Operation) -> None:
+def _read_result(end: Json, op: Operation) -> None:
     if not op.capture:
         return
     if end.get("inputs") is not None:  # a stream, whose input came in pieces
-        _given(end, op)
+        _read_arguments(end, op)
     outputs = end["outputs"]
     if op.kind is not Kind.STEP:
-        op.output = told.messages(outputs)[-1:] or None
+        op.output = messages.messages(outputs)[-1:] or None
     if op.output is None:
-        op.result = told.state(outputs)
+        op.result = messages.state(outputs)
 
 
 _CHAINS = {
-    kind: Extractor(kind, _nothing, _made, _given)
+    kind: Extractor(kind, _read_nothing, _read_result, _read_arguments)
     for kind in (Kind.WORKFLOW, Kind.AGENT, Kind.STEP)
 }
 
@@ -155,76 +155,78 @@ _CHAINS = {
 
 
 def _describe_tool(run: Json, op: Operation) -> None:
-    """Before the run begins: the function in it is known by its description."""
+    """Set the description by which the tool's own function is recognized, before the run starts."""
     description = get_str(get_dict(run, "serialized"), "description")
     op.params = {"description": description, "call_id": get_str(run, "tool_call_id")}
 
 
-def _tool_arguments(run: Json, op: Operation) -> None:
+def _read_tool_arguments(run: Json, op: Operation) -> None:
     inputs = run.get("inputs")
     op.arguments = snapshot(run.get("input_str") if inputs is None else inputs)
 
 
-def _tool_result(output: Any, op: Operation) -> None:
+def _read_tool_result(output: Any, op: Operation) -> None:
     found = as_dict(output)
     call_id = get_str(found, "tool_call_id")
     if call_id is not None:
         op.params = {**(op.params or {}), "call_id": call_id}
     if op.capture:
-        op.result = snapshot(found["content"]) if told.is_message(output) else told.state(output)
+        op.result = (
+            snapshot(found["content"]) if messages.is_message(output) else messages.state(output)
+        )
 
 
-def _query(run: Json, op: Operation) -> None:
+def _read_query(run: Json, op: Operation) -> None:
     op.query = get_str(run, "query")
 
 
-def _found(documents: Any, op: Operation) -> None:
+def _read_documents(documents: Any, op: Operation) -> None:
     if op.capture:
-        op.documents = told.documents(documents, op.documents or ())
+        op.documents = messages.documents(documents, op.documents or ())
 
 
-_TOOL = Extractor(Kind.TOOL, _nothing, _tool_result, _tool_arguments)
-_RETRIEVER = Extractor(Kind.RETRIEVAL, _nothing, _found, _query)
+_TOOL = Extractor(Kind.TOOL, _read_nothing, _read_tool_result, _read_tool_arguments)
+_RETRIEVER = Extractor(Kind.RETRIEVAL, _read_nothing, _read_documents, _read_query)
 
 # ---------------------------------------------------------------------------------------- models
 
 
-def _model(run: Json) -> str | None:
+def _read_model(run: Json) -> str | None:
     params = get_dict(run, "invocation_params")
     named = get_str(get_dict(run, "metadata"), "ls_model_name")
     return named or get_str(params, "model") or get_str(params, "model_name")
 
 
-def _ask(run: Json, op: Operation) -> None:
+def _read_request(run: Json, op: Operation) -> None:
     op.params = {
         **pick(get_dict(run, "metadata"), _PARAMS),
         **pick(get_dict(run, "invocation_params"), _PARAMS),
     }
 
 
-def _turns(run: Json, op: Operation) -> None:
-    op.input = [told.message(each) for each in run["messages"]]
+def _read_messages(run: Json, op: Operation) -> None:
+    op.input = [messages.message(each) for each in run["messages"]]
     op.tools = definitions(get_dict(run, "invocation_params"))
 
 
-def _prompt(run: Json, op: Operation) -> None:
+def _read_prompt(run: Json, op: Operation) -> None:
     op.input = [{"role": "user", "parts": [text(run["prompt"])]}]
 
 
-def _answer(result: Any, op: Operation) -> None:
-    """Read only where no client below has told its own answer."""
+def _read_response(result: Any, op: Operation) -> None:
+    """Read a result; called only where no client below has read its own response."""
     result = as_dict(result)
     generations = result.get("generations") or [[]]
     for generation in generations[0]:
         _generation(as_dict(generation), op)
     output = get_dict(result, "llm_output")
     op.response_model = op.response_model or get_str(output, "model_name")
-    if op.usage.input is None and not _cached(generations[0]):
+    if op.usage.input is None and not _is_cached(generations[0]):
         read_usage(get_dict(output, "token_usage"), op.usage, OPENAI_CHAT)
 
 
-def _cached(generations: Any) -> bool:
-    """Whether this comes from LangChain's own cache: nothing was sent, and nothing is billed."""
+def _is_cached(generations: Any) -> bool:
+    """Whether LangChain's own cache answered: nothing was sent or billed."""
     usages = (get_dict(as_dict(as_dict(g).get("message")), "usage_metadata") for g in generations)
     return any(usage.get("total_cost") == 0 for usage in usages)
 
@@ -242,20 +244,22 @@ def _generation(generation: Json, op: Operation) -> None:
     if op.capture:
         turn: Message = {"role": "assistant", "parts": [text(get_str(generation, "text") or "")]}
         if message:
-            turn = told.message(message)
+            turn = messages.message(message)
         if reason is not None:
             turn["finish_reason"] = reason
         op.output = [*(op.output or ()), turn]
 
 
 def _own_id(message_id: str | None) -> str | None:
-    """The provider's id; LangChain fills in one of its own."""
+    """Return the provider's id, unless LangChain generated it."""
     made_up = message_id is None or message_id.startswith(("run-", "lc_"))
     return None if made_up else message_id
 
 
-_CHAT = Extractor(Kind.CHAT, _ask, _answer, _turns, read_model=_model)
-_COMPLETION = Extractor(Kind.COMPLETION, _ask, _answer, _prompt, read_model=_model)
+_CHAT = Extractor(Kind.CHAT, _read_request, _read_response, _read_messages, read_model=_read_model)
+_COMPLETION = Extractor(
+    Kind.COMPLETION, _read_request, _read_response, _read_prompt, read_model=_read_model
+)
 
 # ------------------------------------------------------------------------------------- callbacks
 
@@ -264,16 +268,16 @@ def _begin(
     runs: Runs, extractor: Extractor, run: Json, name: str | None = None, **how: bool
 ) -> None:
     op = Operation(extractor.kind, name)
-    op.secondhand = True
+    op.from_framework = True
     op.provider = _provider(run)
     if extractor is _TOOL:
         _describe_tool(run, op)
     _scope(run, op)
-    runs.open(run["run_id"], run.get("parent_run_id"), extractor, op, run, **how)
+    runs.start(run["run_id"], run.get("parent_run_id"), extractor, op, run, **how)
 
 
 def _provider(run: Json) -> str | None:
-    """Who serves; a class that does not say is told by its own name, which is no provider's."""
+    """Return the provider; a class without one is recorded under its own name."""
     told = get_str(get_dict(run, "metadata"), "ls_provider")
     cls = get_str(get_dict(run, "serialized"), "name") or ""
     made_up = cls.removeprefix("Chat") if cls.startswith("Chat") else cls.removesuffix("Chat")
@@ -291,7 +295,7 @@ def _chain_start(runs: Runs, serialized: Any, inputs: Any, **run: Any) -> None:
     run["name"] = _name(run)
     kind = _kind(run)
     if kind is None:
-        runs.lend(run["run_id"], run.get("parent_run_id"))
+        runs.pass_through(run["run_id"], run.get("parent_run_id"))
     else:
         _begin(runs, _CHAINS[kind], run, run["name"])
 
@@ -303,40 +307,40 @@ def _tool_start(runs: Runs, serialized: Any, input_str: Any, **run: Any) -> None
 
 def _retriever_start(runs: Runs, serialized: Any, query: Any, **run: Any) -> None:
     run.update(serialized=serialized, query=query)
-    _begin(runs, _RETRIEVER, run, _name(run), stands=True)
+    _begin(runs, _RETRIEVER, run, _name(run), implicit_parent=True)
 
 
 def _chat_start(runs: Runs, serialized: Any, messages: Any, **run: Any) -> None:
     run.update(serialized=serialized, messages=messages[0])
-    _begin(runs, _CHAT, run, stands=True, alone=_is_one_of_many(run))
+    _begin(runs, _CHAT, run, implicit_parent=True, standalone=_is_one_of_many(run))
 
 
 def _llm_start(runs: Runs, serialized: Any, prompts: Any, **run: Any) -> None:
     run.update(serialized=serialized, prompt=prompts[0])
-    _begin(runs, _COMPLETION, run, stands=True, alone=_is_one_of_many(run))
+    _begin(runs, _COMPLETION, run, implicit_parent=True, standalone=_is_one_of_many(run))
 
 
 def _is_one_of_many(run: Json) -> bool:
     return run.get("batch_size") not in (None, 1)
 
 
-def _token(runs: Runs, token: Any = None, **run: Any) -> None:
+def _new_token(runs: Runs, token: Any = None, **run: Any) -> None:
     pieces = as_dict(as_dict(run.get("chunk")).get("message")).get("tool_call_chunks")
     runs.token(run["run_id"], generated=bool(token or pieces))
 
 
 def _chain_end(runs: Runs, outputs: Any, **run: Any) -> None:
-    runs.close(run["run_id"], {**run, "outputs": outputs})
+    runs.end(run["run_id"], {**run, "outputs": outputs})
 
 
 def _end(runs: Runs, made: Any = None, **run: Any) -> None:
-    runs.close(run["run_id"], made)
+    runs.end(run["run_id"], made)
 
 
 def _error(runs: Runs, error: BaseException, **run: Any) -> None:
-    """Interrupts and commands to a parent graph are raised too, and are no failures."""
+    """End a run; raised interrupts, and commands to a parent graph, are not failures."""
     bubbles = any(base.__name__ == "GraphBubbleUp" for base in type(error).__mro__)
-    runs.close(run["run_id"], error=None if bubbles else error, completed=not bubbles)
+    runs.end(run["run_id"], error=None if bubbles else error, completed=not bubbles)
 
 
 _CALLBACKS: dict[str, Any] = {
@@ -345,8 +349,8 @@ _CALLBACKS: dict[str, Any] = {
     "on_retriever_start": _retriever_start,
     "on_chat_model_start": _chat_start,
     "on_llm_start": _llm_start,
-    "on_llm_new_token": _token,
-    "on_stream_event": _token,
+    "on_llm_new_token": _new_token,
+    "on_stream_event": _new_token,
     "on_chain_end": _chain_end,
     **dict.fromkeys(("on_tool_end", "on_retriever_end", "on_llm_end"), _end),
     **dict.fromkeys(
@@ -356,7 +360,7 @@ _CALLBACKS: dict[str, Any] = {
 
 
 def _attach(context: Any, runs: Runs) -> Callable[[], None]:
-    """``run_inline``: called in the very task; ``raise_error``: a budget may refuse a call."""
+    """Register our handler; ``run_inline`` for the same task, ``raise_error`` for budgets."""
     from langchain_core.callbacks.base import BaseCallbackHandler
 
     body = {
@@ -378,19 +382,19 @@ def _detach(context: Any, variable: Any) -> None:
     hooks.remove(next(hook for hook in hooks if hook[0] is variable))
 
 
-def _enclosing(config: Any, *_: Any) -> Any:
-    """The run whose body the context was copied for."""
+def _body_run_id(config: Any, *_: Any) -> Any:
+    """Return the id of the run whose body the context was copied for."""
     return getattr(config.get("callbacks"), "parent_run_id", None)
 
 
-def _named_agent(given: Json) -> None:
+def _remember_agent(given: Json) -> None:
     name = get_str(given, "name")
     if name is not None and name != _GRAPH and len(_AGENTS) < _AGENTS_KEPT:
         _AGENTS.add(name)
 
 
-def _asking(given: Json) -> Any:
-    """The run of a model that is being called."""
+def _model_run_id(given: Json) -> Any:
+    """Return the id of a model's run."""
     return getattr(given.get("run_manager"), "run_id", None)
 
 
@@ -401,12 +405,20 @@ ADAPTER = declare(
     "langchain",
     patches=(
         *(
-            Patch(f"{module}:_set_config_context", partial(entering, _enclosing), optional=True)
+            Patch(
+                f"{module}:_set_config_context",
+                partial(wrap_context_entry, _body_run_id),
+                optional=True,
+            )
             for module in ("langchain_core.runnables.config", "langgraph._internal._runnable")
         ),
-        Patch(f"{_MODELS}._generate_with_cache", partial(inside, _asking), optional=True),
-        Patch(f"{_MODELS}._agenerate_with_cache", partial(inside, _asking), optional=True),
-        Patch(_REACT, partial(noticing, _named_agent), optional=True),
+        Patch(
+            f"{_MODELS}._generate_with_cache", partial(wrap_run_body, _model_run_id), optional=True
+        ),
+        Patch(
+            f"{_MODELS}._agenerate_with_cache", partial(wrap_run_body, _model_run_id), optional=True
+        ),
+        Patch(_REACT, partial(wrap_notify, _remember_agent), optional=True),
     ),
     bridge=Bridge("langchain_core.tracers.context", _attach),
 )

@@ -1,7 +1,7 @@
-"""Vector stores: a search is a retrieval, everything else that touches records a store's work.
+"""Vector stores: a search is a retrieval, any other access to records a store operation.
 
-A store is a table: which methods, and how the few things that differ are found. Vectors are never
-recorded, and nothing of the caller's is iterated: what is no list has no known size.
+A store is a table of its methods, with functions for what differs. Vectors are never recorded, and
+no iterator of the caller's is consumed: only lists have a known size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NODES, _CHARS = 200, 8_192
 
 
 def nothing(_given: Any) -> None:
-    """What this store does not tell."""
+    """Read a value that this store does not have."""
 
 
 class Search(NamedTuple):
@@ -53,7 +53,7 @@ class Access(NamedTuple):
 
 
 class Store(NamedTuple):
-    """One library. ``classes``: where its methods are, of both colours."""
+    """One library. ``classes``: its sync and async classes with these methods."""
 
     system: str
     classes: tuple[str, ...]
@@ -61,27 +61,27 @@ class Store(NamedTuple):
     address: Callable[[Json], str | None] = nothing
 
     def patches(self, rows: Iterable[Search | Access]) -> tuple[Patch, ...]:
-        """The patches of these methods; after the first, not every version has each of them."""
+        """Return the patches of these methods; all but the first are optional."""
         return tuple(
             patch_function(
-                f"{cls}.{row.method}", _extractor(row), origin=self._begun(row), optional=place > 0
+                f"{cls}.{row.method}", _extractor(row), origin=self._origin(row), optional=place > 0
             )
             for place, row in enumerate(rows)
             for cls in self.classes
         )
 
-    def _begun(self, row: Search | Access) -> Callable[[Json, Operation], None]:
-        def begun(given: Json, op: Operation) -> None:
+    def _origin(self, row: Search | Access) -> Callable[[Json, Operation], None]:
+        def origin(given: Json, op: Operation) -> None:
             op.provider, op.action = self.system, row.method
             name = self.collection(given)
             op.name = name if type(name) is str else None
             _server(self.address(given), op)
 
-        return begun
+        return origin
 
 
 def _server(address: str | None, op: Operation) -> None:
-    """Where a server is; a store inside the process has none."""
+    """Set a server's host and port; an embedded store has none."""
     if address is not None:
         parts = urlsplit(address)
         op.host = parts.hostname
@@ -89,25 +89,25 @@ def _server(address: str | None, op: Operation) -> None:
 
 
 def _extractor(row: Search | Access) -> Extractor:
-    return _searching(row) if isinstance(row, Search) else _accessing(row)
+    return _search_extractor(row) if isinstance(row, Search) else _access_extractor(row)
 
 
-def _searching(row: Search) -> Extractor:
+def _search_extractor(row: Search) -> Extractor:
     argument, default = row.top_k
 
-    def ask(given: Json, op: Operation) -> None:
+    def read_request(given: Json, op: Operation) -> None:
         op.params = {"retrieved": given.get(argument, default)}
 
-    def said(given: Json, op: Operation) -> None:
+    def read_content(given: Json, op: Operation) -> None:
         op.query = row.query(given)
 
-    def found(reply: Any, op: Operation) -> None:
+    def read_response(reply: Any, op: Operation) -> None:
         documents = row.hits(reply)
         op.rows = len(documents)
         if op.capture:
             op.documents = [_bounded(each) for each in documents[:_DOCUMENTS]]
 
-    return Extractor(Kind.RETRIEVAL, ask, found, said)
+    return Extractor(Kind.RETRIEVAL, read_request, read_response, read_content)
 
 
 def _bounded(document: Document) -> Document:
@@ -115,23 +115,23 @@ def _bounded(document: Document) -> Document:
     return copy
 
 
-def _accessing(row: Access) -> Extractor:
-    def ask(given: Json, op: Operation) -> None:
+def _access_extractor(row: Access) -> Extractor:
+    def read_request(given: Json, op: Operation) -> None:
         op.records = row.records(given)
 
-    def done(reply: Any, op: Operation) -> None:
+    def read_response(reply: Any, op: Operation) -> None:
         op.rows = row.rows(reply)
         if op.records is None:
             op.records = row.deleted(reply)
 
-    def written(given: Json, op: Operation) -> None:
+    def read_content(given: Json, op: Operation) -> None:
         op.arguments = snapshot(row.content(given), nodes=_NODES, chars=_CHARS)
 
-    return Extractor(Kind.STORE, ask, done, written)
+    return Extractor(Kind.STORE, read_request, read_response, read_content)
 
 
 def size(value: Any) -> int | None:
-    """How many there are in a list; one of what is no collection, of others nobody knows."""
+    """Return a list's length, 1 for a single id, ``None`` for anything else."""
     if type(value) in (list, tuple):
         return len(value)
     return 1 if type(value) in (str, int) else None

@@ -27,14 +27,14 @@ def _address(given: Json) -> str | None:
     return address if type(address) is str else None
 
 
-def _texts(given: Json) -> str | None:
+def _query_text(given: Json) -> str | None:
     texts = given.get("query_texts")
     if type(texts) is list and all(type(each) is str for each in texts):
         return "\n".join(texts)
     return texts if type(texts) is str else None
 
 
-def _hits(reply: Any) -> list[Document]:
+def _read_documents(reply: Any) -> list[Document]:
     """Columns of rows: one row a query."""
     columns = [
         ("score", reply.get("distances") or reply.get("scores")),
@@ -55,7 +55,7 @@ def _ids(given: Json) -> int | None:
     return size(given.get("ids"))
 
 
-def _written(given: Json) -> Json | None:
+def _written_content(given: Json) -> Json | None:
     """Ids, texts and metadata of what is written."""
     told = {key: given.get(key) for key in ("ids", "documents", "metadatas", "uris")}
     return {key: value for key, value in told.items() if value is not None}
@@ -84,13 +84,13 @@ ADAPTER = declare(
     "chroma",
     patches=_STORE.patches(
         (
-            Search("query", _hits, _texts, ("n_results", 10)),
-            Search("search", _hits),
-            Access("add", _ids, content=_written),
-            Access("upsert", _ids, content=_written),
-            Access("update", _ids, content=_written),
-            Access("delete", _ids, deleted=_deleted, content=_written),
-            Access("get", rows=_rows, content=_written),
+            Search("query", _read_documents, _query_text, ("n_results", 10)),
+            Search("search", _read_documents),
+            Access("add", _ids, content=_written_content),
+            Access("upsert", _ids, content=_written_content),
+            Access("update", _ids, content=_written_content),
+            Access("delete", _ids, deleted=_deleted, content=_written_content),
+            Access("get", rows=_rows, content=_written_content),
             Access("peek", rows=_rows),
         )
     ),

@@ -35,12 +35,12 @@ def _text(given: Json) -> str | None:
     return get_str(query, "text") or get_str(get_dict(query, "nearest"), "text")
 
 
-def _hits(reply: Any) -> list[Document]:
+def _read_documents(reply: Any) -> list[Document]:
     return _points(as_dict(reply).get("points"))
 
 
 def _batch_hits(reply: Any) -> list[Document]:
-    return [hit for each in reply for hit in _hits(each)]
+    return [hit for each in reply for hit in _read_documents(each)]
 
 
 def _group_hits(reply: Any) -> list[Document]:
@@ -74,7 +74,7 @@ def _point_count(given: Json) -> int | None:
     return size(points) if type(points) in (list, tuple) else size(as_dict(points).get("ids"))
 
 
-def _written(given: Json) -> Any:
+def _written_content(given: Json) -> Any:
     """Ids and payloads of the points in a list, or of a ``Batch``."""
     points: Any = given.get("points")
     if type(points) not in (list, tuple):
@@ -112,11 +112,11 @@ ADAPTER = declare(
     "qdrant",
     patches=_STORE.patches(
         (
-            Search("query_points", _hits, _text, ("limit", 10)),
+            Search("query_points", _read_documents, _text, ("limit", 10)),
             Search("query_batch_points", _batch_hits),
             Search("query_points_groups", _group_hits, _text, ("limit", 10)),
-            Access("upsert", _point_count, content=_written),
-            Access("upload_points", _point_count, content=_written),
+            Access("upsert", _point_count, content=_written_content),
+            Access("upload_points", _point_count, content=_written_content),
             Access("update_vectors", _point_count),
             Access("delete", _selected),
             Access("delete_vectors", _selected),

@@ -1,8 +1,8 @@
 """AWS clients: boto3 and botocore, and aiobotocore, which is the same with ``await``.
 
-Every call of every service ends in ``_make_api_call(operation, parameters)``, whenever the client
-was made. What comes back is a dict; a member of it may be an event stream, which is observed in
-place, or a body that the host reads by itself, which is seen as the host reads it.
+Every call of every service ends in ``_make_api_call(operation, parameters)``. The result is a dict;
+a member of it may be an event stream, which is observed in place, or a body, which is observed as
+the host reads it.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from weakref import ref
 from genai_otel.instrumentation.adapter import Extractor, Patch
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_int
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.returned_objects import Around, around, observable
-from genai_otel.instrumentation.stream_wrappers import apart, watched, watched_async
+from genai_otel.instrumentation.returned_objects import (
+    MethodHooks,
+    observable_methods,
+    observe_object,
+)
+from genai_otel.instrumentation.stream_wrappers import observe, observe_async, separate_iterator
 from genai_otel.instrumentation.wrappers import wrap, wrap_async
 from genai_otel.record import Operation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from genai_otel.instrumentation.tracker import Call, Observer
+    from genai_otel.instrumentation.tracker import CallTracker, ObservedCall
 
+# Bytes of a body that are kept while the host reads it; a longer one is not decoded.
 _BODY_KEPT = 4 * 1024 * 1024
-"""Bytes of a body that the host reads; a longer one is not decoded."""
 
 
 class Route(NamedTuple):
     """One operation of one service.
 
-    ``extractor`` reads parameters and response; where that depends on the parameters, a function
-    of them finds it. ``name`` finds the operation's own name. ``stream``: its answer is one.
+    ``extractor`` may be a function that chooses one by the parameters. ``name`` returns the
+    operation's own name. ``stream``: the response is a stream.
     """
 
     provider: str
@@ -44,37 +48,37 @@ class Route(NamedTuple):
     stream: bool = False
 
 
+# (service, operation), as AWS names them -> how it is read.
 Routes = Mapping[tuple[str, str], Route]
-"""Service and operation, as AWS names them -> how it is read."""
 
 
-def botocore(routes: Routes, headers: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
-    """The patches for these operations. ``headers`` takes what an answer's headers tell."""
+def patch_botocore(routes: Routes, headers: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
+    """Return the patches for these operations; ``headers`` reads a response's headers."""
 
-    def stand_in(make: Any, original: Any, observer: Observer) -> Any:
-        return make(original, _Begin(routes, observer), partial(_settle, headers))
+    def make_wrapper(make: Any, original: Any, tracker: CallTracker) -> Any:
+        return make(original, _Begin(routes, tracker), partial(_handle_result, headers))
 
     return (
-        Patch("botocore.client:BaseClient._make_api_call", partial(stand_in, wrap)),
-        Patch("aiobotocore.client:AioBaseClient._make_api_call", partial(stand_in, wrap_async)),
+        Patch("botocore.client:BaseClient._make_api_call", partial(make_wrapper, wrap)),
+        Patch("aiobotocore.client:AioBaseClient._make_api_call", partial(make_wrapper, wrap_async)),
         *_event_patches(),
         *_body_patches(),
     )
 
 
 class _Begin:
-    """Opens a call of an operation that we read."""
+    """Starts a call of an operation in the routes."""
 
-    __slots__ = ("_observer", "_routes")
+    __slots__ = ("_routes", "_tracker")
 
-    def __init__(self, routes: Routes, observer: Observer) -> None:
-        self._routes, self._observer = routes, observer
+    def __init__(self, routes: Routes, tracker: CallTracker) -> None:
+        self._routes, self._tracker = routes, tracker
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        guard = self._observer.guard
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
+        guard = self._tracker.guard
         return guard.run(self._open, *args, **kwargs) if guard.enabled else None
 
-    def _open(self, client: Any, operation_name: str, api_params: Json) -> Call | None:
+    def _open(self, client: Any, operation_name: str, api_params: Json) -> ObservedCall | None:
         meta = client.meta
         route = self._routes.get((meta.service_model.service_name, operation_name))
         if route is None:
@@ -86,18 +90,20 @@ class _Begin:
         )
         op = Operation(extractor.kind, name=route.name and route.name(api_params))
         op.provider, op.stream = route.provider, route.stream
-        op.host, op.port = _server(meta.endpoint_url)
-        return self._observer.open(extractor, op, api_params)
+        op.host, op.port = _host_and_port(meta.endpoint_url)
+        return self._tracker.start(extractor, op, api_params)
 
 
 @lru_cache(1_000)
-def _server(url: str) -> tuple[str | None, int | None]:
+def _host_and_port(url: str) -> tuple[str | None, int | None]:
     parts = urlsplit(url)
     return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _settle(headers: Callable[[Json, Operation], None], call: Call, result: Any) -> None:
-    """Tells what kind of result came back from what lies in it."""
+def _handle_result(
+    headers: Callable[[Json, Operation], None], call: ObservedCall, result: Any
+) -> None:
+    """Handle the result by what its members are."""
     found = as_dict(result)
     meta = get_dict(found, "ResponseMetadata")
     call.op.timing.attempts = 1 + (get_int(meta, "RetryAttempts") or 0)
@@ -105,12 +111,12 @@ def _settle(headers: Callable[[Json, Operation], None], call: Call, result: Any)
     for member in found.values():
         own = getattr(member, "__dict__", ())
         if "_event_generator" in own:
-            _watch_events(call, member)
+            _observe_events(call, member)
             return
         if "_amount_read" in own:
             _Body(call, member)
             return
-    call.reply(result)
+    call.read_response(result)
     call.finish()
 
 
@@ -121,57 +127,57 @@ _EVENTS = tuple(
     f"{package}.eventstream:{prefix}EventStream"
     for package, prefix in (("botocore", ""), ("aiobotocore", "Aio"))
 )
-_PARSED: dict[int, Any] = {}
-"""What an event was parsed to, by its ``id``, while its stream is about to parse it."""
+# The parsed event by the ``id`` of the raw one, until its stream is about to parse it.
+_PARSED_EVENTS: dict[int, Any] = {}
 
 
 def _event_patches() -> Iterator[Patch]:
     for target in _EVENTS:
-        yield Patch(f"{target}._parse_event", _parsing, optional=True)
-    yield from observable(_EVENTS[0], "close")
+        yield Patch(f"{target}._parse_event", _wrap_parse_event, optional=True)
+    yield from observable_methods(_EVENTS[0], "close")
 
 
-def _parsing(original: Any, _observer: Observer) -> Any:
-    """``_parse_event``: no event is parsed twice."""
+def _wrap_parse_event(original: Any, _tracker: CallTracker) -> Any:
+    """Wrap ``_parse_event``, so that no event is parsed twice."""
     if iscoroutinefunction(original):
 
         @wraps(original)
         async def parse_async(stream: Any, event: Any) -> Any:
-            found = _PARSED.pop(id(event), None)
+            found = _PARSED_EVENTS.pop(id(event), None)
             return await original(stream, event) if found is None else found
 
         return parse_async
 
     @wraps(original)
     def parse(stream: Any, event: Any) -> Any:
-        found = _PARSED.pop(id(event), None)
+        found = _PARSED_EVENTS.pop(id(event), None)
         return original(stream, event) if found is None else found
 
     return parse
 
 
-def _watch_events(call: Call, stream: Any) -> None:
-    """Puts our iterator where the stream has its own: it parses, which the stream does not again.
+def _observe_events(call: ObservedCall, stream: Any) -> None:
+    """Replace the stream's iterator with ours, which parses; the stream does not parse again.
 
-    It hands on the events as they came: whoever else parses them finds what there would be.
+    Ours yields the raw events, so other code that parses them still can.
     """
     OPEN.add(call, stream._raw_stream)  # noqa: SLF001 - there is no other way
-    call.release = around(stream, {"close": Around(partial(_closed, call.key))})
-    source = apart(stream, "_event_generator", "_create_raw_event_generator")
+    call.restore = observe_object(stream, {"close": MethodHooks(partial(_closed, call.key))})
+    source = separate_iterator(stream, "_event_generator", "_create_raw_event_generator")
     raw, parse = source._event_generator, source._parse_event  # noqa: SLF001 - as above
     latest: list[Any] = [None]
     if hasattr(raw, "__anext__"):
-        watcher: Any = watched_async(_parsed_async(raw, parse, latest), call)
-        ours: Any = _raw_async(watcher, latest)
+        watcher: Any = observe_async(_parse_events_async(raw, parse, latest), call)
+        ours: Any = _raw_events_async(watcher, latest)
     else:
-        watcher = watched(_parsed(raw, parse, latest), call)
-        ours = _raw(watcher, latest)
+        watcher = observe(_parse_events(raw, parse, latest), call)
+        ours = _raw_events(watcher, latest)
     stream._event_generator = ours  # noqa: SLF001 - as above
     call.watcher = ref(watcher)
-    OPEN.hold(call, stream)
+    OPEN.tie_to(call, stream)
 
 
-def _parsed(raw: Any, parse: Any, latest: list[Any]) -> Iterator[Any]:
+def _parse_events(raw: Any, parse: Any, latest: list[Any]) -> Iterator[Any]:
     for event in raw:
         found = parse(event)
         if found:
@@ -179,7 +185,7 @@ def _parsed(raw: Any, parse: Any, latest: list[Any]) -> Iterator[Any]:
             yield found
 
 
-async def _parsed_async(raw: Any, parse: Any, latest: list[Any]) -> AsyncIterator[Any]:
+async def _parse_events_async(raw: Any, parse: Any, latest: list[Any]) -> AsyncIterator[Any]:
     async for event in raw:
         found = await parse(event)
         if found:
@@ -187,30 +193,30 @@ async def _parsed_async(raw: Any, parse: Any, latest: list[Any]) -> AsyncIterato
             yield found
 
 
-def _raw(watcher: Any, latest: list[Any]) -> Iterator[Any]:
+def _raw_events(watcher: Any, latest: list[Any]) -> Iterator[Any]:
     for found in watcher:
         event = latest[0]
-        _PARSED[id(event)] = found
+        _PARSED_EVENTS[id(event)] = found
         try:
             yield event
         finally:
-            _PARSED.pop(id(event), None)
+            _PARSED_EVENTS.pop(id(event), None)
 
 
-async def _raw_async(watcher: Any, latest: list[Any]) -> AsyncIterator[Any]:
+async def _raw_events_async(watcher: Any, latest: list[Any]) -> AsyncIterator[Any]:
     async for found in watcher:
         event = latest[0]
-        _PARSED[id(event)] = found
+        _PARSED_EVENTS[id(event)] = found
         try:
             yield event
         finally:
-            _PARSED.pop(id(event), None)
+            _PARSED_EVENTS.pop(id(event), None)
 
 
 def _closed(key: int, _error: BaseException | None, _result: Any) -> None:
-    """Closed by the host; while the stream is being read, its iterator knows better why."""
+    """End the call of a closed stream, unless it is being read: then its iterator ends it."""
     call = OPEN.get(key)
-    if call is not None and not call.reading():
+    if call is not None and not call.is_being_read():
         OPEN.end(key, completed=False)
 
 
@@ -226,25 +232,25 @@ _BODIES = (
 
 def _body_patches() -> Iterator[Patch]:
     for target in _BODIES:
-        yield from observable(target, "read", "readinto", "readlines", "close", "aclose")
+        yield from observable_methods(target, "read", "readinto", "readlines", "close", "aclose")
 
 
 class _Body:
-    """A body that the host reads: its bytes are kept as they pass, up to a limit."""
+    """A body that the host reads: its bytes are kept, up to a limit."""
 
-    def __init__(self, call: Call, body: Any) -> None:
+    def __init__(self, call: ObservedCall, body: Any) -> None:
         self._pieces: list[bytes] = []
         self._size = 0
         self._length = getattr(body, "_content_length", None)
         OPEN.add(call, body._raw_stream)  # noqa: SLF001 - what holds the body would keep it
-        self._key, call.pulse = call.key, lambda: self._size
+        self._key, call.progress = call.key, lambda: self._size
         methods = {
-            "read": Around(self._read),
-            **dict.fromkeys(("readinto", "readlines"), Around(self._passed)),
-            **dict.fromkeys(("close", "aclose"), Around(self._closed)),
+            "read": MethodHooks(self._read),
+            **dict.fromkeys(("readinto", "readlines"), MethodHooks(self._passed)),
+            **dict.fromkeys(("close", "aclose"), MethodHooks(self._closed)),
         }
-        call.release = around(body, methods)
-        OPEN.hold(call, body)
+        call.restore = observe_object(body, methods)
+        OPEN.tie_to(call, body)
 
     def _read(self, error: BaseException | None, chunk: Any) -> None:
         if error is not None:
@@ -257,7 +263,7 @@ class _Body:
             self._end()
 
     def _passed(self, error: BaseException | None, _: Any) -> None:
-        """Read in a way that does not show the bytes: what the headers told is all."""
+        """The body is read in a way that does not show the bytes: only the headers are recorded."""
         if error is not None:
             OPEN.end(self._key, error)
 
@@ -268,5 +274,5 @@ class _Body:
         call = OPEN.get(self._key)
         if call is not None:
             if self._pieces and self._size <= _BODY_KEPT:
-                call.reply(b"".join(self._pieces))
+                call.read_response(b"".join(self._pieces))
             OPEN.end(self._key)

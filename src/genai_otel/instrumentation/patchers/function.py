@@ -1,13 +1,13 @@
-"""Plain functions and methods of any library: what came back is told from the result itself.
+"""Patch plain functions and methods of any library.
 
-A value, or a coroutine of one; a generator of either colour, in whose place the host gets one that
-watches it; an object around a private iterator, which is exchanged in place; an object whose class
-had its ``__next__`` replaced once (see ``patch_stream_class``), because nothing in it can be
-exchanged; a block to be entered, with one of these inside.
+The result itself says what it is: a value, or a coroutine of one; a sync or async generator, which
+the host gets in a wrapper that observes it; an object around a private iterator, which is replaced
+in place; an object whose class has patched steps (see ``patch_stream_class``), because it has no
+iterator to replace; or a context manager with one of these inside.
 
-A generator function does nothing before its first step, so its operation begins there: a generator
-that is never asked is no call, since nothing was sent. Its parent and scope are those of where it
-was made. The same holds for the streams of a ``lazy`` function.
+A generator function does nothing before its first step, so its operation starts there: a generator
+that is never read is not a call. Its parent and scope are those of where it was created. The same
+holds for the streams of a ``lazy`` function.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.instrumentation.adapter import Patch
-from genai_otel.instrumentation.call_context import Made, Repeating
+from genai_otel.instrumentation.call_context import CallContext, RepeatedCallContext
 from genai_otel.instrumentation.class_streams import (
-    follow,
-    is_followed,
+    has_patched_steps,
+    observe_close,
+    observe_stream,
     patch_stream_class,
-    register,
 )
-from genai_otel.instrumentation.generators import AtCall, by_steps, generating, manage
+from genai_otel.instrumentation.generators import (
+    DeferredCall,
+    wrap_context_manager,
+    wrap_generator,
+    wrap_generator_function,
+)
 from genai_otel.instrumentation.leading_methods import (
     keep_context,
     keep_own,
@@ -35,17 +40,17 @@ from genai_otel.instrumentation.leading_methods import (
     keep_stream,
 )
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.stream_wrappers import watched, watched_async
-from genai_otel.instrumentation.tracker import Unwatched
-from genai_otel.instrumentation.wrappers import awaited, wrap, wrap_async
+from genai_otel.instrumentation.stream_wrappers import observe, observe_async
+from genai_otel.instrumentation.tracker import PassthroughCall
+from genai_otel.instrumentation.wrappers import await_result, wrap, wrap_async
 from genai_otel.record import Operation
 
 __all__ = [
-    "leading",
-    "leading_block",
-    "leading_own",
-    "noting",
     "patch_function",
+    "patch_leading",
+    "patch_leading_block",
+    "patch_leading_own",
+    "patch_note",
     "patch_stream_class",
 ]
 
@@ -54,7 +59,7 @@ if TYPE_CHECKING:
 
     from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.fields import Json
-    from genai_otel.instrumentation.tracker import Call, Observer
+    from genai_otel.instrumentation.tracker import CallTracker, ObservedCall
 
 
 def patch_function(
@@ -70,7 +75,7 @@ def patch_function(
     captured: bool = False,
     optional: bool = False,
 ) -> Patch:
-    """One function, method or generator function.
+    """Return the patch of one function, method or generator function.
 
     The extractor is given the arguments in a dict by name; positional ones are named by the
     signature, or by ``arguments`` where that does not name them. ``extractor`` may be a function
@@ -84,66 +89,68 @@ def patch_function(
     bound methods that were taken from it at import as well; a module's function is replaced
     wherever it was imported to in any case.
     """
-    form = _Form(extractor, origin, body, arguments, stream, lazy, inner)
-    return Patch(target, partial(_stand_in, form), optional, captured)
+    form = _Options(extractor, origin, body, arguments, stream, lazy, inner)
+    return Patch(target, partial(_make_wrapper, form), optional, captured)
 
 
-def noting(
+def patch_note(
     target: str, note: Callable[[Json, Operation], None], arguments: tuple[str, ...] = ()
 ) -> Patch:
-    """A function that a library runs inside of its calls: what it is given tells of the call.
+    """Return the patch of a function that a library runs inside its calls.
 
-    ``note`` is given its arguments by name and the operation that is current, before it runs.
+    ``note`` is given its arguments by name and the current operation, before it runs.
     """
 
-    def stand_in(original: Any, observer: Observer) -> Any:
-        names = arguments or _positional(original)
+    def make_wrapper(original: Any, tracker: CallTracker) -> Any:
+        names = arguments or _positional_names(original)
 
         @wraps(original)
         def noted(*args: Any, **kwargs: Any) -> Any:
-            if observer.guard.enabled:
-                observer.guard.run(
-                    _note, note, observer, {**dict(zip(names, args, strict=False)), **kwargs}
+            if tracker.guard.enabled:
+                tracker.guard.run(
+                    _note_current, note, tracker, {**dict(zip(names, args, strict=False)), **kwargs}
                 )
             return original(*args, **kwargs)
 
         return noted
 
-    return Patch(target, stand_in, optional=True)
+    return Patch(target, make_wrapper, optional=True)
 
 
-def _note(note: Callable[[Json, Operation], None], observer: Observer, given: Json) -> None:
-    op = observer.recorder.current()
+def _note_current(
+    note: Callable[[Json, Operation], None], tracker: CallTracker, given: Json
+) -> None:
+    op = tracker.recorder.current()
     if op is not None:
         note(given, op)
 
 
-def leading(
+def patch_leading(
     target: str, *methods: str, repeats: bool = False, streams: bool = False
 ) -> tuple[Patch, ...]:
-    """The patches of methods of ``module:Class`` that only lead to observed ones.
+    """Return the patches of methods of ``module:Class`` that only lead to observed ones.
 
-    What they lead to begins when it is awaited, or at a generator's first step, and still belongs
-    to where the method was called. ``repeats``: one call may lead to several. ``streams``: they are
-    asynchronous, and return the generator.
+    The observed call starts when the coroutine is awaited, or at the generator's first step, but
+    belongs to where the method was called. ``repeats``: one call may lead to several. ``streams``:
+    the methods are asynchronous and return a generator.
     """
-    sort = Repeating if repeats else Made
+    sort = RepeatedCallContext if repeats else CallContext
     make = partial(keep_stream if streams else keep_context, sort=sort)
     return tuple(Patch(f"{target}.{name}", make, optional=True) for name in methods)
 
 
-def leading_own(target: str, *methods: str) -> Patch:
-    """The same for what each object of ``module:Class`` has of its own, from when it is made."""
+def patch_leading_own(target: str, *methods: str) -> Patch:
+    """Like ``patch_leading``, for methods that ``__init__`` sets on each object."""
     return Patch(f"{target}.__init__", partial(keep_own, methods), optional=True)
 
 
-def leading_block(target: str) -> Patch:
-    """The same for blocks of ``module:Class``, which make their request when they are entered."""
+def patch_leading_block(target: str) -> Patch:
+    """Like ``patch_leading``, for context managers of ``module:Class``, which request on entry."""
     return Patch(f"{target}.__init__", keep_request, optional=True)
 
 
-class _Form(NamedTuple):
-    """How the calls of one function are read; see ``function``."""
+class _Options(NamedTuple):
+    """The options of one ``patch_function``."""
 
     extractor: Extractor | Callable[[Json], Extractor | None]
     origin: Callable[[Json, Operation], None] | None
@@ -154,20 +161,20 @@ class _Form(NamedTuple):
     inner: str | None
 
 
-def _stand_in(form: _Form, original: Any, observer: Observer) -> Any:
-    """Of the original's own kind, so that nobody who asks for it is told another."""
-    names = form.arguments or _positional(original)
-    begin = _Begin(form, names, observer)
-    settle = partial(_settle, form.inner)
+def _make_wrapper(form: _Options, original: Any, tracker: CallTracker) -> Any:
+    """Make a wrapper of the original's own kind: plain, coroutine or generator function."""
+    names = form.arguments or _positional_names(original)
+    begin = _Begin(form, names, tracker)
+    handle_result = partial(_handle_result, form.inner)
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
-        return generating(original, begin.stepped)
+        return wrap_generator_function(original, begin.stepped)
     later = inspect.iscoroutinefunction(original)
     make = wrap_async if later else partial(wrap, led=True)
-    return make(original, begin, settle)
+    return make(original, begin, handle_result)
 
 
-def _positional(original: Any) -> tuple[str, ...]:
-    """The names of the arguments that may be given by position."""
+def _positional_names(original: Any) -> tuple[str, ...]:
+    """Return the names of the positional arguments."""
     try:
         parameters = inspect.signature(original).parameters.values()
     except (TypeError, ValueError):  # made in another language
@@ -177,23 +184,23 @@ def _positional(original: Any) -> tuple[str, ...]:
 
 
 class _Begin:
-    """Opens a call if its arguments are those of one that we read."""
+    """Starts a call if an extractor reads its arguments."""
 
-    __slots__ = ("_form", "_names", "_observer")
+    __slots__ = ("_form", "_names", "_tracker")
 
-    def __init__(self, form: _Form, names: tuple[str, ...], observer: Observer) -> None:
-        self._form, self._names, self._observer = form, names, observer
+    def __init__(self, form: _Options, names: tuple[str, ...], tracker: CallTracker) -> None:
+        self._form, self._names, self._tracker = form, names, tracker
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        guard = self._observer.guard
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
+        guard = self._tracker.guard
         return guard.run(self._open, args, kwargs) if guard.enabled else None
 
-    def stepped(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """The call of what streams for certain, at its first step."""
-        guard = self._observer.guard
+    def stepped(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
+        """Start the call of a generator, at its first step."""
+        guard = self._tracker.guard
         return guard.run(self._open_stream, args, kwargs) if guard.enabled else None
 
-    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
         form, given = self._form, self._named(args, kwargs)
         extractor = self._extractor(given)
         if extractor is None:
@@ -202,10 +209,12 @@ class _Begin:
         if streams is None:
             streams = given.get("stream") is True
         if streams and form.lazy:
-            return _Later(partial(self._start, extractor, given, streams=True), form.inner)
+            return _DeferredPassthrough(
+                partial(self._start, extractor, given, streams=True), form.inner
+            )
         return self._start(extractor, given, streams=streams)
 
-    def _open_stream(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    def _open_stream(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedCall | None:
         given = self._named(args, kwargs)
         extractor = self._extractor(given)
         return None if extractor is None else self._start(extractor, given, streams=True)
@@ -217,84 +226,84 @@ class _Begin:
         extractor = self._form.extractor
         return extractor(given) if callable(extractor) else extractor
 
-    def _start(self, extractor: Extractor, given: Json, *, streams: bool) -> Call | None:
+    def _start(self, extractor: Extractor, given: Json, *, streams: bool) -> ObservedCall | None:
         op = Operation(extractor.kind, name=extractor.name)
         op.stream = streams
-        form, observer = self._form, self._observer
+        form, tracker = self._form, self._tracker
         if form.origin is not None:
-            observer.guard.run(form.origin, given, op)
-        body = given if form.body is None else observer.guard.run(form.body, given)
-        return observer.open(extractor, op, body or {})
+            tracker.guard.run(form.origin, given, op)
+        body = given if form.body is None else tracker.guard.run(form.body, given)
+        return tracker.start(extractor, op, body or {})
 
 
 # ------------------------------------------------------------------------------ kinds of result
 
 
-def _settle(inner: str | None, call: Call, result: Any) -> Any:
-    """Takes what the call returned; what is returned here is handed out in its place."""
+def _handle_result(inner: str | None, call: ObservedCall, result: Any) -> Any:
+    """Handle the result; return what the host gets."""
     kind = type(result)
     if kind is GeneratorType or kind is AsyncGeneratorType:
-        return _watch(call, result)
+        return _observe_generator(call, result)
     if kind is CoroutineType:
-        return _await(inner, call, result)
+        return _await_result(inner, call, result)
     if inner is not None and inner in getattr(result, "__dict__", ()):
-        _exchange(call, result, inner)
-    elif is_followed(kind):
-        follow(call, result)
+        _replace_iterator(call, result, inner)
+    elif has_patched_steps(kind):
+        observe_stream(call, result)
     elif hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__"):
         call.finish(completed=None)  # nothing of it can be seen without making it another object
     else:
-        call.reply(result)
+        call.read_response(result)
         call.finish()
     return result
 
 
-def _await(inner: str | None, call: Call, result: Any) -> Any:
-    """A coroutine that a plain function made; ours bears its name, in warnings and task lists."""
-    outer: Any = awaited(result, call, partial(_settle, inner))
+def _await_result(inner: str | None, call: ObservedCall, result: Any) -> Any:
+    """Wrap a coroutine that a plain function returned; ours keeps its name."""
+    outer: Any = await_result(result, call, partial(_handle_result, inner))
     outer.__name__, outer.__qualname__ = result.__name__, result.__qualname__
     return outer
 
 
-def _watch(call: Call, result: Any) -> Any:
+def _observe_generator(call: ObservedCall, result: Any) -> Any:
     if type(result) is AsyncGeneratorType:
-        call.closing = result.aclose
-    return _watched(call, result, result)
+        call.close_generator = result.aclose
+    return _observe_iterator(call, result, result)
 
 
-def _watched(call: Call, source: Any, holder: Any) -> Any:
-    """What reads ``source`` for the call, which ends when ``holder``, or this, is no more."""
-    make = watched_async if hasattr(source, "__anext__") else watched
+def _observe_iterator(call: ObservedCall, source: Any, holder: Any) -> Any:
+    """Iterate ``source`` for the call, which ends when ``holder``, or the iterator, is dropped."""
+    make = observe_async if hasattr(source, "__anext__") else observe
     watcher = make(source, call)
     call.op.stream = True
     call.watcher = ref(watcher)
     OPEN.add(call, source)
-    OPEN.hold(call, watcher if holder is source else holder)
+    OPEN.tie_to(call, watcher if holder is source else holder)
     return watcher
 
 
-def _exchange(call: Call, stream: Any, inner: str) -> None:
-    """Puts our iterator where the stream keeps its own."""
-    setattr(stream, inner, _watched(call, getattr(stream, inner), stream))
-    register(call, stream)
+def _replace_iterator(call: ObservedCall, stream: Any, inner: str) -> None:
+    """Replace the stream's own iterator with ours."""
+    setattr(stream, inner, _observe_iterator(call, getattr(stream, inner), stream))
+    observe_close(call, stream)
 
 
-def _exchange_in(inner: str | None, call: Call, value: Any) -> None:
-    """The same for what a block is entered with, if that is there."""
+def _replace_block_iterator(inner: str | None, call: ObservedCall, value: Any) -> None:
+    """Replace the iterator of what a context manager is entered with."""
     if inner is not None and inner in getattr(value, "__dict__", ()):
-        setattr(value, inner, _watch(call, getattr(value, inner)))
+        setattr(value, inner, _observe_generator(call, getattr(value, inner)))
 
 
 # ------------------------------------------------------------------- begun by their first step
 
 
-class _Later(Unwatched):
-    """A call of a lazy function: it returns what opens the call, by its first step."""
+class _DeferredPassthrough(PassthroughCall):
+    """The placeholder of a lazy function's call, which starts at its stream's first step."""
 
     __slots__ = ("_inner", "_start")
 
-    def __init__(self, opening: Callable[[], Call | None], inner: str | None) -> None:
-        self._start, self._inner, self.sent = AtCall(opening), inner, None
+    def __init__(self, opening: Callable[[], ObservedCall | None], inner: str | None) -> None:
+        self._start, self._inner, self.replacement_args = DeferredCall(opening), inner, None
 
     def enter(self) -> None:
         self._start.enter()
@@ -302,9 +311,11 @@ class _Later(Unwatched):
     def leave(self) -> None:
         self._start.leave()
 
-    def returned(self, _settle: Any, result: Any) -> Any:
+    def handle_result(self, _on_result: Any, result: Any) -> Any:
         if type(result) in (GeneratorType, AsyncGeneratorType):
-            return by_steps(result, self._start.open)
+            return wrap_generator(result, self._start.open)
         if isinstance(result, AbstractContextManager | AbstractAsyncContextManager):
-            manage(result, self._start.open, partial(_exchange_in, self._inner))
+            wrap_context_manager(
+                result, self._start.open, partial(_replace_block_iterator, self._inner)
+            )
         return result

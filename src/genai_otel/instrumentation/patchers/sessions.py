@@ -1,9 +1,9 @@
-"""Sessions: one connection over which events go both ways, from its being opened to its end.
+"""Patch sessions: one connection with events in both directions, as one operation.
 
-A manager is entered and gives the connection; of that the methods are observed by which the host
-sends, receives and closes. A session ends when the host closes it, when
-the connection is lost and the client will not open another, or when nobody holds it any more.
-Nothing in between runs in its context: what the host does there is no part of it.
+A context manager returns the connection, whose methods for sending, receiving and closing are
+observed. The session ends when the host closes it, when the connection is lost and the client will
+not open another, or when it is dropped. It is never the current operation: what the host does
+meanwhile is not inside it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from genai_otel.instrumentation.adapter import Patch
-from genai_otel.instrumentation.generators import manage
+from genai_otel.instrumentation.generators import wrap_context_manager
 from genai_otel.instrumentation.open_registry import OPEN
-from genai_otel.instrumentation.returned_objects import Around, around, observable
+from genai_otel.instrumentation.returned_objects import (
+    MethodHooks,
+    observable_methods,
+    observe_object,
+)
 from genai_otel.instrumentation.wrappers import wrap, wrap_async
 from genai_otel.record import Operation
 
@@ -25,18 +29,18 @@ if TYPE_CHECKING:
 
     from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.fields import Json
-    from genai_otel.instrumentation.tracker import Call, Observer
+    from genai_otel.instrumentation.tracker import CallTracker, ObservedCall
 
 
 class Session(NamedTuple):
-    """How the sessions of one library are read.
+    """How to observe the sessions of one library.
 
     ``origin`` is given the manager, or the arguments of what makes a block: who serves, and the
-    model asked for. ``extractor.accumulator`` makes a ``Conversation``, given what the methods of
-    ``sends`` are called with (the first argument, or all of them by name) and what ``receives``
-    returns. ``waits`` is the method that raises when the connection is lost. ``lost`` tells whether
-    an error says so, and ``fine`` whether it was closed normally. ``reopens``: whether the client
-    would open another connection by itself.
+    model asked for. ``extractor.accumulator`` makes a ``SessionAccumulator``, given what the
+    methods of ``sends`` are called with (the first argument, or all of them by name) and what
+    ``receives`` returns. ``waits`` is the method that raises when the connection is lost. ``lost``
+    tells whether an error says so, and ``fine`` whether it was closed normally. ``reopens``:
+    whether the client would open another connection by itself.
     """
 
     extractor: Extractor
@@ -49,94 +53,94 @@ class Session(NamedTuple):
     waits: str = "recv_bytes"
 
 
-def connections(target: str, session: Session) -> tuple[Patch, ...]:
-    """The patches of the connections that are handed out, of the class ``module:Class``."""
-    return observable(
+def patch_connections(target: str, session: Session) -> tuple[Patch, ...]:
+    """Return the patches of the class of connections, ``module:Class``."""
+    return observable_methods(
         target, *dict.fromkeys((*session.sends, session.receives, session.waits, "close"))
     )
 
 
-def sessions(manager: str, session: Session, *ways: str) -> tuple[Patch, ...]:
-    """The patches of a manager, ``module:Class``, which is entered in these ways, of one colour."""
-    made: list[tuple[Any, Observer, Any]] = []
+def patch_sessions(manager: str, session: Session, *ways: str) -> tuple[Patch, ...]:
+    """Return the patches of a context manager, ``module:Class``, entered by these methods."""
+    made: list[tuple[Any, CallTracker, Any]] = []
 
-    def once(original: Any, observer: Observer) -> Any:
-        """Two names of one method stay two names of one."""
-        for known, whose, stand_in in made:
-            if known is original and whose is observer:
-                return stand_in
-        made[:] = [(original, observer, _stand_in(session, original, observer))]
+    def once(original: Any, tracker: CallTracker) -> Any:
+        """Make one wrapper for two names of one method."""
+        for known, whose, wrapper in made:
+            if known is original and whose is tracker:
+                return wrapper
+        made[:] = [(original, tracker, _make_wrapper(session, original, tracker))]
         return made[0][2]
 
     return tuple(Patch(f"{manager}.{way}", once, optional=True) for way in ways)
 
 
-def _stand_in(session: Session, original: Any, observer: Observer) -> Any:
+def _make_wrapper(session: Session, original: Any, tracker: CallTracker) -> Any:
     make = wrap_async if iscoroutinefunction(original) else wrap
-    return make(original, partial(_begin, session, observer), partial(_settle, session))
+    return make(original, partial(_begin, session, tracker), partial(_handle_result, session))
 
 
 def _begin(
-    session: Session, observer: Observer, args: tuple[Any, ...], _kwargs: dict[str, Any]
-) -> Call | None:
-    guard = observer.guard
-    return guard.run(_open, session, observer, args[0], {}) if guard.enabled else None
+    session: Session, tracker: CallTracker, args: tuple[Any, ...], _kwargs: dict[str, Any]
+) -> ObservedCall | None:
+    guard = tracker.guard
+    return guard.run(_open, session, tracker, args[0], {}) if guard.enabled else None
 
 
-def _open(session: Session, observer: Observer, owner: Any, request: Json) -> Call | None:
+def _open(session: Session, tracker: CallTracker, owner: Any, request: Json) -> ObservedCall | None:
     op = Operation(session.extractor.kind)
-    op.turns = ()  # so that nothing is told before the end
-    observer.guard.run(session.origin, owner, op)
-    return observer.open(session.extractor, op, request)
+    op.turns = ()  # so that nothing is written before the end
+    tracker.guard.run(session.origin, owner, op)
+    return tracker.start(session.extractor, op, request)
 
 
-def block(target: str, session: Session, *names: str) -> Patch:
-    """The patch of a method that makes a block, as ``contextlib`` has them, with the connection.
+def patch_session_block(target: str, session: Session, *names: str) -> Patch:
+    """Return the patch of a method that returns a ``contextlib`` context manager.
 
-    ``names`` are those of its arguments by position, itself the first.
+    ``names`` are its positional arguments, ``self`` first.
     """
 
-    def stand_in(original: Any, observer: Observer) -> Any:
-        guard = observer.guard
+    def make_wrapper(original: Any, tracker: CallTracker) -> Any:
+        guard = tracker.guard
 
         @wraps(original)
         def connect(*args: Any, **kwargs: Any) -> Any:
             made = original(*args, **kwargs)
             if guard.enabled:
                 given = {**dict(zip(names, args, strict=False)), **kwargs}
-                opening = partial(guard.run, _open, session, observer, given, given)
-                guard.run(manage, made, opening, partial(_settle, session))
+                opening = partial(guard.run, _open, session, tracker, given, given)
+                guard.run(wrap_context_manager, made, opening, partial(_handle_result, session))
             return made
 
         return connect
 
-    return Patch(target, stand_in, optional=True)
+    return Patch(target, make_wrapper, optional=True)
 
 
-def _settle(session: Session, call: Call, connection: Any) -> None:
-    _Watch(session, call, connection)
+def _handle_result(session: Session, call: ObservedCall, connection: Any) -> None:
+    _OpenSession(session, call, connection)
 
 
-class _Watch:
-    """One open session; it does not keep the connection alive."""
+class _OpenSession:
+    """One open session; does not keep the connection alive."""
 
-    def __init__(self, session: Session, call: Call, connection: Any) -> None:
+    def __init__(self, session: Session, call: ObservedCall, connection: Any) -> None:
         self._session, self._connection = session, ref(connection)
         self._error: BaseException | None = None
         self._events, self._waiting = 0, False
         OPEN.add(call, self)
-        self._key, call.pulse = call.key, self._pulse
+        self._key, call.progress = call.key, self._progress
         methods = {
-            **dict.fromkeys(session.sends, Around(_nothing, self._sent)),
-            session.receives: Around(self._received),
-            session.waits: Around(self._waited, self._waits),
-            "close": Around(self._closed),
+            **dict.fromkeys(session.sends, MethodHooks(_nothing, self._sent)),
+            session.receives: MethodHooks(self._received),
+            session.waits: MethodHooks(self._waited, self._waits),
+            "close": MethodHooks(self._closed),
         }
-        call.release = around(connection, methods)
-        OPEN.hold(call, connection)
+        call.restore = observe_object(connection, methods)
+        OPEN.tie_to(call, connection)
 
-    def _pulse(self) -> int:
-        """How many events there were; as good as another is that the host waits for one."""
+    def _progress(self) -> int:
+        """Return the number of events so far, counting each check while the host waits for one."""
         self._events += self._waiting
         return self._events
 
@@ -147,13 +151,13 @@ class _Watch:
         self._events += 1
         call = OPEN.get(self._key)
         if call is not None:
-            call.noted(args[0] if args else kwargs)
+            call.add_sent(args[0] if args else kwargs)
 
     def _received(self, error: BaseException | None, event: Any) -> None:
         call = OPEN.get(self._key)
         if call is not None and error is None:
             self._error = None
-            call.look(event)
+            call.add_chunk(event)
 
     def _waited(self, error: BaseException | None, message: Any) -> None:
         self._events, self._waiting = self._events + 1, False

@@ -1,4 +1,4 @@
-"""Mistral's other endpoints: conversations, with a model or an agent, responses, and OCR.
+"""Mistral's conversations with a model or an agent, and its responses and OCR endpoints.
 
 Read from docs.mistral.ai/api, "beta.conversations", "responses" and "ocr".
 """
@@ -34,8 +34,8 @@ from genai_otel.record.usage import MISTRAL, read_usage
 
 from . import _openai_responses as responses
 from . import _openai_wire as wire
+from ._message_builder import MessageBuilder, assistant_message
 from ._openai_parts import content_part, definitions, message_parts, rest
-from ._said import Said, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,19 +45,19 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------------------ conversations
 
 
-def _ask(given: Json, op: Operation) -> None:
-    wire.ask(as_dict(given.get("completion_args")), op)
-    _belongs(given, op)
+def _read_request(given: Json, op: Operation) -> None:
+    wire.read_request(as_dict(given.get("completion_args")), op)
+    _read_conversation_id(given, op)
 
 
-def _belongs(source: Json, op: Operation) -> None:
-    """To which conversation; of a new one the reply tells it first."""
+def _read_conversation_id(source: Json, op: Operation) -> None:
+    """Read the conversation's id; of a new one only the response has it."""
     known = get_str(source, "conversation_id")
     if known is not None:
-        wire.detail(op, "conversation", known)
+        wire.set_detail(op, "conversation", known)
 
 
-def _content(given: Json, op: Operation) -> None:
+def _read_content(given: Json, op: Operation) -> None:
     told, inputs = get_str(given, "instructions"), given.get("inputs")
     if told:
         op.system = [text(told)]
@@ -78,7 +78,7 @@ def _entry(entry: Json) -> Message:
         return {"role": "assistant", "parts": [_call(entry)]}
     if kind.startswith("message"):
         return {"role": get_str(entry, "role") or "user", "parts": message_parts(entry)}
-    return {"role": "assistant", "parts": _made(entry)}
+    return {"role": "assistant", "parts": _entry_parts(entry)}
 
 
 def _call(entry: Json) -> Part:
@@ -86,25 +86,25 @@ def _call(entry: Json) -> Part:
     return tool_call(get_str(entry, "tool_call_id"), get_str(entry, "name") or "", called)
 
 
-def _answer(reply: Any, op: Operation) -> None:
+def _read_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     entries = get_dicts(reply, "outputs")
-    _told(reply, (get_str(entry, "model") for entry in entries), op)
+    _read_metadata(reply, (get_str(entry, "model") for entry in entries), op)
     calls = any(get_str(entry, "type") == "function.call" for entry in entries)
     op.finish_reasons = ["tool_calls" if calls else "stop"] if entries else []
     if op.capture:
-        parts = [part for entry in entries for part in _made(entry)]
-        op.output = [spoken(parts, op.finish_reasons[0] if entries else None)]
+        parts = [part for entry in entries for part in _entry_parts(entry)]
+        op.output = [assistant_message(parts, op.finish_reasons[0] if entries else None)]
 
 
-def _told(reply: Json, models: Iterable[str | None], op: Operation) -> None:
-    _belongs(reply, op)
+def _read_metadata(reply: Json, models: Iterable[str | None], op: Operation) -> None:
+    _read_conversation_id(reply, op)
     op.response_model = next((model for model in models if model), None)
     read_usage(get_dict(reply, "usage"), op.usage, MISTRAL)
 
 
-def _made(entry: Json) -> list[Part]:
-    """What an entry holds: words, a call, what a tool of Mistral's did, to whom it handed over."""
+def _entry_parts(entry: Json) -> list[Part]:
+    """Convert an entry: text, a tool call, a server tool, or a handoff."""
     entry = unwrap_unknown(entry)
     kind = get_str(entry, "type") or ""
     if kind.startswith("function.call"):
@@ -112,12 +112,12 @@ def _made(entry: Json) -> list[Part]:
     if kind.startswith("message.output"):
         return message_parts(entry)
     if kind.startswith("tool.execution"):
-        return [_executed(entry)]
+        return [_server_tool_part(entry)]
     return [generic_part(kind, rest(entry, _NO_CONTENT), get_str(entry, "id"))]
 
 
-def _executed(entry: Json) -> Part:
-    """A tool that Mistral has run: what it was given, and what it tells of it."""
+def _server_tool_part(entry: Json) -> Part:
+    """Convert the call of a tool that Mistral has run."""
     name, asked = get_str(entry, "name") or "", parse_json(entry.get("arguments"))
     told = {"type": "tool.execution", "arguments": asked, "info": entry.get("info")}
     return server_tool_call(get_str(entry, "id"), name, rest(told, _NO_CONTENT))
@@ -133,7 +133,7 @@ class _Events(Accumulator):
 
     def __init__(self, op: Operation) -> None:
         super().__init__(op)
-        self._said = Said(op)
+        self._message = MessageBuilder(op)
         self._calls: dict[str, Json] = {}
         self._executed: dict[str, Json] = {}
         self._ended = False
@@ -144,7 +144,7 @@ class _Events(Accumulator):
         kind = get_str(data, "type") or ""
         self._model = get_str(data, "model") or self._model
         if kind.startswith("conversation.response"):
-            _told(data, (self._model,), self._op)
+            _read_metadata(data, (self._model,), self._op)
             self._ended = self._ended or kind.endswith("done")
             return False
         if kind.startswith("function.call"):
@@ -152,12 +152,12 @@ class _Events(Accumulator):
         if kind.startswith("tool.execution"):
             return self._add_execution(data, done=kind.endswith("done"))
         if not kind.startswith("message.output"):
-            return self._op.capture is False or self._said.part(_made(data)[0])
+            return self._op.capture is False or self._message.add_part(_entry_parts(data)[0])
         content = data.get("content")
         if type(content) is str:
-            return self._said.words(content)
-        made = _made({**data, "content": [as_dict(content)]}) if content is not None else []
-        added = [self._said.take(part) for part in made]
+            return self._message.add_text(content)
+        made = _entry_parts({**data, "content": [as_dict(content)]}) if content is not None else []
+        added = [self._message.add(part) for part in made]
         return any(added)
 
     def _add_execution(self, data: Json, *, done: bool) -> bool:
@@ -178,7 +178,7 @@ class _Events(Accumulator):
         entry = self._executed.pop(called)
         if self._op.capture:
             whole = {**entry, "id": called, "arguments": entry["arguments"].text()}
-            self._said.part(_executed(whole))
+            self._message.add_part(_server_tool_part(whole))
 
     def _add_call(self, data: Json) -> bool:
         called = get_str(data, "tool_call_id") or ""
@@ -188,7 +188,7 @@ class _Events(Accumulator):
         so_far["pieces"].add(get_str(data, "arguments") or "")
         return True
 
-    def close(self) -> None:
+    def finish(self) -> None:
         op = self._op
         op.response_model = op.response_model or self._model
         reason = "tool_calls" if self._calls else "stop"
@@ -197,21 +197,21 @@ class _Events(Accumulator):
             self._take_execution(called)
         if op.capture:
             for call in self._calls.values():
-                self._said.part(_call({**call, "arguments": call["pieces"].text()}))
-            op.output = [spoken(self._said.parts(), reason if self._ended else None)]
+                self._message.add_part(_call({**call, "arguments": call["pieces"].text()}))
+            op.output = [assistant_message(self._message.parts(), reason if self._ended else None)]
 
 
-def refused_event(error: BaseException) -> Any:
+def event_from_error(error: BaseException) -> Any:
     """The event that was to become one of the client's models."""
     return local_in_error(error, "_parse_event", "event")
 
 
-_extractor = partial(Extractor, read_model=wire.model, chunk_from_error=refused_event)
-_MODEL = _extractor(Kind.CHAT, _ask, _answer, _content, _Events)
-_AGENT = _extractor(Kind.AGENT, _ask, _answer, _content, _Events)
+_extractor = partial(Extractor, read_model=wire.read_model, chunk_from_error=event_from_error)
+_MODEL = _extractor(Kind.CHAT, _read_request, _read_response, _read_content, _Events)
+_AGENT = _extractor(Kind.AGENT, _read_request, _read_response, _read_content, _Events)
 
 
-def conversation(given: Json) -> Extractor:
+def choose_conversation(given: Json) -> Extractor:
     """Of an agent where one is named; what a conversation is continued with, nobody says."""
     return _MODEL if get_str(given, "agent_id") is None else _AGENT
 
@@ -219,16 +219,16 @@ def conversation(given: Json) -> Extractor:
 # ---------------------------------------------------------------------------- responses, OCR
 
 
-def _ask_response(given: Json, op: Operation) -> None:
-    responses.ask_response(given, op)
+def _read_responses_request(given: Json, op: Operation) -> None:
+    responses.read_request(given, op)
     (op.details or {}).pop("api_type", None)  # that is OpenAI's word
 
 
 class _ResponseEvents(responses.ResponseEvents):
     """OpenAI's events, each inside one of the client's."""
 
-    def quick(self, event: Any) -> bool | None:
-        return super().quick(event.data)
+    def add_fast(self, event: Any) -> bool | None:
+        return super().add_fast(event.data)
 
     def add(self, event: Any) -> bool:
         return super().add(as_dict(event).get("data"))
@@ -236,25 +236,25 @@ class _ResponseEvents(responses.ResponseEvents):
 
 RESPONSE = _extractor(
     Kind.CHAT,
-    _ask_response,
-    responses.answer_response,
-    responses.response_content,
+    _read_responses_request,
+    responses.read_response,
+    responses.read_content,
     _ResponseEvents,
 )
 
 
-def _ask_pages(_given: Json, op: Operation) -> None:
+def _read_ocr_request(_given: Json, op: Operation) -> None:
     op.output_type = "text"
 
 
-def _document(given: Json, op: Operation) -> None:
+def _read_document(given: Json, op: Operation) -> None:
     document = get_dict(given, "document")
     kinds = ("document_url", "image_url", "file")
     kind = get_str(document, "type") or next((k for k in kinds if k in document), "file")
     op.input = [{"role": "user", "parts": [content_part({**document, "type": kind})]}]
 
 
-def _pages(reply: Any, op: Operation) -> None:
+def _read_ocr_response(reply: Any, op: Operation) -> None:
     reply = as_dict(reply)
     op.response_model = get_str(reply, "model")
     read_usage(get_dict(reply, "usage_info"), op.usage, MISTRAL)
@@ -270,4 +270,10 @@ def _page(page: Json) -> list[Part]:
     return [text(get_str(page, "markdown") or ""), *cut_out]
 
 
-OCR = Extractor(Kind.GENERATION, _ask_pages, _pages, _document, read_model=wire.model)
+OCR = Extractor(
+    Kind.GENERATION,
+    _read_ocr_request,
+    _read_ocr_response,
+    _read_document,
+    read_model=wire.read_model,
+)
