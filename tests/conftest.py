@@ -15,14 +15,14 @@ from hypothesis import settings
 import genai_otel
 from tests.closing import clients_closed
 from tests.collected import collect
-from tests.deliveries import deliver
+from tests.export_workers import make_worker
 from tests.leftovers import left_to_the_collector
 from tests.provider.plugin import provider, provider_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["clients_closed", "deliver", "nothing_set_up", "provider", "provider_server"]
+__all__ = ["clients_closed", "make_worker", "nothing_set_up", "provider", "provider_server"]
 
 pytest_plugins = ["tests.judged"]
 

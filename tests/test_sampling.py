@@ -175,11 +175,11 @@ def test_the_worker_wakes_for_what_waits() -> None:
 
         to = otlp_config(Destination("otlp", endpoint=receiver.url))
         sample = TailSampling(rate=0.0, window=0.2)
-        delivery = ExportWorker("otlp", OtlpExporter(to, sender_for(to)), sample=sample, delay=0.01)
-        delivery.enqueue(span(child=True, failed=True), 10, ours=True)
+        worker = ExportWorker("otlp", OtlpExporter(to, sender_for(to)), sample=sample, delay=0.01)
+        worker.enqueue(span(child=True, failed=True), 10, ours=True)
         assert until(lambda: receiver.names == ["s"])
-        delivery.enqueue(span(7, child=True, failed=True), 10, ours=True)
-        delivery.close(time.monotonic() + 5)
-        assert delivery.join(time.monotonic() + 5)
+        worker.enqueue(span(7, child=True, failed=True), 10, ours=True)
+        worker.close(time.monotonic() + 5)
+        assert worker.join(time.monotonic() + 5)
         assert receiver.names == ["s", "s"]
-        assert delivery._queued_bytes == 0
+        assert worker._queued_bytes == 0

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 15.0
 _RETRY_TIMEOUT = 1.0
+# The service of the test span, which `traces show last` skips.
 SERVICE = "genai-otel doctor"
-"""Of the test span; `traces show last` passes it over."""
 
 
 def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:

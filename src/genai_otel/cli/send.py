@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _MAX_BATCH_BYTES = 8 * 1024 * 1024
 _SECONDS = 60
+# Seconds without success after which a notice is printed.
 _NOTICE_AFTER = 1.0
-"""Seconds without success after which a person is told what is waited for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

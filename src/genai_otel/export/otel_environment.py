@@ -208,7 +208,7 @@ def _basic_authorization(signal: str) -> dict[str, str]:
 
 
 def _with_scheme(name: str, given: str, signal: str) -> str:
-    """As the SDK's gRPC exporter has it: ``host:port`` is encrypted unless INSECURE says true.
+    """As in the SDK's gRPC exporter: ``host:port`` uses TLS unless INSECURE is true.
 
     Its exporter over HTTP cannot send to such an endpoint at all.
     """
@@ -243,7 +243,7 @@ def headers(signal: str) -> dict[str, str]:
 
 
 def temporality() -> str | None:
-    """Of metrics."""
+    """The temporality preference of metrics."""
     return _valid_or_none(f"{_METRICS}_TEMPORALITY_PREFERENCE", _TEMPORALITIES)
 
 
@@ -257,7 +257,7 @@ _METRICS = "OTEL_EXPORTER_OTLP_METRICS"
 
 
 def exemplar_filter() -> Any:
-    """``OTEL_METRICS_EXEMPLAR_FILTER`` as the SDK takes it, which itself raises on another word."""
+    """``OTEL_METRICS_EXEMPLAR_FILTER`` as the SDK takes it, which itself raises on other values."""
     from opentelemetry.sdk.metrics import (
         AlwaysOffExemplarFilter,
         AlwaysOnExemplarFilter,
@@ -306,7 +306,7 @@ def _valid_items(name: str, accepted: Container[str]) -> list[str]:
 
 
 def _timeout(signal: str) -> str | None:
-    """Seconds, as Python's SDK has it."""
+    """Seconds, as in Python's SDK."""
     for name in _variables(signal, "TIMEOUT"):
         value = variable(name)
         if value is None:

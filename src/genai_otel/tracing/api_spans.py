@@ -23,8 +23,8 @@ from genai_otel.recorder.context import SUPPRESS_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Clients that trace the calls which we record; their spans would count the same tokens again.
 _NATIVE = frozenset({"com.anthropic.sdk.python"})
-"""Clients that trace the calls which we record; their spans would count the same tokens again."""
 
 
 class ApiSpans:

@@ -187,7 +187,7 @@ class OwnSpan(Span):
             self._attributes.pop(key, None)
 
     def put(self, attributes: Mapping[str, Any]) -> None:
-        """The recorder's ``set_attributes``, whose keys are texts; one loop also weighs them."""
+        """Set the recorder's attributes, whose keys are strings, and add up their size."""
         if self._ended:
             return
         found, size = self._attributes, 0
@@ -227,7 +227,7 @@ class OwnSpan(Span):
         self._links.append(Link(context, kept))  # type: ignore[attr-defined]
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """As the SDK has it: what is OK stays so, and nothing becomes unset."""
+        """As in the SDK: OK is final, and a status is never unset."""
         new = Status(status, description) if isinstance(status, StatusCode) else status
         final = self._ended or self._status.status_code is StatusCode.OK
         if not final and new.status_code is not StatusCode.UNSET:
@@ -240,7 +240,7 @@ class OwnSpan(Span):
         timestamp: int | None = None,
         escaped: bool = False,  # noqa: FBT001, FBT002 - the API's
     ) -> None:
-        """For the host, which has its exception's text recorded by calling this."""
+        """Called by the host only, so the text of the exception may be recorded."""
         cls = type(exception)
         exception_attributes = {
             "exception.type": f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
@@ -252,7 +252,7 @@ class OwnSpan(Span):
         self.add_event("exception", exception_attributes, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
-        """Hands the finished span on; a second end is none."""
+        """End the span; a second call has no effect."""
         if self._ended:
             return
         self._ended = True
@@ -277,7 +277,7 @@ class OwnSpan(Span):
         spans.on_end(ended)
 
     def _limited_attributes(self, limits: SpanLimits) -> Mapping[str, Any]:
-        """The attributes; not more, and not longer ones, than the environment allows."""
+        """The attributes within the limits of the environment."""
         max_attributes, max_length = limits.max_span_attributes, limits.max_span_attribute_length
         if max_length is None and (
             max_attributes is None or len(self._attributes) <= max_attributes

@@ -101,7 +101,7 @@ def _parse(header: str) -> SpanContext | None:
 
 
 def propagate_header() -> Callable[[], None]:
-    """Adds the header to what the process propagates; returns what takes it away again."""
+    """Add the header to the global propagator; return a function that removes it."""
     from opentelemetry.propagators.composite import CompositePropagator
 
     before = propagate.get_global_textmap()

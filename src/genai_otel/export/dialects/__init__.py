@@ -18,7 +18,7 @@ NAMES = ("openinference", "langfuse", "langsmith", "mlflow", "aws")
 
 
 class Dialect(NamedTuple):
-    """``log_records``: what of a span, as it was before ``project``, goes out as log records.
+    """``log_records`` makes the log records of a span, as it was before ``project``.
 
     A record has ``time_ns``, ``body``, ``attributes``, ``event_name``, ``trace_id``, ``span_id``,
     ``resource`` and ``instrumentation_scope``.

@@ -30,13 +30,13 @@ def chat_tools(view: SpanView) -> list[Json]:
 
 
 def input_value(view: SpanView) -> Any:
-    """What went into the operation: text or a JSON value; ``None`` where it was not recorded."""
+    """The input of the operation: text or a JSON value; ``None`` if it was not recorded."""
     messages = view.input_messages()
     return chat_messages(messages) if messages else _first(view, _INPUTS)
 
 
 def output_value(view: SpanView) -> Any:
-    """What came out of it, likewise."""
+    """The output of the operation, likewise."""
     messages = view.output_messages()
     return chat_messages(messages) if messages else _first(view, _OUTPUTS) or view.verdict() or None
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from ._span_view import Json
 
+# As JSON. CloudWatch takes 1 MB an event, and many short texts take more in protobuf.
 EVENT_BYTES = 750_000
-"""As JSON. CloudWatch takes 1 MB an event, and many short texts take more in protobuf."""
 SERVICE_TYPE = "aws.service.type"
+# Removed from spans. An exception's message stays: X-Ray shows it as the cause of the fault.
 CONTENT = frozenset(
     (
         names.GEN_AI_SYSTEM_INSTRUCTIONS,
@@ -44,7 +45,6 @@ CONTENT = frozenset(
         names.GENAI_OTEL_OUTPUT,
     )
 )
-"""What is taken off a span. An exception's message stays: X-Ray shows it as the fault's cause."""
 
 
 class ContentEvent(NamedTuple):
@@ -61,7 +61,7 @@ class ContentEvent(NamedTuple):
 
 
 def project(span: ReadableSpan) -> ReadableSpan:
-    """The span without content, of a service that CloudWatch takes for an agent's."""
+    """The span without content, with the resource of an agent."""
     view = SpanView(span)
     if view.operation is None:
         return span

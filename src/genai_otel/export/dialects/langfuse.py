@@ -1,4 +1,4 @@
-"""Langfuse: what its OTLP intake reads first, so that nothing is guessed and nothing counts twice.
+"""Langfuse: attributes that its OTLP intake reads first, so nothing is guessed or counted twice.
 
 Read in its source (OtelIngestionProcessor.ts, ObservationTypeMapper.ts, attributes.ts): every
 ``gen_ai.usage.*`` key that it does not know becomes a bucket of tokens which is added to the total,
@@ -42,18 +42,19 @@ TYPES = {
     "evaluate": "evaluator",
 }
 
+# Langfuse's bucket -> the count in it, and the bucket which it is taken out of.
 BUCKETS = {
     "input_cached_tokens": (names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "input"),
     "input_cache_creation": (names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "input"),
     "output_reasoning_tokens": (names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "output"),
 }
-"""Langfuse's bucket -> the count in it, and the bucket which it is taken out of."""
 
 COPIES = {
     names.GEN_AI_PROMPT_NAME: f"{_OBSERVATION}.prompt.name",
     names.GENAI_OTEL_TAGS: "langfuse.trace.tags",
 }
 _STEMS = ("gen_ai.usage.",)
+# Written as input and output instead; otherwise they would also become metadata.
 _CONTENT = frozenset(
     (
         names.GEN_AI_SYSTEM_INSTRUCTIONS,
@@ -68,7 +69,6 @@ _CONTENT = frozenset(
         names.GENAI_OTEL_OUTPUT,
     )
 )
-"""Told as input and output instead: what stays becomes metadata, and would be there twice."""
 
 
 def project(span: ReadableSpan) -> ReadableSpan:
@@ -81,9 +81,9 @@ def project(span: ReadableSpan) -> ReadableSpan:
     for key, value in view.below(names.GENAI_OTEL_METADATA).items():
         found[f"langfuse.trace.metadata.{key}"] = value
     _set_input_output(view, found)
-    _numbers(view, found)
+    _token_counts(view, found)
     _prompt(view, found)
-    _began(span, view, found)
+    _first_token_time(span, view, found)
     _level(view, found)
     kept = {n: v for n, v in view.attributes.items() if not _is_written_elsewhere(n)}
     return copy_span(span, {**found, **kept})
@@ -106,8 +106,8 @@ def _set_input_output(view: SpanView, found: Json) -> None:
         found[f"{_OBSERVATION}.output"] = as_text(result)
 
 
-def _numbers(view: SpanView, found: Json) -> None:
-    """Buckets that do not overlap, and the total that they come to."""
+def _token_counts(view: SpanView, found: Json) -> None:
+    """Token counts in buckets that do not overlap, and their total."""
     buckets = {
         "input": view.count(names.GEN_AI_USAGE_INPUT_TOKENS),
         "output": view.count(names.GEN_AI_USAGE_OUTPUT_TOKENS),
@@ -129,14 +129,14 @@ def _numbers(view: SpanView, found: Json) -> None:
 
 
 def _prompt(view: SpanView, found: Json) -> None:
-    """Its own versions are whole numbers."""
+    """Langfuse's prompt versions are integers."""
     version = view.text(names.GEN_AI_PROMPT_VERSION)
     if version is not None and version.isdecimal():
         found[f"{_OBSERVATION}.prompt.version"] = int(version)
 
 
-def _began(span: ReadableSpan, view: SpanView, found: Json) -> None:
-    """When the first token came, as a time."""
+def _first_token_time(span: ReadableSpan, view: SpanView, found: Json) -> None:
+    """The time of the first token."""
     seconds = view.number(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN)
     if seconds is None:
         seconds = view.number(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)
@@ -148,7 +148,7 @@ def _began(span: ReadableSpan, view: SpanView, found: Json) -> None:
 
 
 def _level(view: SpanView, found: Json) -> None:
-    """A denial is no error, but is found as easily."""
+    """Warning level for a denial, which is no error but must be found."""
     verdict = view.verdict()
     if verdict.get("verdict") in ("deny", "modify", "flag"):
         found[f"{_OBSERVATION}.level"] = "WARNING"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._span_view import Json
 
 KIND = "langsmith.span.kind"
+# LangSmith's run types; everything else is a chain.
 KINDS = {
     "chat": "llm",
     "generate_content": "llm",
@@ -29,7 +30,6 @@ KINDS = {
     "search_memory": "retriever",
     "execute_tool": "tool",
 }
-"""Its run types; all else is a chain."""
 
 _METADATA = "langsmith.metadata"
 METADATA = {
@@ -43,6 +43,7 @@ METADATA = {
     names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN: "time_to_first_token",
 }
 
+# Count -> its place in the JSON object of usage; each is a part of the count it belongs to.
 USAGE = {
     names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: ("input_token_details", "cache_read"),
     names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: ("input_token_details", "cache_creation"),
@@ -50,15 +51,14 @@ USAGE = {
     names.GENAI_OTEL_USAGE_AUDIO_INPUT_TOKENS: ("input_token_details", "audio"),
     names.GENAI_OTEL_USAGE_AUDIO_OUTPUT_TOKENS: ("output_token_details", "audio"),
 }
-"""Count -> its place in the JSON object of usage; each is a part of the count it belongs to."""
 
+# Written as inputs and outputs instead.
 _TWICE = (
     names.GEN_AI_SYSTEM_INSTRUCTIONS,
     names.GEN_AI_INPUT_MESSAGES,
     names.GEN_AI_OUTPUT_MESSAGES,
     names.GEN_AI_TOOL_DEFINITIONS,
 )
-"""Told as inputs and outputs instead."""
 
 
 def project(span: ReadableSpan) -> ReadableSpan:

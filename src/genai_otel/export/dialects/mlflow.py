@@ -46,6 +46,7 @@ TYPES = {
 INPUTS, OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
 TOOLS, FORMAT = "mlflow.chat.tools", "mlflow.message.format"
 USAGE, COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
+# Count -> its key in the JSON object of usage.
 COUNTS = {
     names.GEN_AI_USAGE_INPUT_TOKENS: "input_tokens",
     names.GEN_AI_USAGE_OUTPUT_TOKENS: "output_tokens",
@@ -53,15 +54,14 @@ COUNTS = {
     names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "cache_creation_input_tokens",
     names.GENAI_OTEL_USAGE_CACHE_CREATION_1H_INPUT_TOKENS: "cache_creation_input_tokens_above_1hr",
 }
-"""Count -> its key in the JSON object of usage."""
 
+# Written as inputs, outputs and tools instead.
 _TWICE = (
     names.GEN_AI_SYSTEM_INSTRUCTIONS,
     names.GEN_AI_INPUT_MESSAGES,
     names.GEN_AI_OUTPUT_MESSAGES,
     names.GEN_AI_TOOL_DEFINITIONS,
 )
-"""Told as inputs, outputs and tools instead."""
 
 
 def project(span: ReadableSpan) -> ReadableSpan:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from ._span_view import Json
 
+# The usual limit of attributes of a span; a list that would exceed it stays canonical.
 MAX_ATTRIBUTES = 128
-"""As many attributes as spans may have in most places: what would be the next is left canonical."""
 
 KIND = "openinference.span.kind"
 KINDS = {
@@ -57,6 +57,7 @@ KINDS = {
     "delete_memory": "TOOL",
 }
 
+# Provider -> llm.provider and llm.system; others are passed on as they are.
 PROVIDERS: dict[str, tuple[str, str | None]] = {
     "openai": ("openai", "openai"),
     "anthropic": ("anthropic", "anthropic"),
@@ -74,7 +75,6 @@ PROVIDERS: dict[str, tuple[str, str | None]] = {
     "gcp.gemini": ("google", None),
     "moonshot_ai": ("moonshot", None),
 }
-"""Provider -> llm.provider and llm.system; others are passed on as they are."""
 
 COPIES = {
     names.GEN_AI_USAGE_INPUT_TOKENS: "llm.token_count.prompt",
@@ -101,6 +101,7 @@ TOOL_COPIES = {
     names.GEN_AI_TOOL_CALL_ARGUMENTS: "tool.parameters",
 }
 
+# Request parameter -> its key in the JSON object of all parameters.
 PARAMETERS = {
     names.GEN_AI_REQUEST_TEMPERATURE: "temperature",
     names.GEN_AI_REQUEST_TOP_P: "top_p",
@@ -114,9 +115,9 @@ PARAMETERS = {
     names.GEN_AI_REQUEST_STOP_SEQUENCES: "stop",
     names.GEN_AI_REQUEST_REASONING_LEVEL: "reasoning_effort",
 }
-"""Request parameter -> its key in the JSON object of all parameters."""
 _RESPONSE_FORMATS = {"json": "json_object", "text": "text"}
 
+# Attributes without a counterpart -> their key in the JSON object of metadata, which is searchable.
 METADATA = {
     names.GEN_AI_AGENT_ID: "agent_id",
     names.GEN_AI_AGENT_DESCRIPTION: "agent_description",
@@ -150,7 +151,6 @@ METADATA = {
     names.GENAI_OTEL_COST_STATUS: "cost_status",
     names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN: "time_to_first_token",
 }
-"""What has no place of its own -> its key in the JSON object of metadata, which can be searched."""
 
 
 def project(span: ReadableSpan) -> ReadableSpan:
@@ -201,7 +201,7 @@ def _copies(view: SpanView, kind: str, found: Json) -> None:
 
 
 def _model(view: SpanView, kind: str, found: Json) -> None:
-    """Readers price by the one model name: that of the model which answered, if it is known."""
+    """Backends price by one model name: that of the response, if it is known."""
     requested = view.text(names.GEN_AI_REQUEST_MODEL)
     model = view.text(names.GEN_AI_RESPONSE_MODEL) or requested
     if kind in _MODEL_NAMES and model is not None:
@@ -263,7 +263,7 @@ def _values(view: SpanView, kind: str, found: Json) -> None:
 
 
 def _store_query(view: SpanView) -> Json:
-    """Where a store was asked for what, which is no content."""
+    """Operation and collection of a store's query, which are no content."""
     query = {
         "operation": view.text(names.DB_OPERATION_NAME),
         "collection": view.text(names.DB_COLLECTION_NAME),
@@ -273,7 +273,7 @@ def _store_query(view: SpanView) -> Json:
 
 
 def _store_counts(view: SpanView) -> Json | None:
-    """What a store says of its work: how many it wrote, or gave back."""
+    """How many records a store has written, or returned."""
     if view.operation is not None:
         return None
     counts = {
@@ -301,7 +301,7 @@ def _value(found: Json, side: str, value: Any) -> None:
 
 
 def _messages(view: SpanView, kind: str, found: Json) -> None:
-    """Replies first: they are short, and what a reader looks for."""
+    """Responses first: they are short, and most looked for."""
     if kind == "EMBEDDING":
         texts = [
             text for message in view.input_messages() if (text := message_text(message))
@@ -339,7 +339,7 @@ _LISTS = (_documents, _messages, _tools)
 
 
 def _replace(found: Json, flat: Json, *canonical: str) -> None:
-    """Writes a list out in place of its canonical form, or not at all if it is too long."""
+    """Replace the canonical form of a list, unless the attributes would become too many."""
     kept = len(found) - sum(name in found for name in canonical)
     if flat and kept + len(flat) <= MAX_ATTRIBUTES:
         for name in canonical:

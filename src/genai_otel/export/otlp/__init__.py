@@ -1,1 +1,1 @@
-"""OTLP: encoding, sending over HTTP and gRPC, and what receivers answer."""
+"""OTLP: encoding, sending over HTTP and gRPC, and results of requests."""

@@ -62,14 +62,14 @@ def _field(tag: bytes, payload: bytes) -> bytes:
 
 # ---------------------------------------------------------------------------------- attributes
 
+# By key: its own bytes, the last short value seen with it, and the bytes of both.
 _key_cache: dict[str, tuple[bytes, Any, bytes]] = {}
-"""By key: its own bytes, the last short value seen with it, and the bytes of both."""
 _NO_VALUE = object()
 _CACHED_TYPES = frozenset((str, int, bool))  # not float: 0.0 == -0.0
 
 
 def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[bytes]) -> None:
-    """Each pair as one field of its holder; almost all of the time goes by here.
+    """Append each attribute as one field; most of the time of encoding is spent here.
 
     Most attributes of a program's spans have the same few values, one after the other.
     """
@@ -105,7 +105,7 @@ def _attributes(tag: bytes, attributes: Mapping[Any, Any] | None, out: list[byte
 
 
 def _add_key(key: Any) -> tuple[bytes, Any, bytes]:
-    """``KeyValue.key``, kept for the next time."""
+    """The encoded ``KeyValue.key``, cached."""
     entry = _field(b"\x0a", key_text(key).encode()), _NO_VALUE, b""
     if type(key) is str:
         if len(_key_cache) >= _MAX_KEYS:
@@ -115,7 +115,7 @@ def _add_key(key: Any) -> tuple[bytes, Any, bytes]:
 
 
 def _value(value: Any) -> bytes:
-    """An ``AnyValue``: what is common at once, the rest by way of OTLP-JSON, whose rules it has."""
+    """An ``AnyValue``: common types directly, others by way of OTLP-JSON."""
     kind = type(value)
     if kind is bool:
         return b"\x10\x01" if value else b"\x10\x00"

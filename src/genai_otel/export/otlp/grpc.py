@@ -33,8 +33,8 @@ _RETRYABLE = frozenset(
 )
 _MAX_RESPONSE_BYTES = 64 * 1024 - 3  # no receiver has this limit: its error has the same text
 _TASKS = "/proc/self/task"
+# Seconds to wait for threads, which take a millisecond to end; and between two checks.
 _THREADS_END, _A_MOMENT = 0.1, 0.0005
-"""Seconds that they are given, which take a millisecond; and between two looks."""
 _OWN_LIMIT_MESSAGE = f" vs. {_MAX_RESPONSE_BYTES})"
 
 
@@ -84,7 +84,7 @@ class GrpcSender:
         return from_partial_success(response)
 
     def _channel(self, grpc: Any, url: str) -> Any:
-        """One for each receiver: signals mostly share it."""
+        """The channel of a receiver, which signals mostly share."""
         parsed = urlsplit(url)
         channel = self._channels.get(parsed.netloc)
         if channel is None:
@@ -115,7 +115,7 @@ class GrpcSender:
         self._close_channels()
 
     def _close_channels(self) -> bool:
-        """Ends the call under way, from another thread; whether there was a channel for one.
+        """Cancel the call under way, from another thread; return whether there was a channel.
 
         A blocking call ends with its channel. The next call makes another.
         """
@@ -126,13 +126,13 @@ class GrpcSender:
         return had_channels
 
     def close(self) -> None:
-        """A fork would warn of the threads of gRPC: they end with whatever refers to a channel."""
+        """Close channels, so that no thread of gRPC is there when the process forks."""
         if self._close_channels():
             _wait_for_threads()
 
 
 def _wait_for_threads() -> None:
-    """Waits for a moment until gRPC's threads have, where none of the program's own keeps them."""
+    """Wait a moment for gRPC's threads to end, unless the program uses gRPC itself."""
     deadline = monotonic() + _THREADS_END
     while _has_grpc_threads() and monotonic() < deadline:
         sleep(_A_MOMENT)

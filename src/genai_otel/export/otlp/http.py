@@ -229,7 +229,7 @@ def _read_body(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
 
 
 def tls_context(config: OtlpConfig) -> ssl.SSLContext:
-    """Certificates and names are checked, always."""
+    """Certificates and host names are always verified."""
     context = ssl.create_default_context(cafile=config.certificate)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.client_certificate is not None:
@@ -279,7 +279,7 @@ def _request_head(
 
 
 class _DeadlineReader(io.RawIOBase):
-    """What the standard library's parser reads from: never longer, and never more, than allowed."""
+    """A reader for the standard library's parser, with a deadline and a limit of bytes."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline

@@ -22,8 +22,8 @@ _REQUESTS: dict[str, Any] = {
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
+# Attributes are lists of keys and values, so that no name of theirs is a name here.
 _ID_FIELDS = frozenset(("traceId", "spanId", "parentSpanId"))
-"""Attributes are lists of keys and values, so that no name of theirs is a name here."""
 
 
 def as_json(signal: str, body: bytes) -> bytes:

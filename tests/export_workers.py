@@ -1,4 +1,4 @@
-"""Deliveries to a receiver, with short waits, and spans for them."""
+"""Export workers with short waits, and spans for them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def span(name: str = "s", **attributes: Any) -> ReadableSpan:
 
 
 @pytest.fixture
-def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWorker]]:
-    """Makes deliveries to an endpoint; waits are short, and all ends with the test.
+def make_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWorker]]:
+    """Make export workers for an endpoint; waits are short, and all ends with the test.
 
     Without a ``delay`` nothing goes out before it is flushed: all that is given is one batch,
     however long giving takes on a busy machine.
@@ -53,9 +53,9 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWor
         keys = ("max_queue_bytes", "delay", "span_filter", "transform")
         own = {key: more.pop(key) for key in keys if key in more}
         to = otlp_config(Destination("otlp", endpoint=endpoint, **more))
-        channel = OtlpExporter(to, sender_for(to))
+        exporter = OtlpExporter(to, sender_for(to))
         made.append(
-            ExportWorker("otlp", channel, retry_timeout=retry_timeout, **{"delay": 3_600.0, **own})
+            ExportWorker("otlp", exporter, retry_timeout=retry_timeout, **{"delay": 3_600.0, **own})
         )
         return made[-1]
 
@@ -64,17 +64,17 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ExportWor
         assert end(each, 0)
 
 
-def give(delivery: ExportWorker, *spans: ReadableSpan) -> None:
+def give(worker: ExportWorker, *spans: ReadableSpan) -> None:
     for each in spans:
-        delivery.enqueue(each, estimated_size(each), ours=True)
+        worker.enqueue(each, estimated_size(each), ours=True)
 
 
-def end(delivery: ExportWorker, seconds: float = 5.0) -> bool:
-    delivery.close(time.monotonic() + seconds)
-    if not delivery.join(time.monotonic() + seconds):
-        delivery.abort()
-    return delivery.join(time.monotonic() + 5)
+def end(worker: ExportWorker, seconds: float = 5.0) -> bool:
+    worker.close(time.monotonic() + seconds)
+    if not worker.join(time.monotonic() + seconds):
+        worker.abort()
+    return worker.join(time.monotonic() + 5)
 
 
-def flush(delivery: ExportWorker, seconds: float = 10.0) -> bool:
-    return delivery.request_flush(time.monotonic() + seconds).wait()
+def flush(worker: ExportWorker, seconds: float = 10.0) -> bool:
+    return worker.request_flush(time.monotonic() + seconds).wait()

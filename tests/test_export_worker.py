@@ -22,7 +22,7 @@ from genai_otel.export.pipeline.handover import HandoverFile
 from genai_otel.export.pipeline.worker import ExportWorker
 from genai_otel.export.protocol import SdkExporter
 from genai_otel.export.readable import estimated_size
-from tests.deliveries import end, flush, give, span
+from tests.export_workers import end, flush, give, span
 from tests.receiver import (
     IN_TIME,
     OK,
@@ -52,49 +52,49 @@ def ended() -> Iterator[None]:
 # ---------------------------------------------------------------------------------- all is well
 
 
-def test_what_arrives(deliver: Any) -> None:
+def test_what_arrives(make_worker: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, headers={"x-key": "k"})
-        give(delivery, *(span(f"s{n}", k="v" * 100) for n in range(20)))
-        assert flush(delivery)
+        worker = make_worker(receiver.url, headers={"x-key": "k"})
+        give(worker, *(span(f"s{n}", k="v" * 100) for n in range(20)))
+        assert flush(worker)
         assert len(receiver.names) == 20
         (got,) = receiver.received
         assert got.path == "/v1/traces"
         assert got.headers["x-key"] == "k"
         assert got.headers["content-type"] == "application/x-protobuf"
         assert got.headers["content-encoding"] == "gzip"
-        assert delivery.stats.dropped() == {}
-        assert (delivery.stats.enqueued, delivery.stats.sent) == (20, 20)
-        give(delivery, span("later"))
-        assert flush(delivery)
+        assert worker.stats.dropped() == {}
+        assert (worker.stats.enqueued, worker.stats.sent) == (20, 20)
+        give(worker, span("later"))
+        assert flush(worker)
         assert receiver.connections == 1, "the connection is kept"
 
 
-def test_a_kept_connection_that_was_closed(deliver: Any) -> None:
+def test_a_kept_connection_that_was_closed(make_worker: Any) -> None:
     closes = Reply(headers={"Connection": "close"})
     silently = iter([OK, Reply(cut=True)])
     with Receiver(lambda _: next(silently, closes)) as receiver:
-        delivery = deliver(receiver.url)
+        worker = make_worker(receiver.url)
         for number in range(4):
-            give(delivery, span(f"s{number}"))
-            assert flush(delivery)
+            give(worker, span(f"s{number}"))
+            assert flush(worker)
         assert receiver.names == ["s0", "s1", "s2", "s3"]
-        assert delivery.stats.dropped() == {}
+        assert worker.stats.dropped() == {}
 
 
-def test_without_compression(deliver: Any) -> None:
+def test_without_compression(make_worker: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, options={"compression": "none"})
-        give(delivery, span(k="v" * 5000))
-        assert flush(delivery)
+        worker = make_worker(receiver.url, options={"compression": "none"})
+        give(worker, span(k="v" * 5000))
+        assert flush(worker)
         assert "content-encoding" not in receiver.received[0].headers
 
 
-def test_requests_by_bytes(deliver: Any) -> None:
+def test_requests_by_bytes(make_worker: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, delay=5.0)
-        give(delivery, *(span(f"s{n}", k="v" * 60_000) for n in range(60)))
-        assert flush(delivery)
+        worker = make_worker(receiver.url, delay=5.0)
+        give(worker, *(span(f"s{n}", k="v" * 60_000) for n in range(60)))
+        assert flush(worker)
         assert len(receiver.names) == 60
         assert len(receiver.received) >= 4
         assert all(len(got.body) <= 1024 * 1024 for got in receiver.received)
@@ -107,12 +107,12 @@ def over(limit: int) -> Callable[[Received], Reply]:
     return lambda got: Reply(413) if len(got.body) > limit else OK
 
 
-def test_a_large_span_is_shortened_before(deliver: Any) -> None:
+def test_a_large_span_is_shortened_before(make_worker: Any) -> None:
     said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 500_000}]}])
     with Receiver() as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span("big", **{"gen_ai.input.messages": said, "long": "y" * 100_000}))
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span("big", **{"gen_ai.input.messages": said, "long": "y" * 100_000}))
+        assert flush(worker)
         (got,) = receiver.received[0].spans
         told = {a.key: a.value.string_value for a in got.attributes}
         assert len(told["long"]) <= 65_536
@@ -123,7 +123,7 @@ def test_a_large_span_is_shortened_before(deliver: Any) -> None:
         assert message["role"] == "user"
 
 
-def test_each_span_is_counted_once(deliver: Any) -> None:
+def test_each_span_is_counted_once(make_worker: Any) -> None:
     """Sent, lost or passed over."""
 
     def keep(one: ReadableSpan) -> bool:
@@ -135,83 +135,83 @@ def test_each_span_is_counted_once(deliver: Any) -> None:
         return rejecting(1) if any(s.name == "last" for s in got.spans) else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url, span_filter=keep)
+        worker = make_worker(receiver.url, span_filter=keep)
         for name in ("wanted", "odd", "unwanted", "unwanted"):
             one = span(name)
             one._instrumentation_scope = InstrumentationScope("http")
-            delivery.enqueue(one, estimated_size(one), ours=False)
-        give(delivery, span("s"))
-        assert not flush(delivery)
-        give(delivery, span("last"), span("last"))
-        assert not flush(delivery)
-        counts = delivery.stats
+            worker.enqueue(one, estimated_size(one), ours=False)
+        give(worker, span("s"))
+        assert not flush(worker)
+        give(worker, span("last"), span("last"))
+        assert not flush(worker)
+        counts = worker.stats
         assert (counts.enqueued, counts.sent, counts.filtered) == (7, 3, 2)
         assert counts.dropped() == {"encoding": 1, "rejected": 1}
 
 
-def test_many_large_attributes_make_no_large_span(deliver: Any) -> None:
+def test_many_large_attributes_make_no_large_span(make_worker: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span("big", **{f"k{n}": "x" * 60_000 for n in range(100)}))
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span("big", **{f"k{n}": "x" * 60_000 for n in range(100)}))
+        assert flush(worker)
         assert len(receiver.received[0].body) <= 256 * 1024 + 4096
 
 
-def test_refused_as_too_large_is_split(deliver: Any) -> None:
+def test_refused_as_too_large_is_split(make_worker: Any) -> None:
     with Receiver(over(20_000)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span(f"s{n}", k="v" * 5000) for n in range(10)))
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, *(span(f"s{n}", k="v" * 5000) for n in range(10)))
+        assert flush(worker)
         assert len(receiver.names) == 10
-        assert delivery.stats.dropped() == {}
+        assert worker.stats.dropped() == {}
 
 
-def test_the_poison_span_is_alone_and_shrunk(deliver: Any) -> None:
+def test_the_poison_span_is_alone_and_shrunk(make_worker: Any) -> None:
     with Receiver(over(20_000)) as receiver:
-        delivery = deliver(receiver.url)
+        worker = make_worker(receiver.url)
         poison = span("poison", k="v" * 50_000, id="kept")
-        give(delivery, *(span(f"s{n}") for n in range(10)), poison)
-        assert flush(delivery)
+        give(worker, *(span(f"s{n}") for n in range(10)), poison)
+        assert flush(worker)
         assert receiver.names == ["poison", *(f"s{n}" for n in range(10))]
         assert len(receiver.received) == 4, "all, the poison, the poison shrunk, the others"
 
 
-def test_a_span_that_never_fits_is_counted(deliver: Any) -> None:
+def test_a_span_that_never_fits_is_counted(make_worker: Any) -> None:
     def script(got: Received) -> Reply:
         return Reply(413) if any(s.name == "poison" for s in got.spans) else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span(f"s{n}") for n in range(9)), span("poison", k="v" * 50_000))
-        assert not flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, *(span(f"s{n}") for n in range(9)), span("poison", k="v" * 50_000))
+        assert not flush(worker)
         assert len(receiver.names) == 9
-        assert delivery.stats.dropped() == {"too_large": 1}
+        assert worker.stats.dropped() == {"too_large": 1}
 
 
 def failing(*_: object) -> Any:
     raise ZeroDivisionError
 
 
-def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_ours_are_counted(make_worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """In what shortens a span, in the worker, in what a child keeps: the last loses nothing."""
     counts: dict[str, int] = {}
     monkeypatch.setattr(FAULTS, "strict", False)
     monkeypatch.setattr(FAULTS, "counts", counts)
     with Receiver(over(20_000)) as receiver:
-        delivery = deliver(receiver.url)
-        monkeypatch.setattr(delivery._exporter, "truncated", failing)
-        give(delivery, span("poison", k="v" * 50_000))
-        assert not flush(delivery)
-        assert delivery.stats.dropped() == {"too_large": 1}
+        worker = make_worker(receiver.url)
+        monkeypatch.setattr(worker._exporter, "truncated", failing)
+        give(worker, span("poison", k="v" * 50_000))
+        assert not flush(worker)
+        assert worker.stats.dropped() == {"too_large": 1}
         assert counts == {"RetryingSender.truncated: ZeroDivisionError": 1}
-        turn, turns = delivery._drain, iter([failing])
+        turn, turns = worker._drain, iter([failing])
 
         def once() -> None:
             next(turns, turn)()
 
-        monkeypatch.setattr(delivery, "_drain", once)
-        give(delivery, span("s"))
-        flush(delivery)
+        monkeypatch.setattr(worker, "_drain", once)
+        give(worker, span("s"))
+        flush(worker)
         assert until(lambda: receiver.names == ["s"])
         assert counts["ExportWorker.run: ZeroDivisionError"] == 1
     handover = HandoverFile()
@@ -226,58 +226,58 @@ def test_errors_of_ours_are_counted(deliver: Any, monkeypatch: pytest.MonkeyPatc
         handover.write(span("s"))
 
 
-def test_one_bad_span_does_not_take_the_others_along(deliver: Any) -> None:
+def test_one_bad_span_does_not_take_the_others_along(make_worker: Any) -> None:
     def script(got: Received) -> Reply:
         return Reply(400) if any(s.name == "s7" for s in got.spans) else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span(f"s{n}") for n in range(20)))
-        assert not flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, *(span(f"s{n}") for n in range(20)))
+        assert not flush(worker)
         assert len(receiver.names) == 19
-        assert delivery.stats.dropped() == {"refused": 1}
+        assert worker.stats.dropped() == {"refused": 1}
 
 
-def test_several_bad_spans_in_a_row_do_not_either(deliver: Any) -> None:
+def test_several_bad_spans_in_a_row_do_not_either(make_worker: Any) -> None:
     bad = {"s0", "s1", "s2", "s40", "s41", "s63"}
 
     def script(got: Received) -> Reply:
         return Reply(400) if bad & {s.name for s in got.spans} else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span(f"s{n}") for n in range(64)))
-        assert not flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, *(span(f"s{n}") for n in range(64)))
+        assert not flush(worker)
         assert len(receiver.names) == 64 - len(bad)
-        assert delivery.stats.dropped() == {"refused": len(bad)}
+        assert worker.stats.dropped() == {"refused": len(bad)}
 
 
-def test_where_nothing_is_wanted_little_is_asked(deliver: Any) -> None:
+def test_where_nothing_is_wanted_little_is_asked(make_worker: Any) -> None:
     with Receiver(lambda _: Reply(400)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span() for _ in range(256)))
-        assert not flush(delivery)
-        assert delivery.stats.dropped() == {"refused": 256}
+        worker = make_worker(receiver.url)
+        give(worker, *(span() for _ in range(256)))
+        assert not flush(worker)
+        assert worker.stats.dropped() == {"refused": 256}
         assert len(receiver.received) <= 20
 
 
-def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_queue_drops_and_counts(make_worker: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Exactly two lines are logged: where loss begins, and where it ends."""
     away = threading.Event()
     with Receiver(lambda _: OK if away.is_set() else Reply(503)) as receiver:
-        delivery = deliver(receiver.url, max_queue_bytes=100_000)
+        worker = make_worker(receiver.url, max_queue_bytes=100_000)
         for _ in range(10):
-            give(delivery, *(span(k="v" * 2000) for _ in range(20)))
-            assert not flush(delivery, 0.05)
-        dropped = delivery.stats.dropped_queue_full
+            give(worker, *(span(k="v" * 2000) for _ in range(20)))
+            assert not flush(worker, 0.05)
+        dropped = worker.stats.dropped_queue_full
         assert 130 < dropped < 200
-        assert until(lambda: delivery.stats.losing)
+        assert until(lambda: worker.stats.losing)
         away.set()
-        assert flush(delivery)
+        assert flush(worker)
         assert len(receiver.names) == 200 - dropped
-        give(delivery, span())
-        assert flush(delivery)
-    assert delivery.stats.dropped() == {"queue_full": dropped}
+        give(worker, span())
+        assert flush(worker)
+    assert worker.stats.dropped() == {"queue_full": dropped}
     said = [record.getMessage() for record in caplog.records if record.name == "genai_otel"]
     assert len(said) == 2, said
     assert "is losing telemetry: queue_full" in said[0]
@@ -287,38 +287,38 @@ def test_a_full_queue_drops_and_counts(deliver: Any, caplog: pytest.LogCaptureFi
 # -------------------------------------------------------------------- away, slow, or unwilling
 
 
-def test_nobody_listens(deliver: Any) -> None:
-    delivery = deliver(f"http://127.0.0.1:{closed_port()}")
-    give(delivery, span(), span())
+def test_nobody_listens(make_worker: Any) -> None:
+    worker = make_worker(f"http://127.0.0.1:{closed_port()}")
+    give(worker, span(), span())
     began = time.monotonic()
-    assert not flush(delivery, 0.5)
+    assert not flush(worker, 0.5)
     assert time.monotonic() - began < IN_TIME
-    assert delivery.last_error == "connection refused"
-    assert end(delivery, 0.2)
-    assert delivery.stats.dropped() == {"shutdown": 2}
+    assert worker.last_error == "connection refused"
+    assert end(worker, 0.2)
+    assert worker.stats.dropped() == {"shutdown": 2}
 
 
-def test_retry_timeout(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
-    delivery = deliver(f"http://127.0.0.1:{closed_port()}", retry_timeout=0.3)
-    give(delivery, span())
-    assert not flush(delivery)
-    assert delivery.stats.dropped() == {"undelivered": 1}
-    assert delivery.stats.retried >= 1
+def test_retry_timeout(make_worker: Any, caplog: pytest.LogCaptureFixture) -> None:
+    worker = make_worker(f"http://127.0.0.1:{closed_port()}", retry_timeout=0.3)
+    give(worker, span())
+    assert not flush(worker)
+    assert worker.stats.dropped() == {"undelivered": 1}
+    assert worker.stats.retried >= 1
     assert "is losing telemetry: undelivered (connection refused)" in caplog.text
 
 
-def test_it_comes_back(deliver: Any) -> None:
+def test_it_comes_back(make_worker: Any) -> None:
     answers = iter([Reply(503), Reply(429), Reply(cut=True), Reply(502)])
     with Receiver(lambda _: next(answers, OK)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span("s"))
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span("s"))
+        assert flush(worker)
         assert receiver.names == ["s"]
-        assert delivery.stats.retried in (3, 4), "a cut connection may be tried again at once"
-        assert delivery.last_error is None
+        assert worker.stats.retried in (3, 4), "a cut connection may be tried again at once"
+        assert worker.last_error is None
 
 
-def test_retry_after_is_obeyed(deliver: Any) -> None:
+def test_retry_after_is_obeyed(make_worker: Any) -> None:
     times: list[float] = []
 
     def script(_: Received) -> Reply:
@@ -326,172 +326,172 @@ def test_retry_after_is_obeyed(deliver: Any) -> None:
         return Reply(503, {"Retry-After": "1"}) if len(times) == 1 else OK
 
     with Receiver(script) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span())
-        assert not flush(delivery, 0.2), "a flush does not hurry whoever asked for a pause"
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span())
+        assert not flush(worker, 0.2), "a flush does not hurry whoever asked for a pause"
+        assert flush(worker)
     assert times[1] - times[0] >= 1.0
 
 
-def test_retry_after_beyond_our_timeout(deliver: Any) -> None:
+def test_retry_after_beyond_our_timeout(make_worker: Any) -> None:
     with Receiver(lambda _: Reply(429, {"Retry-After": "3600"})) as receiver:
-        delivery = deliver(receiver.url, retry_timeout=1.0)
-        give(delivery, span())
-        assert not flush(delivery)
+        worker = make_worker(receiver.url, retry_timeout=1.0)
+        give(worker, span())
+        assert not flush(worker)
         assert len(receiver.received) == 1
-        assert delivery.stats.dropped() == {"undelivered": 1}
+        assert worker.stats.dropped() == {"undelivered": 1}
 
 
-def test_it_hangs(deliver: Any) -> None:
+def test_it_hangs(make_worker: Any) -> None:
     with Receiver(lambda _: Reply(hang=60)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span())
+        worker = make_worker(receiver.url)
+        give(worker, span())
         began = time.monotonic()
-        assert not flush(delivery, 0.3)
-        assert end(delivery, 0.3), "it was cut off"
+        assert not flush(worker, 0.3)
+        assert end(worker, 0.3), "it was cut off"
         assert time.monotonic() - began < IN_TIME
-        assert delivery.stats.dropped() == {"shutdown": 1}
+        assert worker.stats.dropped() == {"shutdown": 1}
 
 
-def test_it_drips(deliver: Any) -> None:
+def test_it_drips(make_worker: Any) -> None:
     """A byte now and then keeps no deadline from coming."""
     with Receiver(lambda _: Reply(drip=0.05)) as receiver:
-        delivery = deliver(receiver.url, options={"timeout": "0.4"}, retry_timeout=0.2)
-        give(delivery, span())
-        assert not flush(delivery)
-        assert delivery.stats.dropped() == {"undelivered": 1}
-        assert delivery.last_error == "no answer in time"
+        worker = make_worker(receiver.url, options={"timeout": "0.4"}, retry_timeout=0.2)
+        give(worker, span())
+        assert not flush(worker)
+        assert worker.stats.dropped() == {"undelivered": 1}
+        assert worker.last_error == "no answer in time"
         assert len(receiver.received) == 1
 
 
-def test_a_huge_answer_is_not_read(deliver: Any) -> None:
+def test_a_huge_answer_is_not_read(make_worker: Any) -> None:
     with Receiver(lambda _: Reply(body=b"\0" * 30_000_000)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span("a"))
-        assert flush(delivery)
-        give(delivery, span("b"))
-        assert flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span("a"))
+        assert flush(worker)
+        give(worker, span("b"))
+        assert flush(worker)
         assert receiver.names == ["a", "b"]
         assert receiver.connections == 2, "nobody waits for the rest of it"
 
 
-def test_endless_headers(deliver: Any) -> None:
+def test_endless_headers(make_worker: Any) -> None:
     with Receiver(lambda _: Reply(headers={f"x{n}": "y" * 1000 for n in range(1000)})) as receiver:
-        delivery = deliver(receiver.url, retry_timeout=0.2)
-        give(delivery, span())
-        assert not flush(delivery)
-        assert delivery.stats.dropped() == {"undelivered": 1}
+        worker = make_worker(receiver.url, retry_timeout=0.2)
+        give(worker, span())
+        assert not flush(worker)
+        assert worker.stats.dropped() == {"undelivered": 1}
 
 
 @pytest.mark.parametrize("status", [301, 307, 308])
-def test_redirects_are_not_followed(deliver: Any, status: int) -> None:
+def test_redirects_are_not_followed(make_worker: Any, status: int) -> None:
     with Receiver() as other:
         there = Reply(status, {"Location": f"{other.url}/v1/traces"})
         with Receiver(lambda _: there) as receiver:
-            delivery = deliver(receiver.url, headers={"authorization": "secret"})
-            give(delivery, span())
-            assert not flush(delivery)
+            worker = make_worker(receiver.url, headers={"authorization": "secret"})
+            give(worker, span())
+            assert not flush(worker)
         assert other.received == []
-        assert delivery.stats.dropped() == {"refused": 1}
-        assert delivery.last_error == f"HTTP {status}: redirects are not followed"
+        assert worker.stats.dropped() == {"refused": 1}
+        assert worker.last_error == f"HTTP {status}: redirects are not followed"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_what_is_not_tried_again(deliver: Any, status: int) -> None:
+def test_what_is_not_tried_again(make_worker: Any, status: int) -> None:
     with Receiver(lambda _: Reply(status, body=b"your key secret-key is wrong")) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span(), span())
-        assert not flush(delivery)
+        worker = make_worker(receiver.url)
+        give(worker, span(), span())
+        assert not flush(worker)
         assert len(receiver.received) == 1
-        assert delivery.stats.dropped() == {"refused": 2}
-        assert delivery.last_error == f"HTTP {status}"
+        assert worker.stats.dropped() == {"refused": 2}
+        assert worker.last_error == f"HTTP {status}"
 
 
-def test_partial_success(deliver: Any) -> None:
+def test_partial_success(make_worker: Any) -> None:
     answers = iter([rejecting(2), rejecting(0, "deprecated")])
     with Receiver(lambda _: next(answers, OK)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, *(span() for _ in range(5)))
-        assert not flush(delivery)
-        assert (delivery.stats.sent, delivery.stats.dropped()) == (3, {"rejected": 2})
-        give(delivery, span())
-        assert flush(delivery), "a warning is no loss"
-        assert delivery.last_error == "accepted with a warning"
+        worker = make_worker(receiver.url)
+        give(worker, *(span() for _ in range(5)))
+        assert not flush(worker)
+        assert (worker.stats.sent, worker.stats.dropped()) == (3, {"rejected": 2})
+        give(worker, span())
+        assert flush(worker), "a warning is no loss"
+        assert worker.last_error == "accepted with a warning"
 
 
-def test_an_answer_that_is_no_answer(deliver: Any) -> None:
+def test_an_answer_that_is_no_answer(make_worker: Any) -> None:
     odd = iter([b"\xff" * 50, b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"{}", b"\x0a"])
     with Receiver(lambda _: Reply(body=next(odd))) as receiver:
-        delivery = deliver(receiver.url)
+        worker = make_worker(receiver.url)
         for _ in range(4):
-            give(delivery, span())
-            assert flush(delivery)
+            give(worker, span())
+            assert flush(worker)
         assert len(receiver.names) == 4
 
 
-def test_a_web_page_is_no_answer(deliver: Any) -> None:
+def test_a_web_page_is_no_answer(make_worker: Any) -> None:
     """A proxy's, or that of an application which has one for every path."""
     page = Reply(headers={"Content-Type": "text/html"}, body=b"\n<!doctype html><p>Log in")
     plain = Reply(headers={"Content-Type": "text/html"}, body=b"OK")
     answers = iter([page, plain])
     with Receiver(lambda _: next(answers)) as receiver:
-        delivery = deliver(receiver.url)
-        give(delivery, span())
-        assert not flush(delivery)
-        assert delivery.stats.dropped() == {"refused": 1}
-        assert delivery.last_error == "a web page came back: is the endpoint right?"
-        give(delivery, span())
-        assert flush(delivery), "some frameworks call anything a page"
+        worker = make_worker(receiver.url)
+        give(worker, span())
+        assert not flush(worker)
+        assert worker.stats.dropped() == {"refused": 1}
+        assert worker.last_error == "a web page came back: is the endpoint right?"
+        give(worker, span())
+        assert flush(worker), "some frameworks call anything a page"
 
 
-def test_credentials_are_in_no_log(deliver: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_are_in_no_log(make_worker: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Receiver(lambda got: Reply(403, body=str(got.headers).encode())) as receiver:
-        delivery = deliver(receiver.url, headers={"x-key": "s3cret"}, retry_timeout=0.1)
-        give(delivery, span())
-        assert not flush(delivery)
+        worker = make_worker(receiver.url, headers={"x-key": "s3cret"}, retry_timeout=0.1)
+        give(worker, span())
+        assert not flush(worker)
         assert receiver.received[0].headers["x-key"] == "s3cret"
-    assert "s3cret" not in caplog.text + str(delivery.last_error) + repr(vars(delivery))
+    assert "s3cret" not in caplog.text + str(worker.last_error) + repr(vars(worker))
 
 
 # ----------------------------------------------------------------------------------------- TLS
 
 
-def test_tls(deliver: Any, tmp_path: Path) -> None:
+def test_tls(make_worker: Any, tmp_path: Path) -> None:
     authority, context = certificate(tmp_path)
     with Receiver(context=context) as receiver:
-        trusting = deliver(receiver.url, options={"certificate": str(authority)})
+        trusting = make_worker(receiver.url, options={"certificate": str(authority)})
         give(trusting, span("s"))
         assert flush(trusting)
         assert receiver.names == ["s"]
-        doubting = deliver(receiver.url, retry_timeout=0.1)
+        doubting = make_worker(receiver.url, retry_timeout=0.1)
         give(doubting, span())
         assert not flush(doubting)
         assert doubting.last_error == "TLS failed: CERTIFICATE_VERIFY_FAILED"
         elsewhere = receiver.url.replace("127.0.0.1", "localhost")
-        other = deliver(elsewhere, options={"certificate": str(authority)}, retry_timeout=0.1)
+        other = make_worker(elsewhere, options={"certificate": str(authority)}, retry_timeout=0.1)
         give(other, span())
         assert not flush(other)
         assert receiver.names == ["s"]
 
 
-def test_a_handshake_that_never_ends(deliver: Any) -> None:
+def test_a_handshake_that_never_ends(make_worker: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        delivery = deliver(url, options={"timeout": "0.3"}, retry_timeout=0.1)
-        give(delivery, span())
-        assert not flush(delivery)
-        assert delivery.last_error == "no answer in time"
+        worker = make_worker(url, options={"timeout": "0.3"}, retry_timeout=0.1)
+        give(worker, span())
+        assert not flush(worker)
+        assert worker.last_error == "no answer in time"
 
 
-def test_plain_http_where_tls_is_spoken(deliver: Any) -> None:
+def test_plain_http_where_tls_is_spoken(make_worker: Any) -> None:
     with Receiver() as receiver:
-        delivery = deliver(receiver.url.replace("http:", "https:"), retry_timeout=0.1)
-        give(delivery, span())
-        assert not flush(delivery)
+        worker = make_worker(receiver.url.replace("http:", "https:"), retry_timeout=0.1)
+        give(worker, span())
+        assert not flush(worker)
         assert receiver.received == []
-        assert delivery.last_error is not None
-        assert delivery.last_error.startswith("TLS failed")
+        assert worker.last_error is not None
+        assert worker.last_error.startswith("TLS failed")
 
 
 # ---------------------------------------------------------------------- exporters given in code
@@ -518,42 +518,42 @@ class Exporter(SpanExporter):
 
 def test_exporters_run_on_a_worker_and_quietly() -> None:
     exporter = Exporter()
-    delivery = ExportWorker("given", SdkExporter(exporter), delay=0.01)
-    give(delivery, span())
-    assert flush(delivery)
+    worker = ExportWorker("given", SdkExporter(exporter), delay=0.01)
+    give(worker, span())
+    assert flush(worker)
     exporter.fails = True
-    give(delivery, span())
-    assert not flush(delivery)
-    assert delivery.stats.dropped() == {"refused": 1}
-    assert end(delivery)
+    give(worker, span())
+    assert not flush(worker)
+    assert worker.stats.dropped() == {"refused": 1}
+    assert end(worker)
     assert exporter.ended == 1
     assert exporter.keys == [[True, True]] * 2
     assert exporter.threads == {"genai-otel-given"}
-    give(delivery, span())
-    assert delivery.stats.dropped_after_shutdown == 1
+    give(worker, span())
+    assert worker.stats.dropped_after_shutdown == 1
 
 
-def test_much_that_is_queued_at_the_end_is_counted_at_once(deliver: Any) -> None:
-    delivery = deliver(f"http://127.0.0.1:{closed_port()}", delay=60.0)
-    give(delivery, *(span("s", k="v" * 100) for _ in range(20_000)))
-    delivery.close(time.monotonic() - 1)
-    assert until(lambda: delivery.join(0))
-    assert delivery.stats.dropped() == {"shutdown": 20_000}
+def test_much_that_is_queued_at_the_end_is_counted_at_once(make_worker: Any) -> None:
+    worker = make_worker(f"http://127.0.0.1:{closed_port()}", delay=60.0)
+    give(worker, *(span("s", k="v" * 100) for _ in range(20_000)))
+    worker.close(time.monotonic() - 1)
+    assert until(lambda: worker.join(0))
+    assert worker.stats.dropped() == {"shutdown": 20_000}
 
 
 def test_a_gauge_that_flushes() -> None:
     """Metrics are collected on the worker, which cannot wait for itself."""
-    delivery = ExportWorker("given", SdkExporter(Exporter()), delay=0.01)
+    worker = ExportWorker("given", SdkExporter(Exporter()), delay=0.01)
     told: list[bool] = []
 
     def collect() -> None:
-        told.append(flush(delivery, 120))
+        told.append(flush(worker, 120))
 
-    delivery.set_metric_collector(collect)
+    worker.set_metric_collector(collect)
     began = time.monotonic()
-    assert flush(delivery, 120)
+    assert flush(worker, 120)
     assert (told, time.monotonic() - began < IN_TIME) == ([False], True)
-    assert end(delivery)
+    assert end(worker)
 
 
 def test_who_is_stuck_is_waited_for_once() -> None:
@@ -565,15 +565,15 @@ def test_who_is_stuck_is_waited_for_once() -> None:
             going.wait(240)
             return super().export(spans)
 
-    delivery = ExportWorker("given", SdkExporter(Stuck()), delay=0.01)
-    give(delivery, span())
-    delivery.close(time.monotonic() + 0.2)
-    assert not delivery.join(time.monotonic() + 0.2)
+    worker = ExportWorker("given", SdkExporter(Stuck()), delay=0.01)
+    give(worker, span())
+    worker.close(time.monotonic() + 0.2)
+    assert not worker.join(time.monotonic() + 0.2)
     began = time.monotonic()
-    assert not delivery.join(time.monotonic() + 120)
+    assert not worker.join(time.monotonic() + 120)
     assert time.monotonic() - began < IN_TIME
     going.set()
-    assert until(lambda: delivery.join(0))
+    assert until(lambda: worker.join(0))
 
 
 def test_a_worker_that_was_ended_is_replaced() -> None:
@@ -586,33 +586,33 @@ def test_a_worker_that_was_ended_is_replaced() -> None:
             raise Leaving if len(self.keys) == 1 else SystemExit
 
     exporter = Fatal()
-    delivery = ExportWorker("given", SdkExporter(exporter), delay=0.01)
+    worker = ExportWorker("given", SdkExporter(exporter), delay=0.01)
     hook, threading.excepthook = threading.excepthook, lambda _: None
     try:
-        give(delivery, span())
-        assert until(lambda: exporter.keys and delivery._thread is None)
+        give(worker, span())
+        assert until(lambda: exporter.keys and worker._thread is None)
     finally:
         threading.excepthook = hook
-    give(delivery, span())
-    assert not flush(delivery)
+    give(worker, span())
+    assert not flush(worker)
     assert len(exporter.keys) == 2
-    assert delivery.stats.dropped() == {"refused": 1}
-    assert end(delivery)
+    assert worker.stats.dropped() == {"refused": 1}
+    assert end(worker)
 
 
-def test_a_span_that_cannot_be_prepared_is_alone_in_that(deliver: Any) -> None:
+def test_a_span_that_cannot_be_prepared_is_alone_in_that(make_worker: Any) -> None:
     def prepare(one: ReadableSpan) -> ReadableSpan:
         if one.name == "odd":
             raise KeyError("content")
         return one
 
     with Receiver() as receiver:
-        delivery = deliver(receiver.url, transform=prepare)
-        give(delivery, span("a"), span("odd"), span("b"))
-        assert not flush(delivery)
+        worker = make_worker(receiver.url, transform=prepare)
+        give(worker, span("a"), span("odd"), span("b"))
+        assert not flush(worker)
         assert receiver.names == ["a", "b"]
-        assert delivery.stats.dropped() == {"encoding": 1}
-        assert delivery.last_error in (None, "a span could not be prepared: KeyError")
+        assert worker.stats.dropped() == {"encoding": 1}
+        assert worker.last_error in (None, "a span could not be prepared: KeyError")
 
 
 # ------------------------------------------------------------------------- the whole of it
