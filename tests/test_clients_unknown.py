@@ -29,14 +29,14 @@ genai_otel.instrument()
 import openai
 client = openai._base_client.SyncAPIClient
 assert getattr(client(), "request", lambda: "answer")() == "answer"
-stand_ins = sorted(
+wrappers = sorted(
     f"{owner.__qualname__}.{name}"
     for module in (openai._base_client, openai._streaming)
     for owner in vars(module).values() if isinstance(owner, type)
     for name, value in vars(owner).items() if hasattr(value, "__wrapped__")
 )
 (library,) = [each for each in genai_otel.status().libraries if each.name == "openai"]
-print(json.dumps([library.state, library.version, library.note, stand_ins]))
+print(json.dumps([library.state, library.version, library.note, wrappers]))
 """
 
 
@@ -110,24 +110,24 @@ def distribution(name):
 metadata.distribution = distribution
 {_PROGRAM}"""
     done = fresh.script(program, client(tmp_path, None), cwd=tmp_path)
-    state, version, note, stand_ins = json.loads(done.stdout)
-    assert (state, version, stand_ins) == ("skipped", None, [])
+    state, version, note, wrappers = json.loads(done.stdout)
+    assert (state, version, wrappers) == ("skipped", None, [])
     assert note == "distribution openai has no metadata"
 
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_something_is_missing(tmp_path: Path, name: str) -> None:
     """All stand-ins or none: half of them would record half of the calls."""
-    state, _, note, stand_ins = told(client(tmp_path, missing=name), tmp_path)
-    assert (state, stand_ins) == ("skipped", [])
+    state, _, note, wrappers = told(client(tmp_path, missing=name), tmp_path)
+    assert (state, wrappers) == ("skipped", [])
     assert note == f"{PATCHES[name].target} is not there: AttributeError"
 
 
 @pytest.mark.parametrize("name", [name for name in PATCHES if name not in NEEDED])
 def test_something_is_missing_that_older_versions_never_had(tmp_path: Path, name: str) -> None:
-    state, _, note, stand_ins = told(client(tmp_path, missing=name), tmp_path)
+    state, _, note, wrappers = told(client(tmp_path, missing=name), tmp_path)
     assert (state, note) == ("active", "")
-    assert sorted([*stand_ins, name]) == sorted(PATCHES)
+    assert sorted([*wrappers, name]) == sorted(PATCHES)
 
 
 def test_a_client_that_cannot_be_imported_fails_as_it_would(tmp_path: Path) -> None:

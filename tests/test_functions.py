@@ -369,14 +369,14 @@ def test_what_was_begun_and_never_read_is_one(installed: Capture) -> None:
 
 def test_kinds_and_types_are_the_originals(installed: Capture) -> None:
     for name in NAMES:
-        stand_in = getattr(lumen, name)
-        original = stand_in.__wrapped__
-        assert stand_in is not original
+        wrapper = getattr(lumen, name)
+        original = wrapper.__wrapped__
+        assert wrapper is not original
         for kind in (
             inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction,
             inspect.signature,
         ):  # fmt: skip
-            assert kind(stand_in) == kind(original)
+            assert kind(wrapper) == kind(original)
     assert inspect.isgenerator(lumen.eager("small", stream=True))
     assert inspect.isasyncgen(asyncio.run(lumen.eager_later("small", stream=True)))
     assert type(lumen.Client().stream("small")) is lumen.Stream

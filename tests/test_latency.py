@@ -202,12 +202,12 @@ def test_what_the_client_slept_between_attempts(
     monkeypatch.setattr("genai_otel.instrumentation.patchers.stainless.perf_counter", clock)
     op = Operation(Kind.CHAT)
     op.host = "api.openai.com"
-    observer = SimpleNamespace(recorder=SimpleNamespace(current=lambda: op), guard=Guard("test"))
+    tracker = SimpleNamespace(recorder=SimpleNamespace(current=lambda: op), guard=Guard("test"))
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
-    watched = stainless._wrap_sleep(sleep, observer)
+    watched = stainless._wrap_sleep(sleep, tracker)
     for seconds in (0.5, 1.5):
         watched(seconds)
     found: dict[str, Any] = {}

@@ -13,7 +13,7 @@ import pytest
 import genai_otel
 from genai_otel import operation, step
 from genai_otel._support.errors import FAULTS
-from genai_otel.instrumentation import runs as engine
+from genai_otel.instrumentation import runs as runs_module
 from genai_otel.instrumentation.adapter import Adapter, Bridge, Extractor
 from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.tracker import CallTracker
@@ -147,7 +147,7 @@ def test_contexts_that_a_framework_copies(weft: Any, genai_otel_capture: Capture
     def prepare(key: Any) -> str:
         return f"prepared {key}"
 
-    entered = engine.wrap_context_entry(lambda key: key, prepare, tracker)
+    entered = runs_module.wrap_context_entry(lambda key: key, prepare, tracker)
     weft.start("a", None, "outer")
     copied = contextvars.copy_context()
     assert copied.run(entered, "a") == "prepared a"
@@ -173,7 +173,7 @@ def test_what_is_cancelled_ends_what_is_open_inside(weft: Any, genai_otel_captur
 def test_runs_that_never_end(
     weft: Any, genai_otel_capture: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_OPEN", 2)
+    monkeypatch.setattr(runs_module, "MAX_OPEN", 2)
     for number in range(100):
         weft.start(number, number - 1, f"run {number}")
     assert len(weft.runs) <= 2

@@ -131,12 +131,14 @@ def test_by_default_nothing_is_asked_for(
     ],
 )
 def test_known_is_a_short_list(host: str, takes: bool) -> None:
-    observer = CallTracker(None, Guard("test"), frozenset({"known"}))  # type: ignore[arg-type]
-    make = next(p.stand_in for p in ADAPTER.patches if p.target.endswith(":SyncAPIClient.request"))
-    stand_in = make(lambda: None, observer)
+    tracker = CallTracker(None, Guard("test"), frozenset({"known"}))  # type: ignore[arg-type]
+    make = next(
+        p.make_wrapper for p in ADAPTER.patches if p.target.endswith(":SyncAPIClient.request")
+    )
+    wrapper = make(lambda: None, tracker)
     begin = next(
         cell.cell_contents
-        for cell in stand_in.__closure__ or ()
+        for cell in wrapper.__closure__ or ()
         if type(cell.cell_contents).__name__ == "_Begin"
     )
 
