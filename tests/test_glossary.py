@@ -42,6 +42,9 @@ _FORMER = {
     "unterminated": "block_sigterm",
     "unwatched": "passthrough",
     "upright": "implicit_parent",
+    "gate": "attribute_filter, text_redactor",
+    "handmade": "manual",
+    "ledgers": "sinks",
 }
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

@@ -289,11 +289,13 @@ def test_a_function_sees_every_text_and_no_structure(mode: str) -> None:
 )
 def test_a_function_that_fails(custom: Callable[[str], Any], why: str) -> None:
     """Closed, value by value; what it raised is not told, for it may quote the text."""
-    gate = AttributeFilter(ContentPolicy(redactor=custom, deadline=0.1 if custom is sleeps else 60))
-    found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("secret words", "more")})
+    attribute_filter = AttributeFilter(
+        ContentPolicy(redactor=custom, deadline=0.1 if custom is sleeps else 60)
+    )
+    found = attribute_filter.filter({names.GEN_AI_INPUT_MESSAGES: messages("secret words", "more")})
     parts = [m["parts"][0] for m in json.loads(found[names.GEN_AI_INPUT_MESSAGES])]
     assert parts == [{"type": "text", "content": f"[redaction failed: {why}]"}] * 2
-    assert gate.failures == {why: 2}
+    assert attribute_filter.failures == {why: 2}
 
 
 def test_only_the_value_that_failed() -> None:
@@ -310,11 +312,13 @@ def test_only_the_value_that_failed() -> None:
 def test_one_that_hangs_is_not_waited_for_again() -> None:
     """A few threads may hang; from then on it fails at once."""
     free, others = threading.Event(), set(threading.enumerate())
-    gate = AttributeFilter(ContentPolicy(redactor=lambda text: str(free.wait(240)), deadline=0.05))
+    attribute_filter = AttributeFilter(
+        ContentPolicy(redactor=lambda text: str(free.wait(240)), deadline=0.05)
+    )
     for _ in range(6):
-        gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+        attribute_filter.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     started = time.monotonic()
-    found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+    found = attribute_filter.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     assert time.monotonic() - started < IN_TIME
     assert "DeadlineExceeded" in str(found)
     hanging = set(threading.enumerate()) - others
@@ -324,7 +328,7 @@ def test_one_that_hangs_is_not_waited_for_again() -> None:
         thread.join(60)
     until = time.monotonic() + 60
     while "True" not in str(found) and time.monotonic() < until:
-        found = gate.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
+        found = attribute_filter.filter({names.GEN_AI_INPUT_MESSAGES: messages("text")})
     assert "True" in str(found), "they came back, and it is called again"
 
 
@@ -485,7 +489,7 @@ def test_an_error_of_ours_withholds_the_value(
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
     record(capture, None)
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
-    monkeypatch.setattr("genai_otel.privacy.json_walk.Walk.attribute", breaks)
+    monkeypatch.setattr("genai_otel.privacy.json_walk.JsonWalk.attribute", breaks)
     step(lambda text: None)(f"mail {MAIL}")
     span = capture.span()
     assert span.attributes is not None

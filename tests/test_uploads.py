@@ -127,7 +127,7 @@ def test_an_error_of_ours_uploads_no_raw_text(
     genai_otel.instrument(destinations=capture.exporter, content=policy)
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.strict", False)
     monkeypatch.setattr("genai_otel._support.errors.FAULTS.counts", {})
-    monkeypatch.setattr("genai_otel.privacy.json_walk.Walk.attribute", breaks)
+    monkeypatch.setattr("genai_otel.privacy.json_walk.JsonWalk.attribute", breaks)
     say()
     found = told(capture)
     assert read(found[names.GEN_AI_INPUT_MESSAGES_REF]) == "[redaction failed: RuntimeError]"

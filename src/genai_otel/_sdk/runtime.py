@@ -55,7 +55,7 @@ class Runtime:
         """The policy that this process records by."""
         self._at_most: ContentPolicy | None = None
         """What later calls of ``instrument()`` have asked for, where that is less."""
-        self._gate: AttributeFilter | None = None
+        self._attribute_filter: AttributeFilter | None = None
         self._uploads: Uploads | None = None
         self._joined = False
         self._export_manager: ExportManager | None = None
@@ -90,7 +90,7 @@ class Runtime:
 
     def start(self) -> None:
         """Providers first, then libraries: nothing is recorded halfway."""
-        self._gate = self._attribute_filter()
+        self._attribute_filter = self._new_attribute_filter()
         own = configuration.own_policy(self.settings)
         if own != self.content:  # which is obeyed if the host sets a provider yet
             AttributeFilter(own)  # what that loads is not loaded in a call
@@ -105,7 +105,7 @@ class Runtime:
             self._closers.append(propagate_header())
         sinks = Sinks(self._instruments(), self._costs)
         self._keep_media()
-        self.recorder = Recorder(self._current_source, sinks, self._gate)
+        self.recorder = Recorder(self._current_source, sinks, self._attribute_filter)
         self.install()
         if self._export_manager is not None:
             self._export_manager.set_periodic_task(self._tidy)
@@ -126,8 +126,8 @@ class Runtime:
             ]
             before, self.content = self.content, strictest(self.content, asked)
             if self.content != before and self.recorder is not None:
-                self._gate = self._attribute_filter()
-                self.recorder.judge_by(self._gate)
+                self._attribute_filter = self._new_attribute_filter()
+                self.recorder.set_attribute_filter(self._attribute_filter)
                 self._keep_media()
             if self._export_manager is not None:
                 self._export_manager.restrict(self.pipelines, self.content)
@@ -141,7 +141,7 @@ class Runtime:
         if self._api is not None:
             self._api.install()
 
-    def _attribute_filter(self) -> AttributeFilter:
+    def _new_attribute_filter(self) -> AttributeFilter:
         uploads = None
         if self._uploads is not None:
             from genai_otel.privacy.uploads.messages import (
@@ -165,8 +165,8 @@ class Runtime:
     def _own_resource(self) -> Any:
         """The resource of our own providers; made once, as the SDK's detectors use threads."""
         if self._resource is None:
-            assert self._gate is not None  # noqa: S101 - start() begins with it
-            self._resource = providers.resource(self.settings, self._gate)
+            assert self._attribute_filter is not None  # noqa: S101 - start() begins with it
+            self._resource = providers.resource(self.settings, self._attribute_filter)
         return self._resource
 
     def _use_tracer_provider(self, provider: Any) -> None:
@@ -239,8 +239,8 @@ class Runtime:
             self._api = None
         before, self.content = self.content, self._recorded()
         if self.content != before and self.recorder is not None:
-            self._gate = self._attribute_filter()
-            self.recorder.judge_by(self._gate)
+            self._attribute_filter = self._new_attribute_filter()
+            self.recorder.set_attribute_filter(self._attribute_filter)
         self._use_tracer_provider(host)
 
     def _instruments(self) -> Instruments | None:
@@ -348,7 +348,7 @@ class Runtime:
         )
 
     def _failed_privacy(self) -> dict[str, int]:
-        masking = {} if self._gate is None else self._gate.failures
+        masking = {} if self._attribute_filter is None else self._attribute_filter.failures
         uploads = {} if self._uploads is None else self._uploads.failures
         return {
             **{f"redaction: {kind}": count for kind, count in masking.items()},

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from genai_otel import _semconv as names
 
 from . import attribute_classes
 from .attribute_classes import FULL, NONE, REDACTED, WITHHELD
-from .custom_functions import Hooks, failed
-from .json_walk import SEAM, TALK, Walk
-from .masking import MARGIN, Masker, Unmasked, digest
-from .policy import CLASSES
+from .custom_functions import failed
+from .json_walk import SEAM, TALK, JsonWalk
+from .masking import digest
+from .text_redactor import LEAST_CARD, TextRedactor
 from .truncation import fitted, shorten, to_json
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from .uploads.messages import MessageUploads
 
 _WORDS_KEPT, _LONGEST_WORD = 2_000, 256
-_LEAST_CARD = 10**11
 _PROCESS_KEY = os.urandom(32)
 _PSEUDONYM = re.compile(r"user-([0-9a-f]{10})-([0-9a-f]{6})")
 _PROOF = 6
@@ -53,41 +51,10 @@ class AttributeFilter:
         message_uploads: MessageUploads | None = None,
     ) -> None:
         self.policy, self._note, self.message_uploads = policy, note, message_uploads
-        self._modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
-        modes = set(self._modes.values())
-        talk = {
-            self._modes[kind]
-            for kind in (
-                attribute_classes.MESSAGES,
-                attribute_classes.SYSTEM,
-                attribute_classes.TOOLS,
-            )
-        }
-        self._mixed = len(talk) > 1  # then the parts of a message are redacted one by one
-        self._uniform = len(modes - {NONE}) == 1 and not self._mixed
-        key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
-        rules = policy.redact
-        self._masker: Masker | Unmasked = Unmasked()
-        if modes != {FULL}:
-            self._masker = Masker(
-                [rule for rule in rules if isinstance(rule, str)],
-                [rule for rule in rules if isinstance(rule, re.Pattern)],
-                key,
-            )
-        own = [] if policy.redactor is None else [policy.redactor]
-        given: list[Any] = [rule for rule in rules if callable(rule)]
-        self._hooks = {
-            FULL: Hooks(own, policy.deadline, prepare),
-            REDACTED: Hooks([*given, *own], policy.deadline, prepare),
-        }
-        for mode in modes & self._hooks.keys():
-            self._hooks[mode].ready()
-        self._key = key or _PROCESS_KEY
-        self._masking = REDACTED in modes
-        self._media = policy.media == "drop" or (uploaded and policy.media != "upload")
-        self._thorough = (
-            self._media or any(self._hooks.values()) or (self._masking and not self._masker.plain)
-        )
+        self._redactor = redactor = TextRedactor(policy, prepare, uploaded=uploaded)
+        self._modes, self._masker = redactor.modes, redactor.masker
+        self._may_pass = redactor.uniform and not redactor.thorough
+        self._key = redactor.key or _PROCESS_KEY
         self._facts = FULL if self._modes["metadata"] == FULL else REDACTED
         self._refs = attribute_classes.REFS if uploaded else {}
         classified = (
@@ -108,7 +75,7 @@ class AttributeFilter:
     @property
     def failures(self) -> dict[str, int]:
         """How often the user's functions failed, by type of error."""
-        return {k: n for hooks in self._hooks.values() for k, n in hooks.failures.items()}
+        return self._redactor.failures
 
     def redact_name(self, text: Any) -> Any:
         """The name of a model, an agent, a tool, redacted. Names recur, so results are cached."""
@@ -134,13 +101,13 @@ class AttributeFilter:
         mode = self._modes[kind]
         if mode == NONE:
             return None
-        return self._shorter(self._leaf(text, mode, self._hooks[mode].begin()))
+        return self._shorter(self._redactor.text(text, mode, self._redactor.begin(mode)))
 
     def filter(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
         """The attributes that may leave, redacted; the same mapping where nothing changes."""
-        if self._uniform and not self._thorough and self._passes(found):
+        if self._may_pass and self._passes(found):
             return found
-        until = self._hooks[REDACTED].begin()
+        until = self._redactor.begin()
         kept = {}
         for name, value in found.items():
             mode = self._mode(name)
@@ -187,7 +154,7 @@ class AttributeFilter:
                         continue
                     if not self._is_clean(name, item, texts):
                         return False
-            elif kind is int and value >= _LEAST_CARD:
+            elif kind is int and value >= LEAST_CARD:
                 return False
         return True
 
@@ -241,7 +208,7 @@ class AttributeFilter:
                     for item in value
                 ]
                 return fitted(tuple(items), self.policy.max_chars)
-            return self.number(value, mode)
+            return self._redactor.number(value, mode)
         except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
             if self._note is not None:
                 self._note("AttributeFilter.filter", error)
@@ -251,7 +218,7 @@ class AttributeFilter:
         """Hashed if asked for, or if it would be masked: so users stay distinguishable."""
         if self.policy.hash_users or (mode == REDACTED and self._masker.suspects(value)):
             return self._pseudonym(value)
-        return self._leaf(value, mode, until)
+        return self._redactor.text(value, mode, until)
 
     def _pseudonym(self, user: str) -> str:
         """Idempotent, as a span may be filtered twice: a pseudonym ends in a proof of itself."""
@@ -269,8 +236,8 @@ class AttributeFilter:
         ):
             return WITHHELD
         if attribute_classes.class_of(name) is None:
-            return self._masked(value, mode)
-        return self._shorter(self._leaf(value, mode, until))
+            return self._redactor.masked(value, mode)
+        return self._shorter(self._redactor.text(value, mode, until))
 
     def _shorter(self, text: str) -> str:
         most = self.policy.max_chars
@@ -279,8 +246,12 @@ class AttributeFilter:
     def _json(self, name: str, value: str, mode: str, until: float) -> str:
         """Redacted text by text, unless it is clean and short enough as a whole."""
         long = len(value) > self.policy.max_chars
-        mixed = name in TALK and self._mixed
-        asks = bool(self._hooks[mode]) or mixed or (self._media and '"media"' in value)
+        mixed = name in TALK and self._redactor.mixed
+        asks = (
+            bool(self._redactor.functions[mode])
+            or mixed
+            or (self._redactor.changes_media and '"media"' in value)
+        )
         masks = mode == REDACTED and (
             not self._masker.plain
             or self._masker.suspects(value)
@@ -292,62 +263,8 @@ class AttributeFilter:
             parsed = json.loads(value)
         except ValueError:  # the SDK's own limit has cut it
             return self._plain(name, value, mode, until)
-        redacted = Walk(self, mode, until).attribute(name, parsed)
+        redacted = JsonWalk(self._redactor, mode, until).attribute(name, parsed)
         return to_json(shorten(redacted, self.policy.max_chars))
-
-    def _masked(self, text: str, mode: str) -> str:
-        if mode != REDACTED:
-            return text
-        most = self.policy.max_chars
-        if len(text) > 2 * (most + MARGIN):
-            return self._masker.masked_ends(text, most)
-        return self._masker.masked(text)
-
-    def _leaf(self, text: str, mode: str, until: float) -> str:
-        return self._hooks[mode].masked(self._masked(text, mode), until)
-
-    # ----------------------------------------------------------------- called by JsonWalk
-
-    def mode_of(self, kind: str) -> str:
-        return self._modes[kind]
-
-    def number(self, value: Any, mode: str) -> Any:
-        """A value that is no text; an integer that is a card number becomes a masked text."""
-        if type(value) is not int or abs(value) < _LEAST_CARD:
-            return value
-        told = self._masked(str(value), mode)
-        return value if told == str(value) else told
-
-    def redact_part(self, text: str, mode: str, until: float, *, structural: bool) -> str:
-        """One text of a message; structural ones (roles, types) skip the user's functions."""
-        return self._masked(text, mode) if structural else self._leaf(text, mode, until)
-
-    def placeholder(self, name: str, value: str) -> str | None:
-        """The placeholder for a field's value, by the field's name; ``None``: no secret."""
-        return self._masker.by_name(name, value)
-
-    def finds_across(self, texts: list[str]) -> bool:
-        """Whether a detector finds something that spans several of these texts."""
-        texts = [each if len(each) <= 2 * MARGIN else _ends(each) for each in texts]
-        seams = list(accumulate(map(len, texts)))[:-1]
-        if not seams:
-            return False
-        found = self._masker.masks("".join(texts))
-        return any(mask.start < seam < mask.end for mask in found for seam in seams)
-
-    def media(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A media part, as far as the policy allows; an uploaded one keeps its hash."""
-        if not self._media:
-            return part
-        if self.policy.media == "drop":
-            return {key: part[key] for key in ("type", "modality", "mime_type") if key in part}
-        if "sha256" in part:
-            return {key: value for key, value in part.items() if key != "uri"}
-        return part
-
-
-def _ends(text: str) -> str:
-    return text[:MARGIN] + text[-MARGIN:]
 
 
 def _elsewhere(policy: ContentPolicy) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Functions of the user's that mask text: they may raise, sleep or call a model; they run apart."""
+"""The user's redaction functions: they may raise, sleep or call a model, so a thread runs them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _MOST_STUCK = 4
 
 
 def failed(why: str) -> str:
-    """What stands in place of a text that could not be masked."""
+    """The placeholder of a text whose redaction failed."""
     return f"[redaction failed: {why}]"
 
 
-class Hooks:
-    """Runs functions over texts, in order, each text on a thread of its own with a deadline.
+class CustomFunctions:
+    """Runs the user's functions over texts, in order, on a thread of their own, with a deadline.
 
-    ``prepare`` is called on that thread first. What a function raises, or returns but text, makes
-    that one text fail closed; so does being late, for that text and those after it.
+    ``prepare`` is called on that thread first. If a function raises or returns no text, that text
+    is withheld; if it is late, that text and the following ones are.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Hooks:
         return bool(self._functions)
 
     def begin(self) -> float:
-        """When the texts of an operation that is looked at now must be done."""
+        """When the texts of an operation that begins now must be done (``monotonic`` seconds)."""
         return time.monotonic() + self._deadline
 
     def masked(self, text: str, until: float) -> str:
-        """``text`` as it may leave."""
+        """``text`` after all functions, or a placeholder."""
         if not self._functions:
             return text
         if threading.current_thread().name == _THREAD:
@@ -88,7 +88,7 @@ class Hooks:
         return value if came else self._note(value)
 
     def ready(self) -> None:
-        """Has a thread before there are texts: at the end of a program none can be started."""
+        """Start the thread early: at the end of a program none can be started."""
         with suppress(RuntimeError):
             worker = self._take() if self._functions else None
             if worker is not None:
@@ -133,7 +133,7 @@ class Hooks:
 
 
 _THREAD = "genai-otel-redaction"
-_ALL: WeakSet[Hooks] = WeakSet()
+_ALL: WeakSet[CustomFunctions] = WeakSet()
 
 
 def rest(until: float) -> None:

@@ -1,4 +1,4 @@
-"""The gate's way through a value of JSON."""
+"""Redacts every text in a JSON value: messages, tools, documents, anything else."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .attribute_classes import NONE, REDACTED, WITHHELD
 from .truncation import KEPT_WHOLE, NOTE
 
 if TYPE_CHECKING:
-    from .attribute_filter import AttributeFilter
+    from .text_redactor import TextRedactor
 
+# Between two texts of a message, as it is encoded.
 SEAM = '"},{"type":"text","content":"'
-"""Between two texts of a message, as it is encoded."""
 _PLAIN = ("type", "content")
 _MOST_DEEP = 100
 _SYSTEM_ROLES = ("system", "developer")
 _TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
+# Also the fields of these parts: objects with a ``type``, the tool's.
 _SERVER_PARTS = _TOOL_PARTS[2:]
-"""Also the fields of these parts; they are objects with a ``type``, the tool's."""
 TALK = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
 _ENTRIES = (
     names.GEN_AI_SYSTEM_INSTRUCTIONS,
@@ -41,7 +41,7 @@ def _is_plain_text(part: Any) -> bool:
 
 
 def _withheld(value: Any) -> Any:
-    """What says already that there is no more stays as it is, notes of shortening included."""
+    """The placeholder of withheld content; notes of truncation stay as they are."""
     if value is None:
         return None
     if type(value) is str and value.endswith(("…", "]")):
@@ -51,13 +51,13 @@ def _withheld(value: Any) -> Any:
     return WITHHELD
 
 
-class Walk:
-    """Goes through a value of JSON and judges each text in it; the value stays as it was."""
+class JsonWalk:
+    """Redacts each text of a JSON value; returns a new value."""
 
-    __slots__ = ("_gate", "_mode", "_until")
+    __slots__ = ("_mode", "_redactor", "_until")
 
-    def __init__(self, gate: AttributeFilter, mode: str, until: float) -> None:
-        self._gate, self._mode, self._until = gate, mode, until
+    def __init__(self, redactor: TextRedactor, mode: str, until: float) -> None:
+        self._redactor, self._mode, self._until = redactor, mode, until
 
     def attribute(self, name: str, value: Any) -> Any:
         if name in TALK and type(value) is list:
@@ -70,45 +70,45 @@ class Walk:
         if type(message) is not dict or type(message.get("parts")) is not list:
             return self._any(message, self._mode)
         system = message.get("role") in _SYSTEM_ROLES
-        mode = self._gate.mode_of(attribute_classes.SYSTEM) if system else self._mode
+        mode = self._redactor.modes[attribute_classes.SYSTEM] if system else self._mode
         parts = [self._part(part, mode) for part in self._joined(message["parts"], mode)]
         return {**self._entry({**message, "parts": None}, mode), "parts": parts}
 
     def _joined(self, parts: list[Any], mode: str) -> list[Any]:
-        """The parts; texts in a row are one where something is found that goes over their seams."""
+        """The parts; adjacent texts are joined if something found spans them."""
         if mode != REDACTED:
             return parts
         joined: list[Any] = []
         for plain, row in groupby(parts, _is_plain_text):
             texts = list(row)
-            if plain and self._gate.finds_across([text["content"] for text in texts]):
+            if plain and self._redactor.finds_across([text["content"] for text in texts]):
                 texts = [{**texts[0], "content": "".join(text["content"] for text in texts)}]
             joined += texts
         return joined
 
     def _part(self, part: Any, mode: str) -> Any:
         if type(part) is dict and part.get("type") in _TOOL_PARTS:
-            mode = self._gate.mode_of(attribute_classes.TOOLS)
+            mode = self._redactor.modes[attribute_classes.TOOLS]
         if type(part) is dict and part.get("type") == "media":
-            part = self._gate.media(part)
+            part = self._redactor.media(part)
         return self._entry(part, mode)
 
     def _entry(self, entry: Any, mode: str) -> Any:
         """A part, a tool, a document: some fields are structure, the others hold anything."""
         if type(entry) is not dict:
             return self._any(entry, mode)
-        judged: dict[str, Any] = {}
+        redacted: dict[str, Any] = {}
         for key, value in entry.items():
             structural = key in KEPT_WHOLE
             if mode == NONE and key in _SERVER_PARTS and type(value) is dict:
-                judged[key] = {"type": value.get("type"), "value": _withheld(value)}
+                redacted[key] = {"type": value.get("type"), "value": _withheld(value)}
             elif mode == NONE and not structural:
-                judged[key] = _withheld(value)
+                redacted[key] = _withheld(value)
             elif structural and type(value) is str:
-                judged[key] = self._text(value, mode, structural=True)
+                redacted[key] = self._text(value, mode, structural=True)
             else:
-                judged[key] = self._any(value, mode, key)
-        return judged
+                redacted[key] = self._any(value, mode, key)
+        return redacted
 
     def _any(self, value: Any, mode: str, name: str | None = None, depth: int = 0) -> Any:
         kind = type(value)
@@ -116,7 +116,7 @@ class Walk:
             return "[deeper values left out]"
         if kind is dict:
             if value.get("type") == "media":  # in what a tool returned
-                value = self._gate.media(value)
+                value = self._redactor.media(value)
             return {
                 self._key(key, mode): self._any(child, mode, key, depth + 1)
                 for key, child in value.items()
@@ -131,9 +131,9 @@ class Walk:
         if type(value) is str:
             label = None
             if mode == REDACTED and name is not None:
-                label = self._gate.placeholder(name, value)
+                label = self._redactor.placeholder(name, value)
             return f"[{label}]" if label is not None else self._text(value, mode)
-        return self._gate.number(value, mode)
+        return self._redactor.number(value, mode)
 
     def _key(self, key: str, mode: str) -> str:
         return self._text(key, mode, structural=True)
@@ -143,4 +143,4 @@ class Walk:
             if not structural:
                 return str(_withheld(text))
             mode = REDACTED
-        return self._gate.redact_part(text, mode, self._until, structural=structural)
+        return self._redactor.part(text, mode, self._until, structural=structural)

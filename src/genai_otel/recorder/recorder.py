@@ -96,13 +96,15 @@ class Recorder:
     """What becomes of Operations in this process.
 
     ``source`` is asked at each start, so that a provider which the host sets later is adopted.
-    Whatever is handed to OpenTelemetry, of any signal, has passed ``gate``.
+    Whatever is handed to OpenTelemetry, of any signal, has passed ``attribute_filter``.
     """
 
-    __slots__ = ("_all_matter", "_gate", "_keeps_roots", "_sinks", "_source")
+    __slots__ = ("_all_matter", "_attribute_filter", "_keeps_roots", "_sinks", "_source")
 
-    def __init__(self, source: Callable[[], Source], sinks: Sinks, gate: AttributeFilter) -> None:
-        self._source, self._sinks, self._gate = source, sinks, gate
+    def __init__(
+        self, source: Callable[[], Source], sinks: Sinks, attribute_filter: AttributeFilter
+    ) -> None:
+        self._source, self._sinks, self._attribute_filter = source, sinks, attribute_filter
         # Of the provider that there is now; none of the host's drops anything unasked.
         self._keeps_roots = source().dropped(Context()) is None
         self.measure_with(sinks.instruments)
@@ -128,13 +130,13 @@ class Recorder:
         self._sinks = self._sinks._replace(instruments=instruments)
         # Calls that are not recorded matter to meters and budgets.
         self._all_matter = instruments is not None or self._sinks.costs.counts
-        self.judge_by(self._gate)
+        self.set_attribute_filter(self._attribute_filter)
 
-    def judge_by(self, gate: AttributeFilter) -> None:
+    def set_attribute_filter(self, attribute_filter: AttributeFilter) -> None:
         """From now on this policy holds."""
-        self._gate = gate
+        self._attribute_filter = attribute_filter
         if self._sinks.instruments is not None:
-            self._sinks.instruments.word = gate.redact_name
+            self._sinks.instruments.word = attribute_filter.redact_name
 
     def start(
         self, op: Operation, parent: Any = None, *, standalone: bool = False
@@ -190,11 +192,11 @@ class Recorder:
         if op.scope is not None:
             context = scoped(context, op.scope)
         start, early, _ = self._source()
-        gate = self._gate
-        op.model = gate.redact_name(op.model)
+        attribute_filter = self._attribute_filter
+        op.model = attribute_filter.redact_name(op.model)
         if op.name is not None:
-            op.name = gate.redact_name(op.name)
-        seen = gate.filter(_opening(op, context)) if early else None
+            op.name = attribute_filter.redact_name(op.name)
+        seen = attribute_filter.filter(_opening(op, context)) if early else None
         span = start(span_name(op), context, span_kind(op), seen, start_time=started)
         recorded, sinks = span.is_recording(), self._sinks
         if not recorded and not self._all_matter:
@@ -204,9 +206,9 @@ class Recorder:
                 for totals in outwards(unrecorded.around):
                     totals.miss()
             return unrecorded
-        recording = Recording(op, span, context, started, sinks, gate=gate)
+        recording = Recording(op, span, context, started, sinks, attribute_filter=attribute_filter)
         if recorded:
-            op.capture = gate.records_content
+            op.capture = attribute_filter.records_content
             # A sampler of the host's decides which attributes it begins with: often none.
             kept = seen is not None and getattr(span, "attributes", True)
             recording.found = {} if kept else _opening(op, context)
@@ -245,7 +247,7 @@ class Recording(Layer):
     """A started operation with a span of its own, or one that a meter or a budget counts."""
 
     __slots__ = (
-        *("_encoded", "_gate", "_is_call", "_sinks", "_span", "_standing", "_started"),
+        *("_encoded", "_attribute_filter", "_is_call", "_sinks", "_span", "_standing", "_started"),
         *("found", "recorded"),
     )
 
@@ -257,7 +259,7 @@ class Recording(Layer):
         started: int,
         sinks: Sinks,
         *,
-        gate: AttributeFilter,
+        attribute_filter: AttributeFilter,
     ) -> None:
         self.recorded = span.is_recording()
         costs = sinks.costs
@@ -268,7 +270,7 @@ class Recording(Layer):
         if op.kind is Kind.AGENT:
             inside[AGENT_KEY] = op.name or (op.details or {}).get("agent_id")
         super().__init__(op, context.get(OPERATION_KEY), Context(inside))  # type: ignore[arg-type]
-        self._gate, self.errors = gate, gate.records_errors
+        self._attribute_filter, self.errors = attribute_filter, attribute_filter.records_errors
         self._is_call = op.kind in MODEL_KINDS
         if self.around is not None:
             for totals in outwards(self.around):
@@ -354,10 +356,10 @@ class Recording(Layer):
 
     def _judge_words(self) -> None:
         """Names go into the span's name and into metrics, too."""
-        op, word = self.op, self._gate.redact_name
+        op, word = self.op, self._attribute_filter.redact_name
         op.model, op.response_model = (
             word(op.model),
-            self._gate.redact_provider_value(op.response_model),
+            self._attribute_filter.redact_provider_value(op.response_model),
         )
         if op.name is not None:
             op.name = word(op.name)
@@ -393,15 +395,15 @@ class Recording(Layer):
                 put(self._told())
                 for spending in standing:
                     if spending.breached:
-                        facts = self._gate.filter(budget_facts(spending))
+                        facts = self._attribute_filter.filter(budget_facts(spending))
                         self._span.add_event(names.EVENT_GENAI_OTEL_BUDGET_BREACHED, facts)
                 for turn in op.turns or ():
-                    facts = self._gate.filter(turn_facts(turn))
+                    facts = self._attribute_filter.filter(turn_facts(turn))
                     self._span.add_event(
                         names.EVENT_GENAI_OTEL_SESSION_TURN, facts, self._time(turn.at)
                     )
                 if op.failure is not None:
-                    _tell_failure(self._span, op.failure, self._gate)
+                    _tell_failure(self._span, op.failure, self._attribute_filter)
             finally:
                 ended = op.timing.ended or op.timing.started
                 self._span.end(self._time(ended))
@@ -412,12 +414,14 @@ class Recording(Layer):
 
     def _told(self) -> Mapping[str, Any]:
         """The attributes as they may leave; their texts elsewhere, if so asked for."""
-        gate = self._gate
-        judged = gate.filter(self.found)
-        if gate.message_uploads is None:
+        attribute_filter = self._attribute_filter
+        judged = attribute_filter.filter(self.found)
+        if attribute_filter.message_uploads is None:
             return judged
         ids = self._span.get_span_context()
-        return gate.message_uploads.upload(judged, f"{ids.trace_id:032x}_{ids.span_id:016x}")
+        return attribute_filter.message_uploads.upload(
+            judged, f"{ids.trace_id:032x}_{ids.span_id:016x}"
+        )
 
 
 class Joined(Layer):
@@ -465,13 +469,13 @@ def _opening(op: Operation, context: Context) -> dict[str, Any]:
     return facts if op.prompt is None else {**facts, **prompt_facts(op.prompt)}
 
 
-def _tell_failure(span: Span, told: Failure, gate: AttributeFilter) -> None:
+def _tell_failure(span: Span, told: Failure, attribute_filter: AttributeFilter) -> None:
     """Status and event; text only where texts of errors are wanted."""
     attributes = {names.EXCEPTION_TYPE: told.type}
     if told.message is not None:
         attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)
     if told.stacktrace is not None:
         attributes[names.EXCEPTION_STACKTRACE] = utf8(told.stacktrace)
-    judged = gate.filter(attributes)
+    judged = attribute_filter.filter(attributes)
     span.add_event("exception", judged)
     span.set_status(Status(StatusCode.ERROR, judged.get(names.EXCEPTION_MESSAGE)))

@@ -144,7 +144,7 @@ def _sampler_reads_attributes(provider: Any) -> bool:
 # ------------------------------------------------------------------------------ the resource
 
 
-def resource(settings: Settings, gate: AttributeFilter) -> Any:
+def resource(settings: Settings, attribute_filter: AttributeFilter) -> Any:
     """The resource: configured attributes, and some that the SDK's detectors find."""
     from opentelemetry.sdk.resources import Resource
 
@@ -154,7 +154,7 @@ def resource(settings: Settings, gate: AttributeFilter) -> Any:
     }
     found = _detect({key: value for key, value in given.items() if value is not None})
     kept = told(found.attributes, declared_resource_attributes(), settings.resource_attributes)
-    return Resource(dict(gate.filter(kept)), found.schema_url)
+    return Resource(dict(attribute_filter.filter(kept)), found.schema_url)
 
 
 def _detect(given: dict[str, str]) -> Any:

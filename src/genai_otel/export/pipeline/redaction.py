@@ -57,7 +57,7 @@ class SpanRedactor:
         withholds = policy.messages == "none"
         self._content_keys = re.compile(_FOREIGN_CONTENT) if withholds else None
         uploaded = recorded_policy is None or recorded_policy.uploads
-        self._gate = AttributeFilter(
+        self._attribute_filter = AttributeFilter(
             policy.without_functions() if self._same_policy else policy, uploaded=uploaded
         )
         self._resources: dict[int, tuple[Resource, Resource]] = {}
@@ -66,18 +66,21 @@ class SpanRedactor:
         """The span, or a copy with what the policy allows."""
         if self._same_policy and type(span) is RecorderSpan:
             return span
-        gate, description = self._gate, span.status.description
+        attribute_filter, description = self._attribute_filter, span.status.description
         return copy_span(
             span,
             self._attributes(attributes_of(span)),
-            name=gate.redact_name(span.name),
+            name=attribute_filter.redact_name(span.name),
             events=[
-                copy_event(each, self._attributes(each.attributes), gate.redact_name(each.name))
+                copy_event(
+                    each, self._attributes(each.attributes), attribute_filter.redact_name(each.name)
+                )
                 for each in span.events
             ],
             links=[copy_link(each, self._attributes(each.attributes)) for each in span.links],
             status=Status(
-                span.status.status_code, description and gate.redact_text(description, "errors")
+                span.status.status_code,
+                description and attribute_filter.redact_text(description, "errors"),
             ),
             resource=self._resource(span.resource),
             instrumentation_scope=self._scope(span.instrumentation_scope),
@@ -87,7 +90,7 @@ class SpanRedactor:
         content_keys = self._content_keys
         if found and content_keys is not None:
             found = {k: v for k, v in found.items() if not content_keys.fullmatch(k)}
-        return self._gate.filter(found or {})
+        return self._attribute_filter.filter(found or {})
 
     def redact_metrics_of(self, collect: Callable[[], MetricsData | None]) -> Callable[[], Any]:
         """``collect``, with the attributes of its points filtered."""
@@ -107,7 +110,7 @@ class SpanRedactor:
             found = resource.attributes
             if not self._stored:
                 found = told(found, self._declared, self._extra)
-            kept = Resource(dict(self._gate.filter(found)), resource.schema_url)
+            kept = Resource(dict(self._attribute_filter.filter(found)), resource.schema_url)
             if len(self._resources) >= _MAX_RESOURCES:
                 self._resources.clear()
             known = self._resources[id(resource)] = resource, kept
@@ -116,7 +119,7 @@ class SpanRedactor:
     def _scope(self, scope: InstrumentationScope | None) -> InstrumentationScope | None:
         if scope is None or not scope.attributes:
             return scope
-        kept = self._gate.filter(scope.attributes)
+        kept = self._attribute_filter.filter(scope.attributes)
         return InstrumentationScope(scope.name, scope.version, scope.schema_url, kept)
 
     def _metrics(self, data: MetricsData) -> MetricsData:
@@ -138,11 +141,13 @@ class SpanRedactor:
         points = [
             replace(
                 point,
-                attributes=self._gate.filter(point.attributes or {}),
+                attributes=self._attribute_filter.filter(point.attributes or {}),
                 exemplars=[
                     replace(
                         each,
-                        filtered_attributes=self._gate.filter(each.filtered_attributes or {}),
+                        filtered_attributes=self._attribute_filter.filter(
+                            each.filtered_attributes or {}
+                        ),
                     )
                     for each in point.exemplars
                 ],
