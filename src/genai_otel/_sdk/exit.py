@@ -32,18 +32,12 @@ _LAST = -1_000
 
 
 class ExitHandlers:
-    """``end`` shuts down, ``flush`` only delivers; both take seconds.
+    """Flushes or shuts down at every kind of end of the process."""
 
-    ``awaited``: whether there are child processes that may leave something to be delivered.
-    """
-
-    def __init__(
-        self,
-        end: Callable[[float], Any],
-        flush: Callable[[float], Any],
-        awaited: Callable[[], bool],
-    ) -> None:
-        self._end, self._flush, self._awaited = end, flush, awaited
+    def __init__(self) -> None:
+        self._end: Callable[[float], Any] = bool
+        self._flush: Callable[[float], Any] = bool
+        self._awaited: Callable[[], bool] = bool
         self._waits: set[int] = set()
         """Threads that fork just now, and for which SIGTERM waits."""
         self._pid = 0
@@ -52,8 +46,19 @@ class ExitHandlers:
         self._was_sent = False
         """SIGTERM has come to the thread that delivers for the last time."""
 
-    def register(self) -> None:
-        """For this process, and for children that are made by ``multiprocessing``."""
+    def register(
+        self,
+        *,
+        end: Callable[[float], Any],
+        flush: Callable[[float], Any],
+        awaited: Callable[[], bool],
+    ) -> None:
+        """Register for this process and for children made by ``multiprocessing``.
+
+        ``end`` shuts down, ``flush`` only delivers; both take a timeout in seconds. ``awaited``:
+        whether there are child processes that may leave spans to deliver.
+        """
+        self._end, self._flush, self._awaited = end, flush, awaited
         atexit.register(self._at_exit)
         self.in_child()
 
@@ -257,6 +262,9 @@ class ExitHandlers:
     def now(self) -> None:
         """Before the process is frozen."""
         contained(self._flush, HANDLER_SECONDS)
+
+
+EXIT_HANDLERS = ExitHandlers()
 
 
 def _kill_late(delivered: threading.Event) -> None:

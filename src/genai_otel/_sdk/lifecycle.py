@@ -22,7 +22,7 @@ from genai_otel.tracing.providers import sdk_is_usable
 
 from . import environment as _variables
 from . import second_call, spawn_hint, validation
-from .exit import ExitHandlers
+from .exit import EXIT_HANDLERS
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -242,9 +242,6 @@ def _awaited() -> bool:
     return _RUNTIME is not None and have_live_children()
 
 
-EXIT_HANDLERS = ExitHandlers(_end, flush, _awaited)
-
-
 def _settle(arguments: dict[str, Any]) -> Settings:
     """Arguments over settings over environment; complains of what is not accepted."""
     chosen = arguments["settings"] or Settings.from_environment()
@@ -282,7 +279,7 @@ def _once_per_process() -> None:
         return
     _prepared = True
     _warn_of_foreign_files()
-    EXIT_HANDLERS.register()
+    EXIT_HANDLERS.register(end=_end, flush=flush, awaited=_awaited)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child

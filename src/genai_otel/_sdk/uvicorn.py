@@ -16,6 +16,8 @@ from genai_otel.instrumentation.adapter import Adapter, Patch
 from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.open_registry import OPEN
 
+from .exit import EXIT_HANDLERS
+
 if TYPE_CHECKING:
     from genai_otel.instrumentation.tracker import CallTracker
 
@@ -38,8 +40,6 @@ def _delivering(original: Any, tracker: CallTracker) -> Any:
 
 
 def _deliver(server: Any) -> None:
-    from .lifecycle import EXIT_HANDLERS  # which imports this module
-
     if EXIT_HANDLERS.ends_at_sigterm():
         return
     # Before 0.29 uvicorn returns instead, and the process goes on to an end of its own.
