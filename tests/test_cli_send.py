@@ -30,7 +30,7 @@ def work(tmp_path: Path) -> Path:
 def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: Receiver) -> None:
     for _ in range(2):  # the second time the same spans
         said = run_cli("send", "--to", "phoenix", "--endpoint", sink.url, cwd=work).stdout
-        assert said.startswith("7 of 7 spans of 1 traces are at phoenix")
+        assert said.startswith("7 of 7 spans of 1 traces exported to phoenix")
     ours = {span["spanId"]: span for span in spans(work / ".genai_otel")}
     assert {span_id.hex() for span_id in sink.spans} == ours.keys()
     for span_id, arrived in sink.spans.items():
@@ -60,7 +60,7 @@ def test_several_destinations_and_files_for_programs(work: Path, sink: Receiver)
     options = ("--to", "phoenix", "--to", "mlflow", "--endpoint", sink.url, "--json")
     told = json.loads(run_cli("send", ".genai_otel", "other", *options, cwd=work).stdout)
     assert [each["destination"] for each in told] == ["phoenix", "mlflow"]
-    assert all((each["spans"], each["sent"], each["traces"]) == (14, 14, 2) for each in told)
+    assert all((each["spans"], each["exported"], each["traces"]) == (14, 14, 2) for each in told)
     assert bytes.fromhex(other) in {span.trace_id for span in sink.spans.values()}
 
 
@@ -71,16 +71,16 @@ def _not_sent(*arguments: str, cwd: Path, code: int = 1) -> Any:
 def test_a_backend_that_is_away_is_told_and_is_no_success(work: Path) -> None:
     away = ("--to", "otlp", "--endpoint", "http://127.0.0.1:9", "--timeout", "1")
     told = _not_sent(*away, cwd=work)
-    assert (told["sent"], told["spans"], sum(told["not_sent"].values())) == (0, 7, 7)
-    assert "shutdown" not in told["not_sent"]
-    assert "refused" in told["problem"].lower()
+    assert (told["exported"], told["spans"], sum(told["dropped"].values())) == (0, 7, 7)
+    assert "shutdown" not in told["dropped"]
+    assert "refused" in told["last_error"].lower()
 
 
 def test_a_backend_that_refuses_is_told(work: Path, sink: Receiver) -> None:
     sink.script = lambda _: Reply(401)
     told = _not_sent("--to", "otlp", "--endpoint", sink.url, cwd=work)
-    assert (told["sent"], told["not_sent"]) == (0, {"refused": 7})
-    assert "401" in told["problem"]
+    assert (told["exported"], told["dropped"]) == (0, {"refused": 7})
+    assert "401" in told["last_error"]
 
 
 def test_wrong_calls(work: Path) -> None:

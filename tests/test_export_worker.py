@@ -360,7 +360,7 @@ def test_it_drips(make_worker: Any) -> None:
         give(worker, span())
         assert not flush(worker)
         assert worker.stats.dropped() == {"undelivered": 1}
-        assert worker.last_error == "no answer in time"
+        assert worker.last_error == "no response in time"
         assert len(receiver.received) == 1
 
 
@@ -439,7 +439,7 @@ def test_a_web_page_is_no_answer(make_worker: Any) -> None:
         give(worker, span())
         assert not flush(worker)
         assert worker.stats.dropped() == {"refused": 1}
-        assert worker.last_error == "a web page came back: is the endpoint right?"
+        assert worker.last_error == "the response is a web page: check the endpoint"
         give(worker, span())
         assert flush(worker), "some frameworks call anything a page"
 
@@ -481,7 +481,7 @@ def test_a_handshake_that_never_ends(make_worker: Any) -> None:
         worker = make_worker(url, options={"timeout": "0.3"}, retry_timeout=0.1)
         give(worker, span())
         assert not flush(worker)
-        assert worker.last_error == "no answer in time"
+        assert worker.last_error == "no response in time"
 
 
 def test_plain_http_where_tls_is_spoken(make_worker: Any) -> None:

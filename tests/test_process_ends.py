@@ -163,7 +163,7 @@ def test_ctrl_c_ends_a_delivery_without_a_word(tmp_path: Path, by: str) -> None:
         out, err = process.communicate(timeout=60)
         receiver.closing.set()
     assert (process.returncode, out) == (-signal.SIGINT, "the host's own\n")
-    lost = "genai_otel: export to otlp is losing telemetry: shutdown (no answer in time)\n"
+    lost = "genai_otel: export to otlp is losing telemetry: shutdown (no response in time)\n"
     err = err.replace(lost, "")
     assert err.rpartition("\n")[0].endswith(said) if said else err == ""
     assert err.count("Traceback") == bool(said)
@@ -639,7 +639,7 @@ print(genai_otel.status().destinations[0].dropped)
 @pytest.mark.parametrize(
     "when", ["in the middle of a request", pytest.param("while it waits", marks=whole)]
 )
-def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -> None:
+def test_a_suspended_process_retries_afterwards(tmp_path: Path, when: str) -> None:
     """A frozen process has not used up its retry timeout when it goes on: it tries again."""
     frozen, asked = threading.Event(), threading.Event()
 
@@ -650,8 +650,8 @@ def test_time_that_stood_still_is_no_time_of_trying(tmp_path: Path, when: str) -
         return Reply(503) if when == "while it waits" else Reply(hang=60)
 
     code = """
-from genai_otel.export.pipeline import retry as courier
-courier._OVERDUE = 1.0
+from genai_otel.export.pipeline import retry
+retry._SUSPENSION = 1.0
 setup(options={"timeout": "2"})
 genai_otel._sdk.lifecycle._RUNTIME._export_manager.pairs[0][1]._sender.retry_timeout = 2.5
 one()

@@ -141,6 +141,6 @@ def test_a_role_that_cannot_be_assumed(aws: Aws, monkeypatch: pytest.MonkeyPatch
     assert not genai_otel.flush(5)
     (told,) = genai_otel.status().destinations
     assert told.last_error is not None
-    assert told.last_error.startswith("not signed")
+    assert told.last_error.startswith("signing failed")
     assert "base-secret" not in told.last_error
     assert aws.got == []

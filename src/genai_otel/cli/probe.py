@@ -54,8 +54,8 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
             more = f", {worker.last_error}" if worker.last_error else ""
             yield Line("ok", f"{head} accepted the span{more}")
         else:
-            problem = pipeline.store.problem if pipeline.store is not None else worker.last_error
-            yield Line("problem", f"{head}: export failed: {problem or 'no answer in time'}")
+            last = pipeline.store.problem if pipeline.store is not None else worker.last_error
+            yield Line("problem", f"{head}: export failed: {last or 'no response in time'}")
 
 
 def _make_pipeline(given: str | Destination, settings: Settings) -> ExportPipeline | None:

@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def send(options: argparse.Namespace) -> int:
-    """0 if everything that could be read was acknowledged by every destination."""
+    """Return 0 if every destination has acknowledged every span that could be read."""
     from genai_otel.store.read.replay import revive
 
     transfers = [Transfer(_make_pipeline(name, options), options.timeout) for name in options.to]
@@ -71,7 +71,7 @@ def send(options: argparse.Namespace) -> int:
         print(json.dumps([transfer.as_json() for transfer in transfers], indent=1))  # noqa: T201
     else:
         for transfer in transfers:
-            print(transfer.sentence())  # noqa: T201 - speaks to a person
+            print(transfer.summary())  # noqa: T201 - speaks to a person
             if transfer.spans and not transfer.content.content:
                 tell(f"{transfer.name} got no prompts and responses; --content redacted sends them")
     if not transfers[0].spans:
@@ -130,7 +130,7 @@ class Transfer:
     pipeline: ExportPipeline
     timeout: float
     spans: int = 0
-    unreached: int = 0
+    not_tried: int = 0
     traces: set[int] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -138,33 +138,32 @@ class Transfer:
 
         self.name, self.content = self.pipeline.name, self.pipeline.content
         self._worker = self.pipeline.make_worker(SpanRedactor(self.content, recorded_policy=None))
-        self._arrives, self._ended = True, True
+        self._reachable, self._ended = True, True
 
     def add(self, span: ReadableSpan, size: int) -> None:
         self.spans += 1
         if span.context is not None:
             self.traces.add(span.context.trace_id)
-        if self._arrives:
+        if self._reachable:
             self._worker.enqueue(span, size, ours=True)
         else:
-            self.unreached += 1
+            self.not_tried += 1
 
     def flush(self) -> None:
-        """Waits until all is there; a backend of which nothing is heard is not tried for long."""
-        if not self._arrives:
+        """Wait until everything is exported; give up early on a backend that does not respond."""
+        if not self._reachable:
             return
         waiting = Timer(_NOTICE_AFTER, self._report_retries)
         waiting.daemon = True
         waiting.start()
         done = self._worker.request_flush(monotonic() + self.timeout).wait()
         waiting.cancel()
-        self._arrives = done or self._worker.stats.sent > 0
+        self._reachable = done or self._worker.stats.sent > 0
 
     def _report_retries(self) -> None:
-        problem = self._worker.last_error
-        if problem:
-            where = f"{self.name} ({self.pipeline.endpoint})"
-            tell(f"{where} takes nothing yet: {problem}; trying again, for {self.timeout:g} s")
+        error = self._worker.last_error
+        if error:
+            tell(f"export to {self.destination} failed: {error}; retrying for {self.timeout:g} s")
 
     def close(self) -> None:
         self.flush()
@@ -178,34 +177,39 @@ class Transfer:
         found = dict(self._worker.stats.dropped())
         if "shutdown" in found:  # the worker is closed because we give up
             found["undelivered"] = found.get("undelivered", 0) + found.pop("shutdown")
-        if self.unreached:
-            found["not tried"] = self.unreached
+        if self.not_tried:
+            found["not_tried"] = self.not_tried
         missing = self.spans - self._worker.stats.sent - sum(found.values())
         if missing > 0 and not self._ended:
-            found["not acknowledged"] = missing
+            found["unacknowledged"] = missing
         return found
 
     @property
     def lost(self) -> int:
         return min(self.spans, sum(self.reasons.values()))
 
-    def sentence(self) -> str:
-        told = f"{self.spans - self.lost:,} of {self.spans:,} spans of {len(self.traces):,} traces"
-        if not self.lost:
-            return f"{told} are at {self.name} ({self.pipeline.endpoint})"
-        lost = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        why = self._worker.last_error
-        return f"{told} are at {self.name} ({self.pipeline.endpoint}); {lost}" + (
-            f": {why}" if why else ""
+    @property
+    def destination(self) -> str:
+        return f"{self.name} ({self.pipeline.endpoint})"
+
+    def summary(self) -> str:
+        exported = (
+            f"{self.spans - self.lost:,} of {self.spans:,} spans of {len(self.traces):,} traces"
         )
+        text = f"{exported} exported to {self.destination}"
+        if not self.lost:
+            return text
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+        error = self._worker.last_error
+        return f"{text}; dropped: {dropped}" + (f" ({error})" if error else "")
 
     def as_json(self) -> dict[str, Any]:
         return {
             "destination": self.name,
-            "where": self.pipeline.endpoint,
+            "endpoint": self.pipeline.endpoint,
             "traces": len(self.traces),
             "spans": self.spans,
-            "sent": self.spans - self.lost,
-            "not_sent": self.reasons,
-            "problem": self._worker.last_error,
+            "exported": self.spans - self.lost,
+            "dropped": self.reasons,
+            "last_error": self._worker.last_error,
         }

@@ -158,8 +158,8 @@ def transport(signal: str) -> Transport:
 
 def protocol(signal: str) -> str:
     for name in _valid_items(f"OTEL_{signal.upper()}_EXPORTER", _ACCEPTED[signal]):
-        if spoken := _OTLP_NAMES.get(name):
-            return spoken
+        if protocol_of_name := _OTLP_NAMES.get(name):
+            return protocol_of_name
     return _first_valid(signal, "PROTOCOL", _PROTOCOLS) or "http/protobuf"
 
 

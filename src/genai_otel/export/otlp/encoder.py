@@ -304,13 +304,13 @@ def request(items: Iterable[tuple[Any, Any, bytes]]) -> bytes:
     """An export request from resource, scope and encoded span (or log record) of each item."""
     resources: dict[bytes, dict[bytes, list[bytes]]] = {}
     last: tuple[Any, Any] = (resources, resources)  # matches none
-    here: list[bytes] = []
+    group: list[bytes] = []
     for resource, scope, encoded in items:
         if resource is not last[0] or scope is not last[1]:
             last = resource, scope
             scopes = resources.setdefault(head(resource, resource_head), {})
-            here = scopes.setdefault(head(scope, scope_head), [])
-        here.append(encoded)
+            group = scopes.setdefault(head(scope, scope_head), [])
+        group.append(encoded)
     out = []
     for resource_bytes, scopes in resources.items():
         inner = [resource_bytes]

@@ -53,7 +53,7 @@ class GrpcSender:
     def send(self, signal: str, body: bytes, deadline: float) -> ExportResult:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
         if self._aborted:
-            return ExportResult.retry("stopped")
+            return ExportResult.retry("aborted")
         # gRPC imports more of itself as it goes; and a fork in the middle of a call of its C code
         # leaves a child that can make none. So the call is cut off, and made again afterwards.
         with unforked(hurry=self._close_channels):
@@ -64,7 +64,7 @@ class GrpcSender:
             except grpc.RpcError as error:
                 return _from_error(error)
             except Exception as error:  # noqa: BLE001 - an unreadable certificate, say
-                return ExportResult.retry(f"the request failed: {type(error).__name__}")
+                return ExportResult.retry(f"request failed: {type(error).__name__}")
             finally:
                 if not self._channels:  # it was cut off, by a fork maybe
                     _wait_for_threads()
@@ -73,7 +73,7 @@ class GrpcSender:
         endpoint = self._config.endpoints[signal]
         channel = self._channel(grpc, endpoint.url)
         if self._aborted:  # meanwhile, and what was cut off was no channel yet
-            return ExportResult.retry("stopped")
+            return ExportResult.retry("aborted")
         gzip = self._config.compression == "gzip"
         response = channel.unary_unary(_SERVICES[signal])(
             body,

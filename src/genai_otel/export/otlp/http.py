@@ -68,12 +68,12 @@ class HttpSender:
         """``deadline`` is a time of ``monotonic``; raises nothing."""
         endpoint = self._config.endpoints[signal]
         if self._aborted:
-            return ExportResult.retry("stopped")
+            return ExportResult.retry("aborted")
         try:
             return self._send(endpoint, signal, body, deadline)
         except TimeoutError:
             self.close()
-            return ExportResult.retry("no answer in time")
+            return ExportResult.retry("no response in time")
         except ssl.SSLError as error:  # before OSError, of which it is one
             self.close()
             return ExportResult.retry(f"TLS failed: {error.reason or type(error).__name__}")
@@ -82,7 +82,7 @@ class HttpSender:
             return ExportResult.retry(_describe(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is raised here
             self.close()
-            return ExportResult.retry(f"the request failed: {type(error).__name__}")
+            return ExportResult.retry(f"request failed: {type(error).__name__}")
 
     def close(self) -> None:
         connection, self._socket = self._socket, None
@@ -111,7 +111,7 @@ class HttpSender:
             try:
                 headers = dict(endpoint.sign("POST", endpoint.url, headers, body))
             except Exception as error:  # noqa: BLE001 - no credentials, say: it tells which
-                return ExportResult.retry(f"not signed: {str(error)[:_MAX_ERROR_CHARS]}")
+                return ExportResult.retry(f"signing failed: {str(error)[:_MAX_ERROR_CHARS]}")
         reused = self._socket is not None
         try:
             return self._exchange(url, signal, headers, body, deadline)
@@ -146,8 +146,8 @@ class HttpSender:
             if broken is None:
                 raise
             raise broken from None
-        response_body, whole = _read_body(response)
-        if broken is not None or not whole or response.will_close:
+        response_body, complete = _read_body(response)
+        if broken is not None or not complete or response.will_close:
             self.close()
         return from_http(
             signal,
@@ -203,7 +203,7 @@ class HttpSender:
             plain, server_hostname=host, do_handshake_on_connect=False
         )
         try:
-            wrapped.settimeout(_seconds_left(deadline))  # for the handshake as a whole
+            wrapped.settimeout(_seconds_left(deadline))  # for the handshake as a complete
             wrapped.do_handshake()
         except BaseException:
             wrapped.close()
@@ -248,12 +248,12 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, _UnknownProxyError):
         return f"a proxy of {error}:// is not supported, only of http://"
     if isinstance(error, socket.gaierror):
-        return "the host's name is not known"
+        return "unknown host"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, http.client.RemoteDisconnected | ConnectionError):
-        return "the connection was cut"
-    return f"the connection failed: {type(error).__name__}"
+        return "connection closed by the receiver"
+    return f"connection failed: {type(error).__name__}"
 
 
 def _seconds_left(deadline: float) -> float:

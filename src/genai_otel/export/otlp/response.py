@@ -89,7 +89,7 @@ def _from_success(signal: str, content_type: str, body: bytes) -> ExportResult:
     But HTML comes from a proxy, or from an application that has a page for every path.
     """
     if "html" in content_type and body.lstrip()[:1] == b"<":
-        return ExportResult(ExportStatus.REFUSED, "a web page came back: is the endpoint right?")
+        return ExportResult(ExportStatus.REFUSED, "the response is a web page: check the endpoint")
     try:
         if "json" in content_type:
             partial = json.loads(body).get("partialSuccess") or {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    Holders = Sequence[dict[str, Any]]
+    AttributeDicts = Sequence[dict[str, Any]]
 
 _MAX_ROUNDS = 4
 _MAX_NAME_CHARS = 256
@@ -23,19 +23,19 @@ _MAX_NAME_CHARS = 256
 
 def truncate_attributes(span: ReadableSpan, attribute_bytes: int) -> ReadableSpan:
     """The span with no text of an attribute beyond the limit; itself where there is none."""
-    holders = _attribute_dicts(span)
-    if not _exceeds(holders, attribute_bytes // 4):
+    dicts = _attribute_dicts(span)
+    if not _exceeds(dicts, attribute_bytes // 4):
         return span
-    return _copy_with(span, fit_all(holders, attribute=attribute_bytes, span=_NO_LIMIT))
+    return _copy_with(span, fit_all(dicts, attribute=attribute_bytes, span=_NO_LIMIT))
 
 
 _NO_LIMIT = 1 << 62
 
 
-def _exceeds(holders: Holders, max_chars: int) -> bool:
+def _exceeds(dicts: AttributeDicts, max_chars: int) -> bool:
     """Whether a text has more characters; inline, as it is computed for every span."""
-    for holder in holders:
-        for value in holder.values():
+    for attributes in dicts:
+        for value in attributes.values():
             kind = type(value)
             if kind is str:
                 if len(value) > max_chars:
@@ -51,12 +51,12 @@ def truncate_span(
     span: ReadableSpan, limit: int, encode: Callable[[ReadableSpan], bytes]
 ) -> ReadableSpan | None:
     """The span in at most ``limit`` encoded bytes; ``None`` where even its bare facts take more."""
-    holders = _attribute_dicts(span)
-    room = limit - len(encode(_copy_with(span, [{} for _ in holders])))
+    dicts = _attribute_dicts(span)
+    room = limit - len(encode(_copy_with(span, [{} for _ in dicts])))
     for _ in range(_MAX_ROUNDS):
         if room <= 0:
             break
-        smaller = _copy_with(span, fit_all(holders, attribute=room, span=room))
+        smaller = _copy_with(span, fit_all(dicts, attribute=room, span=room))
         over = len(encode(smaller)) - limit
         if over <= 0:
             return smaller
@@ -86,11 +86,11 @@ def _truncate_to_bare(
         attributes = {name: attributes[name] for name in longest[: len(longest) // 2]}
 
 
-def _attribute_dicts(span: ReadableSpan) -> Holders:
+def _attribute_dicts(span: ReadableSpan) -> AttributeDicts:
     return [attributes_of(span), *(event.attributes or {} for event in span.events)]  # type: ignore[list-item]
 
 
-def _copy_with(span: ReadableSpan, holders: Holders) -> ReadableSpan:
-    own, *others = holders
+def _copy_with(span: ReadableSpan, dicts: AttributeDicts) -> ReadableSpan:
+    own, *others = dicts
     events = [copy_event(event, kept) for event, kept in zip(span.events, others, strict=True)]
     return copy_span(span, own, events=events)

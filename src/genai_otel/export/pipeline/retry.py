@@ -108,7 +108,7 @@ class RetryingSender:
         retry_deadline, backoff = monotonic() + self.retry_timeout, _INITIAL_BACKOFF
         while True:
             if monotonic() >= self.close_deadline:
-                return ExportResult(ExportStatus.RETRY, "not delivered before the end")
+                return ExportResult(ExportStatus.RETRY, "not exported before shutdown")
             deadline = min(monotonic() + self._exporter.limits.timeout, self.close_deadline)
             result = self._exporter.send(signal, payloads, deadline)
             if result.status is not ExportStatus.RETRY:
@@ -116,12 +116,12 @@ class RetryingSender:
             self._stats.last_error = result.error
             self._stats.report_full_queue()
             retry_deadline += _suspended_for(deadline)
-            asked = result.retry_after
-            wait = _jitter(backoff / 2, backoff) if asked is None else asked
+            retry_after = result.retry_after
+            wait = _jitter(backoff / 2, backoff) if retry_after is None else retry_after
             resume_at = monotonic() + wait
             if resume_at >= min(retry_deadline, self.close_deadline):
                 return result
-            if self._back_off(wait, interruptible=asked is None):
+            if self._back_off(wait, interruptible=retry_after is None):
                 backoff = min(backoff * 2, _MAX_BACKOFF)
             retry_deadline += _suspended_for(resume_at)
             self._stats.retried += 1

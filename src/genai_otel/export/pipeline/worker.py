@@ -455,12 +455,12 @@ class ExportWorker:
         payloads: dict[str, list[Payload]] = {}
         try:
             if monotonic() >= self._sender.close_deadline:
-                self.stats.count_lost("undelivered", len(batch), "not delivered before the end")
+                self.stats.count_lost("undelivered", len(batch), "not exported before shutdown")
                 return
             for index, (span, _) in enumerate(batch):
                 if monotonic() >= self._sender.close_deadline:  # encoding takes time, too
                     self.stats.count_lost(
-                        "undelivered", len(batch) - index, "not delivered before the end"
+                        "undelivered", len(batch) - index, "not exported before shutdown"
                     )
                     break
                 for payload in self._to_payloads(span):
