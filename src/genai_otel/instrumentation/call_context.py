@@ -19,12 +19,12 @@ from genai_otel._support.errors import contained
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Types of unfinished code -> the attribute with its frame.
 FRAMES: dict[type, Callable[[Any], Any]] = {
     CoroutineType: attrgetter("cr_frame"),
     GeneratorType: attrgetter("gi_frame"),
     AsyncGeneratorType: attrgetter("ag_frame"),
 }
-"""What is still to run, and where it keeps its frame until it is done."""
 
 
 class CallContext(ref[Any]):
@@ -73,13 +73,11 @@ class _EnteredBlock(NamedTuple):
         """Return ``None``, like a dead reference; the frame is kept nevertheless."""
 
 
+# By the ``id`` of the frame, oldest first.
+#
+# A context may refer to an object that was created in it, for example by its task. So none is kept
+# here longer than needed, or the garbage collector could never free both.
 CALL_CONTEXTS: dict[int, CallContext | _EnteredBlock] = {}
-"""By the ``id`` of their frame, the oldest first.
-
-A context may lead back to what was made in it: by its task, say, which keeps one that is done. So
-none is kept here for longer than it is of use, or the collector would never find that both are
-garbage.
-"""
 MAX_CONTEXTS = 10_000
 _MAX_CALLERS = 6
 _DECORATORS = ("typing_extensions", "warnings")  # of deprecated methods
@@ -133,8 +131,8 @@ def modules_between(original: Any) -> tuple[str, ...]:
     return f"{package}.", "genai_otel.", *_DECORATORS
 
 
+# A marker: the context of an outer method is kept already.
 KEPT_BY_CALLER = Context()
-"""Stands for the context of one that is kept already."""
 
 
 def find_in_callers(modules: tuple[str, ...], led: Context | None = None) -> Context | None:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Operation
 
+# The kinds that answer a prompt.
 GENERATING = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.GENERATION})
-"""The kinds that answer a prompt."""
 _JOINING = GENERATING | {Kind.EMBEDDINGS, Kind.RERANK}
+# The kinds that carry usage.
 MODEL_KINDS = _JOINING
-"""The kinds that carry usage."""
 
 
 def same_call(owner: Operation, op: Operation) -> bool:
@@ -180,18 +180,18 @@ class Layer(ContextScope):
     def __init__(self, op: Operation, parent: Layer | None, context: Context) -> None:
         super().__init__(context)
         self.op, self.parent = op, parent
+        # The totals of what is inside, if any.
         self.totals: Any = None
-        """The sums of what is inside, where it has any."""
+        # The innermost totals around it.
         self.around: Any = None if parent is None else parent.totals or parent.around
-        """The innermost sums that it is itself in."""
+        # The same call, seen by a lower layer.
         self.joined: Operation | None = None
-        """The same call, as the lower layer sees it."""
+        # A failed attempt, seen by a lower layer.
         self.tried: Operation | None = None
-        """What it saw of an attempt that failed."""
         self.ended = self.is_implicit_parent = self._due = self.errors = False
         self.base: Context | None = None
+        # Session and user from scopes inside it; ``None`` where they disagree.
         self.inside: dict[str, Any] | None = None
-        """Whose it is, as scopes inside of it say; `None` for a fact on which they disagree."""
         self.last_activity = op.timing.started
         if parent is not None:
             parent.touch(self.last_activity)

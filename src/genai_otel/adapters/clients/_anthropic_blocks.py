@@ -135,6 +135,7 @@ def _medium(block: Json) -> list[Part]:
     return [part]
 
 
+# Type of a block -> its parts.
 _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "text": _text,
     "thinking": _thinking,
@@ -147,4 +148,3 @@ _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "container_upload": _medium,
     "compaction": _compaction,
 }
-"""Type of a block -> its parts."""

@@ -198,8 +198,8 @@ class Events(Accumulator):
 
 _PIECES = ("text", "thinking", "partial_json", "content")
 _GROWING = {"text": "text", "thinking": "thinking", "compaction": "content"}
+# Sources of one text that are kept.
 _CITATIONS = 100
-"""Sources of one text that are kept."""
 
 
 def _citing(block: Json, citation: Any) -> Json:

@@ -17,8 +17,8 @@ from ._message_builder import assistant_message
 if TYPE_CHECKING:
     from genai_otel.record import Document, Media, Message, Operation, Part
 
+# References, calls and files of one answer that are recorded.
 MOST = 100
-"""References, calls and files of one answer that are recorded."""
 
 
 def as_text(value: Any) -> str | None:

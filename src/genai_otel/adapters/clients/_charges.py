@@ -26,8 +26,8 @@ _FREE_TOOLS = ("function", "custom", "bash", "text_editor", "computer", "memory"
 # and 8,000 input tokens for each of the small models'.
 _OTHER_TARIFF = re.compile(r"gpt-4(?:o|\.1)-mini")
 _NO_REASONING = re.compile(r"gpt-4")
+# Fields of a chat request.
 _MAY_BE_CHARGED = frozenset({"web_search_options", "plugins", "tools"})
-"""Fields of a chat request."""
 
 
 def chat_request(body: Json, op: Operation) -> None:

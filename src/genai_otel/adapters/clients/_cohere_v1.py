@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _ROLES = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}
 
+# Citations of one answer that are recorded.
 MOST = 1_000
-"""Citations of one answer that are recorded."""
 
 
 def decoded(reply: Any) -> Json:

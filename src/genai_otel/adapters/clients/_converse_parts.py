@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Media, Part
 
+# Media by their member, and the media types of formats with another name.
 _MIME = {
     "image": {},
     "document": {
@@ -66,9 +67,8 @@ _MIME = {
         "mka": "audio/x-matroska",
     },
 }
-"""Media by their member, and the types of those formats that are not called like their type."""
+# botocore's name for a member that its service model does not have yet.
 _UNKNOWN_MEMBER = "SDK_UNKNOWN_MEMBER"
-"""botocore's name for a member that its model of the service does not have yet."""
 
 
 def parts(source: Json, key: str) -> list[Part]:

@@ -147,8 +147,8 @@ class Events(Accumulator):
         read_response({**self._reply, "output": {"message": message}}, self._op)
 
 
+# Results, citations and pieces of an image that are kept of one block.
 _MOST = 1_000
-"""Results, citations and pieces of an image that are kept of one block."""
 
 
 class _Block:

@@ -179,8 +179,8 @@ _METADATA = frozenset(
         )
     )
 )
+# Fields that describe a part, and are no parts themselves.
 _BESIDE = _METADATA | _SIGNATURES | {"thought", "text"}
-"""Fields that say something about a part and are none of their own."""
 
 
 # ------------------------------------------------------------------- calls that come in pieces

@@ -264,8 +264,8 @@ class _Events(Accumulator):
             self._op.output = [assistant_message(self._message.parts(), reason)]
 
 
+# Parts that belong to text that was added already.
 _BESIDE = frozenset({"thought_signature", "text_annotation_delta"})
-"""TextBuffer that belong to what is said already."""
 
 
 def _set_fields(delta: Json) -> Json:
@@ -286,7 +286,7 @@ _PLACE = "google.genai._gaos"
 
 
 def patches(origin: Callable[[Json, Operation], None]) -> tuple[Patch, ...]:
-    """Both colours of ``create``, and what is closed of their streams; newer versions have them."""
+    """Return the patches of sync and async ``create`` and their streams, in newer versions."""
 
     def named(given: Json, op: Operation) -> None:
         origin(given, op)

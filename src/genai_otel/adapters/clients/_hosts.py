@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Suffixes of host names -> the provider, by the convention's name if it has one.
 HOSTS = {
     "ai21.com": "ai21",
     "aiplatform.googleapis.com": "gcp.vertex_ai",
@@ -82,11 +83,10 @@ HOSTS = {
     "x.ai": "x_ai",
     "z.ai": "z_ai",
 }
-"""Ends of host names -> who serves there, in the convention's words where it has any."""
+# Hosts of Bedrock, but also of anything else on AWS.
 _AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
-"""Where Bedrock is, and also what anybody runs on AWS."""
+# Well-known ports of local model servers.
 _LOCAL_PORTS = {11434: "ollama", 8000: "vllm", 1234: "lm_studio"}
-"""Well-known ports of local model servers."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

@@ -93,6 +93,7 @@ def kind(params: Json) -> Kind:
     return found
 
 
+# Keys that only one kind of body has: the ARN of an inference profile names no model.
 _BY_KEY = {
     "taskType": Kind.GENERATION,
     "text_prompts": Kind.GENERATION,
@@ -106,7 +107,6 @@ _BY_KEY = {
     "inputType": Kind.EMBEDDINGS,  # Marengo
     "query": Kind.RERANK,
 }
-"""What only bodies of one kind have: the ARN of a profile of somebody's own names no model."""
 
 _BY_NAME = {
     "titan-text": Kind.COMPLETION,
@@ -213,6 +213,7 @@ def _read_results(found: Json, op: Operation) -> None:
     (_read_ranking if op.kind is Kind.RERANK else texts.titan)(found, op)
 
 
+# A key that only one shape of response has, most specific first -> the function that reads it.
 _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
     "completion": texts.claude_text,
     **dict.fromkeys(("stopReason", "output", "metrics"), converse.read_response),
@@ -226,7 +227,6 @@ _SHAPES: dict[str, Callable[[Json, Operation], None]] = {
     **dict.fromkeys(("embedding", "embeddings", "inputTextTokenCount"), _read_embeddings),
     **dict.fromkeys(("generations", "generation_id", "text"), texts.cohere),
 }
-"""A key that only one shape of replies has, the surest first -> what reads it."""
 
 
 # -------------------------------------------------------------------------------------- streams

@@ -23,18 +23,18 @@ from ._openai_wire import read_chat_response
 if TYPE_CHECKING:
     from genai_otel.record import Operation
 
+# An index that no chunk has; a chunk may have ``None``.
 _NO_INDEX: Any = object()
-"""Is that of no chunk, which may say ``None``."""
 _HEAD = ("id", "model", "service_tier", "system_fingerprint", "error")
 _COUNTS = ("usage", "x_groq", "error")
 _READ = frozenset({*_HEAD, *_COUNTS})
+# Lists of a choice, and how many items of each are kept.
 _KEPT = {"images": 16, "annotations": 100, "executed_tools": 100}
-"""Lists of a choice, and how much of each is kept until its end."""
+# What a delta may hold besides ``content``.
 _MORE = (
     *("reasoning_content", "reasoning", "refusal", "tool_calls", "audio", "function_call"),
     *_KEPT,
 )
-"""What a delta may hold besides ``content``."""
 
 
 class ChatChunks(Accumulator):

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Message, Part
 
+# Fields that identify an item, or that have a part of their own.
 _HEAD = frozenset({"type", "id", "call_id", "created_by", "caller"})
-"""Fields that say whose an item is, or that stand in a part of their own."""
 _OPAQUE = frozenset({"encrypted_content", "fingerprint"})
 
 
@@ -66,8 +66,8 @@ def _message(item: Json, hosted: Collection[str | None]) -> Message:
     return {"role": role, "parts": _parts(item, hosted)}
 
 
+# Types of items that the caller makes, and only the caller.
 _CALLERS = frozenset({"message", "compaction_trigger", "configuration_update"})
-"""Types of items that the caller makes, and only the caller."""
 
 
 def returns(kind: str) -> bool:
@@ -140,11 +140,11 @@ def _on_server(item: Json) -> bool:
     return get_str(item, "execution") == "server"
 
 
+# Tools that either side may run -> whether the provider runs this call.
 _EITHER: dict[str, Callable[[Json], bool]] = {
     "shell_call": _in_container,
     "tool_search_call": _on_server,
 }
-"""Tools that either side may run -> whether the provider runs this call."""
 
 
 # ------------------------------------------------------------------------- what the model thought
@@ -264,6 +264,7 @@ def _approval(item: Json) -> list[Part]:
     return [tool_result(get_str(item, "approval_request_id"), bounded(answer))]
 
 
+# Type of an item -> its parts.
 _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "message": message_parts,
     "reasoning": _reasoning,
@@ -292,4 +293,3 @@ _READERS: dict[str, Callable[[Json], list[Part]]] = {
     "tool_search_output": _tool_search_result,
     "mcp_approval_response": _approval,
 }
-"""Type of an item -> its parts."""

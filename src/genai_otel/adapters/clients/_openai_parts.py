@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _THOUGHTS = frozenset({"reasoning_text", "summary_text"})
 _ASIDE = frozenset({"type", "id", "prompt_cache_breakpoint"})
+# Fields of an MCP server's definition with its address and credentials.
 _SECRETS = frozenset({"authorization", "headers"})
-"""What a definition of an MCP server has to reach it."""
 
 
 def content_part(item: Json) -> Part:
@@ -150,11 +150,11 @@ def message_parts(message: Json) -> list[Part]:
 
 
 _RARER = ("function_call", "images", "audio", "executed_tools")
+# Fields of a message that become parts, besides its content.
 _BESIDE_TEXT = (
     *("reasoning_content", "reasoning", "annotations", "refusal", "tool_calls"),
     *_RARER,
 )
-"""Fields of a message that its parts are made of, except its content."""
 
 
 def _rare_parts(message: Json) -> list[Part]:

@@ -173,8 +173,8 @@ class ResponseEvents(Accumulator):
 
 _IN_PIECES = ("message", "reasoning")
 _ENDED = ("completed", "incomplete")
+# Fields of an item that are needed for finish reason and cost, where content is not recorded.
 _FACTS = frozenset({"type", "id", "call_id", "action", "container_id", "environment", "execution"})
-"""Of an item, what tells whom it waits for and what it costs, where content is not recorded."""
 _GROWING = {"custom_tool_call": "input", "code_interpreter_call": "code"}
 
 

@@ -78,10 +78,10 @@ def _xai(usage: Json) -> float | None:
     return None if ticks is None else ticks / TICKS
 
 
+# xAI's ticks in a dollar.
 TICKS = 10**10
-"""That xAI has in a dollar."""
+# Providers that report the cost of a call in USD; others may use that field for anything.
 _CHARGED = {"openrouter": _openrouter, "perplexity": _perplexity, "x_ai": _xai}
-"""Who says, in USD, what a call cost: of others a field of that name may be anything."""
 
 
 def _read_queue_times(usage: Json, op: Operation) -> None:

@@ -16,6 +16,7 @@ from genai_otel.record import Kind
 from . import _anthropic_wire as wire
 from ._hosts import provider_at
 
+# Base classes of cloud clients -> the provider.
 _CLIENTS = {
     "BaseBedrockClient": "aws.bedrock",
     "BaseMantleClient": "aws.bedrock",
@@ -23,7 +24,6 @@ _CLIENTS = {
     "BaseGoogleCloudClient": "gcp.vertex_ai",
     "BaseFoundryClient": "azure.ai.inference",
 }
-"""Base classes of the clients of clouds -> who serves there."""
 
 
 def provider(client: Any, host: str, port: int | None) -> str:

@@ -229,18 +229,18 @@ _method = partial(patch_function, origin=_origin)
 _stream = partial(_method, stream=True, lazy=True, inner="_data")
 
 
-def _observed(colour: str) -> tuple[Patch, ...]:
-    """The patches of one colour."""
+def _class_patches(prefix: str) -> tuple[Patch, ...]:
+    """Return the patches of the sync or async classes, by their prefix."""
     return (
-        _method(f"cohere.v2.raw_client:{colour}RawV2Client.chat", _CHAT),
-        _stream(f"cohere.v2.raw_client:{colour}RawV2Client.chat_stream", _CHAT),
-        _method(f"cohere.v2.raw_client:{colour}RawV2Client.embed", _EMBED),
-        _method(f"cohere.v2.raw_client:{colour}RawV2Client.rerank", _RERANK),
-        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.chat", _OLD_CHAT),
-        _stream(f"cohere.raw_base_client:{colour}RawBaseCohere.chat_stream", _OLD_CHAT),
-        _method(f"cohere.raw_base_client:{colour}RawBaseCohere.rerank", _RERANK),
+        _method(f"cohere.v2.raw_client:{prefix}RawV2Client.chat", _CHAT),
+        _stream(f"cohere.v2.raw_client:{prefix}RawV2Client.chat_stream", _CHAT),
+        _method(f"cohere.v2.raw_client:{prefix}RawV2Client.embed", _EMBED),
+        _method(f"cohere.v2.raw_client:{prefix}RawV2Client.rerank", _RERANK),
+        _method(f"cohere.raw_base_client:{prefix}RawBaseCohere.chat", _OLD_CHAT),
+        _stream(f"cohere.raw_base_client:{prefix}RawBaseCohere.chat_stream", _OLD_CHAT),
+        _method(f"cohere.raw_base_client:{prefix}RawBaseCohere.rerank", _RERANK),
         # Here for all of its requests, which it makes in threads of its own.
-        _method(f"cohere.client:{colour}Client.embed", _EMBED),
+        _method(f"cohere.client:{prefix}Client.embed", _EMBED),
     )
 
 
@@ -252,6 +252,6 @@ ADAPTER = declare(
         *patch_leading("cohere.base_client:BaseCohere", "chat_stream"),
         *patch_leading("cohere.base_client:AsyncBaseCohere", "chat_stream", "rerank"),
         patch_leading_own("cohere.client:AsyncClient", "chat"),
-        *(patch for colour in ("", "Async") for patch in _observed(colour)),
+        *(patch for prefix in ("", "Async") for patch in _class_patches(prefix)),
     ),
 )

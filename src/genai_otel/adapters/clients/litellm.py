@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from genai_otel.instrumentation.adapter import Patch
     from genai_otel.record import Operation
 
+# LiteLLM's name of a provider, which models have before a slash -> the convention's.
 _PROVIDERS = {
     "anthropic": "anthropic",
     "azure": "azure.ai.openai",
@@ -70,9 +71,8 @@ _PROVIDERS = {
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
 }
-"""LiteLLM's name of a provider, which models have before a slash -> the convention's."""
+# Arguments with the server's address; a router passes its options to all providers.
 _REGIONS = {"gcp.vertex_ai": "vertex_location", "aws.bedrock": "aws_region_name"}
-"""What says where calls go; a router gives its options to all providers."""
 
 
 def _split(given: Json) -> tuple[str | None, str | None]:
@@ -111,8 +111,8 @@ def _read_provider(reply: Any, op: Operation) -> None:
 _COUNTED_HERE = frozenset(
     {"a2a", "langflow", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"}
 )
+# The estimation method's name, where LiteLLM has counted with its own tokenizer.
 ESTIMATED = "litellm"
-"""The method's name, as spans tell it, where LiteLLM has counted with a tokenizer of its own."""
 
 
 class _Refused(NamedTuple):

@@ -99,12 +99,12 @@ _MODERATE = _extractor(
 
 
 def _methods(place: str, extractor: Any, *names: str, later: bool = False) -> list[Patch]:
-    """Both colours of these; ``later``: not every version has them, or has them there."""
+    """Return sync and async patches; ``later``: not every version has these, or has them there."""
     return [
-        patch_function(f"{place}.{name}{colour}", extractor, origin=_origin, inner="generator",
+        patch_function(f"{place}.{name}{suffix}", extractor, origin=_origin, inner="generator",
                  stream=None if name == "create" else name.endswith("stream"), optional=later)
         for name in names
-        for colour in ("", "_async")
+        for suffix in ("", "_async")
     ]  # fmt: skip
 
 

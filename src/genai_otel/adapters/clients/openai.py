@@ -32,6 +32,7 @@ from ._openai_usage import count
 if TYPE_CHECKING:
     from genai_otel.record import Operation
 
+# Hosts known to accept ``stream_options.include_usage``; Groq and Together reject it.
 _USAGE_HOSTS = (
     "api.openai.com",
     "openai.azure.com",
@@ -40,7 +41,6 @@ _USAGE_HOSTS = (
     "api.x.ai",
     "api.moonshot.ai",
 )
-"""Known to take ``stream_options.include_usage``; Groq and Together refuse it."""
 
 
 def provider(client: Any, host: str, port: int | None) -> str:
@@ -229,6 +229,7 @@ def under(path: str) -> dict[str, Extractor]:
     return {f"{path}{route}": extractor for route, extractor in ROUTES.items()}
 
 
+# Methods of clients with the same API.
 METHODS = {
     f"{place}:Async{name}{end}": verb
     for place, name, verb in (
@@ -242,7 +243,6 @@ METHODS = {
     )
     for end in ("", "Resource")
 }
-"""Those of clients that follow it."""
 _METHODS = {
     "chat.completions.completions:AsyncCompletions": "create parse",
     "responses.responses:AsyncResponses": "create parse compact",

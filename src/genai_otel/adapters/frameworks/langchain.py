@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from genai_otel.instrumentation.runs import Runs
     from genai_otel.record import Message
 
+# ``ls_provider`` -> the convention's provider name.
 _PROVIDERS = {
     "amazon_bedrock": "aws.bedrock",
     "anthropic": "anthropic",
@@ -52,7 +53,6 @@ _PROVIDERS = {
     "together": "together",
     "xai": "x_ai",
 }
-"""``ls_provider`` -> who serves, in the convention's words."""
 _PARAMS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -68,8 +68,8 @@ _PARAMS = {
     "ls_max_tokens": "max_tokens",
     "ls_stop": "stop",
 }
+# Metadata keys by which LangSmith groups runs: docs.langchain.com/langsmith/threads.
 _THREADS = ("thread_id", "session_id", "conversation_id")
-"""What LangSmith groups runs by: docs.langchain.com/langsmith/threads."""
 _HIDDEN = "langsmith:hidden"
 _INTERNAL_TAGS = ("seq:step", "map:key", "graph:step", "langsmith:", "condition:", "branch:")
 _FORMATTING = ("prompt", "parser")
@@ -84,8 +84,8 @@ _PLUMBING = frozenset(
     }
 )
 _GRAPH = "LangGraph"
+# Names given to ``create_react_agent``; only by these its runs differ from a graph's.
 _AGENTS: set[str] = set()
-"""Names that were given to ``create_react_agent``, whose runs nothing else tells from a graph's."""
 _AGENTS_KEPT = 1_000
 
 # --------------------------------------------------------------------------- chains and graphs

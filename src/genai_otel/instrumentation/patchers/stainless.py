@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from genai_otel.instrumentation.adapter import Extractor
     from genai_otel.instrumentation.tracker import CallTracker, ObservedCall
 
+    # Returns the provider, from the client object and its host and port.
     Provider = Callable[[Any, str, int | None], str]
-    """Returns the provider, from the client object and its host and port."""
 
+    # Reads a response's headers.
     Headers = Callable[[Any, Operation], None]
-    """Reads a response's headers."""
 
 
 NO_METHODS: Mapping[str, str] = {}
