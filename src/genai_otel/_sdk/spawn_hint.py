@@ -10,7 +10,9 @@ import ast
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from types import FrameType

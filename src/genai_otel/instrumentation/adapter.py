@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

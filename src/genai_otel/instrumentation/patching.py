@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from genai_otel._support.errors import contained
+from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

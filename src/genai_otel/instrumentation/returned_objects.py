@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from genai_otel._support.errors import contained
+from genai_otel._support.light_types import NamedTuple
 
 from .adapter import Patch
 

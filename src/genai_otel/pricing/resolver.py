@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from genai_otel._support.light_types import NamedTuple
 
 from .billers import biller_of_host, biller_of_provider
 from .bundled import Bundled, Schedule, is_dated, tier_of

@@ -8,8 +8,9 @@ variables, then from the row.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from genai_otel._support.light_types import NamedTuple
 from genai_otel.export.pipeline.batching import MIB, RequestLimits
 
 if TYPE_CHECKING:

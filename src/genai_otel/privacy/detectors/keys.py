@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import re
 import string
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,9 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
