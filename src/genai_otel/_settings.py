@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
-
-from genai_otel._support.light_types import dataclass
 
 from .privacy.policy import ContentPolicy, as_policy, elsewhere
 from .record.misuse import nearest
@@ -72,7 +70,7 @@ class Settings:
         sentence="Where telemetry is exported to: local, otlp, console, or the name of a "
         "backend (see docs/destinations.md).",
     )
-    content: str | ContentPolicy | None = _setting(
+    content: str | ContentPolicy | None = _setting(  # noqa: RUF009 - as all the others
         default=None,
         variable="GENAI_OTEL_CONTENT",
         sentence="redacted, none or full: whether prompts, responses and error messages are "

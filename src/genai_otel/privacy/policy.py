@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from genai_otel._support.light_types import dataclass
 from genai_otel.record.misuse import nearest
 
 from .masking import DEFAULT, check_groups

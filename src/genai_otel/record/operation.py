@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from genai_otel._support.light_types import NamedTuple, dataclass
+from genai_otel._support.light_types import NamedTuple
 
 from .text_buffer import KEPT
 from .usage import Usage
