@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genai_otel._settings import Settings, on_or_off, standard_mistakes
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.record.misuse import nearest
 
 if TYPE_CHECKING:

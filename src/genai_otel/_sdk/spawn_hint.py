@@ -10,9 +10,7 @@ import ast
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.instrumentation.adapter import Adapter
 
 if TYPE_CHECKING:

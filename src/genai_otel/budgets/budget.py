@@ -11,10 +11,9 @@ import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from genai_otel._support.errors import CallRefused
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.locks import reentrant
 from genai_otel.pricing.amounts import in_unit, plain
 

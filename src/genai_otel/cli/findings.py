@@ -9,11 +9,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import genai_otel
-from genai_otel._support.light_types import NamedTuple
 
 from .text import counted
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genai_otel._settings import variable
-from genai_otel._support.light_types import NamedTuple
 
 from .styled import Text
 

@@ -6,10 +6,9 @@ import json
 import sys
 import time
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._settings import Settings
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.pricing.book import PriceBook
 from genai_otel.pricing.overrides import ITSELF
 from genai_otel.pricing.overrides_file import read_prices

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.trace.export import SpanExporter
-
-from genai_otel._support.light_types import NamedTuple
 
 from .pipeline.worker import ExportWorker
 from .protocol import SdkExporter

@@ -12,11 +12,10 @@ from base64 import b64encode
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from genai_otel._settings import variable
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.notices import NOTICES
 
 from .backends.endpoints import check_endpoint, check_header

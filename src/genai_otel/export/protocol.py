@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExportResult
-
-from genai_otel._support.light_types import NamedTuple
 
 from .otlp.response import OK, ExportResult, ExportStatus
 from .pipeline.batching import RequestLimits

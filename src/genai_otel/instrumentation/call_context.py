@@ -11,11 +11,10 @@ import sys
 from contextvars import Context, copy_context
 from operator import attrgetter
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import ref
 
 from genai_otel._support.errors import contained
-from genai_otel._support.light_types import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._support.errors import FAULTS, Guard, contained
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.locks import reentrant
 
 from .import_hook import ImportHook

@@ -9,11 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet, ref
 
 from genai_otel._support.errors import contained
-from genai_otel._support.light_types import NamedTuple
 
 from .adapter import Patch
 

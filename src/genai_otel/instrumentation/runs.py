@@ -11,10 +11,9 @@ from functools import partial, wraps
 from inspect import iscoroutinefunction
 from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._support.errors import CallRefused, contained
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.locks import reentrant
 from genai_otel.record import Kind
 

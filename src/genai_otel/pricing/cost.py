@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genai_otel._support.light_types import NamedTuple
+from typing import NamedTuple
 
 TOLD = "provider"
 """Stands for the version of a table where the provider itself says what the call cost."""

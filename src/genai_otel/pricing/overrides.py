@@ -6,9 +6,7 @@ import math
 import re
 from fnmatch import translate
 from functools import cache
-from typing import TYPE_CHECKING
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from .billers import biller_of_host, biller_of_provider
 from .bundled import Bundled, Schedule, is_dated, tier_of

@@ -15,9 +15,7 @@ import math
 import re
 from functools import cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .table_source import executed
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hmac
 import re
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.record.misuse import unknown
 
 from .truncation import left_out

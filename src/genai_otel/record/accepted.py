@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from enum import EnumMeta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .known_types import plain_value
 from .misuse import sort_of

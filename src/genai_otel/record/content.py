@@ -7,9 +7,7 @@ The shapes are those of ``semconv/input_messages.schema.json``.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, NotRequired
-
-from genai_otel._support.light_types import TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from .bounded import bounded
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .text_buffer import KEPT
 from .usage import Usage

@@ -6,9 +6,7 @@ them. Providers differ in what their totals leave out; a ``Rule`` says so, and n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .foreign import as_dict
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
 from genai_otel import _semconv as names
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.record import Kind, snapshot
 
 if TYPE_CHECKING:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from genai_otel import _semconv as names
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.record import PromptTag, misused, snapshot, sort_of
 
 from .attributes import to_json, utf8

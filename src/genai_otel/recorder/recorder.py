@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -11,7 +11,6 @@ from opentelemetry.trace import Status, StatusCode
 
 from genai_otel import _semconv as names
 from genai_otel._support.errors import CallRefused
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.record import Kind
 
 from .attributes import (

@@ -13,10 +13,9 @@ import hashlib
 import tempfile
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genai_otel._support.background import begin
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.locks import reentrant
 
 if TYPE_CHECKING:

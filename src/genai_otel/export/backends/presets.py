@@ -8,9 +8,8 @@ variables, then from the row.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.export.pipeline.batching import MIB, RequestLimits
 
 if TYPE_CHECKING:

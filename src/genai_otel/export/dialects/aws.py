@@ -7,12 +7,11 @@ content}``. Agents are found by the resource attribute ``aws.service.type``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
 from genai_otel import _semconv as names
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.export.readable import copy_span
 from genai_otel.privacy import shorten
 

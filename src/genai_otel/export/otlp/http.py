@@ -15,12 +15,11 @@ import socket
 import ssl
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from genai_otel._support.fork import unforked
-from genai_otel._support.light_types import NamedTuple
 from genai_otel._support.notices import NOTICES
 
 from .response import ExportResult, from_http

@@ -9,9 +9,7 @@ import json
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
-from typing import TYPE_CHECKING, Any
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

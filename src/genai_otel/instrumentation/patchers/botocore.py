@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import ref
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.instrumentation.adapter import Extractor, Patch
 from genai_otel.instrumentation.fields import Json, as_dict, get_dict, get_int
 from genai_otel.instrumentation.open_registry import OPEN

@@ -16,10 +16,9 @@ import inspect
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.instrumentation.adapter import Patch
 from genai_otel.instrumentation.call_context import CallContext, RepeatedCallContext
 from genai_otel.instrumentation.class_streams import (

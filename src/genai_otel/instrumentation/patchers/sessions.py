@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from genai_otel._support.light_types import NamedTuple
 from genai_otel.instrumentation.adapter import Patch
 from genai_otel.instrumentation.generators import wrap_context_manager
 from genai_otel.instrumentation.open_registry import OPEN

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import string
-from typing import TYPE_CHECKING
-
-from genai_otel._support.light_types import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
