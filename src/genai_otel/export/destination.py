@@ -1,4 +1,4 @@
-"""Destinations: where telemetry goes, as users configure it, and the pipeline made of it."""
+"""Destinations: where telemetry goes, as users configure it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from genai_otel.privacy import ContentPolicy, as_policy
 
 from .backends.endpoints import check_endpoint
 from .backends.presets import PRESETS
-from .factory import ExportPipeline
-from .protocol import SdkExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,74 +68,13 @@ class Destination:
             )
         if self.signals is not None and not self.signals:
             raise ValueError("signals of a destination are empty: leave them out to send all")
-        _sample(self.sample)
+        if self.sample is not None:
+            from .pipeline.tail_sampling import sample_of
+
+            sample_of(self.sample)
         for signal in self.signals or ():
             one_of("signal", signal, _signals(self.preset), f"of destination {self.preset!r}")
 
 
 def _signals(preset: str) -> tuple[str, ...]:
     return PRESETS[preset].signals or {"local": ("traces", "metrics")}.get(preset, ("traces",))
-
-
-def _sample(given: float | TailSampling | None) -> TailSampling | None:
-    if given is None:
-        return None
-    from .pipeline.tail_sampling import sample_of
-
-    return sample_of(given)
-
-
-def open_pipeline(
-    destination: Destination, *, process_content: ContentPolicy, directory: str
-) -> ExportPipeline:
-    """The export pipeline; ``process_content`` and ``directory`` are those of the process."""
-    content = process_content if destination.content is None else as_policy(destination.content)
-    if destination.preset == "local":
-        pipeline = _local(destination, destination.directory or directory, content=content)
-    elif destination.preset == "console":
-        pipeline = _console(content)
-    else:
-        pipeline = _otlp(destination, content=content)
-    return pipeline._replace(span_filter=destination.filter, sample=_sample(destination.sample))
-
-
-def _local(destination: Destination, directory: str, *, content: ContentPolicy) -> ExportPipeline:
-    from genai_otel.store.write.store import LocalStore
-
-    store = LocalStore(directory)
-    metrics = store.metric_exporter() if _sends(destination, "metrics") else None
-    exporter = SdkExporter(store.span_exporter(), metrics)
-    temporality = "cumulative" if metrics else None
-    return ExportPipeline(
-        "local", str(store.directory), exporter, content, temporality, store=store
-    )
-
-
-def _otlp(destination: Destination, *, content: ContentPolicy) -> ExportPipeline:
-    from .backends.resolve import otlp_config
-    from .otlp.exporter import OtlpExporter, sender_for
-
-    config = otlp_config(destination)
-    temporality = config.temporality if "metrics" in config.endpoints else None
-    exporter = OtlpExporter(config, sender_for(config))
-    return ExportPipeline(
-        config.name,
-        config.shown_endpoint,
-        exporter,
-        content,
-        temporality,
-        config.exponential_histograms,
-        ids=config.ids,
-        propagation=config.propagation,
-        accepts_other_scopes=not config.genai_only,
-    )
-
-
-def _console(content: ContentPolicy) -> ExportPipeline:
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-
-    return ExportPipeline("console", "standard output", SdkExporter(ConsoleSpanExporter()), content)
-
-
-def _sends(destination: Destination, signal: str) -> bool:
-    return destination.signals is None or signal in destination.signals

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .otlp.response import OK, ExportResult, ExportStatus
-from .pipeline.batching import RequestLimits
 from .readable import estimated_size
 
 if TYPE_CHECKING:
@@ -17,6 +16,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
+
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class RequestLimits(NamedTuple):
+    """The most that is sent: bytes before compression, and seconds for one request."""
+
+    request_bytes: int = MIB
+    logs_bytes: int = MIB
+    request_spans: int = 512
+    span_bytes: int = 256 * KIB
+    attribute_bytes: int = 64 * KIB
+    timeout: float = 10.0
 
 
 class Payload(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from genai_otel.export.pipeline.batching import MIB, RequestLimits
+from genai_otel.export.protocol import MIB, RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

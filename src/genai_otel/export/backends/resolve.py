@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from genai_otel.export.destination import Destination
-    from genai_otel.export.pipeline.batching import RequestLimits
+    from genai_otel.export.protocol import RequestLimits
 
     from .presets import Header, Preset, Route
 

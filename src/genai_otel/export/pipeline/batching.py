@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from genai_otel.export.protocol import Payload
+    from genai_otel.export.protocol import Payload, RequestLimits
 
-KIB = 1024
-MIB = 1024 * KIB
 _HEADER_BYTES = 4096  # resource and scope, about
-
-
-class RequestLimits(NamedTuple):
-    """The most that is sent: bytes before compression, and seconds for one request."""
-
-    request_bytes: int = MIB
-    logs_bytes: int = MIB
-    request_spans: int = 512
-    span_bytes: int = 256 * KIB
-    attribute_bytes: int = 64 * KIB
-    timeout: float = 10.0
 
 
 def batches(payloads: Sequence[Payload], limits: RequestLimits) -> Iterator[list[Payload]]:

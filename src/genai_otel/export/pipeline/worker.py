@@ -22,9 +22,10 @@ from genai_otel._support.errors import FAULTS
 from genai_otel._support.locks import has_gone
 from genai_otel._support.processes import block_sigterm
 from genai_otel.export.otlp.response import ExportStatus
+from genai_otel.export.protocol import MIB
 from genai_otel.export.readable import is_ours
 
-from .batching import MIB, batches
+from .batching import batches
 from .retry import REASONS, RETRY_TIMEOUT, RetryingSender
 from .stats import ExportStats
 
