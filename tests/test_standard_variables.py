@@ -286,12 +286,15 @@ def test_temporality(preference: str, receiver: Receiver, monkeypatch: pytest.Mo
         for m in metrics
         if m.HasField("exponential_histogram")
     }
-    of_sums = {m.sum.aggregation_temporality for m in metrics if m.HasField("sum")}
+    # Up-down counters, such as the queue's size, are cumulative under each preference.
+    of_sums = {m.sum.aggregation_temporality for m in metrics if m.sum.is_monotonic}
+    others = [m.sum for m in metrics if m.HasField("sum") and not m.sum.is_monotonic]
     assert not [m for m in metrics if m.HasField("histogram")]
     delta, cumulative = 1, 2
     assert of_histograms == {cumulative if preference == "cumulative" else delta}
     expected = {"cumulative": {cumulative}, "delta": {delta}, "lowmemory": {delta, cumulative}}
     assert of_sums == expected[preference]
+    assert {each.aggregation_temporality for each in others} == {cumulative}
 
 
 def test_json_is_sent_as_json(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
