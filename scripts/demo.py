@@ -149,7 +149,7 @@ def further() -> None:
   {shown} traces                        all traces, newest first
   {shown} traces show last --content    the same tree, with prompts and answers
   {shown} doctor                        what is instrumented, and where it goes
-  {shown} run your_app.py               your own program, without changing it
+  {shown} run your_app.py               your own program, without code changes
 
 In your own code:  import genai_otel; genai_otel.instrument()"""
     )

@@ -176,7 +176,7 @@ def test_a_slow_store_is_waited_for_no_longer_than_asked() -> None:
 
 def test_other_stores_need_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genai_otel.privacy.uploads.media.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="needs fsspec") as told:
+    with pytest.raises(ValueError, match="requires fsspec") as told:
         Uploads("s3://user:key@bucket/media?secret=1")
     assert "key" not in str(told.value)
     assert "secret" not in str(told.value)

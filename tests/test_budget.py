@@ -128,7 +128,7 @@ def test_a_refusal_has_its_figures_as_people_read_them(
     budgets.charge(NOBODY, tokens=int(spent), usd=spent if usd else None)
     with pytest.raises(BudgetExceeded) as refused:
         budgets.admit(NOBODY, tokens=int(more), usd=more)
-    assert str(refused.value) == f"budget {budget.name!r} is used up: {told}"
+    assert str(refused.value) == f"budget {budget.name!r} is exceeded: {told}"
     assert refused.value.spending.breached
 
 

@@ -149,8 +149,10 @@ def test_destinations_are_the_first_calls(
     assert "secret" in recorded(exporter)
     assert other.get_finished_spans() == ()
     (told,) = [record.getMessage() for record in caplog.records]
-    place = r"genai_otel: instrument\(\) was called again, at .*test_called_again\.py:\d+: "
-    assert re.match(place + "service_name, destinations of that call ignored, as the first", told)
+    place = r"genai_otel: instrument\(\) was called again at .*test_called_again\.py:\d+: "
+    assert re.match(
+        place + "service_name, destinations of that call ignored, because the first", told
+    )
     assert genai_otel.status().notices == (told.removeprefix("genai_otel: "),)
 
 

@@ -45,7 +45,7 @@ def paths(*directories: str) -> str:
     return os.pathsep.join([*directories, SOURCES])
 
 
-# ------------------------------------------------------------------------------- all is well
+# ------------------------------------------------------------------------------- no problems
 
 
 def test_a_sound_environment(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_a_sound_environment(tmp_path: Path) -> None:
         "Python 3.",
         sys.executable,
         "opentelemetry-sdk 1.",
-        f"local store {tmp_path / '.genai_otel'} (made when the first span ends)",
-        "redacted everywhere (the default)",
+        f"local store {tmp_path / '.genai_otel'} (created when the first span ends)",
+        "redacted for all destinations (default): prompts and responses are recorded, ",
         "Prices\n  genai-prices/",
     ):
         assert fact in text
-    assert text.endswith("all is well\n")
+    assert text.endswith("no problems found\n")
     assert not (tmp_path / ".genai_otel").exists()
 
 
@@ -121,8 +121,8 @@ TRIED = ("openai", "ollama")
 def test_a_library_is_imported_to_see_whether_it_is_patched(tmp_path: Path, name: str) -> None:
     pytest.importorskip(name)
     text = doctor(tmp_path, 0, "--try", GENAI_OTEL_LIBRARIES=name)
-    assert f"Imported to try\n  {name}: imported and patched\n" in text
-    assert "Imported to try" not in doctor(tmp_path, GENAI_OTEL_LIBRARIES=name)
+    assert f"Import check\n  {name}: imported and patched\n" in text
+    assert "Import check" not in doctor(tmp_path, GENAI_OTEL_LIBRARIES=name)
 
 
 IN_FRONT = """
@@ -138,8 +138,8 @@ sys.meta_path = Finders(sys.meta_path)
     ("file", "code", "said"),
     [
         ("sitecustomize", IN_FRONT, "! ollama: imported but not patched (ollama is imported but"),
-        ("ollama", "raise OSError(7, 'no')", "- ollama: cannot be imported: OSError: [Errno 7] no"),
-        ("ollama", "import os; os._exit(3)", "- ollama: its import ends the process, with exit"),
+        ("ollama", "raise OSError(7, 'no')", "- ollama: import failed: OSError: [Errno 7] no"),
+        ("ollama", "import os; os._exit(3)", "- ollama: the import ends the process with exit"),
         ("ollama", "print('hello')", "! ollama: imported but not patched (waiting)"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_python_without_any_library_is_told(
     """As that of another environment, which has our command on the path."""
     monkeypatch.setattr("genai_otel.instrumentation.versions._version", _nothing_is_installed)
     lines = [line.text for line in findings.libraries(Settings(libraries=("auto", "openai")))]
-    assert lines[-1].startswith("none of these is installed for this Python: ")
+    assert lines[-1].startswith("no supported library is installed for this Python: ")
     assert lines[:-1] == ["openai: openai is not installed (supported: >=1.40,<4)"]
 
 
@@ -190,7 +190,7 @@ def test_an_endpoint_is_shown_without_its_secrets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("endpoint", ["collector:4318", "http://[", "ftp://a", "http://a:99999"])
 def test_an_endpoint_that_is_none(tmp_path: Path, endpoint: str) -> None:
     text = doctor(tmp_path, 1, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
-    assert "! OTEL_EXPORTER_OTLP_ENDPOINT is no" in text
+    assert "! OTEL_EXPORTER_OTLP_ENDPOINT is not a" in text
 
 
 def test_destinations_that_were_chosen(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place nobody may write to")
 def test_a_place_that_cannot_be_written() -> None:
     (line, *_) = findings.destinations(Settings(store_directory="/proc/a/b"), {})
-    assert (line.mark, "/proc/a/b cannot be written: " in line.text) == ("problem", True)
+    assert (line.mark, "/proc/a/b is not writable: " in line.text) == ("problem", True)
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
@@ -224,8 +224,8 @@ def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
 
 MISTAKES = {
     "GENAI_OTEL_CONTNET": ("none", "did you mean GENAI_OTEL_CONTENT?"),
-    "GENAI_OTEL_RECORD_OTEL_SPANS": ("nope", "=nope is ignored: accepted are 1, true, yes, on,"),
-    "OTEL_TRACES_SAMPLER": ("sometimes", "=sometimes is ignored: accepted are always_on,"),
+    "GENAI_OTEL_RECORD_OTEL_SPANS": ("nope", "=nope is ignored: expected one of 1, true, yes, on,"),
+    "OTEL_TRACES_SAMPLER": ("sometimes", "=sometimes is ignored: expected one of always_on,"),
     "OTEL_EXPORTER_OTLP_ENDPIONT": ("http://c", "did you mean OTEL_EXPORTER_OTLP_ENDPOINT?"),
 }
 
@@ -242,10 +242,13 @@ def test_mistakes_in_the_environment_are_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        ({"GENAI_OTEL_CONTENT": "none"}, "none everywhere (GENAI_OTEL_CONTENT says so)"),
+        ({"GENAI_OTEL_CONTENT": "none"}, "none for all destinations (set by GENAI_OTEL_CONTENT)"),
         (
             {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"},
-            "redacted everywhere (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so)",
+            (
+                "redacted for all destinations (set by"
+                " OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT)"
+            ),
         ),
     ],
 )
@@ -254,13 +257,13 @@ def test_who_decided_about_content(tmp_path: Path, env: Mapping[str, str], said:
 
 
 def test_prices_are_tried(tmp_path: Path) -> None:
-    assert "- no call is priced (GENAI_OTEL_PRICES says so)" in doctor(
+    assert "- pricing is off (set by GENAI_OTEL_PRICES)" in doctor(
         tmp_path, GENAI_OTEL_PRICES="off"
     )
     wrong = tmp_path / "prices.toml"
     wrong.write_text("[model]")
     said = doctor(tmp_path, 1, GENAI_OTEL_PRICES=str(wrong))
-    assert f"! GENAI_OTEL_PRICES: {wrong}: unknown key 'model'; accepted are" in said
+    assert f"! GENAI_OTEL_PRICES: {wrong}: unknown key 'model'; expected one of" in said
 
 
 def test_a_price_table_that_cannot_be_read(tmp_path: Path) -> None:
@@ -270,7 +273,7 @@ def test_a_price_table_that_cannot_be_read(tmp_path: Path) -> None:
     (package / "data.py").write_text("tables = {}")
     shown = run_cli("doctor", cwd=tmp_path, env={"PYTHONPATH": paths(str(package.parent))}, code=1)
     (said,) = [line for line in shown.stdout.splitlines() if "genai-prices cannot" in line]
-    assert said.startswith("! genai-prices cannot be used: ValueError: the shape of its table")
+    assert said.startswith("! genai-prices cannot be used: ValueError: unknown table format")
 
 
 @pytest.mark.parametrize("switch", ["GENAI_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
@@ -281,8 +284,8 @@ def test_being_switched_off_is_a_finding(tmp_path: Path, switch: str) -> None:
 def test_a_setting_that_is_not_accepted(tmp_path: Path) -> None:
     text = doctor(tmp_path, 1, GENAI_OTEL_CONTENT="ful", GENAI_OTEL_PROPAGATE_TO_THREADS="al")
     assert "! GENAI_OTEL_CONTENT: unknown content mode 'ful': did you mean 'full'?" in text
-    assert "- undecided: GENAI_OTEL_CONTENT is not accepted" in text
-    assert "redacted everywhere" not in text
+    assert "- unknown: the value of GENAI_OTEL_CONTENT is not accepted" in text
+    assert "redacted for all" not in text
     assert (
         "! GENAI_OTEL_PROPAGATE_TO_THREADS: unknown thread propagation 'al': did you mean 'all'?"
         in text
@@ -314,7 +317,7 @@ def test_the_other_distribution_with_our_name_is_found(tmp_path: Path) -> None:
         tmp_path / "site", "genai-otel-instrument", "1.2.3", top_level__txt="genai_otel\n"
     )
     text = doctor(tmp_path, 1, PYTHONPATH=paths(site))
-    assert "! genai-otel-instrument is installed too, and ships the same import name" in text
+    assert "! genai-otel-instrument is also installed and has the same import name" in text
     assert "pip uninstall genai-otel-instrument" in text
 
 
@@ -344,8 +347,8 @@ def test_files_that_another_installation_has_replaced_or_left(tmp_path: Path) ->
     (package / "adapters" / "catalogue.py").touch()
     (package / "evaluator.py").write_text("# theirs\n")
     text = run_python("-P", "-c", code, cwd=tmp_path, env=env, code=1).stdout
-    assert "! replaced: 1 file of ours (genai_otel/record/content.py)" in text
-    assert "! not ours: 1 file (genai_otel/evaluator.py)" in text
+    assert "! modified: 1 file of genai-otel (genai_otel/record/content.py)" in text
+    assert "! not part of genai-otel: 1 file (genai_otel/evaluator.py)" in text
 
 
 def test_a_missing_part_of_opentelemetry_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +380,7 @@ def test_a_test_span_to_each_destination(tmp_path: Path) -> None:
     assert f"  phoenix: {receiver.url}/v1/traces accepted the span\n" in text
     assert f"! langsmith: {locked.url}/otel/v1/traces: export failed: HTTP 401\n" in text
     assert "  local: " in text
-    assert "! destination 'braintrust' needs api_key: set BRAINTRUST_API_KEY" in text
+    assert "! destination 'braintrust' requires api_key: set BRAINTRUST_API_KEY" in text
     assert "s3cret" not in text
 
 

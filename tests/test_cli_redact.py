@@ -27,8 +27,8 @@ def test_masks_and_says_why(notes: str, capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     assert out == "mail [EMAIL]\nkey [OPENAI_KEY], done\n"
     assert err.splitlines() == [
-        "1:6: [EMAIL]: a mail address",
-        "2:5: [OPENAI_KEY]: the form of an openai key: what goes with 'sk-proj-', 'sk-'",
+        "1:6: [EMAIL]: an email address",
+        "2:5: [OPENAI_KEY]: the format of an openai key: contains 'sk-proj-', 'sk-'",
     ]
 
 
@@ -53,7 +53,7 @@ def test_check_and_choice(notes: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_wrong_calls(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["redact", "--find", "emails"]) == 2
     assert (
-        "unknown redaction 'emails': did you mean 'email'? accepted are secrets, email"
+        "unknown redaction 'emails': did you mean 'email'? expected one of secrets, email"
         in capsys.readouterr().err
     )
     assert main(["redact", str(tmp_path / "missing")]) == 2

@@ -293,9 +293,9 @@ def test_a_wrong_setting_is_told_and_the_program_runs(work: Path) -> None:
 
 def test_wrong_calls_are_refused_where_somebody_looks(work: Path) -> None:
     refused = {
-        (): "run what?",
-        ("--",): "run what?",
-        ("nonsense-command",): "no command, script or directory",
+        (): "no program given",
+        ("--",): "no program given",
+        ("nonsense-command",): "command, script or directory not found",
         ("--content", "ful", "app.py"): "invalid choice",
         ("--destination", "locl", "app.py"): "did you mean 'local'?",
         ("--bogus", "app.py"): "unrecognized arguments",

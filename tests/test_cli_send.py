@@ -43,7 +43,7 @@ def test_every_span_arrives_once_in_the_words_of_the_backend(work: Path, sink: R
 def test_content_is_sent_unless_told_otherwise(work: Path, sink: Receiver) -> None:
     to = ("send", "--to", "otlp", "--endpoint", sink.url)
     ran = run_cli(*to, "--content", "none", cwd=work)
-    assert "--content redacted sends them" in ran.stderr
+    assert "--content redacted exports them" in ran.stderr
     assert "parcel" not in str(sink.spans).replace("name: ", "")
     assert run_cli(*to, cwd=work).stderr == ""
     assert "Where is my parcel?" in str(sink.spans)
@@ -85,11 +85,11 @@ def test_a_backend_that_refuses_is_told(work: Path, sink: Receiver) -> None:
 
 def test_wrong_calls(work: Path) -> None:
     nowhere = run_cli("send", "nowhere", "--to", "otlp", cwd=work, code=2).stderr
-    assert f"no store at {work / 'nowhere'}" in nowhere
+    assert f"no store found at {work / 'nowhere'}" in nowhere
     unknown = run_cli("send", "--to", "phenix", cwd=work, code=2).stderr
     assert "did you mean 'phoenix'" in unknown
     assert "--to" in run_cli("send", cwd=work, code=2).stderr
-    assert "what is read" in run_cli("send", "--to", "local", cwd=work, code=2).stderr
+    assert "is the source" in run_cli("send", "--to", "local", cwd=work, code=2).stderr
     assert "NAME=VALUE" in run_cli("send", "--to", "otlp", "--option", "x", cwd=work, code=2).stderr
 
 
@@ -99,4 +99,4 @@ def test_what_could_not_be_read_is_noted(work: Path, sink: Receiver) -> None:
     assert "1 line(s) that are not OTLP-JSON were skipped" in ran.stderr
     (work / "empty").mkdir()
     empty = run_cli("send", "empty", "--to", "otlp", "--endpoint", sink.url, cwd=work)
-    assert "no spans were found" in empty.stderr
+    assert "no spans found" in empty.stderr

@@ -59,7 +59,7 @@ def test_the_list_may_be_limited_and_says_so(work: Path) -> None:
         write_assistant(work / "store")
     done = run_cli("traces", "list", "--dir", "store", "--limit", "1", cwd=work)
     assert len(done.stdout.splitlines()) == 2
-    assert "2 older traces not shown" in done.stderr
+    assert "2 older traces are not shown" in done.stderr
     assert "at least 1" in run_cli("traces", "--limit", "0", cwd=work, code=2).stderr
 
 
@@ -101,7 +101,7 @@ def test_the_list_may_be_filtered(work: Path, options: str, found: list[str]) ->
     assert [each["name"] for each in json.loads(done.stdout)] == [f"chat {each}" for each in found]
     shown = run_cli("traces", "list", "--dir", "store", *options.split(), cwd=work)
     assert len(shown.stdout.splitlines()) == (len(found) + 1 if found else 0)
-    assert ("none of 3 traces is like that" in shown.stderr) == (not found)
+    assert ("none of 3 traces matches the filters" in shown.stderr) == (not found)
 
 
 def test_the_list_has_costs(work: Path) -> None:
@@ -179,8 +179,8 @@ def test_the_store_is_the_one_that_the_settings_name(work: Path) -> None:
 
 def test_no_store_and_an_empty_one(work: Path) -> None:
     missing = run_cli("traces", cwd=work, code=2)
-    assert f"there is no store at {work / '.genai_otel'}: run a program" in missing.stderr
-    assert "or name one with --dir\n" in missing.stderr
+    assert f"no store found at {work / '.genai_otel'}: run a program" in missing.stderr
+    assert "or give a store with --dir\n" in missing.stderr
     (work / ".genai_otel").mkdir()
     empty = run_cli("traces", cwd=work)
     assert (empty.stdout, empty.stderr) == ("", "note: no traces yet\n")
@@ -201,14 +201,14 @@ def test_damage_is_noted_beside_the_answer(work: Path, trace_id: str) -> None:
 
 CALL = ["gpt-5 → gpt-5-2026-08-01", "1,200 [128] → 95", "212 ms", "10.4 ms"]
 TREE = [
-    ["model", "tokens [cached]", "first token", "per token", "status"],
+    ["model", "tokens [cached]", "TTFT", "TPOT", "status"],
     ["invoke_workflow answer", "ok"],
     ["├── retrieval handbook", "ok"],
     ["│   └── embeddings minilm", "minilm", "3", "ok"],
     ["├── chat gpt-5", *CALL, "ok"],
     ["├── execute_tool track", "error: TimeoutError"],
     ["├── apply_guardrail tone", "deny: rude"],
-    ["└── chat gpt-5", *CALL, "left early"],
+    ["└── chat gpt-5", *CALL, "incomplete"],
 ]
 
 
@@ -266,7 +266,7 @@ def test_what_the_tokens_are_and_by_which_prices(work: Path) -> None:
     _, _, job, call, prices = run_cli("traces", "show", "--dir", ".", cwd=work).stdout.splitlines()
 
     assert " ".join(job.split()).endswith("Σ 1,200 → 95 Σ $0.5000 ok")
-    assert "1,200 [128] → 95  64 written, 50 audio in, 40 reasoning, estimated   " in call
+    assert "1,200 [128] → 95  64 cache write, 50 audio in, 40 reasoning, estimated   " in call
     assert prices == "prices: genai-prices/1 to 2026-01-01"
 
 
@@ -416,8 +416,8 @@ def test_content_of_every_shape_is_shown(work: Path) -> None:
         tracer.start_span("chat", attributes=facts).end()
     shown = run_cli("traces", "show", "--content", "--dir", str(work), cwd=work).stdout
     for text in (
-        "system: be kind", "user: (thinking) hm", 'user: calls track({"id": 7})',
-        "user: tool answered there", "user: (image/png, https://example.org/a.png)",
+        "system: be kind", "user: (reasoning) hm", 'user: tool call: track({"id": 7})',
+        "user: tool result: there", "user: (image/png, https://example.org/a.png)",
         "user: (image, 1,024 bytes)", "user: bare", "result: [1, 2]",
         'output: {"answer": 42}',
     ):  # fmt: skip

@@ -89,7 +89,7 @@ def test_too_old(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["4.0.0", "5.1.0rc1", "2027.1"])
 def test_newer_than_what_was_tested(tmp_path: Path, version: str) -> None:
-    note = f"version {version} is newer than what was tested"
+    note = f"version {version} is newer than the tested versions"
     assert told(client(tmp_path, version), tmp_path) == ["active", version, note, sorted(PATCHES)]
 
 
@@ -120,7 +120,7 @@ def test_something_is_missing(tmp_path: Path, name: str) -> None:
     """All stand-ins or none: half of them would record half of the calls."""
     state, _, note, wrappers = told(client(tmp_path, missing=name), tmp_path)
     assert (state, wrappers) == ("skipped", [])
-    assert note == f"{PATCHES[name].target} is not there: AttributeError"
+    assert note == f"{PATCHES[name].target} not found: AttributeError"
 
 
 @pytest.mark.parametrize("name", [name for name in PATCHES if name not in NEEDED])
@@ -166,7 +166,7 @@ print(_setup.foreign_distribution())
 """
     done = fresh.script(program, site, cwd=tmp_path)
     assert done.stdout == "1.2.3\n"
-    assert done.stderr.count("genai-otel-instrument 1.2.3 is installed too") == 1
+    assert done.stderr.count("genai-otel-instrument 1.2.3 is also installed") == 1
     assert "uninstall it" in done.stderr
 
 

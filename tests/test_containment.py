@@ -103,8 +103,8 @@ def test_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     assert genai_otel.status().internal_errors == {"place: ValueError": 7, "place: KeyError": 2}
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "genai_otel: contained an error of its own in place: ValueError",
-        "genai_otel: contained an error of its own in place: KeyError",
+        "genai_otel: internal error contained in place: ValueError",
+        "genai_otel: internal error contained in place: KeyError",
     ]
     assert "secret" not in caplog.text
 

@@ -250,10 +250,10 @@ def test_a_cache_stays_one(genai_otel_capture: Capture) -> None:
 
 
 def test_what_is_no_function_stays_as_it_is() -> None:
-    with pytest.warns(UserWarning, match="decorators are for functions") as told:
+    with pytest.warns(UserWarning, match="decorators accept functions only") as told:
         _decorate_oddly()
     assert (str(told[0].message), told[0].filename) == (
-        "genai_otel: decorators are for functions; a property stays as it is, unrecorded",
+        "genai_otel: decorators accept functions only: a property is not recorded",
         __file__,
     )
     assert len(told) == 4

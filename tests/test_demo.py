@@ -88,6 +88,6 @@ def test_a_real_model_gives_the_same_tree(tmp_path: Path) -> None:
     told = demonstrate(tmp_path / "store")
     assert "REPLAY" not in told
     assert outline(told) == shape("smollm2-135m")
-    for figure in ("tokens [cached]", "first token", "per token", "cost", "Σ", "prices: genai-"):
+    for figure in ("tokens [cached]", "TTFT", "TPOT", "cost", "Σ", "prices: genai-"):
         assert figure in told
     assert findings(tmp_path / "store") == ""

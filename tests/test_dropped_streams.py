@@ -154,7 +154,7 @@ def test_one_that_the_collector_finds_ended_with_its_last_chunk(
     assert facts["genai_otel.response.completed"] is False
 
 
-def test_it_is_listed_as_left_early(
+def test_it_is_listed_as_incomplete(
     provider: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -165,10 +165,10 @@ def test_it_is_listed_as_left_early(
     del stream
     assert genai_otel.shutdown()
     assert main(["traces"]) == 0
-    assert "left early" in capsys.readouterr().out
+    assert "incomplete" in capsys.readouterr().out
     assert main(["traces", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
-    assert told["left_early"] == 1
+    assert told["incomplete"] == 1
 
 
 GENERATOR_CLOSED = {

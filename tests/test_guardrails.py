@@ -112,7 +112,7 @@ async def test_async_guardrail(genai_otel_capture: Capture) -> None:
 
 
 def test_unknown_verdicts_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown verdict 'block': accepted are allow, deny"):
+    with pytest.raises(ValueError, match="unknown verdict 'block': expected one of allow, deny"):
         Verdict("block")
 
 

@@ -153,7 +153,7 @@ WAYS = {
         sys.meta_path.insert(0, Ahead())
         import ollama
         assert told().state == "unpatched"
-        assert told().note.startswith("ollama is imported but not patched, its import passed no")
+        assert told().note.startswith("ollama is imported but not patched, the import hook was")
         instrument()""",
 }
 

@@ -53,7 +53,7 @@ def _operation(kind: Any, name: Any = None) -> None:
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "kind": (
         lambda: _operation("nokind"),
-        "unknown kind 'nokind': accepted are chat, completion, ",
+        "unknown kind 'nokind': expected one of chat, completion, ",
     ),
     "kind, nearly": (lambda: _operation("chatt"), "unknown kind 'chatt': did you mean 'chat'?"),
     "kind of a type": (lambda: _operation(5), "unknown kind an int"),
@@ -64,15 +64,21 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "usage's field": (
         lambda: _set_usage("input_tokens"),
-        "unknown field 'input_tokens' of an Operation's usage: .*accepted are input, cache_read, ",
+        "unknown field 'input_tokens' of an Operation's usage: .*expected one of input, cache_",
     ),
-    "verdict": (lambda: _set("verdict", "deny"), "verdict is a str .*accepted is Verdict"),
-    "usage": (lambda: _set("usage", {"input": 3}), "usage is a dict .*accepted is Usage"),
-    "category": (lambda: _set("category", "mine"), "unknown category 'mine': accepted are app, "),
-    "output type": (lambda: _set("output_type", "film"), "accepted are text, json, image, speech"),
+    "verdict": (lambda: _set("verdict", "deny"), "verdict is a str .*expected Verdict"),
+    "usage": (lambda: _set("usage", {"input": 3}), "usage is a dict .*expected Usage"),
+    "category": (
+        lambda: _set("category", "mine"),
+        "unknown category 'mine': expected one of app, ",
+    ),
+    "output type": (
+        lambda: _set("output_type", "film"),
+        "expected one of text, json, image, speech",
+    ),
     "count of a type": (
         lambda: _set_usage("input", "12"),
-        "usage.input is a str and not recorded: accepted is a whole number, 0 or more",
+        "usage.input is a str and not recorded: expected a whole number, 0 or more",
     ),
     "negative count": (lambda: _set_usage("input", -3), "usage.input is negative, an int, and not"),
     "truth as count": (lambda: _set_usage("input", True), "usage.input is a bool and not"),
@@ -80,31 +86,40 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "charged": (lambda: _set_usage("charged", "1 $"), "usage.charged is a str .* a number, 0 or"),
     "part above its total": (
         lambda: _cached(500, of=100),
-        "usage.cache_read is not recorded: usage.input, which includes it, is less",
+        "usage.cache_read is not recorded: it is part of usage.input, which is less",
     ),
     "cost": (lambda: _set("cost", 0.5), "cost is a float and not recorded: .* usage.charged"),
-    "port": (lambda: _set("port", "x"), "port is a str and not recorded: accepted is a whole"),
-    "truth": (lambda: _set("completed", "yes"), "completed is a str .*accepted is True or False"),
-    "params": (lambda: _set("params", "hot"), "params is a str .*accepted is a mapping"),
+    "port": (lambda: _set("port", "x"), "port is a str and not recorded: expected a whole"),
+    "truth": (lambda: _set("completed", "yes"), "completed is a str .*expected True or False"),
+    "params": (lambda: _set("params", "hot"), "params is a str .*expected a mapping"),
     "reasons": (lambda: _set("finish_reasons", 3), "finish_reasons is an int .*a list of texts"),
     "query": (lambda: _set("query", ["a", "b"]), "query is a list and recorded as its text"),
-    "model": (lambda: _set("model", 5), "model is an int and recorded as its text: accepted is a"),
+    "model": (lambda: _set("model", 5), "model is an int and recorded as text: expected a"),
     "name": (lambda: _operation("step", 5), "name is an int and recorded as its text"),
     "documents": (
         lambda: _set("documents", [{"id": "a"}, 5]),
-        "documents has an int, which is left out: accepted is a list of texts, dicts, or pairs",
+        "documents contains an int, which is not recorded: expected a list of str, dicts, or pairs",
     ),
-    "messages": (lambda: _set("output", ["a", None]), "output has a NoneType, which is left out"),
-    "tools": (lambda: _set("tools", ["find"]), "tools has a str, which is left out: .*of dicts"),
-    "metadata": (lambda: _scope(metadata=["a"]), "metadata is a list .*accepted is a mapping"),
-    "experiment": (lambda: _scope(experiment="a"), "experiment is a str: accepted is a pair"),
-    "threshold": (lambda: guardrail(threshold="0.5")(len), "accepted is a number"),  # type: ignore[call-overload]
+    "messages": (
+        lambda: _set("output", ["a", None]),
+        "output contains a NoneType, which is not recorded",
+    ),
+    "tools": (
+        lambda: _set("tools", ["find"]),
+        "tools contains a str, which is not recorded: .*of dicts",
+    ),
+    "metadata": (lambda: _scope(metadata=["a"]), "metadata is a list .*expected a mapping"),
+    "experiment": (lambda: _scope(experiment="a"), "experiment is a str: expected a pair"),
+    "threshold": (lambda: guardrail(threshold="0.5")(len), "expected a number"),  # type: ignore[call-overload]
     "phase": (
         lambda: guardrail(phase="during")(len),
-        "unknown phase 'during': accepted are pre, post",
+        "unknown phase 'during': expected one of pre, post",
     ),
-    "class": (lambda: tool(Capturing), "decorators are for functions; a class stays as it is"),
-    "guardrail": (lambda: guardrail(lambda _: "maybe")("x"), "returned a str, .*accepted are True"),
+    "class": (lambda: tool(Capturing), "decorators accept functions only: a class is not recorded"),
+    "guardrail": (
+        lambda: guardrail(lambda _: "maybe")("x"),
+        "returned a str, .*expected True",
+    ),
     "guardrail's list": (lambda: guardrail(lambda _: [1])("x"), "returned a list, which is no dec"),
 }
 
@@ -242,7 +257,7 @@ def test_an_operation_still_decorates(genai_otel_capture: Capture) -> None:
 
 def test_what_cannot_be_recorded_replaces_nothing() -> None:
     with operation("chat", "by hand") as op:
-        with pytest.warns(UserWarning, match="accepted is Usage"):
+        with pytest.warns(UserWarning, match="expected Usage"):
             op.usage = 5  # type: ignore[assignment]
         op.usage.input = 1
     assert op.usage.input == 1
@@ -291,11 +306,11 @@ NO_FIT: dict[str, tuple[Callable[[], Any], str]] = {
     "no kind": (operation, "'kind'"),
     "flush": (
         lambda: genai_otel.flush("5"),  # type: ignore[arg-type]
-        "^flush: timeout is a str: accepted is a number of seconds$",
+        "^flush: timeout must be a number of seconds, not a str$",
     ),
     "shutdown": (
         lambda: genai_otel.shutdown(None),  # type: ignore[arg-type]
-        "^shutdown: timeout is a NoneType: accepted is a number of seconds$",
+        "^shutdown: timeout must be a number of seconds, not a NoneType$",
     ),
 }
 

@@ -150,7 +150,7 @@ def test_every_sent_row_is_tried() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    with pytest.raises(ValueError, match=r"needs public_key: set LANGFUSE_PUBLIC_KEY, or say"):
+    with pytest.raises(ValueError, match=r"requires public_key: set LANGFUSE_PUBLIC_KEY, or pass"):
         otlp_config(Destination("langfuse"))
     with pytest.raises(ValueError, match=r'Destination\("grafana", endpoint=...\)'):
         otlp_config(Destination("grafana"))
@@ -158,7 +158,7 @@ def test_what_is_missing_is_said() -> None:
         otlp_config(Destination("phoenix", options={"projet": "x"}))
     with pytest.raises(ValueError, match="unknown signal 'metrics' of destination 'phoenix'"):
         Destination("phoenix", signals=["metrics"])
-    with pytest.raises(ValueError, match="timeout 'soon' is no number of seconds"):
+    with pytest.raises(ValueError, match="timeout 'soon' is not a number of seconds"):
         otlp_config(Destination("phoenix", options={"timeout": "soon"}))
 
 

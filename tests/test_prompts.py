@@ -76,7 +76,7 @@ def test_a_bad_template_is_refused_when_it_is_made(template: str, said: str) -> 
 
 
 def test_what_is_missing_is_told() -> None:
-    with pytest.raises(ValueError, match="prompt 'greet': no value for city, name"):
+    with pytest.raises(ValueError, match="prompt 'greet': missing values: city, name"):
         GREET.render()
     with pytest.raises(ValueError, match="needs a name"):
         prompt("", "text")

@@ -153,14 +153,14 @@ BAD = {
     "raise ImportError('no lamp')": "lamp_otel:ADAPTER of lamp-otel: ImportError: no lamp",
     "raise SystemExit(3)": "lamp_otel:ADAPTER of lamp-otel: SystemExit: 3",
     "OTHER = 1": "AttributeError: module 'lamp_otel' has no attribute 'ADAPTER'",
-    "ADAPTER = {}": "it is a dict and not an Adapter",
+    "ADAPTER = {}": "it is a dict, not an Adapter",
     ADAPTER.replace('name="lamp"', 'name="lamb"'): "name is 'lamb', the entry point's 'lamp'",
     ADAPTER.replace("patches=(", "patches=[").replace(
         "origin=_origin),)", "origin=_origin)]"
-    ): "no tuple of Patch",
+    ): "patches must be a tuple of Patch",
     ADAPTER.replace('versions=">=1,<2"', "versions=2"): "must be strings",
     ADAPTER.replace(">=1,<2", "~=1.0"): "'~=1.0' is not of the form '>=1.2,<3'",
-    ADAPTER.replace("Client.ask", "Client.gone"): "lamp:Client.gone is not there: AttributeError",
+    ADAPTER.replace("Client.ask", "Client.gone"): "lamp:Client.gone not found: AttributeError",
     ADAPTER.replace(">=1,", ">=1.5,"): "version 1.4 is older than 1.5",
 }
 
@@ -212,8 +212,8 @@ for each in genai_otel.status().libraries:
     assert lines == [
         "openai waiting ",
         "lamp waiting adapter of a-second",
-        "openai skipped genai_otel has an adapter of its own by that name",
-        "no-module skipped its name is not that of a module",
+        "openai skipped genai_otel has its own adapter of that name",
+        "no-module skipped its name is not a module name",
     ]
 
 
@@ -226,7 +226,7 @@ except ValueError as error:
     print(error)
 """
     said = script(code, cwd=site, env=paths(site)).stdout
-    assert said.startswith("unknown library 'lampe': did you mean 'lamp'? accepted are openai, ")
+    assert said.startswith("unknown library 'lampe': did you mean 'lamp'? expected one of openai, ")
 
 
 def test_what_authors_may_use_is_there() -> None:

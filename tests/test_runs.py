@@ -218,7 +218,7 @@ def test_a_framework_that_cannot_be_listened_to(
     assert ACTIVE.recorder is not None
     installation.install(ACTIVE.recorder)
     assert installation.state == "skipped"
-    assert installation.note == "weft cannot be listened to: AttributeError"
+    assert installation.note == "callbacks of weft cannot be registered: AttributeError"
     installation.remove()
 
 

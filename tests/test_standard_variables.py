@@ -143,7 +143,7 @@ def test_none_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     genai_otel.instrument(destinations="otlp")
     assert genai_otel.status().destinations == ()
-    assert "gets nothing" in genai_otel.status().notices[0]
+    assert "receives nothing" in genai_otel.status().notices[0]
 
 
 def test_the_sdk_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_a_proxy_that_is_not_supported_is_not_gone_past(
     says(monkeypatch, ALL_PROXY=f"{scheme}://proxy.example:1080")
     sender = HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))
     answer = sender.send("traces", b"", float("inf"))
-    assert answer.error == f"a proxy of {scheme}:// is not supported, only of http://"
+    assert answer.error == f"a {scheme}:// proxy is not supported, only http://"
     assert f"a proxy of {scheme}://" in NOTICES.texts[0]
 
 
@@ -409,7 +409,7 @@ def test_a_misspelt_name_is_reported_once_and_never_its_value(
     genai_otel.instrument(destinations=[])
     (notice,) = genai_otel.status().notices
     assert notice == (
-        f"{name} is ignored: it is no standard variable; did you mean {MISSPELT[name]}?"
+        f"{name} is ignored: it is not a standard variable; did you mean {MISSPELT[name]}?"
     )
     assert caplog.messages == [f"genai_otel: {notice}"]
 

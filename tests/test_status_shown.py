@@ -61,7 +61,7 @@ def test_printed() -> None:
     assert "  active           yes" in lines
     assert "  content          none" in lines
     titles = [line for line in lines if line and not line.startswith(" ")]
-    assert titles == ["genai_otel", "Libraries", "Destinations", "Ignored"]
+    assert titles == ["genai_otel", "Libraries", "Destinations", "Notices"]
     head, row = (line.split() for line in lines[lines.index("Destinations") + 1 :][:2])
     assert head[:5] == ["name", "endpoint", "content", "queued", "exported"]
     assert (row[0], *row[2:5]) == ("local", "none", "0", "1"), "nothing waits any more"

@@ -249,8 +249,8 @@ def test_a_hook_of_others(
     environment(monkeypatch, COMPLETION_HOOK="theirs")
     assert Settings.from_environment().completion_hook is None
     genai_otel.instrument(destinations=[])
-    assert "only upload is known" in caplog.text
-    assert "only upload is known" in genai_otel.status().notices[0]
+    assert "only upload is supported" in caplog.text
+    assert "only upload is supported" in genai_otel.status().notices[0]
     with pytest.raises(ValueError, match="unknown completion hook 'theirs'"):
         Settings(completion_hook="theirs")
 

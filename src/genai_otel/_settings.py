@@ -253,13 +253,13 @@ def on_or_off(raw: str) -> bool | None:
 def standard_mistakes(environ: Mapping[str, str]) -> Iterator[str]:
     """Which of the convention's variables are not used as they are set, and why."""
     if environ.get(_HOOK, "").strip() not in ("", "upload"):
-        yield f"{_HOOK} is ignored: only upload is known here"
+        yield f"{_HOOK} is ignored: only upload is supported"
     raw = environ.get(_STANDARD_CONTENT, "").strip()
     if not raw or environ.get("GENAI_OTEL_CONTENT", "").strip():
         return
     mode = _STANDARD_MODES.get(raw.lower())
     if mode is None or raw.lower() in ("true", "false", "event_only"):
-        yield f"{_STANDARD_CONTENT}={raw[:60]!r} is taken as content={mode or 'none'!r}"
+        yield f"{_STANDARD_CONTENT}={raw[:60]!r} is treated as content={mode or 'none'!r}"
 
 
 def one_of(what: str, given: str, accepted: Iterable[str], where: str = "") -> None:
@@ -273,4 +273,4 @@ def one_of(what: str, given: str, accepted: Iterable[str], where: str = "") -> N
     near = nearest(str(given), names, NEAR)
     hint = f"did you mean {near!r}? " if near else ""
     place = where and f" {where}"
-    raise ValueError(f"unknown {what} {given!r}{place}: {hint}accepted are {', '.join(names)}")
+    raise ValueError(f"unknown {what} {given!r}{place}: {hint}expected one of {', '.join(names)}")

@@ -188,7 +188,7 @@ def test_ids_and_header_in_xrays_form_are_options(aws: Aws, provider: Provider) 
 
 
 def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown ids 'zipkin': accepted are w3c, xray"):
+    with pytest.raises(ValueError, match="unknown ids 'zipkin': expected one of w3c, xray"):
         genai_otel.instrument(
             destinations=Destination("xray", options={"region": "eu-west-1", "ids": "zipkin"})
         )

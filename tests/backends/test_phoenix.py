@@ -144,7 +144,9 @@ def test_a_store_can_be_sent_later_and_twice(url: str, backends: Backends, tmp_p
     options = ("--endpoint", url, "--option", "project=later", "--content", "full")
     for _ in range(2):
         ran = run_cli("send", str(copied), "--to", "phoenix", *options, cwd=tmp_path)
-        assert ran.stdout.startswith(f"{expected} of {expected} spans of 1 traces are at phoenix")
+        assert ran.stdout.startswith(
+            f"{expected} of {expected} spans of 1 traces exported to phoenix"
+        )
     found = servers.eventually(lambda: query(url, "later"))
     servers.eventually(lambda: len(rows(query(url, "later"))) == expected)
     assert found["traceCount"] == 1

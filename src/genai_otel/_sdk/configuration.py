@@ -63,13 +63,13 @@ def say_what_is_ignored(settings: Settings, provider: Any, *, nowhere: bool) -> 
         given = getattr(settings, name)
         if given is not None and found.get(attribute) != given:
             NOTICES.add(
-                f"{name}={given!r} is ignored: spans are made by the program's own tracer provider,"
-                f" whose resource has {attribute}={found.get(attribute)!r}"
+                f"{name}={given!r} is ignored: the program's own tracer provider creates the spans,"
+                f" and its resource has {attribute}={found.get(attribute)!r}"
             )
     if nowhere:
         NOTICES.add(
-            "spans go where the program's own tracer provider sends them, and not to the local"
-            ' store: say destinations="local" to have them there too',
+            "spans are exported by the program's own tracer provider, and not to the local store:"
+            ' set destinations="local" to export them there too',
             logging.INFO,
         )
 
@@ -99,8 +99,8 @@ def recorded(
         return wanted
     if loosest([own, wanted]) != own:
         logger.warning(
-            "genai_otel: a destination may have more content than the process records on the"
-            " host's tracer provider; say instrument(content=...) if others there may see it"
+            "genai_otel: a destination allows more content than is recorded on the program's tracer"
+            " provider; set instrument(content=...) if its other span processors may receive it"
         )
     return own
 

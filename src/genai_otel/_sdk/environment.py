@@ -124,17 +124,17 @@ def _misspelt(name: str) -> str:
     if near is None and not names.exclusive:
         return ""
     hint = f"did you mean {names.prefix}{near}?" if near else "see docs/configuration.md"
-    return f"{name[:_LONGEST]} is ignored: it is no {names.owner}; {hint}"
+    return f"{name[:_LONGEST]} is ignored: it is not a {names.owner}; {hint}"
 
 
 def _neither_on_nor_off(environ: Mapping[str, str]) -> Iterator[str]:
     for name in _KNOWN:
         raw = environ.get(name, "").strip()
         if isinstance(_SETTINGS[name], bool) and raw and on_or_off(raw) is None:
-            yield f"{name}={_shown(raw)} is ignored: accepted are {_ON_OR_OFF}"
+            yield f"{name}={_shown(raw)} is ignored: expected one of {_ON_OR_OFF}"
     said = environ.get(_SDK_DISABLED, "").strip().lower()
     if said not in ("", "true", "false"):
-        yield f"{_SDK_DISABLED}={_shown(said)} is ignored: accepted are true and false"
+        yield f"{_SDK_DISABLED}={_shown(said)} is ignored: expected true or false"
 
 
 def _sampling(environ: Mapping[str, str]) -> Iterator[str]:
@@ -142,11 +142,11 @@ def _sampling(environ: Mapping[str, str]) -> Iterator[str]:
     sampler = environ.get(_SAMPLER, "").lower()
     if sampler and sampler not in _SAMPLERS:
         accepted = ", ".join(_SAMPLERS)
-        yield f"{_SAMPLER}={_shown(sampler)} is ignored: accepted are {accepted}"
+        yield f"{_SAMPLER}={_shown(sampler)} is ignored: expected one of {accepted}"
     share = environ.get(_SAMPLER_ARG, "").strip()
     used = sampler in _RATIOS or sampler not in ("", *_SAMPLERS)
     if share and used and not _is_share(share):
-        yield f"{_SAMPLER_ARG}={_shown(share)} is ignored: it is no number between 0 and 1"
+        yield f"{_SAMPLER_ARG}={_shown(share)} is ignored: it is not a number between 0 and 1"
 
 
 def _is_share(text: str) -> bool:

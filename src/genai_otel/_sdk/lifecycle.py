@@ -323,7 +323,7 @@ def _warn_of_foreign_files() -> None:
     version = foreign_distribution()
     if version is not None:
         logger.warning(
-            "genai_otel: %s %s is installed too and ships the same import name; uninstall it, then"
+            "genai_otel: %s %s is also installed and has the same import name; uninstall it, then"
             " reinstall genai-otel",
             _FOREIGN,
             version,

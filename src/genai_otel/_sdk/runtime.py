@@ -187,7 +187,10 @@ class Runtime:
         self._costs.priced_as_sent = not self._joined
         if not hasattr(provider, "add_span_processor"):
             if self.pipelines:
-                logger.warning("genai_otel: the tracer provider takes no destinations of ours")
+                logger.warning(
+                    "genai_otel: destinations are ignored: the tracer provider has no"
+                    " add_span_processor method"
+                )
         elif self.pipelines:
             self._export_manager.add_processor(provider, own=not self._joined)
         if self._joined:

@@ -34,6 +34,6 @@ def restrict(running: Runtime, chosen: Settings, arguments: Mapping[str, Any]) -
     if ignored:
         file, line = caller()
         NOTICES.add(
-            f"instrument() was called again, at {file}:{line}: {', '.join(ignored)} of that call"
-            " ignored, as the first call decides; say force=True to set up anew"
+            f"instrument() was called again at {file}:{line}: {', '.join(ignored)} of that call"
+            " ignored, because the first call applies; use force=True to configure again"
         )

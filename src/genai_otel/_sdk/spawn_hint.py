@@ -51,8 +51,8 @@ def hint(place: Place | None) -> None:
     if _is_guarded(place):
         logger.warning(
             "genai_otel: processes spawned by multiprocessing are recorded only if they call"
-            ' instrument() themselves; here (%s:%d) it stands under `if __name__ == "__main__"`,'
-            " which they do not run. Call it above that, or start the program with"
+            ' instrument() themselves; the call at %s:%d is under `if __name__ == "__main__"`,'
+            " which they do not run. Move it above that line, or start the program with"
             " `genai-otel run`",
             Path(place.file).name,
             place.line,

@@ -38,7 +38,7 @@ def tables(status: Status) -> Iterator[Table]:
     yield Table(
         "Internal errors", ("", ""), [(k, str(v)) for k, v in status.internal_errors.items()]
     )
-    yield Table("Ignored", ("",), [(text,) for text in status.notices])
+    yield Table("Notices", ("",), [(text,) for text in status.notices])
 
 
 def _facts(status: Status) -> Iterator[tuple[str, str]]:

@@ -20,10 +20,10 @@ def check(given: Mapping[str, Any]) -> None:
     for name, (fits, accepted) in _ACCEPTED.items():
         value = given[name]
         if value is not None and not fits(value):
-            raise ValueError(f"{name} is {accepted}, not {sort_of(value)}")
+            raise ValueError(f"{name} must be {accepted}, not {sort_of(value)}")
     for each in given["budgets"] or ():
         if not _is_budget(each):
-            raise ValueError(f"budgets is a list of Budget, and {sort_of(each)} is in it")
+            raise ValueError(f"budgets must be a list of Budget, but contains {sort_of(each)}")
 
 
 def _is_text(value: Any) -> bool:
@@ -49,8 +49,8 @@ def _has(method: str) -> Callable[[Any], bool]:
 
 
 _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "service_name": (_is_text, "a text"),
-    "environment": (_is_text, "a text"),
+    "service_name": (_is_text, "a str"),
+    "environment": (_is_text, "a str"),
     "libraries": (_are_names, "a library's name or a list of names"),
     "exclude": (_are_names, "a library's name or a list of names"),
     "tracer_provider": (_has("get_tracer"), "an OpenTelemetry TracerProvider"),
@@ -67,7 +67,5 @@ _LONGEST_WAIT = 366 * 86_400.0
 def seconds(function: str, timeout: Any) -> float:
     """A time limit; raises ``TypeError`` on what is no number."""
     if not isinstance(timeout, SupportsFloat):
-        raise TypeError(
-            f"{function}: timeout is {sort_of(timeout)}: accepted is a number of seconds"
-        )
+        raise TypeError(f"{function}: timeout must be a number of seconds, not {sort_of(timeout)}")
     return min(float(timeout), _LONGEST_WAIT)

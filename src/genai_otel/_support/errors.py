@@ -49,7 +49,7 @@ class Faults:
             return
         self._said[kind] = now
         # Neither message nor traceback: both may quote the host's content.
-        logger.warning("genai_otel: contained an error of its own in %s", kind)
+        logger.warning("genai_otel: internal error contained in %s", kind)
 
 
 FAULTS = Faults()
@@ -121,7 +121,10 @@ class Guard:
         self._failures += 1
         if self._failures >= _BREAK_AFTER and not self.broken:
             self.broken, self.enabled = True, False
-            logger.warning("genai_otel: %s keeps failing inside and is switched off", self.name)
+            logger.warning(
+                "genai_otel: instrumentation of %s is disabled after repeated internal errors",
+                self.name,
+            )
         FAULTS.note(f"{self.name}.{where}", error)
 
 

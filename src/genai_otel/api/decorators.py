@@ -142,7 +142,7 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
             return type(function)(decorate(function.__func__))
         if isinstance(function, type) or not callable(function):
             sort = "a class" if isinstance(function, type) else sort_of(function)
-            misused(f"decorators are for functions; {sort} stays as it is, unrecorded")
+            misused(f"decorators accept functions only: {sort} is not recorded")
             return function
         made = contained(make, function)
         return function if made is None else made
@@ -301,7 +301,7 @@ def guardrail(
     details = {key: value for key, value in places.items() if value is not None}
 
     if threshold is not None and type(snapshot(threshold)) not in (int, float):
-        misused(f"threshold is {sort_of(threshold)} and not used: accepted is a number")
+        misused(f"threshold is {sort_of(threshold)} and ignored: expected a number")
         threshold = None
     if phase is not None and (type(phase) is not str or phase not in _PHASES):
         misused(unknown("phase", phase, _PHASES))
@@ -326,8 +326,8 @@ def _decide(threshold: float | None, subject: _Subject, result: Any, op: Operati
     op.verdict = _verdict(result, threshold)
     if op.verdict is None and result is not None and not issubclass(type(result), float):
         misused(
-            f"the guardrail {subject.name!r} returned {sort_of(result)}, which is no decision: "
-            "accepted are True (allow), False (deny), a number (a score), a Verdict and None",
+            f"the guardrail {subject.name!r} returned {sort_of(result)}, which is not a verdict: "
+            "expected True (allow), False (deny), a number (a score), a Verdict or None",
             subject.place,
         )
 

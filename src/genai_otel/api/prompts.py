@@ -36,7 +36,7 @@ class Prompt:
         missing = self.variables - variables.keys()
         if missing:
             told = ", ".join(sorted(missing))
-            raise ValueError(f"prompt {self.name!r}: no value for {told}")
+            raise ValueError(f"prompt {self.name!r}: missing values: {told}")
         text = self.template.format_map(variables)
         contained(context.expect_prompt, self.tag)
         return text

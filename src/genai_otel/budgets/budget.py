@@ -68,7 +68,7 @@ class BudgetExceeded(CallRefused):
         spent, limit, more = (in_unit(amount, budget.unit) for amount in amounts)
         spent = spent.removesuffix(f" {budget.unit}")
         super().__init__(
-            f"budget {budget.name!r}{whose} is used up: {spent} of {limit} spent, this call would"
+            f"budget {budget.name!r}{whose} is exceeded: {spent} of {limit} spent, this call would"
             f" add about {more}"
         )
         self.spending, self.estimate = spending, estimate
@@ -113,16 +113,16 @@ class Budget:
 
     def __post_init__(self) -> None:
         if type(self.limit) not in (int, float) or not 0 < self.limit < math.inf:
-            raise ValueError(f"a budget's limit is a positive number, not {self.limit!r}")
+            raise ValueError(f"a budget's limit must be a positive number, not {self.limit!r}")
         if self.unit not in UNITS:
-            raise ValueError(f"unknown budget unit {self.unit!r}: accepted are usd, tokens")
+            raise ValueError(f"unknown budget unit {self.unit!r}: expected one of usd, tokens")
         if self.per not in WHO and not self._tag:
             raise ValueError(
-                f"unknown budget per={self.per!r}: accepted are process, session, user, agent,"
+                f"unknown budget per={self.per!r}: expected one of process, session, user, agent,"
                 " tag:NAME"
             )
         if not 0 < self.soft <= 1:
-            raise ValueError(f"soft is a share of the limit, above 0 and at most 1: {self.soft!r}")
+            raise ValueError(f"soft must be above 0 and at most 1, not {self.soft!r}")
         object.__setattr__(self, "name", self.name or f"{plain(self.limit)} {self.unit} {self.per}")
         self.seconds  # noqa: B018 - complains now of a window that it cannot read
 
@@ -137,7 +137,9 @@ class Budget:
             return None
         amount, unit = self.window[:-1], self.window[-1:]
         if not amount.isdigit() or int(amount) == 0 or unit not in _SECONDS:
-            raise ValueError(f"a budget's window is like 30m, 12h, 1d or 1w, not {self.window!r}")
+            raise ValueError(
+                f"a budget's window must be like 30m, 12h, 1d or 1w, not {self.window!r}"
+            )
         return int(amount) * _SECONDS[unit]
 
     def key(self, who: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The command ``genai-otel``; one module a command, imported only when it is asked for."""
+"""The command ``genai-otel``. Each subcommand is a module, imported only when it is used."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     Configure = Callable[[argparse.ArgumentParser], None]
     Run = Callable[[argparse.Namespace], int]
 
-_DESCRIPTION = "Observability for generative AI: see what your program asked its models."
+_DESCRIPTION = "Record, inspect and export the generative AI calls of a Python program."
 _EXAMPLES = """\
 examples:
-  genai-otel run app.py             run a program instrumented, without changing it
-  genai-otel traces                 the newest traces of the local store
-  genai-otel traces show last       the newest trace as a tree
-  genai-otel report cost --by user  what model calls cost
-  genai-otel prices show gpt-5      what a model costs
-  genai-otel redact < text          what would be masked in a text, and why
-  genai-otel send --to phoenix      what the store holds, to a backend
-  genai-otel doctor                 what is active, what is skipped and why
+  genai-otel run app.py             run a program with instrumentation, without code changes
+  genai-otel traces                 list the newest traces of the local store
+  genai-otel traces show last       show the newest trace as a tree
+  genai-otel report cost --by user  show the cost of model calls by user
+  genai-otel prices show gpt-5      show the prices of a model
+  genai-otel redact < text          show what redaction masks in a text, and why
+  genai-otel send --to phoenix      export the local store to a backend
+  genai-otel doctor                 show what is active, what is skipped and why
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0 for good, 1 for a finding, 2 for a wrong call."""
+    """Run a command. Return 0 on success, 1 if it has findings, 2 on wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _print_anything()
+    _replace_unprintable_characters()
     try:
         return _dispatch(arguments)
     except CommandError as error:
-        print(f"genai-otel: {error}", file=sys.stderr)  # noqa: T201 - speaks to a person
+        print(f"genai-otel: {error}", file=sys.stderr)  # noqa: T201 - the output of a command
         return 2
-    except BrokenPipeError:  # the reader (`| head`) has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class CommandError(Exception):
-    """The command cannot be carried out as given; the message says why, in one line."""
+    """The command cannot be executed; the message says why, in one line."""
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if arguments[:1] == ["run"]:  # what follows the target is the target's, not argparse's
+    if arguments[:1] == ["run"]:  # the arguments after the target are not parsed here
         from .run import run
 
         return run(arguments[1:])
@@ -59,7 +59,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     run_command: Run = options.run
     status = run_command(options)
-    sys.stdout.flush()  # here, where a broken pipe is understood
+    sys.stdout.flush()  # here, because main() handles a broken pipe
     return status
 
 
@@ -75,13 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    commands.add_parser("run", help="run a program instrumented, without changing it")
-    _add(commands, "traces", "list the stored traces, or show one", traces.configure)
-    _add(commands, "report", "add up the stored calls", report.configure)
-    _add(commands, "send", "send what a store holds to a backend", send.configure)
-    _add(commands, "prices", "show what a model costs, or check a file of prices", prices.configure)
-    _add(commands, "redact", "what would be masked in a text, and why", redact.configure)
-    _add(commands, "doctor", "what is active, what is skipped, and why", doctor.configure)
+    commands.add_parser("run", help="run a program with instrumentation, without code changes")
+    _add(commands, "traces", "list the traces of the local store, or show one", traces.configure)
+    _add(commands, "report", "report the cost of the calls in the local store", report.configure)
+    _add(commands, "send", "export a local store to a backend", send.configure)
+    _add(
+        commands,
+        "prices",
+        "show the prices of a model, or validate a file of prices",
+        prices.configure,
+    )
+    _add(commands, "redact", "show what redaction masks in a text, and why", redact.configure)
+    _add(commands, "doctor", "show what is active, what is skipped and why", doctor.configure)
     return parser
 
 
@@ -95,21 +100,21 @@ def _add(
 
 
 class _Version(argparse.Action):
-    """Looked up only when asked for: reading a distribution's metadata is not cheap."""
+    """Read the version on use only: reading a distribution's metadata is slow."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            known = version("genai-otel")
+            number = version("genai-otel")
         except PackageNotFoundError:
-            known = "(not installed as a distribution)"
-        print(f"genai-otel {known}")  # noqa: T201 - speaks to a person
+            number = "(not installed as a distribution)"
+        print(f"genai-otel {number}")  # noqa: T201 - the output of a command
         parser.exit()
 
 
-def _print_anything() -> None:
-    """A terminal that lacks a character shows another; it does not stop the command."""
+def _replace_unprintable_characters() -> None:
+    """Replace characters that the terminal's encoding lacks, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -1,4 +1,4 @@
-"""What a span says in words: messages, tool calls, documents, a step's input and output."""
+"""The content of a span: messages, tool calls, documents, a step's input and output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Passage = tuple[str, str]
 
-_KEPT_MESSAGES = 6
+_MAX_MESSAGES = 6
 _VALUES = (
     (names.GEN_AI_TOOL_CALL_ARGUMENTS, "arguments"),
     (names.GEN_AI_TOOL_CALL_RESULT, "result"),
@@ -27,7 +27,7 @@ _VALUES = (
 
 
 def passages(span: StoredSpan) -> Iterator[Passage]:
-    """Label and text, in the order in which they were said; nothing here is clean or short yet."""
+    """Labels and texts in chronological order, neither cleaned nor shortened."""
     facts = span.attributes
     instructions = _parsed(facts.get(names.GEN_AI_SYSTEM_INSTRUCTIONS))
     if isinstance(instructions, list):
@@ -41,17 +41,17 @@ def passages(span: StoredSpan) -> Iterator[Passage]:
     for event in span.events:
         kind = event.attributes.get(names.EXCEPTION_TYPE)
         if kind is not None:
-            said = event.attributes.get(names.EXCEPTION_MESSAGE)
-            if said:
-                yield _label(kind), _as_text(said)
+            message = event.attributes.get(names.EXCEPTION_MESSAGE)
+            if message:
+                yield _label(kind), _as_text(message)
 
 
 def _messages(value: Any) -> Iterator[Passage]:
-    """The first, which often instructs, and the last ones."""
+    """The first message, which is often an instruction, and the last ones."""
     messages = _parsed(value)
     if not isinstance(messages, list):
         return
-    left_out = len(messages) - _KEPT_MESSAGES
+    left_out = len(messages) - _MAX_MESSAGES
     for index, message in enumerate(messages):
         if left_out > 0 and index == 1:
             yield "…", counted(left_out, "more message")
@@ -73,32 +73,32 @@ def _part(part: Any) -> str:
 
 
 def _media(part: dict[str, Any]) -> str:
-    """What it is and where: never its bytes, which others may have recorded."""
+    """Type, size and location; never the bytes, which other tools may have recorded."""
     size = part.get("size")
-    words = [
+    facts = [
         part.get("mime_type") or part.get("modality") or part.get("type"),
         counted(size, "byte") if type(size) is int else None,
         part.get("uri") or part.get("file_id") or part.get("id"),
         part.get("transcript"),
     ]
-    return f"({', '.join(_as_text(word) for word in words if word)})"
+    return f"({', '.join(_as_text(fact) for fact in facts if fact)})"
 
 
 _SHOWN: dict[str, Callable[[dict[str, Any]], str]] = {
     **dict.fromkeys(("media", "uri", "file", "blob"), _media),
     "text": lambda part: _as_text(part.get("content")),
-    "reasoning": lambda part: f"(thinking) {_as_text(part.get('content'))}",
+    "reasoning": lambda part: f"(reasoning) {_as_text(part.get('content'))}",
     "tool_call": lambda part: (
-        f"calls {_as_text(part.get('name'))}({_as_text(part.get('arguments'))})"
+        f"tool call: {_as_text(part.get('name'))}({_as_text(part.get('arguments'))})"
     ),
     "tool_call_response": lambda part: (
-        f"tool answered {_as_text(part.get('response', part.get('result')))}"
+        f"tool result: {_as_text(part.get('response', part.get('result')))}"
     ),
     "server_tool_call": lambda part: (
-        f"provider calls {_as_text(part.get('name'))}({_as_text(part.get('server_tool_call'))})"
+        f"server tool call: {_as_text(part.get('name'))}({_as_text(part.get('server_tool_call'))})"
     ),
     "server_tool_call_response": lambda part: (
-        f"provider's tool answered {_as_text(part.get('server_tool_call_response'))}"
+        f"server tool result: {_as_text(part.get('server_tool_call_response'))}"
     ),
 }
 
@@ -127,7 +127,7 @@ def _as_text(value: Any) -> str:
 
 
 def _parsed(value: Any) -> Any:
-    """Structured content is a JSON string on spans, and a plain value with some writers."""
+    """Structured content is a JSON string on spans; some writers store a plain value."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,6 +1,6 @@
-"""``genai-otel doctor``: what is active, what is skipped and why, and where telemetry goes.
+"""``genai-otel doctor``: what is active, what is skipped and why, and the destinations.
 
-Plain text and no extras: it must work where little else does.
+Prints plain text and needs no extras, so that it works in a broken installation.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Exits with 1 if something is wrong; such lines are marked with !."
+    parser.epilog = "Exit status 1 if there are problems; their lines begin with !."
     parser.add_argument(
         "--send",
         nargs="*",
         metavar="NAME",
-        help="send one test span to these destinations, or to those of the settings",
+        help="export one test span to these destinations, or to the configured ones",
     )
     parser.add_argument(
         "--try",
         dest="trial",
         action="store_true",
-        help="import each installed library in a process of its own, and see whether it is patched",
+        help="import each installed library in a subprocess, and check that it is patched",
     )
     parser.set_defaults(run=run)
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         problems += sum(line.mark == "problem" for line in shown)
         if shown:
             _print(title, shown)
-    print(counted(problems, "problem") if problems else "all is well")  # noqa: T201
+    print(counted(problems, "problem") if problems else "no problems found")  # noqa: T201
     return 1 if problems else 0
 
 
@@ -54,20 +54,20 @@ def _sections(send: Sequence[str] | None, *, trial: bool) -> Iterable[tuple[str,
     yield "Installation", findings.foreign_files()
     settings, refused = findings.settings()
     yield "Settings", refused
-    yield "Variables", findings.variables(os.environ)
-    yield "Switched off", findings.switches(settings, os.environ)
+    yield "Environment variables", findings.variables(os.environ)
+    yield "Disabled", findings.switches(settings, os.environ)
     yield "Libraries", findings.libraries(settings)
     if trial:
         from . import trial as trials
 
-        yield "Imported to try", trials.tried(settings)
-    yield "Telemetry goes to", findings.destinations(settings, os.environ)
+        yield "Import check", trials.check_imports(settings)
+    yield "Destinations", findings.destinations(settings, os.environ)
     yield "Content", findings.content(settings, os.environ)
     yield "Prices", findings.prices(settings)
     if send is not None:
         from . import probe
 
-        yield "One test span", probe.sent(send, settings)
+        yield "Test span", probe.send_test_span(send, settings)
 
 
 def _print(title: str, lines: Iterable[Line]) -> None:

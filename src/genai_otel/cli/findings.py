@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at: the installation and the environment. Nothing is instrumented."""
+"""The checks of ``doctor``: installation and environment. Nothing is instrumented."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _HEADERS = (
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
 )
-_NONE_INSTALLED = (
-    "none of these is installed for this Python: if your program has one, run `python -m genai_otel"
-    " doctor` with the Python that it runs with"
+_NO_LIBRARY = (
+    "no supported library is installed for this Python: if your program uses one, run"
+    " `python -m genai_otel doctor` with the Python of that program"
 )
-_MEND = "pip uninstall genai-otel-instrument && pip install --force-reinstall genai-otel"
+_REINSTALL = "pip uninstall genai-otel-instrument && pip install --force-reinstall genai-otel"
 
 
 class Line(NamedTuple):
-    """``mark`` is ``problem`` for what needs doing something about, else ``ok`` or ``note``."""
+    """A line of the report; ``mark`` is ``ok``, ``note`` or ``problem``."""
 
     mark: str
     text: str
@@ -62,7 +62,7 @@ def versions() -> Iterator[Line]:
 
 
 def settings() -> tuple[Settings, list[Line]]:
-    """What the environment sets apart from what is refused, and what is."""
+    """The settings of the environment without the invalid ones, and a problem for each of those."""
     from genai_otel._settings import Settings, environment
 
     left, refused = dict(environment()), list[Line]()
@@ -105,13 +105,13 @@ def libraries(settings: Settings) -> Iterator[Line]:
         if not wanted(entry.name, settings):
             yield Line("note", f"{head}, excluded by the settings")
         elif is_supported:
-            yield Line("ok", f"{head}, instrumented{_in_brackets(installation.note)}")
+            yield Line("ok", f"{head}, instrumented{_parenthesized(installation.note)}")
         else:
-            yield Line("problem", f"{head}, skipped{_in_brackets(installation.note)}")
+            yield Line("problem", f"{head}, skipped{_parenthesized(installation.note)}")
     for name, (point, refused) in others.items():
         yield _published(PublishedAdapter(point, refused), wanted(name, settings))
     if not found:
-        yield Line("note", _NONE_INSTALLED)
+        yield Line("note", _NO_LIBRARY)
     elif absent:
         yield Line("note", f"not installed: {', '.join(absent)}")
 
@@ -120,8 +120,8 @@ def wanted(name: str, settings: Settings) -> bool:
     return name not in settings.exclude and bool({"auto", name} & {*settings.libraries})
 
 
-def _published(installation: PublishedAdapter, wanted: bool) -> Line:  # noqa: FBT001 - a pair
-    """An adapter of another distribution, which is loaded to see whether it can be."""
+def _published(installation: PublishedAdapter, wanted: bool) -> Line:  # noqa: FBT001 - one of a pair
+    """Load an adapter of another distribution, and report whether it can be used."""
     head = f"{installation.name}: adapter of {installation.publisher}"
     if not wanted:
         return Line("note", f"{head}, excluded by the settings")
@@ -129,12 +129,12 @@ def _published(installation: PublishedAdapter, wanted: bool) -> Line:  # noqa: F
     if wrong:
         return Line("problem", f"{head}, skipped ({wrong})")
     if not installation.is_supported():
-        return Line("note", f"{head}, not used{_in_brackets(installation.note)}")
+        return Line("note", f"{head}, not used{_parenthesized(installation.note)}")
     library = f"{installation.adapter.distribution} {installation.version}"
-    return Line("ok", f"{head} for {library}, instrumented{_in_brackets(installation.note)}")
+    return Line("ok", f"{head} for {library}, instrumented{_parenthesized(installation.note)}")
 
 
-def _in_brackets(note: str) -> str:
+def _parenthesized(note: str) -> str:
     return f" ({note})" if note else ""
 
 
@@ -162,12 +162,12 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
     yield from _unknown("destination", "destinations", settings, PRESETS)
     default = [each.preset for each in defaults(otlp=settings.otlp_in_environment)]
     if not settings.destinations and not default:
-        yield Line("note", "nowhere: the OTEL_*_EXPORTER variables say none")
+        yield Line("note", "no destination: the OTEL_*_EXPORTER variables are none")
     for name in settings.destinations or default:
         if name == "local":
             yield _store(Path(settings.store_directory).expanduser().absolute())
         elif name == "otlp":
-            yield from _parts()
+            yield from _otlp_signals()
         elif name in PRESETS:
             yield _backend(name)
     if settings.otlp_in_environment or "otlp" in settings.destinations:
@@ -175,7 +175,7 @@ def destinations(settings: Settings, environ: Mapping[str, str]) -> Iterator[Lin
     NOTICES.logged = True
     for text in NOTICES.texts:
         yield Line("note", text)
-    yield Line("note", "a program with a TracerProvider of its own is joined: it decides instead")
+    yield Line("note", "if the program has its own TracerProvider, that one exports the spans")
 
 
 def _backend(name: str) -> Line:
@@ -187,28 +187,28 @@ def _backend(name: str) -> Line:
         return Line("ok", name)
     try:
         return Line("ok", f"{name}: {otlp_config(Destination(name)).shown_endpoint}")
-    except ValueError as error:  # which says what is missing, and how to give it
+    except ValueError as error:  # its message says what is missing, and how to set it
         return Line("problem", str(error))
 
 
 def _store(directory: Path) -> Line:
     where = f"local store {directory}"
     if directory.is_symlink():
-        return Line("problem", f"{where} is a symbolic link, which is not followed")
+        return Line("problem", f"{where} is a symbolic link; symbolic links are not followed")
     if directory.exists() and not directory.is_dir():
         return Line("problem", f"{where} is not a directory")
     nearest = next(place for place in (directory, *directory.parents) if place.exists())
-    why = _why_not_written(nearest)
-    if why:
-        return Line("problem", f"{where} cannot be written: {why}")
+    error = _write_error(nearest)
+    if error:
+        return Line("problem", f"{where} is not writable: {error}")
     if not directory.exists():
-        return Line("ok", f"{where} (made when the first span ends)")
+        return Line("ok", f"{where} (created when the first span ends)")
     sizes = [file.stat().st_size for file in directory.glob("*.jsonl")]
     return Line("ok", f"{where} ({counted(len(sizes), 'file')}, {sum(sizes) / 1e6:,.1f} MB)")
 
 
-def _why_not_written(place: Path) -> str:
-    """Empty where it can be: this is tried, since mode bits do not hold for root or in /proc."""
+def _write_error(place: Path) -> str:
+    """Try to write, because mode bits do not apply to root or in /proc; "" if it succeeds."""
     try:
         with TemporaryDirectory(prefix=".genai_otel-", dir=place):
             return ""
@@ -216,8 +216,8 @@ def _why_not_written(place: Path) -> str:
         return error.strerror or type(error).__name__
 
 
-def _parts() -> Iterator[Line]:
-    """Which signals the environment sends, where and how."""
+def _otlp_signals() -> Iterator[Line]:
+    """Endpoint, signals and protocol of the environment's OTLP destinations."""
     from genai_otel.export.backends.resolve import otlp_config
     from genai_otel.export.otel_environment import split_by_transport
 
@@ -231,21 +231,21 @@ def _otlp(environ: Mapping[str, str]) -> Iterator[Line]:
     for variable in set_here:
         yield _endpoint(variable, environ[variable])
     if not set_here:
-        yield Line("note", "no OTLP endpoint is set: the SDK's default is http://localhost:4318")
+        yield Line("note", "no OTLP endpoint is set: the default is http://localhost:4318")
     for variable in _HEADERS:
         if environ.get(variable):
             yield Line("ok", f"{variable} is set (not shown)")
 
 
 def _endpoint(variable: str, endpoint: str) -> Line:
-    """Without user, password and query, in which keys travel."""
+    """Without user, password and query, which may hold keys."""
     try:
         url = urlsplit(endpoint)
         port = f":{url.port}" if url.port else ""
     except ValueError:
-        return Line("problem", f"{variable} is no address")
+        return Line("problem", f"{variable} is not a valid URL")
     if url.scheme not in ("http", "https") or not url.hostname:
-        return Line("problem", f"{variable} is no http or https address")
+        return Line("problem", f"{variable} is not an http or https URL")
     if url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         return Line("note", f"{variable}: http://{url.hostname}{port}{url.path}, not encrypted")
     return Line("ok", f"{variable}: {url.scheme}://{url.hostname}{port}{url.path}")
@@ -255,22 +255,24 @@ def content(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
     variable = next((name for name in _CONTENT if environ.get(name, "").strip()), None)
     refused = variable == _CONTENT[0] and settings.content != environ[variable].strip()
     if refused:
-        yield Line("note", f"undecided: {variable} is not accepted")
+        yield Line("note", f"unknown: the value of {variable} is not accepted")
     elif settings.content is None:
         yield Line(
-            "ok", "redacted everywhere (the default): recorded, without secrets and the like"
+            "ok",
+            "redacted for all destinations (default): prompts and responses are recorded, secrets"
+            " and personal data in them are masked",
         )
     else:
-        yield Line("ok", f"{settings.content} everywhere ({variable} says so)")
+        yield Line("ok", f"{settings.content} for all destinations (set by {variable})")
 
 
 def prices(settings: Settings) -> Iterator[Line]:
-    """By which prices calls would be priced; the table is read as it will be for a program."""
+    """The prices that a program would use; the price table is loaded."""
     from genai_otel._settings import naming_the_variable
     from genai_otel.pricing.book import PriceBook
 
     if settings.prices == "off":
-        yield Line("note", "no call is priced (GENAI_OTEL_PRICES says so)")
+        yield Line("note", "pricing is off (set by GENAI_OTEL_PRICES)")
         return
     try:
         with naming_the_variable("prices", settings.prices):
@@ -289,19 +291,25 @@ def switches(settings: Settings, environ: Mapping[str, str]) -> Iterator[Line]:
 
 
 def foreign_files() -> Iterator[Line]:
-    """Another distribution ships our import name; with both installed, files are a mixture."""
+    """Detect another distribution with the same import name, and files that it replaced."""
     for name in sorted(_owners() - {_OURS}):
-        yield Line("problem", f"{name} is installed too, and ships the same import name: {_MEND}")
+        yield Line(
+            "problem", f"{name} is also installed and has the same import name: {_REINSTALL}"
+        )
     changed = list(_changed_files())
     if changed:
         some = ", ".join(changed[:3])
         yield Line(
-            "problem", f"replaced: {counted(len(changed), 'file')} of ours ({some}): {_MEND}"
+            "problem",
+            f"modified: {counted(len(changed), 'file')} of {_OURS} ({some}): {_REINSTALL}",
         )
     strange = list(_strange_files())
     if strange:
         some = ", ".join(strange[:3])
-        yield Line("problem", f"not ours: {counted(len(strange), 'file')} ({some}): {_MEND}")
+        yield Line(
+            "problem",
+            f"not part of {_OURS}: {counted(len(strange), 'file')} ({some}): {_REINSTALL}",
+        )
 
 
 def _owners() -> set[str]:
@@ -310,7 +318,7 @@ def _owners() -> set[str]:
 
 
 def _recorded() -> list[metadata.PackagePath]:
-    """Our files as installed; none of a development installation, which has its files elsewhere."""
+    """Our installed files; empty for a development installation, whose files are elsewhere."""
     try:
         files = metadata.files(_OURS) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What would complete the figures of stored calls: the very lines to write or set."""
+"""Hints about missing prices and usage of stored calls, with the configuration to add."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from genai_otel.store.read.decoder import StoredSpan
 
-_KEPT = 3
-"""Hosts, and models, that are told of in each kind of hint."""
-_MODELS_KEPT = 6
+# The maximum number of hosts or models for each kind of hint.
+_MAX_HINTS = 3
+_MAX_MODELS = 6
 _STREAMED = frozenset({"chat", "text_completion"})
-# Those whose models others serve, too: what they ask for them themselves is a list price.
+# Providers whose models other providers serve too; their own prices are list prices.
 _MAKERS = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "cohere", "x-ai", "moonshotai"),
     *("perplexity", "zai"),
@@ -30,7 +30,7 @@ _MAKERS = (
 
 
 def hints(spans: Iterable[StoredSpan]) -> list[str]:
-    """One for each gap and host or model, of which there are at most three for each gap."""
+    """One hint for each kind of gap and host or model, at most three of each kind."""
     collected = Hints()
     for span in spans:
         collected.add(span)
@@ -38,13 +38,13 @@ def hints(spans: Iterable[StoredSpan]) -> list[str]:
 
 
 class Hints:
-    """Gathers what is missing, a span at a time."""
+    """Collects missing prices and usage, span by span."""
 
     def __init__(self) -> None:
+        # By host: its models, and the provider of the client that called each.
         self._unbilled: dict[str, dict[str, str]] = {}
-        """By host: its models, and the biller whose client has asked for each."""
+        # Models without a price, and their biller.
         self._unknown: dict[str, str] = {}
-        """Models that a known biller has no price for, and that biller."""
         self._uncounted: set[str] = set()
 
     def add(self, span: StoredSpan) -> None:
@@ -52,15 +52,17 @@ class Hints:
         host, status = _text(facts, names.SERVER_ADDRESS), facts.get(names.GENAI_OTEL_COST_STATUS)
         model = _text(facts, names.GEN_AI_REQUEST_MODEL) or "MODEL"
         biller = biller_of_provider(_text(facts, names.GEN_AI_PROVIDER_NAME)) or "openai"
-        if status == "unknown_model" and len(self._unknown) < _KEPT:
+        if status == "unknown_model" and len(self._unknown) < _MAX_HINTS:
             self._unknown.setdefault(model, biller)
         if host is None:
             return
-        if status == "unknown_biller" and (host in self._unbilled or len(self._unbilled) < _KEPT):
+        if status == "unknown_biller" and (
+            host in self._unbilled or len(self._unbilled) < _MAX_HINTS
+        ):
             models = self._unbilled.setdefault(host, {})
-            if len(models) < _MODELS_KEPT:
+            if len(models) < _MAX_MODELS:
                 models.setdefault(model, biller)
-        if _is_uncounted_stream(span) and len(self._uncounted) < _KEPT:
+        if _is_uncounted_stream(span) and len(self._uncounted) < _MAX_HINTS:
             self._uncounted.add(host)
 
     def __iter__(self) -> Iterator[str]:
@@ -71,62 +73,62 @@ class Hints:
             yield _without_price(model, biller)
         for host in sorted(self._uncounted):
             yield (
-                f"streams from {host} came without token counts; most servers send them on"
-                ' request: pass stream_options={"include_usage": True} (stream_usage=True to'
-                " LangChain's ChatOpenAI), or set"
-                f" GENAI_OTEL_REQUEST_STREAM_USAGE={host} to have it asked for"
+                f"streams from {host} reported no token usage; most servers report it on request:"
+                ' pass stream_options={"include_usage": True} (stream_usage=True for LangChain\'s'
+                f" ChatOpenAI), or set GENAI_OTEL_REQUEST_STREAM_USAGE={host} to request it"
+                " automatically"
             )
 
 
 def _one_biller(host: str, models: Mapping[str, str]) -> str:
     model, biller = next(iter(models.items()))
     return (
-        f"calls to {host} have no price, as nobody is known to bill them; say who does in"
-        " a file that GENAI_OTEL_PRICES names:\n"
+        f"calls to {host} have no price, because their biller is unknown; set it in the file that"
+        " GENAI_OTEL_PRICES names:\n"
         f'  [billers]\n  {_quoted(host)} = "{biller}"\n'
-        "or, if the model is your own, that it costs nothing:\n"
+        "or, if you host the model yourself, declare it free:\n"
         f"  [models.{_quoted(model)}]\n  free = true"
     )
 
 
 def _several(host: str, models: Mapping[str, str]) -> str:
-    """A host has one biller: where it passes calls on to several, the models say whose they are."""
+    """A host has one biller; for a gateway to several providers, set the price of each model."""
     lines = "\n".join(
         f"  [models.{_quoted(model)}]\n"
         f"  same_as = {_quoted(_listed(model, biller) or f'{biller}/{model}')}"
         for model, biller in models.items()
     )
     return (
-        f"calls to {host} have no price, as nobody is known to bill them, and models of several"
-        " providers are called there; say in a file that GENAI_OTEL_PRICES names what each costs"
-        f" (or `free = true`):\n{lines}"
+        f"calls to {host} have no price, because their biller is unknown, and the host serves"
+        " models of several providers; set the price of each model in the file that"
+        f" GENAI_OTEL_PRICES names (or `free = true`):\n{lines}"
     )
 
 
 def _without_price(model: str, biller: str) -> str:
-    """What a price list may call it otherwise, or else what there is to fill in."""
+    """Suggest a similar name of the price table, or a template to fill in."""
     listed = _listed(model, biller)
     if listed is None:
-        lines = "  input =   # dollars for a million tokens\n  output ="
+        lines = "  input =   # USD per million tokens\n  output ="
         other = (
-            "; a newer release of genai-prices may know it, `genai-otel prices show` tells what"
-            ' this one knows, and `same_as = "PROVIDER/MODEL"` names one of those'
+            "; a newer release of genai-prices may have it, `genai-otel prices show` shows what the"
+            ' installed release has, and `same_as = "PROVIDER/MODEL"` refers to one of its models'
         )
     else:
         lines, other = f"  same_as = {_quoted(listed)}", ""
     return (
-        f"no price is known for {model}; say in a file that GENAI_OTEL_PRICES names what it"
-        f" costs{other}:\n  [models.{_quoted(model)}]\n{lines}"
+        f"no price is known for {model}; set it in the file that GENAI_OTEL_PRICES names{other}:\n"
+        f"  [models.{_quoted(model)}]\n{lines}"
     )
 
 
 def _quoted(name: str) -> str:
-    """As TOML has it, which unlike JSON takes no halves of a character."""
+    """As a TOML string, in which, unlike in JSON, surrogate escapes are invalid."""
     return json.dumps(name, ensure_ascii=False)
 
 
 def _listed(model: str, biller: str) -> str | None:
-    """The model in the price table, by its name alone, whoever makes it."""
+    """The model in the price table, by its name without the provider."""
     book, name = _book(), model.rpartition("/")[2]
     for maker in dict.fromkeys((biller, *_MAKERS)):
         call = Call(provider=maker, model=name)
@@ -143,7 +145,7 @@ def _book() -> PriceBook:
 
 
 def _is_uncounted_stream(span: StoredSpan) -> bool:
-    """Whether a stream that was read to its end had no token counts."""
+    """Whether a complete stream reported no token usage."""
     facts = span.attributes
     return (
         facts.get(names.GEN_AI_REQUEST_STREAM) is True

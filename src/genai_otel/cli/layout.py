@@ -1,4 +1,4 @@
-"""Aligned columns where the terminal is wide enough, and stacked lines where it is not."""
+"""Aligned columns if the terminal is wide enough, else stacked lines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _GAP = 2
-_LEAST_ROOM = 16
+_MIN_ROOM = 16
 _BETWEEN = " · "
 _NO_LIMIT = 100_000
 
 
 class Column(NamedTuple):
-    """``least`` is the width down to which a column may be cut; without it, it is never cut."""
+    """``least`` is the minimum width if truncated; ``None``: the column is never truncated."""
 
     title: str
     right: bool = False
@@ -30,18 +30,18 @@ class Column(NamedTuple):
 
 class Row(NamedTuple):
     cells: Sequence[Text]
-    margin: str = "  "  # left of what is stacked below the first cell
+    margin: str = "  "  # left of the lines below the first cell
 
 
 class Below(NamedTuple):
-    """Facts in as few lines as they fit in, right of a margin."""
+    """Facts, packed into as few lines as possible, right of a margin."""
 
     margin: str
     facts: Sequence[Text]
 
 
 def terminal_width() -> int | None:
-    """``None`` for a pipe or a file, where lines may be as long as they are."""
+    """``None`` for a pipe or a file, where lines have no maximum length."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -52,13 +52,13 @@ def terminal_has_color() -> bool:
     if variable("FORCE_COLOR"):
         return True
     terminal = variable("TERM") or ("dumb" if os.name == "nt" else "unknown")
-    # Windows Terminal says so; older consoles there show escape sequences as they are.
+    # Windows Terminal sets WT_SESSION; older consoles print escape sequences verbatim.
     known = terminal not in ("dumb", "unknown") or variable("WT_SESSION") is not None
     return sys.stdout.isatty() and known
 
 
 def draw(items: Iterable[Text | Below], *, width: int | None, color: bool) -> str:
-    """The lines of a terminal that is so wide, each ended."""
+    """Render the items as lines of at most ``width`` cells."""
     lines = (line for item in items for line in _lines(item, width or _NO_LIMIT))
     return "".join(f"{_stripped(line.rendered(color=color))}\n" for line in lines)
 
@@ -67,8 +67,8 @@ def _lines(item: Text | Below, width: int) -> Iterator[Text]:
     if isinstance(item, Text):
         yield from item.lines(width)
         return
-    room = max(_LEAST_ROOM, width - len(item.margin))
-    for packed in _packed(item.facts, room):
+    room = max(_MIN_ROOM, width - len(item.margin))
+    for packed in _pack(item.facts, room):
         for line in packed.lines(room):
             yield Text.assemble((item.margin, "dim"), line)
 
@@ -77,8 +77,8 @@ def _stripped(line: str) -> str:
     return line.rstrip(" ")
 
 
-def _packed(facts: Sequence[Text], room: int) -> list[Text]:
-    """Lines which break between facts as long as a fact fits in one."""
+def _pack(facts: Sequence[Text], room: int) -> list[Text]:
+    """Lines that break between facts, unless a fact is longer than a line."""
     lines: list[Text] = []
     for fact in facts:
         if lines and lines[-1].width + len(_BETWEEN) + fact.width <= room:
@@ -89,7 +89,7 @@ def _packed(facts: Sequence[Text], room: int) -> list[Text]:
 
 
 def columns(heads: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[Text | Below]:
-    """What to draw for the rows; a column in which no row has anything is left out."""
+    """The rows as items to draw; columns without values are omitted."""
     used = [i for i in range(len(heads)) if i == 0 or any(row.cells[i].plain for row in rows)]
     heads = [heads[i] for i in used]
     rows = [Row([row.cells[i] for i in used], row.margin) for row in rows]
@@ -98,13 +98,13 @@ def columns(heads: Sequence[Column], rows: Sequence[Row], width: int | None) -> 
 
 
 def _widths(heads: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[int] | None:
-    """The columns' widths, or ``None`` if they do not fit side by side."""
+    """The widths of the columns, or ``None`` if they do not fit."""
     wanted = [
         max([len(head.title), *(row.cells[i].width for row in rows)])
         for i, head in enumerate(heads)
     ]
     excess = sum(wanted) + _GAP * (len(wanted) - 1) - (width or sys.maxsize)
-    for i in reversed(range(len(heads))):  # the name, which comes first, is cut last
+    for i in reversed(range(len(heads))):  # the name, in the first column, is truncated last
         least = heads[i].least
         if excess > 0 and least is not None and wanted[i] > least:
             cut = min(excess, wanted[i] - least)

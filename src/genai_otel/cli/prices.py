@@ -1,4 +1,4 @@
-"""``genai-otel prices``: what a model costs, and whether a file of prices is well made."""
+"""``genai-otel prices``: show the prices of a model, or validate a file of prices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genai_otel.pricing.resolver import Call, Quote
 
 from . import CommandError
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
-from .stores import moment, tell
+from .stores import moment, print_note
 from .styled import Text
 from .text import counted, one_line
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from genai_otel.pricing.overrides import Entry
 
-_NEAREST = 5
-_ENTRIES_SHOWN = 50
+_MAX_SIMILAR = 5
+_MAX_ENTRIES = 50
 
 
 class Found(NamedTuple):
-    """Prices that hold; ``rates`` is ``None`` where the model is free."""
+    """Prices that apply; ``rates`` is ``None`` if the model is free."""
 
     quote: Quote
     rates: Rates | None
@@ -41,15 +41,17 @@ class Found(NamedTuple):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="a model's prices per million tokens")
+    show = actions.add_parser("show", help="show the prices of a model")
     show.add_argument("model", metavar="MODEL")
-    show.add_argument("--provider", help="only of this one, such as openai or aws.bedrock")
-    show.add_argument("--at", type=moment, help="at this date (now)")
-    show.add_argument("--tier", help="for requests of this tier, such as batch or flex")
-    show.add_argument("--prices", metavar="FILE", help="prices of your own, which go first")
-    show.add_argument("--json", action="store_true", help="for programs")
+    show.add_argument("--provider", help="only this provider, such as openai or aws.bedrock")
+    show.add_argument("--at", type=moment, help="prices at this date (default: now)")
+    show.add_argument("--tier", help="prices of this service tier, such as batch or flex")
+    show.add_argument(
+        "--prices", metavar="FILE", help="file of custom prices, which take precedence"
+    )
+    show.add_argument("--json", action="store_true", help="print JSON")
     show.set_defaults(run=show_prices)
-    check = actions.add_parser("check", help="is a file of prices well made, and what is in it?")
+    check = actions.add_parser("check", help="validate a file of prices, and list its contents")
     check.add_argument("file", metavar="FILE")
     check.set_defaults(run=check_file)
 
@@ -59,22 +61,22 @@ def show_prices(options: argparse.Namespace) -> int:
     at = time.time() if options.at is None else options.at
     found = list(_found(book, options, at))
     if options.json:
-        said = {"version": book.version, "prices": [_as_json(each) for each in found]}
-        print(json.dumps(said, indent=1))  # noqa: T201 - speaks to a person
+        answer = {"version": book.version, "prices": [_as_json(each) for each in found]}
+        print(json.dumps(answer, indent=1))  # noqa: T201 - the output of a command
     elif found:
         _draw_prices(found)
-        tell(f"prices: {book.version}")
+        print_note(f"prices: {book.version}")
     if found:
         return 0
     tier = f" in tier {one_line(options.tier)!r}" if options.tier else ""
-    near = _nearest(book, options.model)
-    tell(f"no price is known for {one_line(options.model)!r}{tier}")
-    tell(f"names that are known: {', '.join(near)}" if near else "and no name is like it")
+    similar = _similar(book, options.model)
+    print_note(f"no price is known for {one_line(options.model)!r}{tier}")
+    print_note(f"similar names: {', '.join(similar)}" if similar else "no similar name is known")
     return 1
 
 
 def _book(file: str | None) -> PriceBook:
-    """With the file that was named, else with that of the settings, as programs here have it."""
+    """The price book with this file, or else with the file of the settings."""
     try:
         file = file or Settings.from_environment().prices
         book = PriceBook(() if file in {None, "off"} else file)
@@ -82,12 +84,12 @@ def _book(file: str | None) -> PriceBook:
         raise CommandError(one_line(str(error))) from None
     book.load()
     if book.problem:
-        tell(book.problem)
+        print_note(book.problem)
     return book
 
 
 def _found(book: PriceBook, options: argparse.Namespace, at: float) -> Iterator[Found]:
-    """What holds at that time, for the provider asked for or for each."""
+    """The prices that apply at ``at``, of the given provider or of each."""
     billers = dict.fromkeys(biller for biller, _ in book.ids())
     seen = set()
     for provider in [options.provider] if options.provider else [None, *billers]:
@@ -103,11 +105,11 @@ def _found(book: PriceBook, options: argparse.Namespace, at: float) -> Iterator[
                 break
 
 
-def _nearest(book: PriceBook, model: str) -> list[str]:
+def _similar(book: PriceBook, model: str) -> list[str]:
     known = {name.lower(): f"{biller}/{name}" for biller, name in book.ids()}
     wanted = model.strip().lower()
     begins = max((name for name in known if wanted.startswith(name)), key=len, default=None)
-    near = get_close_matches(wanted, known, n=_NEAREST, cutoff=0.5)
+    near = get_close_matches(wanted, known, n=_MAX_SIMILAR, cutoff=0.5)
     names = dict.fromkeys(([] if begins is None else [begins]) + near)
     return [known[name] for name in names]
 
@@ -123,15 +125,15 @@ def _draw_prices(found: Sequence[Found]) -> None:
     for each in found:
         for name, prices in _lines(each):
             cells = [Text(one_line(name)[:100], "cyan"), Text(each.quote.currency)]
-            cells += [Text(_figure(prices.get(kind))) for kind in kinds]
+            cells += [Text(_price_text(prices.get(kind))) for kind in kinds]
             rows.append(Row(cells))
     width = terminal_width()
-    print("per million tokens, and per unit\n")  # noqa: T201 - speaks to a person
+    print("prices per million tokens, and per unit\n")  # noqa: T201 - the output of a command
     sys.stdout.write(draw(columns(heads, rows, width), width=width, color=terminal_has_color()))
 
 
 def _lines(found: Found) -> Iterator[tuple[str, dict[str, float]]]:
-    """The prices, and one line for each length of input beyond which they are others."""
+    """The prices, and one line for each input length above which others apply."""
     if found.rates is None:
         yield f"{found.quote.matched} (free)", {}
         return
@@ -149,24 +151,24 @@ def _lines(found: Found) -> Iterator[tuple[str, dict[str, float]]]:
         prices = {
             kind: price * factor
             for kind, steps in rates.steps.items()
-            for beyond, price in steps
-            if beyond == limit
+            for above, price in steps
+            if above == limit
         }
-        yield f"  beyond {limit:,} input tokens", prices
+        yield f"  above {limit:,} input tokens", prices
 
 
-def _figure(price: float | None) -> str:
+def _price_text(price: float | None) -> str:
     return "" if price is None else f"{price:.6g}"
 
 
 def _as_json(found: Found) -> dict[str, Any]:
-    (_, prices), *longer = _lines(found)
+    (_, prices), *above = _lines(found)
     return {
         "matched": found.quote.matched,
         "currency": found.quote.currency,
         "free": found.rates is None,
         "prices": prices,
-        "longer": {name.strip(): each for name, each in longer},
+        "long_context": {name.strip(): each for name, each in above},
     }
 
 
@@ -176,53 +178,53 @@ def check_file(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(one_line(str(error))) from None
     entries = list(book.all())
-    lines = [f"{entry.model}: {_told(entry)}" for entry in entries[:_ENTRIES_SHOWN]]
+    lines = [f"{entry.model}: {_entry_text(entry)}" for entry in entries[:_MAX_ENTRIES]]
     billers = [biller for _, biller in book.billers]
     lines += [
         f"{host}: billed by {biller}" for host, biller in zip(book.hosts, billers, strict=True)
     ]
-    if len(entries) > _ENTRIES_SHOWN:
-        lines.append(f"... and {len(entries) - _ENTRIES_SHOWN:,} more")
+    if len(entries) > _MAX_ENTRIES:
+        lines.append(f"... and {len(entries) - _MAX_ENTRIES:,} more")
     lines.append(f"{counted(len(entries), 'price')}: {version_of([book])}")
-    print("\n".join(one_line(line) for line in lines))  # noqa: T201 - speaks to a person
+    print("\n".join(one_line(line) for line in lines))  # noqa: T201 - the output of a command
     for name in _unknown(billers):
-        tell(f"nobody known is called {one_line(name)!r}: only prices in this file hold there")
+        print_note(f"unknown provider {one_line(name)!r}: only prices of this file apply to it")
     return 0
 
 
 def _unknown(billers: Sequence[str]) -> list[str]:
-    """Those that the bundled table does not have: perhaps misspelt."""
+    """The billers that the bundled price table does not have; they may be misspelled."""
     listed = PriceBook()
     listed.load()
     known = {biller for biller, _ in listed.ids()}
     return [name for name in dict.fromkeys(billers) if known and name not in known]
 
 
-def _told(entry: Entry) -> str:
+def _entry_text(entry: Entry) -> str:
     """An entry in one line."""
     if entry.same_as == ITSELF:
-        what = f"its listed price times {entry.factor:g}"
+        text = f"its listed price times {entry.factor:g}"
     elif entry.same_as is not None:
-        what = f"same as {entry.same_as}" + (f" times {entry.factor:g}" * (entry.factor != 1))
+        text = f"same as {entry.same_as}" + (f" times {entry.factor:g}" * (entry.factor != 1))
     elif entry.rates is None:
-        what = "free"
+        text = "free"
     else:
         units = {unit: getattr(entry.rates, unit) for unit in UNITS}
         known = {**entry.rates.tokens, **units}
-        what = ", ".join(f"{k} {v:g}" for k, v in known.items() if v is not None)
-        what += f" {entry.currency}"
+        text = ", ".join(f"{k} {v:g}" for k, v in known.items() if v is not None)
+        text += f" {entry.currency}"
     for name in ("provider", "region", "tier"):
         value = getattr(entry, name)
-        what += f", {name} {value}" if value else ""
-    return what + _told_window(entry)
+        text += f", {name} {value}" if value else ""
+    return text + _window_text(entry)
 
 
-def _told_window(entry: Entry) -> str:
+def _window_text(entry: Entry) -> str:
     from datetime import UTC, datetime
     from math import isfinite
 
     return "".join(
-        f", {word} {datetime.fromtimestamp(edge, tz=UTC):%Y-%m-%d %H:%M}Z"
-        for word, edge in zip(("from", "until"), entry.window, strict=True)
+        f", {label} {datetime.fromtimestamp(edge, tz=UTC):%Y-%m-%d %H:%M}Z"
+        for label, edge in zip(("from", "until"), entry.window, strict=True)
         if isfinite(edge)
     )

@@ -1,4 +1,4 @@
-"""``doctor --send``: one test span to each destination, and what came back."""
+"""``doctor --send``: export one test span to each destination, and report the result."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _RETRY_TIMEOUT = 1.0
 SERVICE = "genai-otel doctor"
 
 
-def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
-    """A line for each; without ``names`` for those of the settings."""
+def send_test_span(names: Sequence[str], settings: Settings) -> Iterator[Line]:
+    """One line for each destination; without ``names``, for the configured ones."""
     from genai_otel.export.otel_environment import defaults
     from genai_otel.export.pipeline.worker import ExportWorker
 
@@ -36,7 +36,7 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
             yield Line("problem", str(error))
             continue
         if pipeline is None:
-            yield Line("note", f"{name} takes no traces: the OTEL_*_EXPORTER variables say so")
+            yield Line("note", f"{name}: traces are disabled by the OTEL_*_EXPORTER variables")
             continue
         worker = ExportWorker(
             pipeline.name,
@@ -59,7 +59,7 @@ def sent(names: Sequence[str], settings: Settings) -> Iterator[Line]:
 
 
 def _make_pipeline(given: str | Destination, settings: Settings) -> ExportPipeline | None:
-    """The destination, or the part of it that traces go to, if there is one."""
+    """A pipeline for the destination's traces, or ``None`` if it receives none."""
     from genai_otel.export.factory import make_pipeline
     from genai_otel.export.otel_environment import split_by_transport
     from genai_otel.privacy import preset
@@ -71,7 +71,7 @@ def _make_pipeline(given: str | Destination, settings: Settings) -> ExportPipeli
 
 
 def _span() -> ReadableSpan:
-    """Of this moment, with nothing in it."""
+    """An empty span of one millisecond that ends now."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope

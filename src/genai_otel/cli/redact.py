@@ -1,4 +1,4 @@
-"""``genai-otel redact``: what would be masked in a text, and why."""
+"""``genai-otel redact``: show what redaction masks in a text, and why."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.description = (
-        "Reads a text, writes it masked, and tells on standard error what was masked and why."
-        " The values themselves are not told."
+        "Read a text, write it redacted, and list on standard error what was masked and why."
+        " The values themselves are not printed."
     )
-    parser.add_argument("file", nargs="?", help="the text; by default standard input")
+    parser.add_argument("file", nargs="?", help="text to redact (default: standard input)")
     parser.add_argument(
         "--find",
         default=",".join(DEFAULT),
         metavar="GROUPS",
-        help=f"what to look for, with commas: {', '.join(GROUPS)} (default: all but the last)",
+        help=f"detectors, separated by commas: {', '.join(GROUPS)} (default: all but the last)",
     )
-    parser.add_argument("--key", help="tell equal values apart by a hash with this key")
     parser.add_argument(
-        "--check", action="store_true", help="write no text; exit 1 if anything would be masked"
+        "--key",
+        help="add a hash of each value with this key, so that equal values can be recognized",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write no text; exit status 1 if anything would be masked",
     )
     parser.set_defaults(run=_run)
 
@@ -54,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _read(path: str | None) -> str:
-    """A file or standard input, whatever its encoding was meant to be."""
+    """Read a file or standard input as UTF-8; replace invalid bytes."""
     if path is None:
         return sys.stdin.buffer.read().decode("utf-8", "replace")
     try:
@@ -65,6 +70,6 @@ def _read(path: str | None) -> str:
 
 
 def _place(text: str, mask: Mask) -> str:
-    """Line and column, as editors count them."""
+    """Line and column, both from 1."""
     line = text.count("\n", 0, mask.start) + 1
     return f"{line}:{mask.start - text.rfind(chr(10), 0, mask.start)}"

@@ -1,4 +1,4 @@
-"""``genai-otel report cost``: what the stored model calls cost, and what could not be priced."""
+"""``genai-otel report cost``: the cost of stored model calls, and the calls without a price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genai_otel.store.read.cost_report import GROUPS, Report, Sum
 
 from .hints import Hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
-from .stores import add_store_options, moment, open_store, positive, tell, tell_notes
+from .stores import add_store_options, moment, open_store, positive, print_note, print_read_notes
 from .styled import Text
 from .text import one_line, sums
 
@@ -18,28 +18,34 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_UNPRICED_SHOWN = 20
-_WHY = {
-    "estimated_usage": "priced by estimated tokens, in the total",
-    "failed": "the call failed, and nothing was counted",
-    "free": "free, because the prices say so",
-    "no_usage": "the provider did not count tokens",
+_MAX_STATUS_ROWS = 20
+_REASONS = {
+    "estimated_usage": "cost of estimated usage, included in the total",
+    "failed": "the call failed and reported no usage",
+    "free": "declared free in the prices",
+    "no_usage": "the provider reported no usage",
     "not_recorded": "recorded without prices",
-    "not_ready": "before the price table was loaded",
-    "override_failed": "the function for prices failed",
-    "unknown_biller": "no price list is known for that host or provider",
-    "unknown_model": "no price for this name",
-    "unknown_price": "no price for this tier, time, kind of token or charge",
+    "not_ready": "the price table was not loaded yet",
+    "override_failed": "the custom price function failed",
+    "unknown_biller": "no biller is known for the host or provider",
+    "unknown_model": "no price for this model name",
+    "unknown_price": "no price for this tier, date, token type or charge",
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_print_help(parser))
     actions = parser.add_subparsers(title="reports", metavar="REPORT")
-    cost = actions.add_parser("cost", help="what model calls cost, by group, and what is unpriced")
-    cost.add_argument("--by", choices=tuple(GROUPS), default="model", help="group (model)")
-    cost.add_argument("--top", type=positive, metavar="N", help="only the N dearest groups")
-    cost.add_argument("--since", type=moment, help="24h, 7d, or a date such as 2026-01-31")
+    cost = actions.add_parser(
+        "cost", help="the cost of model calls by group, and the calls without a price"
+    )
+    cost.add_argument(
+        "--by", choices=tuple(GROUPS), default="model", help="group by this (default: model)"
+    )
+    cost.add_argument("--top", type=positive, metavar="N", help="only the N most expensive groups")
+    cost.add_argument(
+        "--since", type=moment, help="only calls since: 24h, 7d, or a date such as 2026-01-31"
+    )
     add_store_options(cost)
     cost.set_defaults(run=show_cost, dir=None, json=False)
 
@@ -54,21 +60,21 @@ def _print_help(parser: argparse.ArgumentParser) -> Any:
 
 def show_cost(options: argparse.Namespace) -> int:
     reader = open_store(options.dir)
-    report, missing = Report(options.by, since=options.since), Hints()
+    report, gaps = Report(options.by, since=options.since), Hints()
     for span in reader.spans(containing="gen_ai.operation.name"):
         report.add(span)
-        missing.add(span)
+        gaps.add(span)
     if options.json:
         print(json.dumps(_as_json(report, options.top), indent=1))  # noqa: T201
     elif report.total.calls:
         _draw(report, options.top)
-        for hint in missing:
-            tell(hint)
+        for hint in gaps:
+            print_note(hint)
     else:
-        tell("no model calls" + (" since then" if options.since else " yet"))
+        print_note("no model calls" + (" since then" if options.since else " yet"))
     if report.repeats and not options.json:
-        tell("a call with several tags is in each of their rows, and once in the total")
-    tell_notes(reader)
+        print_note("a call with several tags is counted for each of them, and once in the total")
+    print_read_notes(reader)
     return 0
 
 
@@ -92,10 +98,10 @@ def _draw(report: Report, top: int | None) -> None:
 
 def _reasons(report: Report, width: int | None) -> list[Any]:
     heads = (
-        Column("not simply priced", least=16),
+        Column("cost status", least=16),
         Column("model", least=12),
         *(Column(title, right=True) for title in ("calls", "input", "output")),
-        Column("why", least=16),
+        Column("reason", least=16),
     )
     known = sorted(report.reasons.items(), key=lambda item: -item[1].calls)
     rows = [
@@ -104,13 +110,13 @@ def _reasons(report: Report, width: int | None) -> list[Any]:
                 Text(one_line(status)[:60], "yellow"),
                 Text(one_line(model)[:100], "cyan"),
                 *map(_count, (each.calls, each.input_tokens, each.output_tokens)),
-                Text(_WHY.get(status, "")),
+                Text(_REASONS.get(status, "")),
             ]
         )
-        for (status, model), each in known[:_UNPRICED_SHOWN]
+        for (status, model), each in known[:_MAX_STATUS_ROWS]
     ]
-    if len(known) > _UNPRICED_SHOWN:
-        tell(f"{len(known) - _UNPRICED_SHOWN:,} more reasons and models; --json has them all")
+    if len(known) > _MAX_STATUS_ROWS:
+        print_note(f"{len(known) - _MAX_STATUS_ROWS:,} more rows are not shown; --json prints all")
     return columns(heads, rows, width)
 
 
@@ -130,7 +136,7 @@ def _cells(name: str, row: Sum, total: Sum, style: str = "") -> Sequence[Text]:
 
 
 def _count(tokens: int | None) -> Text:
-    """Nothing for what is not known, which is not 0."""
+    """Empty if unknown, which is not 0."""
     return Text("" if tokens is None else f"{tokens:,}")
 
 

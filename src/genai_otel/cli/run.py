@@ -1,8 +1,8 @@
-"""``genai-otel run``: another program, instrumented, in place of this process.
+"""``genai-otel run``: run another program with instrumentation, in place of this process.
 
-The program is what ``python app.py``, ``python -m pkg`` or the command itself would be, to the last
-frame and exit status, because it is just that: this process becomes it. Its environment makes every
-Python interpreter it starts run ``boot/sitecustomize.py`` first, so workers are instrumented too.
+This process executes ``python app.py``, ``python -m pkg`` or the command itself, so that stack
+frames and exit status are those of the program. ``PYTHONPATH`` makes every Python interpreter that
+the program starts run ``boot/sitecustomize.py`` first, so that workers are instrumented too.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _VARIABLES = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Does not return where the system can replace a process; else the program's exit status."""
+    """Replace this process; where the system cannot, return the program's exit status."""
     own, target = _split(arguments)
     options = _parser().parse_args(own)
     if not target:
-        raise CommandError("run what? For example: genai-otel run app.py")
+        raise CommandError("no program given; for example: genai-otel run app.py")
     _check(options)
     program, command = _command(target)
-    return _become(program, command, _environment(options))
+    return _execute(program, command, _environment(options))
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our options, and from the target on what is none of our business."""
+    """Our options, and the target with its arguments."""
     index = 0
     while index < len(arguments):
         word = arguments[index]
@@ -61,22 +61,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="genai-otel run",
         usage="genai-otel run [options] [--] app.py ARGS | -m package ARGS | command ARGS",
-        description="Run a program instrumented, without changing it.",
+        description="Run a program with instrumentation, without code changes.",
         allow_abbrev=False,
     )
-    parser.add_argument("--service-name", metavar="NAME", help="what to call the service")
-    parser.add_argument("--content", choices=MODES, help="what of prompts and replies is recorded")
+    parser.add_argument("--service-name", metavar="NAME", help="service name")
+    parser.add_argument(
+        "--content", choices=MODES, help="whether prompts and responses are recorded, and masked"
+    )
     parser.add_argument(
         "--destination",
         action="append",
         metavar="NAME",
-        help="where telemetry goes: local, otlp, console; may be given several times",
+        help="where telemetry is exported to: local, otlp, console or a backend; repeatable",
     )
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
-    """A wrong word is refused here, where somebody is looking."""
+    """Refuse unknown destinations here, before the program starts."""
     if not options.destination:
         return
     from genai_otel._settings import one_of
@@ -90,36 +92,36 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _command(target: Sequence[str]) -> tuple[str, list[str]]:
-    """The program to execute, and its arguments from the zeroth on."""
+    """The program to execute, and its arguments including the zeroth."""
     first = target[0]
     if first in ("-m", "-c") or first.lower().endswith(_SCRIPTS):
         return sys.executable, [sys.executable, *target]
-    found = _found(first)
+    found = _which(first)
     if found is not None:
-        _note_foreign_interpreter(found)
+        _warn_of_other_interpreter(found)
         return found, list(target)
     if Path(first).exists():
         return sys.executable, [sys.executable, *target]
-    raise CommandError(f"there is no command, script or directory {first!r}")
+    raise CommandError(f"command, script or directory not found: {first!r}")
 
 
-def _found(command: str) -> str | None:
-    """Beside our interpreter first: an environment need not be activated to be used."""
+def _which(command: str) -> str | None:
+    """Search beside our interpreter first, because its environment need not be activated."""
     beside = None if os.path.dirname(command) else str(Path(sys.executable).parent)  # noqa: PTH120
     return (beside and shutil.which(command, path=beside)) or shutil.which(command)
 
 
-def _note_foreign_interpreter(program: str) -> None:
+def _warn_of_other_interpreter(program: str) -> None:
     try:
         with Path(program).open("rb") as stream:
-            words = stream.readline(512).removeprefix(b"#!").split()
+            shebang = stream.readline(512).removeprefix(b"#!").split()
     except OSError:
         return
-    interpreter = os.fsdecode(words[0]) if words else ""
+    interpreter = os.fsdecode(shebang[0]) if shebang else ""
     if "python" in Path(interpreter).name and Path(interpreter).parent != _home():
-        print(  # noqa: T201 - speaks to a person
+        print(  # noqa: T201 - the output of a command
             f"genai-otel: {Path(program).name} runs with {interpreter}, not with"
-            f" {sys.executable}: genai-otel must be installed there to see anything",
+            f" {sys.executable}: nothing is recorded unless genai-otel is installed there too",
             file=sys.stderr,
         )
 
@@ -134,22 +136,22 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
         value = getattr(options, name)
         if value:
             environment[variable] = ",".join(value) if isinstance(value, list) else value
-    # An empty part would stand for the working directory, so there must be none that was not there.
+    # An empty part means the working directory, so none may be added.
     inherited = environment.get("PYTHONPATH")
     paths = [path for path in inherited.split(os.pathsep) if path != _BOOT] if inherited else []
     environment["PYTHONPATH"] = os.pathsep.join([_BOOT, *paths])
     return environment
 
 
-def _become(program: str, command: list[str], environment: dict[str, str]) -> int:
+def _execute(program: str, command: list[str], environment: dict[str, str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name == "nt":  # there is no exec: the shell would not wait for the program
+    if os.name == "nt":  # without exec, the shell would not wait for the program
         return subprocess.call([program, *command[1:]], env=environment)  # noqa: S603
-    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and what is ignored is inherited
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and the program would inherit that
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
-        os.execve(program, command, environment)  # noqa: S606 - to run it is what we were asked for
+        os.execve(program, command, environment)  # noqa: S606 - the purpose of this command
     except OSError as error:
         raise CommandError(f"cannot run {program}: {error.strerror}") from None

@@ -1,7 +1,7 @@
-"""``genai-otel send``: what a local store holds, to a backend.
+"""``genai-otel send``: export a local store to a backend.
 
-Spans keep their ids and times, so that what is sent twice is there once wherever a backend knows
-what it has. They are exported like live ones: content policy, dialect, limits and retries.
+Spans keep their ids and times, so that a backend that deduplicates by id stores a span that is sent
+twice only once. They are exported like live spans: content policy, dialect, limits and retries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import CommandError
-from .stores import open_stores, positive, tell, tell_notes
+from .stores import open_stores, positive, print_note, print_read_notes
 
 if TYPE_CHECKING:
     import argparse
@@ -34,30 +34,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     parser.set_defaults(run=send)
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="stores or files to send (the default store)"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="stores or files to export (default: the local store)",
     )
     parser.add_argument(
-        "--to", action="append", required=True, metavar="NAME", help="a destination; repeatable"
+        "--to", action="append", required=True, metavar="NAME", help="destination; repeatable"
     )
-    parser.add_argument("--endpoint", metavar="URL", help="where it listens, if elsewhere")
+    parser.add_argument(
+        "--endpoint", metavar="URL", help="URL of the destination, if not its default"
+    )
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the destination; keys are better left in its variables",
+        help="option of the destination; set keys in its environment variables instead",
     )
     parser.add_argument(
-        "--content", choices=MODES, help="what of prompts and replies is sent (redacted)"
+        "--content",
+        choices=MODES,
+        help="whether prompts and responses are exported, and masked (redacted)",
     )
     parser.add_argument(
         "--timeout",
         type=positive,
         default=_SECONDS,
         metavar="SECONDS",
-        help=f"how long to wait for a backend that is away ({_SECONDS})",
+        help=f"how long to retry if the backend does not accept spans ({_SECONDS})",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def send(options: argparse.Namespace) -> int:
@@ -71,12 +78,15 @@ def send(options: argparse.Namespace) -> int:
         print(json.dumps([transfer.as_json() for transfer in transfers], indent=1))  # noqa: T201
     else:
         for transfer in transfers:
-            print(transfer.summary())  # noqa: T201 - speaks to a person
+            print(transfer.summary())  # noqa: T201 - the output of a command
             if transfer.spans and not transfer.content.content:
-                tell(f"{transfer.name} got no prompts and responses; --content redacted sends them")
+                print_note(
+                    f"no prompts and responses were exported to {transfer.name};"
+                    " --content redacted exports them"
+                )
     if not transfers[0].spans:
-        tell("no spans were found")
-    tell_notes(reader)
+        print_note("no spans found")
+    print_read_notes(reader)
     return 1 if any(transfer.lost for transfer in transfers) else 0
 
 
@@ -87,10 +97,10 @@ def _make_pipeline(name: str, options: argparse.Namespace) -> ExportPipeline:
     from genai_otel.privacy import as_policy
 
     if name == "local":
-        raise CommandError("the local store is what is read: name another destination with --to")
+        raise CommandError("the local store is the source: give another destination with --to")
     pairs = [given.partition("=") for given in options.option]
     if any(not sign for _, sign, _ in pairs):
-        raise CommandError("an option is NAME=VALUE")
+        raise CommandError("--option must be NAME=VALUE")
     try:
         settings = Settings.from_environment()
         to = Destination(
@@ -125,7 +135,7 @@ def _transfer_all(spans: Iterable[ReadableSpan], transfers: list[Transfer]) -> N
 
 @dataclass
 class Transfer:
-    """Spans that are sent to one destination, and what became of them."""
+    """The export of spans to one destination, and its results."""
 
     pipeline: ExportPipeline
     timeout: float
@@ -163,7 +173,9 @@ class Transfer:
     def _report_retries(self) -> None:
         error = self._worker.last_error
         if error:
-            tell(f"export to {self.destination} failed: {error}; retrying for {self.timeout:g} s")
+            print_note(
+                f"export to {self.destination} failed: {error}; retrying for {self.timeout:g} s"
+            )
 
     def close(self) -> None:
         self.flush()
@@ -173,9 +185,9 @@ class Transfer:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Spans that did not arrive, by reason."""
+        """Spans that were not exported, by reason."""
         found = dict(self._worker.stats.dropped())
-        if "shutdown" in found:  # the worker is closed because we give up
+        if "shutdown" in found:  # the worker was closed because we gave up
             found["undelivered"] = found.get("undelivered", 0) + found.pop("shutdown")
         if self.not_tried:
             found["not_tried"] = self.not_tried

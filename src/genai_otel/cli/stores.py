@@ -1,4 +1,4 @@
-"""What commands about a store have in common: which one, and what is said beside the answer."""
+"""What commands that read a store have in common: its options, opening it, and notes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
-    # Suppressed defaults: else those of the action would undo what stood before it.
+    # Suppressed, because an action's defaults would overwrite options given before it.
     quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
     parser.add_argument(
-        "--dir", help="store or file to read (the one that programs started here write to)", **quiet
+        "--dir",
+        help="store or file to read (default: the store of programs started in this directory)",
+        **quiet,
     )
-    parser.add_argument("--json", action="store_true", help="for programs", **quiet)
+    parser.add_argument("--json", action="store_true", help="print JSON", **quiet)
 
 
 def positive(text: str) -> int:
@@ -39,7 +41,7 @@ def positive(text: str) -> int:
 
 
 def moment(text: str) -> float:
-    """Seconds since 1970 for an age or a local date."""
+    """Parse an age or a local date; return seconds since 1970."""
     ago = _AGO.fullmatch(text)
     if ago:
         return time.time() - int(ago[1]) * _SECONDS[ago[2]]
@@ -51,19 +53,19 @@ def moment(text: str) -> float:
 
 
 def open_store(place: str | None) -> StoreReader:
-    return open_stores([place] if place else [], "name one with --dir")
+    return open_stores([place] if place else [], "give a store with --dir")
 
 
-def open_stores(places: Sequence[str], named: str = "name one") -> StoreReader:
-    """All of these as one; the default store where none is named."""
+def open_stores(places: Sequence[str], hint: str = "give a store") -> StoreReader:
+    """Open all of these as one store; the default store if there are none."""
     from genai_otel.store.read.reader import StoreReader
 
     paths = [Path(place).expanduser() for place in places or (_default_directory(),)]
     for path in paths:
         if not path.exists():
             raise CommandError(
-                f"there is no store at {one_line(str(path.absolute()))}: run a program with"
-                f" genai_otel.instrument() or `genai-otel run` here, or {named}"
+                f"no store found at {one_line(str(path.absolute()))}: run a program with"
+                f" genai_otel.instrument() or `genai-otel run` in this directory, or {hint}"
             )
     return StoreReader(*paths)
 
@@ -74,14 +76,14 @@ def _default_directory() -> str:
     try:
         return Settings.from_environment().store_directory
     except ValueError as error:
-        raise CommandError(f"{error}; or name a store with --dir") from None
+        raise CommandError(f"{error}; or give a store with --dir") from None
 
 
-def tell_notes(reader: StoreReader) -> None:
+def print_read_notes(reader: StoreReader) -> None:
     for sentence in reader.notes.sentences():
-        tell(sentence)
+        print_note(sentence)
 
 
-def tell(sentence: str) -> None:
-    """Apart from the answer, so that a pipe gets only that."""
-    print(f"note: {sentence}", file=sys.stderr)  # noqa: T201 - speaks to a person
+def print_note(sentence: str) -> None:
+    """Print to standard error, so that a pipe gets only the result."""
+    print(f"note: {sentence}", file=sys.stderr)  # noqa: T201 - the output of a command

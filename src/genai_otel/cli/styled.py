@@ -1,4 +1,4 @@
-"""Text with styles, measured in the cells of a terminal that it takes."""
+"""Styled text, measured in terminal cells."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _NO_WIDTH = frozenset({"Mn", "Me", "Cf"})
 _ELLIPSIS = "…"
 
+# One character and its style.
 Character = tuple[str, str]
-"""One character and its style."""
 
 
 class Text:
@@ -32,7 +32,7 @@ class Text:
         made = cls()
         for part in parts:
             if isinstance(part, Text):
-                made._runs += part._runs  # noqa: SLF001 - its own class
+                made._runs += part._runs  # noqa: SLF001 - the same class
             else:
                 made.append(*((part, "") if isinstance(part, str) else part))
         return made
@@ -52,11 +52,11 @@ class Text:
 
     @property
     def width(self) -> int:
-        """In cells."""
+        """The width in cells."""
         return width(self.plain)
 
     def rendered(self, *, color: bool) -> str:
-        """With escape sequences for the styles, if ``color``."""
+        """The text, with escape sequences for the styles if ``color``."""
         if not color:
             return self.plain
         return "".join(
@@ -64,7 +64,7 @@ class Text:
         )
 
     def padded(self, cells: int, *, right: bool = False) -> Text:
-        """In exactly so many cells; what does not fit ends in an ellipsis."""
+        """Pad or truncate to ``cells``; truncated text ends in an ellipsis."""
         if self.width > cells:
             kept = _first_cells(self._characters(), cells - 1)
             return self._of([*kept, (_ELLIPSIS, kept[-1][1] if kept else "")]).padded(cells)
@@ -72,7 +72,7 @@ class Text:
         return Text.assemble(room, self) if right else Text.assemble(self, room)
 
     def lines(self, cells: int) -> Iterator[Text]:
-        """Its lines, broken at spaces so that each takes at most so many cells."""
+        """Lines of at most ``cells``, broken at spaces."""
         line: list[Character] = []
         for character in (*self._characters(), ("\n", "")):
             if character[0] == "\n":
@@ -81,7 +81,7 @@ class Text:
                 continue
             line.append(character)
             while _cells(line) > cells:
-                head, line = _broken(line, cells)
+                head, line = _break(line, cells)
                 yield self._of(head)
 
     def _characters(self) -> list[Character]:
@@ -89,7 +89,7 @@ class Text:
 
 
 def width(text: str) -> int:
-    """In cells: East Asian wide characters take two, combining ones none."""
+    """The width in cells: East Asian wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
     return sum(map(_width, text))
@@ -114,8 +114,8 @@ def _first_cells(characters: list[Character], cells: int) -> list[Character]:
     return kept
 
 
-def _broken(line: list[Character], cells: int) -> tuple[list[Character], list[Character]]:
-    """What fits, up to a space if there is one, and the rest; always some of it fits."""
+def _break(line: list[Character], cells: int) -> tuple[list[Character], list[Character]]:
+    """The part that fits, up to a space if there is one, and the rest."""
     fits = len(_first_cells(line, cells)) or 1
     space = next((i for i in range(fits, 0, -1) if line[i][0] == " "), None)
     if space is None:

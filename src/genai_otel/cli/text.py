@@ -1,6 +1,6 @@
 """Stored values as text for a terminal.
 
-Names and content come from models, tools and strangers: nothing of it may steer the terminal.
+Names and content come from models, tools and users: they may not contain control sequences.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def clean(text: str) -> str:
-    """``text`` without escape sequences and control characters, but with its lines."""
+    """Remove escape sequences and control characters; keep line breaks."""
     return _ESCAPES.sub("", text.replace("\r\n", "\n")).translate(_CONTROLS)
 
 
@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Head and tail, and how much lies between."""
+    """Keep head and tail, with the number of characters removed between them."""
     if len(text) <= limit:
         return text
     head, tail = limit * 3 // 4, limit // 4
@@ -51,7 +51,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def duration(nanoseconds: float) -> str:
-    """With about three digits, which is what a reader compares."""
+    """A duration with about three significant digits."""
     for unit, name in ((_SECOND, "s"), (_SECOND // 1000, "ms")):
         if unit <= nanoseconds < _MINUTE:
             return f"{_three_digits(nanoseconds / unit)} {name}"
@@ -62,12 +62,12 @@ def duration(nanoseconds: float) -> str:
 
 
 def money(amount: float, currency: str = "USD") -> str:
-    sum_ = figures(amount)
-    return f"${sum_}" if currency == "USD" else f"{sum_} {one_line(currency)[:8]}"
+    digits = figures(amount)
+    return f"${digits}" if currency == "USD" else f"{digits} {one_line(currency)[:8]}"
 
 
 def sums(amounts: dict[str, float]) -> str:
-    """By currency, as one text; empty where nothing was priced."""
+    """Amounts by currency as one text; empty if there are none."""
     return " + ".join(money(amount, currency) for currency, amount in sorted(amounts.items()))
 
 
@@ -78,6 +78,6 @@ def _three_digits(value: float) -> str:
 def local_time(nanoseconds: int) -> str:
     try:
         moment = datetime.fromtimestamp(nanoseconds / _SECOND, tz=UTC).astimezone()
-    except (OverflowError, OSError, ValueError):  # a file may hold any number
+    except (OverflowError, OSError, ValueError):  # a file may contain any number
         return "-"
     return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""``genai-otel traces``: the local store's traces as a list, or one of them as a tree."""
+"""``genai-otel traces``: list the traces of the local store, or show one as a tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .content import passages
 from .hints import hints
 from .layout import Column, Row, columns, draw, terminal_has_color, terminal_width
 from .probe import SERVICE as PROBE
-from .stores import add_store_options, moment, open_store, positive, tell, tell_notes
+from .stores import add_store_options, moment, open_store, positive, print_note, print_read_notes
 from .styled import Text
 from .text import duration, local_time, one_line, sums
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LIMIT = 20
 _SHORTEST_ID = 8
 _SECOND = 1_000_000_000
-# What a trace can be chosen by.
+# Text filters of the list.
 _TEXTS: dict[str, Callable[[TraceSummary], Iterable[str]]] = {
     "name": lambda summary: [summary.name, summary.own_name],
     "service": lambda summary: [summary.service],
@@ -39,7 +39,7 @@ _TEXTS: dict[str, Callable[[TraceSummary], Iterable[str]]] = {
     "user": lambda summary: summary.users,
     "tag": lambda summary: summary.tags,
 }
-_HELP = {"name": "whose first span has this name, with or without the operation before it"}
+_HELP = {"name": "whose root span has this name, with or without its operation name"}
 _HEADS = (
     Column("started"),
     Column("trace"),
@@ -55,60 +55,68 @@ _HEADS = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """``traces`` alone lists; options may stand before or after ``list`` and ``show``."""
+    """``list`` is the default action; options may precede or follow the action."""
     parser.set_defaults(run=show_list, dir=None, limit=_LIMIT, json=False)
     _add_list_options(parser)
-    parser.usage = "%(prog)s [options] [ACTION ...]"  # argparse shows it as if it were required
+    parser.usage = "%(prog)s [options] [ACTION ...]"  # argparse shows the action as required
     actions = parser.add_subparsers(title="actions", metavar="ACTION", prog=parser.prog)
-    listing = actions.add_parser("list", help="newest first (the default)")
+    listing = actions.add_parser("list", help="list traces, newest first (default)")
     _add_list_options(listing)
     listing.set_defaults(run=show_list)
-    showing = actions.add_parser("show", help="one trace as a tree")
+    showing = actions.add_parser("show", help="show one trace as a tree")
     add_store_options(showing)
     showing.add_argument(
-        "id", nargs="?", default="last", metavar="ID", help='beginning of a trace id, or "last"'
+        "id",
+        nargs="?",
+        default="last",
+        metavar="ID",
+        help='trace id, or its beginning (default: "last", the newest)',
     )
-    showing.add_argument("--content", action="store_true", help="with messages, shortened")
+    showing.add_argument("--content", action="store_true", help="show messages too, shortened")
     showing.set_defaults(run=show_one)
 
 
 def _add_list_options(parser: argparse.ArgumentParser) -> None:
     add_store_options(parser)
     quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
-    parser.add_argument("--limit", type=positive, help=f"how many at most ({_LIMIT})", **quiet)
-    only = parser.add_argument_group("only traces (texts may have * and ?)")
-    only.add_argument("--since", type=moment, help="begun since: 24h, 7d or 2026-01-31", **quiet)
+    parser.add_argument(
+        "--limit", type=positive, help=f"maximum number of traces ({_LIMIT})", **quiet
+    )
+    only = parser.add_argument_group("filters (TEXT may contain * and ?)")
+    only.add_argument("--since", type=moment, help="started since: 24h, 7d or 2026-01-31", **quiet)
     for name in _TEXTS:
         only.add_argument(
-            f"--{name}", metavar="TEXT", help=_HELP.get(name, f"of this {name}"), **quiet
+            f"--{name}", metavar="TEXT", help=_HELP.get(name, f"with this {name}"), **quiet
         )
+    only.add_argument("--status", choices=("ok", "error"), help="with or without an error", **quiet)
     only.add_argument(
-        "--status", choices=("ok", "error"), help="with or without a failure", **quiet
+        "--min-duration", type=float, metavar="SECONDS", help="at least this long", **quiet
     )
     only.add_argument(
-        "--min-duration", type=float, metavar="SECONDS", help="as long or longer", **quiet
+        "--min-cost", type=float, metavar="USD", help="at least this expensive", **quiet
     )
-    only.add_argument("--min-cost", type=float, metavar="USD", help="as expensive or more", **quiet)
 
 
 def show_list(options: argparse.Namespace) -> int:
     reader = open_store(options.dir)
     stored = reader.summaries()
-    known = [summary for summary in stored if _is_wanted(summary, vars(options))]
-    shown = known[: options.limit]
+    found = [summary for summary in stored if _matches(summary, vars(options))]
+    shown = found[: options.limit]
     if options.json:
         print(json.dumps([_summary_json(summary) for summary in shown], indent=1))  # noqa: T201
     elif shown:
-        sys.stdout.write(_listing(shown, _id_length([summary.trace_id for summary in known])))
+        sys.stdout.write(_listing(shown, _id_length([summary.trace_id for summary in found])))
     else:
-        tell(f"none of {len(stored):,} traces is like that" if stored else "no traces yet")
-    if len(shown) < len(known):
-        tell(f"{len(known) - len(shown):,} older traces not shown; see --limit")
-    tell_notes(reader)
+        print_note(
+            f"none of {len(stored):,} traces matches the filters" if stored else "no traces yet"
+        )
+    if len(shown) < len(found):
+        print_note(f"{len(found) - len(shown):,} older traces are not shown; see --limit")
+    print_read_notes(reader)
     return 0
 
 
-def _is_wanted(summary: TraceSummary, wanted: dict[str, Any]) -> bool:
+def _matches(summary: TraceSummary, wanted: dict[str, Any]) -> bool:
     if "status" in wanted and (wanted["status"] == "error") != bool(summary.errors):
         return False
     least = {
@@ -134,15 +142,15 @@ def show_one(options: argparse.Namespace) -> int:
 
         sys.stdout.write(render_tree(trace, content=options.content))
         if options.content and not any(True for span in trace.spans for _ in passages(span)):
-            tell("no content was recorded in this trace: see docs/privacy.md")
+            print_note("no content was recorded in this trace: see docs/privacy.md")
         for hint in hints(trace.spans):
-            tell(hint)
-    tell_notes(reader)
+            print_note(hint)
+    print_read_notes(reader)
     return 0
 
 
 def _find(reader: StoreReader, wanted: str) -> str:
-    """The whole id for a beginning of one, or for "last"."""
+    """The id that begins with ``wanted``, or the newest for "last"."""
     summaries = reader.summaries()
     ids = [summary.trace_id for summary in summaries]
     if not ids:
@@ -162,7 +170,7 @@ def _find(reader: StoreReader, wanted: str) -> str:
 
 
 def _id_length(ids: Sequence[str]) -> int:
-    """How much of each id tells it from all others."""
+    """The length at which the beginnings of all ids differ."""
     ordered = sorted(set(ids))
     common = (_common(a, b) + 1 for a, b in pairwise(ordered))
     return max([_SHORTEST_ID, *common])
@@ -203,7 +211,7 @@ def _status(summary: TraceSummary) -> Text:
         return Text(f"{summary.errors:,} failed", "yellow")
     if summary.cancelled:
         return Text("cancelled", "yellow")
-    return Text("left early", "yellow") if summary.left_early else Text("ok", "green")
+    return Text("incomplete", "yellow") if summary.incomplete else Text("ok", "green")
 
 
 def _summary_json(summary: TraceSummary) -> dict[str, Any]:
@@ -215,7 +223,7 @@ def _summary_json(summary: TraceSummary) -> dict[str, Any]:
         "duration_ns": summary.duration_ns,
         "spans": summary.spans,
         "errors": summary.errors,
-        "left_early": summary.left_early,
+        "incomplete": summary.incomplete,
         "models": summary.models,
         "input_tokens": summary.input_tokens,
         "output_tokens": summary.output_tokens,
@@ -230,7 +238,7 @@ def _summary_json(summary: TraceSummary) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON cannot hold as the strings that OTLP-JSON has for it."""
+    """Values without a JSON form, as the strings that OTLP-JSON defines."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""One trace as a tree: who called whom, for how long, with how many tokens, and how it ended."""
+"""One trace as a tree of spans, with duration, model, usage, cost and status."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _HEADS = (
     Column("duration", right=True),
     Column("model", least=14),
     Column("tokens [cached]", right=True),
-    Column("of these", least=12),
-    Column("first token", right=True),
-    Column("per token", right=True),
+    Column("details", least=12),
+    Column("TTFT", right=True),
+    Column("TPOT", right=True),
     Column("cost", right=True),
     Column("finish", least=6),
     Column("status", least=8),
@@ -31,9 +31,9 @@ _HEADS = (
 _SCOPE = {"session": names.SESSION_ID, "user": names.USER_ID, "tags": names.GENAI_OTEL_TAGS}
 _SUM = "\u03a3"
 PARTIAL = " (partial)"
-_MADE, _MADE_INSIDE = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
+_OUTPUT, _TOTAL_OUTPUT = names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GENAI_OTEL_TOTAL_OUTPUT_TOKENS
 _PARTS = {
-    names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "written",
+    names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "cache write",
     names.GENAI_OTEL_USAGE_AUDIO_INPUT_TOKENS: "audio in",
     names.GENAI_OTEL_USAGE_IMAGE_INPUT_TOKENS: "image in",
     names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: "reasoning",
@@ -43,19 +43,19 @@ _PARTS = {
     names.GENAI_OTEL_USAGE_FILE_SEARCHES: "file searches",
     names.GENAI_OTEL_USAGE_MAP_SEARCHES: "map searches",
     names.GENAI_OTEL_USAGE_CONTAINERS: "containers",
-    names.GENAI_OTEL_USAGE_TOOL_IMAGES: "images made",
+    names.GENAI_OTEL_USAGE_TOOL_IMAGES: "images generated",
     names.GENAI_OTEL_USAGE_OTHER_CHARGES: "other charges",
 }
-_NAME_LENGTH = 100
-_FACTS_SHOWN = 3
-_PASSAGE_LENGTH = 600
+_MAX_NAME_LENGTH = 100
+_MAX_SHOWN = 3
+_MAX_PASSAGE_LENGTH = 600
 _VERDICT_STYLES = {"allow": "green", "deny": "red", "error": "red"}
 
 
 def render_tree(
     trace: Trace, *, color: bool | None = None, content: bool = False, width: int | None = None
 ) -> str:
-    """The tree as text, each line ended; colour and width are the terminal's unless given."""
+    """The tree as lines of text; color and width default to those of the terminal."""
     width = width or terminal_width()
     color = terminal_has_color() if color is None else color
     drawn: list[Any] = [_headline(trace), *_scope(trace)]
@@ -86,28 +86,28 @@ def _headline(trace: Trace) -> Text:
 
 
 def _scope(trace: Trace) -> list[Text]:
-    """Session, user and tags, of the root first."""
+    """Session, user and tags, those of the root span first."""
     spans = [span for span in (trace.root, *trace.spans) if span is not None]
     parts = []
     for title, name in _SCOPE.items():
         found = dict.fromkeys(text for span in spans for text in _texts(span.attributes.get(name)))
-        shown = ", ".join([*found][:_FACTS_SHOWN])
+        shown = ", ".join([*found][:_MAX_SHOWN])
         if shown:
-            more = len(found) - _FACTS_SHOWN
+            more = len(found) - _MAX_SHOWN
             parts.append(f"{title} {shown}{f' and {more} more' if more > 0 else ''}")
     return [Text("  ".join(parts), "dim")] if parts else []
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts of an attribute that is one or holds a list of them."""
+    """The texts of an attribute that is a text or a list of texts."""
     found = value if isinstance(value, list) else [value]
     return [short for each in found if (short := _short(each))]
 
 
 def _price_tables(trace: Trace) -> list[Text]:
-    """By which tables the calls were priced."""
-    told = (span.attributes.get(names.GENAI_OTEL_PRICES_VERSION) for span in trace.spans)
-    tables = dict.fromkeys(_short(version) for version in told if version)
+    """The versions of the prices that were used."""
+    versions = (span.attributes.get(names.GENAI_OTEL_PRICES_VERSION) for span in trace.spans)
+    tables = dict.fromkeys(_short(version) for version in versions if version)
     return [Text(f"prices: {', '.join(tables)}", "dim")] if tables else []
 
 
@@ -122,10 +122,10 @@ def _row(branch: Branch) -> Row:
         Text(duration(span.duration_ns)),
         Text(_models(facts), "cyan"),
         Text(_tokens(facts)),
-        Text(_parts(facts), "dim"),
+        Text(_details(facts), "dim"),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_TO_FIRST_TOKEN))),
         Text(_seconds(facts.get(names.GENAI_OTEL_RESPONSE_TIME_PER_OUTPUT_TOKEN))),
-        _cost_or_why(facts),
+        _cost_or_status(facts),
         Text(
             ", ".join(dict.fromkeys(_texts(facts.get(names.GEN_AI_RESPONSE_FINISH_REASONS)))), "dim"
         ),
@@ -135,14 +135,14 @@ def _row(branch: Branch) -> Row:
 
 
 def _guides(lasts: tuple[bool, ...]) -> str:
-    """What stands before a span's name."""
+    """The lines left of a span's name."""
     if not lasts:
         return ""
     return _verticals(lasts[:-1]) + ("└── " if lasts[-1] else "├── ")
 
 
 def _margin(lasts: tuple[bool, ...]) -> str:
-    """What stands before the lines below a span's name."""
+    """The lines left of the text below a span's name."""
     return f"{_verticals(lasts)}  "
 
 
@@ -151,41 +151,37 @@ def _verticals(lasts: tuple[bool, ...]) -> str:
 
 
 def _models(facts: dict[str, Any]) -> str:
-    asked, answered = (
+    requested, used = (
         _short(facts.get(name))
         for name in (names.GEN_AI_REQUEST_MODEL, names.GEN_AI_RESPONSE_MODEL)
     )
-    if asked and answered and asked != answered:
-        return f"{asked} → {answered}"
-    return asked or answered
+    if requested and used and requested != used:
+        return f"{requested} → {used}"
+    return requested or used
 
 
 def _tokens(facts: dict[str, Any]) -> str:
-    """Of a call, or in all of the calls inside: such a sum has a mark."""
+    """The tokens of a call, or the sum of the calls inside it, which is marked."""
     cached = number(facts.get(names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS))
-    text = tokens_text(*_both(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _MADE), cached=cached)
-    inside = tokens_text(
-        *_both(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _MADE_INSIDE),
-        _lacks(facts, names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
+    text = tokens_text(*_numbers(facts, names.GEN_AI_USAGE_INPUT_TOKENS, _OUTPUT), cached=cached)
+    below = tokens_text(
+        *_numbers(facts, names.GENAI_OTEL_TOTAL_INPUT_TOKENS, _TOTAL_OUTPUT),
+        _is_partial(facts, names.GENAI_OTEL_TOTAL_UNCOUNTED_CALLS),
     )
-    return f"{_SUM} {inside}" if inside and not text else text
+    return f"{_SUM} {below}" if below and not text else text
 
 
-def _lacks(facts: dict[str, Any], calls: str) -> bool:
-    """Whether a sum lacks so many calls, or may lack some."""
+def _is_partial(facts: dict[str, Any], calls: str) -> bool:
+    """Whether a sum lacks calls, or may lack some."""
     return bool(facts.get(calls) or facts.get(names.GENAI_OTEL_TOTAL_PARTIAL))
 
 
-def _both(facts: dict[str, Any], given: str, made: str) -> tuple[float | None, float | None]:
-    return number(facts.get(given)), number(facts.get(made))
+def _numbers(facts: dict[str, Any], one: str, two: str) -> tuple[float | None, float | None]:
+    return number(facts.get(one)), number(facts.get(two))
 
 
-def _reasons(facts: dict[str, Any]) -> str:
-    return ", ".join(dict.fromkeys(_texts(facts.get(names.GEN_AI_RESPONSE_FINISH_REASONS))))
-
-
-def _parts(facts: dict[str, Any]) -> str:
-    """What the totals hold that is priced or spent differently, and whether they are a guess."""
+def _details(facts: dict[str, Any]) -> str:
+    """Parts of the totals with their own prices, charges, and whether usage is estimated."""
     counts = ((number(facts.get(name)), word) for name, word in _PARTS.items())
     found = [f"{count:,.0f} {word}" for count, word in counts if count]
     if facts.get(names.GENAI_OTEL_USAGE_ESTIMATED):
@@ -194,17 +190,19 @@ def _parts(facts: dict[str, Any]) -> str:
 
 
 def tokens_text(
-    given: float | None, made: float | None, lacking: Any = None, cached: float | None = None
+    input_tokens: float | None,
+    output_tokens: float | None,
+    partial: Any = None,
+    cached: float | None = None,
 ) -> str:
-    """In [cached] → out; what is not known is left out, for it is not 0. ``lacking``: calls are."""
-    partial = PARTIAL if lacking else ""
+    """``input [cached] → output`` without unknown counts; ``partial``: the sum lacks calls."""
     parts = [
-        "" if given is None else f"{given:,.0f}",
+        "" if input_tokens is None else f"{input_tokens:,.0f}",
         f"[{cached:,.0f}]" if cached else "",
-        "" if made is None else f"→ {made:,.0f}",
+        "" if output_tokens is None else f"→ {output_tokens:,.0f}",
     ]
     text = " ".join(filter(None, parts))
-    return f"{text}{partial}" if text else ""
+    return f"{text}{PARTIAL if partial else ''}" if text else ""
 
 
 def _seconds(value: Any) -> str:
@@ -213,25 +211,25 @@ def _seconds(value: Any) -> str:
 
 
 def _cost(facts: dict[str, Any]) -> str:
-    cost, inside = _both(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
-    if cost is None and inside is not None:
-        partial = PARTIAL if _lacks(facts, names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
-        return f"{_SUM} {money(inside, 'USD')}{partial}"
+    cost, below = _numbers(facts, names.GEN_AI_USAGE_COST, names.GENAI_OTEL_TOTAL_COST)
+    if cost is None and below is not None:
+        partial = PARTIAL if _is_partial(facts, names.GENAI_OTEL_TOTAL_UNPRICED_CALLS) else ""
+        return f"{_SUM} {money(below, 'USD')}{partial}"
     currency = facts.get(names.GENAI_OTEL_COST_CURRENCY)
     return "" if cost is None else money(cost, currency if type(currency) is str else "USD")
 
 
-def _cost_or_why(facts: dict[str, Any]) -> Text:
-    """The cost, or the status that says why there is none."""
+def _cost_or_status(facts: dict[str, Any]) -> Text:
+    """The cost, or the cost status that says why there is none."""
     cost = _cost(facts)
     if cost:
         return Text(cost)
-    status, lacking = facts.get(names.GENAI_OTEL_COST_STATUS), _unpriced(facts)
-    return Text(f"{_short(status)}: {lacking}" if lacking else _short(status), "yellow")
+    status, unpriced = _short(facts.get(names.GENAI_OTEL_COST_STATUS)), _unpriced(facts)
+    return Text(f"{status}: {unpriced}" if unpriced else status, "yellow")
 
 
 def _unpriced(facts: dict[str, Any]) -> str:
-    """What was used that has no price."""
+    """The used quantities that have no price."""
     found = facts.get(names.GENAI_OTEL_COST_UNPRICED)
     return _short(", ".join(map(str, found))) if isinstance(found, list) else ""
 
@@ -244,8 +242,8 @@ def _with_attempts(status: Text, facts: dict[str, Any]) -> Text:
 def _status(span: StoredSpan) -> Text:
     facts = span.attributes
     if span.failed:
-        why = _short(facts.get(names.ERROR_TYPE)) or _short(span.status_message)
-        return Text(f"error: {why}" if why else "error", "red")
+        cause = _short(facts.get(names.ERROR_TYPE)) or _short(span.status_message)
+        return Text(f"error: {cause}" if cause else "error", "red")
     verdict = _short(facts.get(names.GEN_AI_GUARDRAIL_RESULT_TYPE))
     if verdict:
         reason = _short(facts.get(names.GEN_AI_GUARDRAIL_RESULT_REASON))
@@ -254,21 +252,22 @@ def _status(span: StoredSpan) -> Text:
     if facts.get(names.GENAI_OTEL_ERROR_CATEGORY) == "cancelled":
         return Text("cancelled", "yellow")
     if facts.get(names.GENAI_OTEL_RESPONSE_COMPLETED) is False:
-        return Text("left early", "yellow")
+        return Text("incomplete", "yellow")
     return Text("ok", "green")
 
 
 def _short(value: Any) -> str:
-    """One line of bounded length, whatever a file had there."""
+    """One line of bounded length, whatever the file contains."""
     text = one_line(value) if isinstance(value, str) else ""
-    return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…"
+    return text if len(text) <= _MAX_NAME_LENGTH else f"{text[: _MAX_NAME_LENGTH - 1]}…"
 
 
 def _passages(branch: Branch) -> list[Any]:
     margin = f"{_margin(branch.lasts)}  "
     return [
         Below(
-            margin, [Text.assemble((f"{label}: ", "dim"), shortened(clean(text), _PASSAGE_LENGTH))]
+            margin,
+            [Text.assemble((f"{label}: ", "dim"), shortened(clean(text), _MAX_PASSAGE_LENGTH))],
         )
         for label, text in passages(branch.span)
     ]

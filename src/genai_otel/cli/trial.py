@@ -1,7 +1,7 @@
-"""``doctor --try``: each installed library is imported, in a process of its own, and looked at.
+"""``doctor --try``: import each installed library in a subprocess, and check that it is patched.
 
-What is installed in a supported version is patched, unless the import passes our hook by: another
-tool's finder may stand in front of it, or the library may be laid out as no release before it.
+A supported version is not patched if its import bypasses our import hook, because another tool's
+finder is in front of it, or if a new release has moved the patched functions.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from genai_otel._settings import Settings
 
 _SECONDS = 60.0
-_LONGEST = 200
+_MAX_LENGTH = 200
 
 
-def tried(settings: Settings) -> Iterator[Line]:
-    """A line for each library that is installed, wanted and of a supported version."""
+def check_imports(settings: Settings) -> Iterator[Line]:
+    """One line for each library that is installed, enabled and of a supported version."""
     from genai_otel.adapters import catalogue
     from genai_otel.instrumentation.installer import Installation
 
@@ -37,15 +37,15 @@ def tried(settings: Settings) -> Iterator[Line]:
 def _outcome(name: str) -> tuple[str, str]:
     command = [sys.executable, "-m", __name__, name]
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves
+        done = subprocess.run(  # noqa: S603 - runs this module
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return "unknown", f"its import takes more than {_SECONDS:.0f} seconds"
+        return "unknown", f"the import takes more than {_SECONDS:.0f} seconds"
     with suppress(ValueError, IndexError):
         state, note = json.loads(done.stdout.splitlines()[-1])
         return str(state), str(note)
-    return "unknown", f"its import ends the process, with exit code {done.returncode}"
+    return "unknown", f"the import ends the process with exit code {done.returncode}"
 
 
 def _line(name: str, state: str, note: str) -> Line:
@@ -57,7 +57,7 @@ def _line(name: str, state: str, note: str) -> Line:
 
 
 def _try(name: str) -> tuple[str, str]:
-    """Imports everything of the library that is patched, with the hook in place; its state."""
+    """Import all modules with patches, with the import hook installed; return state and note."""
     from genai_otel._sdk.instrumentors import waiting
     from genai_otel.adapters import catalogue
 
@@ -65,23 +65,23 @@ def _try(name: str) -> tuple[str, str]:
     installation = waiting(entry)
     recorder: Any = None  # no call is made
     installation.install(recorder)
-    problem = _imported(entry.module)
+    problem = _import_error(entry.module)
     for module in sorted({patch.module for patch in catalogue.load(name).patches}):
-        _imported(module)  # no version has all of them
+        _import_error(module)  # a version need not have all of them
     if problem and installation.state == "waiting":
         return "unknown", problem
     return installation.state, installation.note or installation.why_unpatched()
 
 
-def _imported(module: str) -> str:
+def _import_error(module: str) -> str:
     try:
         import_module(module)
-    except Exception as error:  # noqa: BLE001 - it is somebody else's code
-        return f"cannot be imported: {type(error).__name__}: {error}"[:_LONGEST]
+    except Exception as error:  # noqa: BLE001 - the library may raise anything
+        return f"import failed: {type(error).__name__}: {error}"[:_MAX_LENGTH]
     return ""
 
 
 if __name__ == "__main__":
     with redirect_stdout(sys.stderr):
         outcome = _try(sys.argv[1])
-    print(json.dumps(outcome))  # noqa: T201 - for the process that has started this one
+    print(json.dumps(outcome))  # noqa: T201 - read by the parent process

@@ -51,7 +51,7 @@ class Destination:
     def __post_init__(self) -> None:
         if "://" in str(self.preset):  # not repeated: it may hold a password
             raise ValueError(
-                "a destination has a name, and an address is its endpoint: say"
+                "a destination is a name, not a URL: pass the URL as"
                 ' Destination("otlp", endpoint=...), or set OTEL_EXPORTER_OTLP_ENDPOINT'
             )
         one_of("destination", self.preset, PRESETS)
@@ -61,13 +61,13 @@ class Destination:
             check_endpoint(self.endpoint, insecure=self.insecure)
         for name in ("headers", "options"):
             if not isinstance(getattr(self, name) or {}, Mapping):
-                raise ValueError(f"{name} of a destination are a mapping")  # noqa: TRY004 - documented
+                raise ValueError(f"{name} of a destination must be a mapping")  # noqa: TRY004 - documented
         if isinstance(self.signals, str):
             raise ValueError(  # noqa: TRY004 - documented
-                f"signals are a list of names, such as [{self.signals!r}]"
+                f"signals must be a list of names, such as [{self.signals!r}]"
             )
         if self.signals is not None and not self.signals:
-            raise ValueError("signals of a destination are empty: leave them out to send all")
+            raise ValueError("signals of a destination must not be empty: omit them to export all")
         if self.sample is not None:
             from .pipeline.tail_sampling import sample_of
 

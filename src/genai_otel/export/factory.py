@@ -72,7 +72,7 @@ def make_pipeline(given: Any, *, content: ContentPolicy, directory: str) -> Expo
     if isinstance(given, Destination):
         return _open(given, process_content=content, directory=directory)
     raise ValueError(
-        f"a destination is one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
+        f"a destination must be one of {', '.join(PRESETS)}, a Destination or a SpanExporter,"
         f" not {type(given).__name__}"
     )
 

@@ -102,7 +102,7 @@ def _exporter(signal: str, name: str) -> str:
         return "otlp"
     if signal == "traces" or name == "none":
         return name
-    NOTICES.add(f"OTEL_{signal.upper()}_EXPORTER={name}: we have no such exporter, so none is used")
+    NOTICES.add(f"OTEL_{signal.upper()}_EXPORTER={name} is not supported: none is used")
     return "none"
 
 
@@ -120,7 +120,7 @@ def split_by_transport(destination: Any) -> list[Any]:
     for signal in destination.signals or _named_signals():
         groups.setdefault(transport(signal), []).append(signal)
     if not groups:
-        NOTICES.add("destination 'otlp' gets nothing: the OTEL_*_EXPORTER variables say none")
+        NOTICES.add("destination 'otlp' receives nothing: the OTEL_*_EXPORTER variables are none")
     return [replace(destination, signals=tuple(signals)) for signals in groups.values()]
 
 
@@ -238,7 +238,7 @@ def headers(signal: str) -> dict[str, str]:
         if separator:
             found = {k: v for k, v in found.items() if k.lower() != key.lower()} | {key: value}
         else:  # its text may be secret
-            NOTICES.add(f"{name}: a part of it is no name=value, and is ignored")
+            NOTICES.add(f"{name}: a part that is not name=value is ignored")
     return found
 
 
@@ -291,7 +291,7 @@ def _valid_or_none(name: str, accepted: Sequence[str]) -> str | None:
     value = (variable(name) or "").lower()
     if not value or value in accepted:
         return value or None
-    NOTICES.add(f"{name}={value} is ignored: accepted are {', '.join(accepted)}")
+    NOTICES.add(f"{name}={value} is ignored: expected one of {', '.join(accepted)}")
     return None
 
 
@@ -301,7 +301,7 @@ def _valid_items(name: str, accepted: Container[str]) -> list[str]:
         if part.strip() in accepted:
             found.append(part.strip())
         elif part.strip():
-            NOTICES.add(f"{name}: there is no exporter {part.strip()!r} here; it is ignored")
+            NOTICES.add(f"{name}: unknown exporter {part.strip()!r} is ignored")
     return found
 
 
@@ -313,7 +313,7 @@ def _timeout(signal: str) -> str | None:
             continue
         if 0 < _number(value) <= _MAX_TIMEOUT:
             return value
-        NOTICES.add(f"{name}={value} is ignored: it is no number of seconds up to 3600")
+        NOTICES.add(f"{name}={value} is ignored: it is not a number of seconds up to 3600")
     return None
 
 
@@ -330,6 +330,6 @@ def _file(signal: str, option: str) -> str | None:
         value = variable(name)
         if value is not None:
             if not Path(value).is_file():
-                NOTICES.add(f"{name}: there is no file {value}; nothing can be sent without it")
+                NOTICES.add(f"{name}: file {value} not found; export fails without it")
             return value
     return None

@@ -33,9 +33,9 @@ def discover(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
     for point in sorted(_entry_points(), key=_publisher):
         name, reason = point.name, ""
         if name in own:
-            reason = "genai_otel has an adapter of its own by that name"
+            reason = "genai_otel has its own adapter of that name"
         elif not all(part.isidentifier() for part in name.split(".")):
-            reason = "its name is not that of a module"
+            reason = "its name is not a module name"
         if name not in found:
             found[name] = (point, reason)
     return found
@@ -102,12 +102,12 @@ class PublishedAdapter(Installation):
 def _problem_with(found: Any, name: str) -> str:
     """Return what is wrong with an object that should be an adapter of this name, or ""."""
     if not isinstance(found, Adapter):
-        return f"it is a {type(found).__name__} and not an Adapter"
+        return f"it is a {type(found).__name__}, not an Adapter"
     if found.name != name:
         return f"the adapter's name is {found.name!r}, the entry point's {name!r}"
     patches = type(found.patches) is tuple and all(isinstance(p, Patch) for p in found.patches)
     if not patches or not (found.bridge is None or isinstance(found.bridge, Bridge)):
-        return "its patches are no tuple of Patch, or its bridge is no Bridge"
+        return "patches must be a tuple of Patch, and bridge a Bridge"
     if not all(isinstance(each, str) for each in (found.distribution, found.versions)):
         return "distribution and versions must be strings"
     try:

@@ -87,9 +87,9 @@ class Installation:
         modules = self.missed_modules()
         if not modules:
             return ""
-        why = "its import passed no import hook" if HOOK.placed() else "sys.meta_path was replaced"
+        cause = "the import hook was bypassed" if HOOK.placed() else "sys.meta_path was replaced"
         return (
-            f"{modules[0]} is imported but not patched, {why}: call instrument() after the import"
+            f"{modules[0]} is imported but not patched, {cause}: call instrument() after the import"
         )
 
     def install(self, recorder: Recorder, stream_usage: Iterable[str] = ()) -> None:
@@ -204,7 +204,7 @@ class Installation:
         try:
             self._detach = bridge.attach(sys.modules[bridge.module], tracker.runs)
         except Exception as error:  # noqa: BLE001 - a framework we do not know must still load
-            self._skip(f"{bridge.module} cannot be listened to: {type(error).__name__}")
+            self._skip(f"callbacks of {bridge.module} cannot be registered: {type(error).__name__}")
 
     def is_supported(self) -> bool:
         """Whether the library's installed version is supported; sets ``version`` and ``note``."""
@@ -217,7 +217,7 @@ class Installation:
             self.note = f"version {self.version} is older than {oldest}"
             return False
         if untested and version >= release(untested):
-            self.note = f"version {self.version} is newer than what was tested"
+            self.note = f"version {self.version} is newer than the tested versions"
         return True
 
     def _apply(self, index: int, patch: Patch, tracker: CallTracker) -> None:

@@ -27,7 +27,7 @@ _PRICES = (*TOKENS, *UNITS, "above")
 _CONDITIONS = ("provider", "region", "tier", "from", "until", "currency")
 _ANSWERS = ("same_as", "factor", "free")
 _KEYS = frozenset((*_PRICES, *_CONDITIONS, *_ANSWERS))
-_SOURCES = "accepted are a dict, a file's path, a function, or a list of these"
+_SOURCES = "a dict, a file's path, a function, or a list of these"
 _TOP = frozenset(("models", "billers", "currency"))
 
 
@@ -37,7 +37,7 @@ def read_prices(source: Mapping[str, Any] | str | Path) -> Book:
         path = Path(source).expanduser()
         return _book(_parsed(path), str(path))
     if not isinstance(source, Mapping):
-        raise ValueError(f"prices: {_SOURCES}, not {sort_of(source)}")  # noqa: TRY004
+        raise ValueError(f"prices must be {_SOURCES}, not {sort_of(source)}")  # noqa: TRY004
     return _book(source, "prices")
 
 
@@ -52,14 +52,14 @@ def _parsed(path: Path) -> Any:
         raise ValueError(f"{path}: nested too deeply") from None
     except ValueError as error:  # both parsers tell the line
         kind = "TOML" if path.suffix == ".toml" else "JSON (name a TOML file .toml)"
-        raise ValueError(f"{path}: is no {kind}: {error}") from None
+        raise ValueError(f"{path}: not valid {kind}: {error}") from None
 
 
 def _book(data: Any, name: str) -> Book:
     from .litellm_file import is_litellm, litellm_entries
 
     if not isinstance(data, dict):
-        raise ValueError(f"{name}: must hold models, billers or currency")  # noqa: TRY004 - a wrong value
+        raise ValueError(f"{name}: must contain models, billers or currency")  # noqa: TRY004 - a wrong value
     digest = _digest(data, name)
     _table(data, name)
     if is_litellm(data):
@@ -125,15 +125,15 @@ def _entry(model: str, said: Any, currency: str, place: str) -> Entry:
     if "factor" in said and not (priced or same_as or "free" in said):
         same_as = ITSELF
     if [bool(priced), same_as is not None, "free" in said].count(True) != 1:
-        raise ValueError(f"{place}: give one of prices, same_as, factor and free = true")
+        raise ValueError(f"{place}: write exactly one of prices, same_as, factor and free = true")
     if "factor" in said and same_as is None:
-        raise ValueError(f"{place}: factor goes with same_as, or stands alone")
+        raise ValueError(f"{place}: factor can be combined only with same_as")
     if same_as is not None:
         factor = _number(said["factor"], f"{place}: factor") if "factor" in said else 1.0
         return entry._replace(same_as=same_as, factor=factor)
     if not priced:
         if said["free"] is not True:
-            raise ValueError(f"{place}: free must be true; leave it out otherwise")
+            raise ValueError(f"{place}: free must be true, or omitted")
         return entry
     return entry._replace(rates=_rates(said, place))
 
@@ -144,7 +144,7 @@ def _rates(said: Mapping[str, Any], place: str) -> Rates:
         key: _number(said[key], f"{place}: {key}") for key in UNITS if key in said
     }
     if not any(tokens.values()) and not any(units.values()):
-        raise ValueError(f"{place}: all prices are 0; if it costs nothing, say free = true")
+        raise ValueError(f"{place}: all prices are 0; for a free model write free = true")
     return Rates(tokens=tokens, steps=_steps(said, tokens, place), **units)
 
 
@@ -183,11 +183,11 @@ def _moment(value: Any, place: str) -> float:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{place}: {value!r} is no date such as 2026-01-31") from None
+            raise ValueError(f"{place}: {value!r} is not a date such as 2026-01-31") from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time(), UTC)
     if not isinstance(value, datetime):
-        raise ValueError(f"{place}: {value!r} is no date such as 2026-01-31")  # noqa: TRY004 - a wrong value
+        raise ValueError(f"{place}: {value!r} is not a date such as 2026-01-31")  # noqa: TRY004 - a wrong value
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
 
 
@@ -208,14 +208,14 @@ def _refuse_circles(book: Book) -> None:
             current = followed
             if current.model in seen:
                 circle = " -> ".join([*seen, current.model])
-                raise ValueError(f"{book.name}: same_as goes in a circle: {circle}")
+                raise ValueError(f"{book.name}: same_as is circular: {circle}")
             seen.append(current.model)
 
 
 def _refuse_unknown(said: Mapping[str, Any], accepted: frozenset[str], place: str) -> None:
     for key in said:
         if key not in accepted:
-            raise ValueError(f"{place}: unknown key {key!r}; accepted are {_listed(accepted)}")
+            raise ValueError(f"{place}: unknown key {key!r}; expected one of {_listed(accepted)}")
 
 
 def _listed(accepted: frozenset[str]) -> str:
@@ -226,14 +226,14 @@ def _table(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{place}: must be a table, not {value!r}")  # noqa: TRY004 - a wrong value
     if not all(isinstance(key, str) for key in value):
-        raise ValueError(f"{place}: keys must be text")
+        raise ValueError(f"{place}: keys must be strings")
     return value
 
 
 def _text(said: Mapping[str, Any], key: str, place: str) -> str | None:
     value = said.get(key)
     if value is not None and (not isinstance(value, str) or not value):
-        raise ValueError(f"{place}: {key} must be text, not {value!r}")
+        raise ValueError(f"{place}: {key} must be a string, not {value!r}")
     return value
 
 

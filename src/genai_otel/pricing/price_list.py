@@ -117,14 +117,14 @@ class PriceList:
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
             return self._failed(function, type(error).__name__)
         if not math.isfinite(value) or value < 0:
-            return self._failed(function, "an amount that is no price")
+            return self._failed(function, "the amount is negative or not finite")
         status = "priced" if usage.estimated is None else "estimated_usage"
         return Cost(status, value, version=self.version)
 
     def _failed(self, function: Override, what: str) -> Cost:
         if id(function) not in self._said:
             self._said.add(id(function))
-            logger.warning("genai_otel: the function for prices failed: %s", what)
+            logger.warning("genai_otel: custom price function failed: %s", what)
         return Cost("override_failed", version=self.version)
 
     def _resolve(self, call: Call) -> Resolved:

@@ -95,7 +95,7 @@ def read() -> dict[str, Provider]:
     found = executed(_Readers().by_name(), lambda *_, **__: _UNKNOWN).get("providers", ())
     providers = {each.id: each for each in found if type(each) is Provider}
     if not any(each.models for each in providers.values()):
-        raise ValueError("the shape of its table is not known; a newer genai-otel may read it")
+        raise ValueError("unknown table format; a newer genai-otel may support it")
     return providers
 
 

@@ -128,7 +128,7 @@ class CustomFunctions:
         now = time.monotonic()
         if now - self._said.get(why, -_SAY_EVERY) >= _SAY_EVERY:
             self._said[why] = now
-            logger.warning("genai_otel: a function that masks text failed: %s", why)
+            logger.warning("genai_otel: custom redaction function failed: %s", why)
         return failed(why)
 
 

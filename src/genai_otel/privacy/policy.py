@@ -72,13 +72,13 @@ class ContentPolicy:
         _one_of("message storage", self.message_storage, STORAGE)
         _check_redact(self.redact)
         if self.redactor is not None and not callable(self.redactor):
-            raise ValueError(f"redactor is a function of one text, not {self.redactor!r}")
+            raise ValueError(f"redactor must be a function of one str, not {self.redactor!r}")
         for name, least in (("max_chars", 256), ("deadline", 0.001)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-                raise ValueError(f"{name} is a number, {least} at least, not {value!r}")
+                raise ValueError(f"{name} must be a number of at least {least}, not {value!r}")
         if self.hash_key is not None and not self.hash_key:
-            raise ValueError("hash_key is empty: leave it out, or give some bytes that stay secret")
+            raise ValueError("hash_key must not be empty: omit it, or pass secret bytes")
         if self.uploads:
             _check_upload(self.upload_to)
 
@@ -126,7 +126,7 @@ def as_policy(given: str | ContentPolicy) -> ContentPolicy:
     if isinstance(given, str):
         return preset(given)
     raise ValueError(
-        f"unknown content mode {given!r}: accepted are {', '.join(MODES)} and a ContentPolicy"
+        f"unknown content mode {given!r}: expected one of {', '.join(MODES)} or a ContentPolicy"
     )
 
 
@@ -211,28 +211,28 @@ def _masks(policy: ContentPolicy) -> bool:
 def _check_redact(rules: Any) -> None:
     if isinstance(rules, str) or not isinstance(rules, Sequence):
         raise ValueError(  # noqa: TRY004 - documented
-            f"redact is a list of names, patterns and functions, not {rules!r}"
+            f"redact must be a list of names, patterns and functions, not {rules!r}"
         )
     check_groups(rule for rule in rules if isinstance(rule, str))
     for rule in rules:
         text = isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)
         if not isinstance(rule, str) and not text and not callable(rule):
-            raise ValueError(f"redact takes names, patterns and functions, not {rule!r}")
+            raise ValueError(f"redact may contain only names, patterns and functions, not {rule!r}")
 
 
 def _check_upload(address: str | None) -> None:
     if not address:
-        raise ValueError('"upload" needs upload_to, such as "file:///var/lib/media"')
+        raise ValueError('"upload" requires upload_to, such as "file:///var/lib/media"')
     parts = urlsplit(address)
     if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
-        raise ValueError(f"upload_to {address!r} is no address: say file:///... or s3://...")
+        raise ValueError(f"upload_to {address!r} is not a URL: use file:///... or s3://...")
     if "@" in parts.netloc or parts.query:
         raise ValueError(
-            f"upload_to {parts.scheme}://... holds a user or a query: leave credentials to the"
-            " environment, where fsspec finds them"
+            f"upload_to {parts.scheme}://... contains a user or a query: set credentials in"
+            " the environment, where fsspec reads them"
         )
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
-        raise ValueError(f"upload_to {address!r} names another machine: say file:///{parts.netloc}")
+        raise ValueError(f"upload_to {address!r} has a host: use file:///{parts.netloc}")
 
 
 def _one_of(what: str, given: Any, accepted: Sequence[str], where: str = "") -> None:
@@ -240,4 +240,6 @@ def _one_of(what: str, given: Any, accepted: Sequence[str], where: str = "") -> 
         return
     near = nearest(str(given), accepted, 0.4)
     hint = f"did you mean {near!r}? " if near else ""
-    raise ValueError(f"unknown {what} {given!r}{where}: {hint}accepted are {', '.join(accepted)}")
+    raise ValueError(
+        f"unknown {what} {given!r}{where}: {hint}expected one of {', '.join(accepted)}"
+    )

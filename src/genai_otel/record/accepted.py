@@ -126,9 +126,9 @@ _CONTENT: dict[str, Callable[[Any], bool]] = {
     "documents": _is_document,
 }
 CONTENT = {
-    **dict.fromkeys(("system", "input", "output"), "a text, dicts, or a list of them"),
+    **dict.fromkeys(("system", "input", "output"), "a str, dicts, or a list of them"),
     "tools": "a list of dicts",
-    "documents": "a list of texts, dicts, or pairs of one and its score",
+    "documents": "a list of str, dicts, or pairs of one and its score",
 }
 
 
@@ -174,10 +174,10 @@ FIELDS: dict[str, Accepted] = {
     **dict.fromkeys(("port", "dimensions", "records", "rows"), _COUNT),
     **dict.fromkeys(("stream", "completed", "expired"), Accepted(_is_truth, "True or False")),
     **dict.fromkeys(("params", "details"), Accepted(_is_mapping, "a mapping")),
-    "finish_reasons": Accepted(_is_reasons, "a list of texts"),
+    "finish_reasons": Accepted(_is_reasons, "a list of str"),
     "cost": Accepted(
         _is_priced,
-        "nothing, it follows from usage; what the provider charged is usage.charged, in USD",
+        "nothing: it is computed from usage; usage.charged is what the provider charged, in USD",
     ),
 }
 USAGE: dict[str, Accepted] = {

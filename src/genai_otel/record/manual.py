@@ -57,7 +57,7 @@ class ManualUsage(Usage):
                 if before.get(part) and own.get(part) is None:
                     before[part] = None
                     misused(
-                        f"usage.{part} is not recorded: usage.{total}, which includes it, is less"
+                        f"usage.{part} is not recorded: it is part of usage.{total}, which is less"
                     )
 
 
@@ -73,7 +73,7 @@ def _refuses_usage(name: str, value: Any) -> bool:
 
 
 def _refused(name: str, value: Any, words: str) -> str:
-    return f"{name} is {wrong(value)} and not recorded: accepted is {words}"
+    return f"{name} is {wrong(value)} and not recorded: expected {words}"
 
 
 _USAGE_FIELDS = tuple(Usage.__annotations__)
@@ -183,11 +183,11 @@ def _mistake(name: str, value: Any) -> str | None:
     if name in _WORDS:
         return None if is_word(value) else _as_text(name, value)
     left = left_out(name, value) if name in CONTENT else None
-    return left and f"{name} has {left}, which is left out: accepted is {CONTENT[name]}"
+    return left and f"{name} contains {left}, which is not recorded: expected {CONTENT[name]}"
 
 
 def _as_text(name: str, value: Any) -> str:
-    return f"{name} is {sort_of(value)} and recorded as its text: accepted is a str"
+    return f"{name} is {sort_of(value)} and recorded as text: expected a str"
 
 
 _OF_THE_LIBRARY = ("capture", "cost", "expired", "text_buffers", "sent", "turns")

@@ -68,7 +68,7 @@ def _choices(given: object, accepted: Iterable[str]) -> str:
     names = [str(each) for each in accepted]
     near = nearest(given, names) if type(given) is str else None
     hint = f"did you mean {near!r}? " if near else ""
-    return f"{hint}accepted are {', '.join(names)}"
+    return f"{hint}expected one of {', '.join(names)}"
 
 
 def nearest(given: str, accepted: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -219,7 +219,7 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.action is not None and self.action not in self.ACTIONS:
             accepted = ", ".join(self.ACTIONS)
-            raise ValueError(f"unknown verdict {self.action!r}: accepted are {accepted}")
+            raise ValueError(f"unknown verdict {self.action!r}: expected one of {accepted}")
 
 
 class PromptTag(NamedTuple):

@@ -198,7 +198,7 @@ def _pair(experiment: Any) -> tuple[Any, Any]:
     if type(experiment) in (tuple, list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
         return experiment[0], experiment[1]
     if experiment is not None:
-        misused(f"experiment is {sort_of(experiment)}: accepted is a pair, its key and the variant")
+        misused(f"experiment is {sort_of(experiment)}: expected a pair of key and variant")
     return None, None
 
 
@@ -255,7 +255,7 @@ def _fields(metadata: Any) -> list[tuple[object, object]]:
     try:
         return list(metadata.items())
     except Exception:  # noqa: BLE001 - it is no mapping, or a broken one
-        misused(f"metadata is {sort_of(metadata)} and not recorded: accepted is a mapping")
+        misused(f"metadata is {sort_of(metadata)} and not recorded: expected a mapping")
         return []
 
 

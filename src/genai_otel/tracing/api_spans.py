@@ -42,7 +42,9 @@ class ApiSpans:
             return
         original = vars(trace.ProxyTracer).get("_tracer")
         if not isinstance(original, property) or original.fget is None:
-            NOTICES.add("this OpenTelemetry API is not known: its own spans are not recorded")
+            NOTICES.add(
+                "this version of the OpenTelemetry API is not supported: its spans are not recorded"
+            )
             return
         self._original, self._ours = original, property(self._resolved(original.fget))
         trace.ProxyTracer._tracer = self._ours  # type: ignore[method-assign, assignment]  # noqa: SLF001

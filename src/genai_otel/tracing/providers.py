@@ -92,7 +92,7 @@ def _span_limits() -> Any:
 def _is_limit(name: str) -> bool:
     value = variable(name) or "0"
     if not value.isdecimal():
-        NOTICES.add(f"{name}={value} is ignored: it is no number")
+        NOTICES.add(f"{name}={value} is ignored: it is not a number")
     return value.isdecimal()
 
 

@@ -1,6 +1,6 @@
-"""Runs when an interpreter starts below ``genai-otel run``; then the host's own gets its turn.
+"""Runs at the start of each interpreter below ``genai-otel run``; then runs the host's own.
 
-It may find itself in an interpreter of another environment or age, where it must do nothing.
+The interpreter may be of another environment or version; there it must do nothing.
 """
 
 import os
@@ -10,8 +10,8 @@ from importlib.util import module_from_spec
 from pathlib import Path
 
 
-def _leave_the_path() -> None:
-    """The program shall see the path that it would have without us; its children inherit ours."""
+def _restore_path() -> None:
+    """Restore the program's ``sys.path``; child processes inherit ours from ``PYTHONPATH``."""
     here = os.path.normcase(Path(__file__).parent)
     sys.path[:] = [path for path in sys.path if os.path.normcase(path) != here]
 
@@ -24,8 +24,8 @@ def _instrument() -> None:
     entry_point.start()
 
 
-def _hand_over() -> None:
-    """Runs the ``sitecustomize`` that ours has hidden; what it raises is the host's business."""
+def _run_hidden_sitecustomize() -> None:
+    """Run the ``sitecustomize`` that ours has hidden; its exceptions are raised to the host."""
     spec = PathFinder.find_spec("sitecustomize", sys.path)
     if spec is not None and spec.loader is not None:
         module = module_from_spec(spec)
@@ -33,6 +33,6 @@ def _hand_over() -> None:
         spec.loader.exec_module(module)
 
 
-_leave_the_path()
+_restore_path()
 _instrument()
-_hand_over()
+_run_hidden_sitecustomize()

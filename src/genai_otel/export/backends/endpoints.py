@@ -18,9 +18,9 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
     with suppress(ValueError):
         url = urlsplit(endpoint)
     if url.scheme not in ("http", "https") or not url.hostname or not _has_valid_port(url):
-        raise ValueError(f"endpoint {shown!r} is no http or https URL")
+        raise ValueError(f"endpoint {shown!r} is not an http or https URL")
     if url.username is not None or url.password is not None:
-        raise ValueError(f"endpoint {shown!r} has a user or password in it: pass them in headers")
+        raise ValueError(f"endpoint {shown!r} contains a user or password: pass them in headers")
     if url.scheme == "http" and url.hostname not in LOOPBACK and not insecure:
         raise ValueError(f"endpoint {shown!r} is not encrypted: use https, or set insecure=True")
 
@@ -28,9 +28,9 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
 def check_header(name: str, value: str) -> None:
     """Raise ``ValueError`` unless it is a valid header."""
     if not name or any(c in name for c in " :\r\n\0"):
-        raise ValueError(f"header {name!r} is no valid header name")
+        raise ValueError(f"header {name!r} is not a valid header name")
     if any(c in value for c in "\r\n\0"):
-        raise ValueError(f"header {name!r} has a line break in its value")  # which is not shown
+        raise ValueError(f"header {name!r} has a value with a line break")  # which is not shown
 
 
 def _has_valid_port(url: SplitResult) -> bool:

@@ -166,8 +166,8 @@ def _check_required(preset: Preset, destination: Destination, values: Mapping[st
         if option.name == "region" and destination.endpoint is not None and preset.signer is None:
             continue
         hint = f"set {' or '.join(option.variables)}, or " if option.variables else ""
-        hint += f"say {_example(preset, option.name)}"
-        raise ValueError(f"destination {preset.name!r} needs {option.name}: {hint}")
+        hint += f"pass {_example(preset, option.name)}"
+        raise ValueError(f"destination {preset.name!r} requires {option.name}: {hint}")
 
 
 def _example(preset: Preset, option: str) -> str:
@@ -196,7 +196,7 @@ def _limits(limits: RequestLimits, values: Mapping[str, str]) -> RequestLimits:
     except ValueError:
         timeout = 0.0
     if not 0 < timeout <= 3600:  # noqa: PLR2004 - an hour
-        raise ValueError(f"timeout {given!r} is no number of seconds")
+        raise ValueError(f"timeout {given!r} is not a number of seconds up to 3600")
     return limits._replace(timeout=timeout)
 
 
@@ -261,6 +261,6 @@ def _signer(preset: Preset, route: Route, values: Mapping[str, str]) -> Sign:
     except ImportError as error:
         how = 'pip install "genai-otel[aws]"'
         raise ValueError(
-            f"destination {preset.name!r} needs the package {error.name}: {how}"
+            f"destination {preset.name!r} requires the package {error.name}: {how}"
         ) from error
     return sign

@@ -65,7 +65,7 @@ class _Credentials:
                 return found.get_frozen_credentials()
         except CredentialRetrievalError as error:  # whose text quotes the output of a command
             kind = type(error).__name__
-            raise RuntimeError(f"AWS credentials could not be had ({kind})") from None
+            raise RuntimeError(f"AWS credentials could not be loaded ({kind})") from None
         raise RuntimeError(
             "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY, or give this machine a role"

@@ -31,6 +31,6 @@ class Dialect(NamedTuple):
 def load(name: str) -> Dialect:
     """The dialect of this name, imported now; raises ``ValueError`` on another."""
     if name not in NAMES:
-        raise ValueError(f"unknown dialect {name!r}: accepted are {', '.join(NAMES)}")
+        raise ValueError(f"unknown dialect {name!r}: expected one of {', '.join(NAMES)}")
     module = import_module(f".{name}", __name__)
     return Dialect(module.project, getattr(module, "log_records", None))

@@ -246,7 +246,7 @@ def _user_agent() -> str:
 def _describe(error: BaseException) -> str:
     """A description without the text of the error, which may quote secrets."""
     if isinstance(error, _UnknownProxyError):
-        return f"a proxy of {error}:// is not supported, only of http://"
+        return f"a {error}:// proxy is not supported, only http://"
     if isinstance(error, socket.gaierror):
         return "unknown host"
     if isinstance(error, ConnectionRefusedError):
@@ -318,7 +318,7 @@ def _proxy(scheme: str, host: str) -> SplitResult | None:
         return None
     proxy = urlsplit(setting if "://" in setting else f"http://{setting}")
     if proxy.scheme != "http":  # and the host must not be reached past it
-        NOTICES.add(f"nothing can be sent through a proxy of {proxy.scheme}://, only of http://")
+        NOTICES.add(f"export fails: a {proxy.scheme}:// proxy is not supported, only http://")
     return proxy
 
 

@@ -41,9 +41,9 @@ class TailSampling:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.rate <= 1.0:
-            raise ValueError(f"a sample's rate is between 0 and 1, not {self.rate!r}")
+            raise ValueError(f"rate must be between 0 and 1, not {self.rate!r}")
         if not 0.0 < self.window <= 3600.0:  # noqa: PLR2004 - an hour
-            raise ValueError(f"a sample's window is a number of seconds, not {self.window!r}")
+            raise ValueError(f"window must be a number of seconds, not {self.window!r}")
 
     def keeps(self, spans: list[ReadableSpan], trace_id: int) -> bool:
         """Whether a trace is kept, of which these spans have ended."""
@@ -67,7 +67,7 @@ def sample_of(given: float | TailSampling) -> TailSampling:
     if isinstance(given, TailSampling):
         return given
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise ValueError(f"sample is a rate between 0 and 1 or a TailSampling, not {given!r}")  # noqa: TRY004
+        raise ValueError(f"sample must be a rate between 0 and 1 or a TailSampling, not {given!r}")  # noqa: TRY004
     return TailSampling(rate=float(given))
 
 

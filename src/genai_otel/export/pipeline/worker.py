@@ -482,7 +482,7 @@ class ExportWorker:
                 payloads = self._exporter.to_payloads(transformed)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an odd value, a user's filter
             self.stats.count_lost(
-                "encoding", 1, f"a span could not be prepared: {type(error).__name__}"
+                "encoding", 1, f"a span could not be encoded: {type(error).__name__}"
             )
             return ()
         self.stats.filtered += not payloads
@@ -523,7 +523,7 @@ class ExportWorker:
         self.stats.count_data_points(count, REASONS[result.status], count)
         if result.error in _UNSUPPORTED:
             self._collect = None
-            self.stats.last_error = f"metrics are not accepted there ({result.error})"
+            self.stats.last_error = f"the receiver does not accept metrics ({result.error})"
         else:
             self.stats.count_lost("metrics", 1, result.error)
 

@@ -164,7 +164,7 @@ class Uploads:
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now
-            logger.warning("genai_otel: content was not written to %s: %s", self._told, why)
+            logger.warning("genai_otel: upload to %s failed: %s", self._told, why)
 
 
 def _shown(base: str) -> str:
@@ -180,7 +180,7 @@ def _writer(base: str) -> Callable[[str, bytes], Any]:
         return lambda name, data: _write_file(folder, name, data)
     if find_spec("fsspec") is None:
         how = 'pip install "genai-otel[upload]"'
-        raise ValueError(f"upload_to {_shown(base)!r} needs fsspec: {how}")
+        raise ValueError(f"upload_to {_shown(base)!r} requires fsspec: {how}")
 
     def write(name: str, data: bytes) -> None:
         with import_module("fsspec").open(f"{base}/{name}", "wb") as file:

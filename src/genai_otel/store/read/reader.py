@@ -29,7 +29,7 @@ _MAX_SUMMARIES = 20_000
 
 @dataclass
 class Notes:
-    """What could not be read, to be told beside what could."""
+    """Counts of what could not be read."""
 
     skipped_lines: int = 0
     incomplete_lines: int = 0
@@ -40,7 +40,7 @@ class Notes:
     def sentences(self) -> list[str]:
         known = (
             (self.skipped_lines, "line(s) that are not OTLP-JSON were skipped"),
-            (self.incomplete_lines, "incomplete last line(s): being written, or cut short"),
+            (self.incomplete_lines, "incomplete last line(s): still being written, or truncated"),
             (self.skipped_spans, "span(s) that are not well-formed were skipped"),
             (self.unread_files, "file(s) could not be read"),
             (self.left_out_spans, f"span(s) beyond the first {_MAX_SPANS:,} are not shown"),

@@ -95,7 +95,7 @@ class TraceSummary:
     trace_id: str
     spans: int = 0
     errors: int = 0
-    left_early: int = 0
+    incomplete: int = 0
     start_ns: int = 0
     end_ns: int = 0
     name: str = ""
@@ -127,7 +127,7 @@ class TraceSummary:
         earliest = not self.spans or span.start_ns < self.start_ns
         self.spans += 1
         self.errors += span.failed
-        self.left_early += span.attributes.get(names.GENAI_OTEL_RESPONSE_COMPLETED) is False
+        self.incomplete += span.attributes.get(names.GENAI_OTEL_RESPONSE_COMPLETED) is False
         self.start_ns = span.start_ns if earliest else self.start_ns
         self.end_ns = max(self.end_ns, span.end_ns)
         self._name(span, earliest=earliest)

@@ -97,8 +97,8 @@ class Folder:
         self._failing.add(signal)
         if first:
             reason = getattr(error, "strerror", None) or str(error)
-            self.problem = f"telemetry is not being written to {self.path}: {reason}"
-            _logger.warning("genai_otel: %s; the program goes on without it", self.problem)
+            self.problem = f"writing to {self.path} failed: {reason}"
+            _logger.warning("genai_otel: %s; telemetry is dropped", self.problem)
 
     def succeeded(self, signal: str) -> None:
         if not self._failing:
@@ -106,7 +106,7 @@ class Folder:
         self._failing.discard(signal)
         if not self._failing:
             self.problem = None
-            _logger.warning("genai_otel: telemetry is being written to %s again", self.path)
+            _logger.warning("genai_otel: writing to %s recovered", self.path)
 
 
 class Appender:
@@ -323,7 +323,7 @@ def _write(state: _State, line: bytes) -> None:
     state.since_check += written
     state.torn = written < len(data)
     if state.torn:
-        raise OSError("the line was written in part only")
+        raise OSError("the line was written only in part")
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
