@@ -150,7 +150,7 @@ def test_what_keeps_failing_is_switched_off(
     assert entered == 20
     status = genai_otel.status()
     assert status.libraries[0].state == "broken"
-    off = [r for r in caplog.records if "switched off" in r.getMessage()]
+    off = [r for r in caplog.records if "disabled after repeated internal errors" in r.getMessage()]
     assert len(off) == 1
     assert off[0].levelno == logging.WARNING
     monkeypatch.undo()

@@ -612,7 +612,7 @@ def test_a_span_that_cannot_be_prepared_is_alone_in_that(make_worker: Any) -> No
         assert not flush(worker)
         assert receiver.names == ["a", "b"]
         assert worker.stats.dropped() == {"encoding": 1}
-        assert worker.last_error in (None, "a span could not be prepared: KeyError")
+        assert worker.last_error in (None, "a span could not be encoded: KeyError")
 
 
 # ------------------------------------------------------------------------- the whole of it

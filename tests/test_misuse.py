@@ -92,10 +92,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "port": (lambda: _set("port", "x"), "port is a str and not recorded: expected a whole"),
     "truth": (lambda: _set("completed", "yes"), "completed is a str .*expected True or False"),
     "params": (lambda: _set("params", "hot"), "params is a str .*expected a mapping"),
-    "reasons": (lambda: _set("finish_reasons", 3), "finish_reasons is an int .*a list of texts"),
-    "query": (lambda: _set("query", ["a", "b"]), "query is a list and recorded as its text"),
+    "reasons": (lambda: _set("finish_reasons", 3), "finish_reasons is an int .*a list of str"),
+    "query": (lambda: _set("query", ["a", "b"]), "query is a list and recorded as text"),
     "model": (lambda: _set("model", 5), "model is an int and recorded as text: expected a"),
-    "name": (lambda: _operation("step", 5), "name is an int and recorded as its text"),
+    "name": (lambda: _operation("step", 5), "name is an int and recorded as text"),
     "documents": (
         lambda: _set("documents", [{"id": "a"}, 5]),
         "documents contains an int, which is not recorded: expected a list of str, dicts, or pairs",
@@ -120,7 +120,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: guardrail(lambda _: "maybe")("x"),
         "returned a str, .*expected True",
     ),
-    "guardrail's list": (lambda: guardrail(lambda _: [1])("x"), "returned a list, which is no dec"),
+    "guardrail's list": (
+        lambda: guardrail(lambda _: [1])("x"),
+        "returned a list, which is not a verdict",
+    ),
 }
 
 

@@ -236,7 +236,7 @@ def test_a_package_that_is_missing_comes_with_an_extra_of_ours(
     """The error says it as the documentation does, and there is such an extra."""
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    with pytest.raises(ValueError, match=f"needs .*{package}: ") as caught:
+    with pytest.raises(ValueError, match=f"requires .*{package}: ") as caught:
         genai_otel.instrument(**given)
     command = str(caught.value).partition(f"{package}: ")[2]
     root = Path(__file__).parents[1]

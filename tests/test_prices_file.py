@@ -443,7 +443,7 @@ def test_litellms_map_is_read_strictly(
         ),
         ("[models.m]\ninput = 3\nfactor = 2\n", "factor can be combined only with same_as"),
         ("[models.m]\nsame_as = 3\n", "same_as must be a string, not 3"),
-        ("[models.m]\nsame_as = 'n'\n[models.n]\nsame_as = 'm'\n", "circle: m -> n -> m"),
+        ("[models.m]\nsame_as = 'n'\n[models.n]\nsame_as = 'm'\n", "circular: m -> n -> m"),
         ("[models.m]\ninput = 1\nfrom = 'soon'\n", "from: 'soon' is not a date such as"),
         ("[models.m]\ninput = 1\nfrom = 7\n", "from: 7 is not a date such as"),
         ("[models.m]\ninput = 1\nfrom = 2026-02-01\nuntil = 2026-01-01\n", "before until"),

@@ -351,7 +351,7 @@ def test_a_proxy_that_is_not_supported_is_not_gone_past(
     sender = HttpSender(otlp_config(Destination("otlp", endpoint=OTLP)))
     answer = sender.send("traces", b"", float("inf"))
     assert answer.error == f"a {scheme}:// proxy is not supported, only http://"
-    assert f"a proxy of {scheme}://" in NOTICES.texts[0]
+    assert f"export fails: a {scheme}://" in NOTICES.texts[0]
 
 
 @pytest.mark.parametrize("asked", ["3600", "1e9", "Wed, 21 Oct 2099 07:28:00 GMT"])

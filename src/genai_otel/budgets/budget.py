@@ -122,7 +122,9 @@ class Budget:
                 " tag:NAME"
             )
         if not 0 < self.soft <= 1:
-            raise ValueError(f"soft must be above 0 and at most 1, not {self.soft!r}")
+            raise ValueError(
+                f"soft must be a share of the limit, above 0 and at most 1, not {self.soft!r}"
+            )
         object.__setattr__(self, "name", self.name or f"{plain(self.limit)} {self.unit} {self.per}")
         self.seconds  # noqa: B018 - complains now of a window that it cannot read
 

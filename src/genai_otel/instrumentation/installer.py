@@ -233,7 +233,7 @@ class Installation:
                 self._applied[index] = applied
         except Exception as error:  # noqa: BLE001 - a client we do not know must still load
             if not patch.optional:
-                self._skip(f"{patch.target} is not there: {type(error).__name__}")
+                self._skip(f"{patch.target} not found: {type(error).__name__}")
 
     def _skip(self, note: str) -> None:
         self.note, self._failed = note, True
