@@ -43,8 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     show = actions.add_parser("show", help="show the prices of a model")
     show.add_argument("model", metavar="MODEL")
-    show.add_argument("--provider", help="only this provider, such as openai or aws.bedrock")
-    show.add_argument("--at", type=moment, help="prices at this date (default: now)")
+    show.add_argument(
+        "--provider", metavar="NAME", help="only this provider, such as openai or aws.bedrock"
+    )
+    show.add_argument(
+        "--at", type=moment, metavar="DATE", help="prices at this date (default: now)"
+    )
     show.add_argument("--tier", help="prices of this service tier, such as batch or flex")
     show.add_argument(
         "--prices", metavar="FILE", help="file of custom prices, which take precedence"

@@ -40,11 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cost", help="the cost of model calls by group, and the calls without a price"
     )
     cost.add_argument(
-        "--by", choices=tuple(GROUPS), default="model", help="group by this (default: model)"
+        "--by", choices=tuple(GROUPS), default="model", help="group by (default: model)"
     )
     cost.add_argument("--top", type=positive, metavar="N", help="only the N most expensive groups")
     cost.add_argument(
-        "--since", type=moment, help="only calls since: 24h, 7d, or a date such as 2026-01-31"
+        "--since",
+        type=moment,
+        metavar="TIME",
+        help="only calls since: 24h, 7d, or a date such as 2026-01-31",
     )
     add_store_options(cost)
     cost.set_defaults(run=show_cost, dir=None, json=False)

@@ -55,14 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--content",
         choices=MODES,
-        help="whether prompts and responses are exported, and masked (redacted)",
+        help="whether prompts and responses are exported, and masked (default: redacted)",
     )
     parser.add_argument(
         "--timeout",
         type=positive,
         default=_SECONDS,
         metavar="SECONDS",
-        help=f"how long to retry if the backend does not accept spans ({_SECONDS})",
+        help=f"how long to retry if the backend does not accept spans (default: {_SECONDS})",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

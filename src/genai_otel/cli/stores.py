@@ -27,6 +27,7 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
     quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
     parser.add_argument(
         "--dir",
+        metavar="PATH",
         help="store or file to read (default: the store of programs started in this directory)",
         **quiet,
     )

@@ -39,7 +39,7 @@ _TEXTS: dict[str, Callable[[TraceSummary], Iterable[str]]] = {
     "user": lambda summary: summary.users,
     "tag": lambda summary: summary.tags,
 }
-_HELP = {"name": "whose root span has this name, with or without its operation name"}
+_HELP = {"name": "root span with this name, with or without its operation name"}
 _HEADS = (
     Column("started"),
     Column("trace"),
@@ -80,10 +80,12 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
     add_store_options(parser)
     quiet: dict[str, Any] = {"default": argparse.SUPPRESS}
     parser.add_argument(
-        "--limit", type=positive, help=f"maximum number of traces ({_LIMIT})", **quiet
+        "--limit", type=positive, metavar="N", help=f"number of traces (default: {_LIMIT})", **quiet
     )
     only = parser.add_argument_group("filters (TEXT may contain * and ?)")
-    only.add_argument("--since", type=moment, help="started since: 24h, 7d or 2026-01-31", **quiet)
+    only.add_argument(
+        "--since", type=moment, metavar="TIME", help="started since: 24h, 7d or 2026-01-31", **quiet
+    )
     for name in _TEXTS:
         only.add_argument(
             f"--{name}", metavar="TEXT", help=_HELP.get(name, f"with this {name}"), **quiet
