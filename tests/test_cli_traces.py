@@ -266,7 +266,7 @@ def test_what_the_tokens_are_and_by_which_prices(work: Path) -> None:
     _, _, job, call, prices = run_cli("traces", "show", "--dir", ".", cwd=work).stdout.splitlines()
 
     assert " ".join(job.split()).endswith("Σ 1,200 → 95 Σ $0.5000 ok")
-    assert "1,200 [128] → 95  64 cache write, 50 audio in, 40 reasoning, estimated   " in call
+    assert "1,200 [128] → 95  64 cache write, 50 audio in, 40 reasoning, estimated  212 ms" in call
     assert prices == "prices: genai-prices/1 to 2026-01-01"
 
 
