@@ -108,7 +108,7 @@ def _told(name: str) -> dict[str, Any]:
 
 def _patched(installation: Installation) -> list[str]:
     patches = installation.adapter.patches
-    patched = [patches[index].target for index in installation._placed]
+    patched = [patches[index].target for index in installation._applied]
     bridge = installation.adapter.bridge
     return sorted(patched + ([bridge.module] if bridge and installation._detach else []))
 
