@@ -30,7 +30,10 @@ HEAVY = (
 CLIENTS = ("anthropic", "genai_prices", "httpx", "httpx2", "openai", "pydantic", "rich", "tiktoken")
 
 LATER = (
+    "genai_otel._sdk.fastapi",
+    "genai_otel._sdk.second_call",
     "genai_otel._sdk.status",
+    "genai_otel._sdk.uvicorn",
     "genai_otel.export.otlp.encoder",
     "genai_otel.export.backends.presets",
     "genai_otel.export.pipeline.tail_sampling",

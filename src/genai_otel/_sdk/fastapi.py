@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel._support.errors import contained
 from genai_otel.instrumentation.adapter import Adapter, Patch
-from genai_otel.instrumentation.installer import Installation
 from genai_otel.recorder import context
 
 if TYPE_CHECKING:
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from genai_otel.instrumentation.tracker import CallTracker
-
-
-def dependencies() -> Installation:
-    """What is replaced in FastAPI; it makes no model calls, and is no library to be listed."""
-    target = "fastapi.concurrency:contextmanager_in_threadpool"
-    return Installation(
-        Adapter("fastapi", "fastapi", ">=0.100,<2", patches=(Patch(target, _carrying),))
-    )
 
 
 def _carrying(original: Any, tracker: CallTracker) -> Any:
@@ -78,3 +69,12 @@ class _Noted:
 def _changed(before: Context | None) -> Context | None:
     after = context.inheritable()
     return None if after is before else after
+
+
+# No model call is made here, so status() does not list it.
+ADAPTER = Adapter(
+    "fastapi",
+    "fastapi",
+    ">=0.100,<2",
+    patches=(Patch("fastapi.concurrency:contextmanager_in_threadpool", _carrying),),
+)

@@ -12,12 +12,10 @@ from genai_otel.instrumentation.entry_points import PublishedAdapter
 from genai_otel.instrumentation.installer import Installation, LazyAdapter
 
 from . import threads
-from .fastapi import dependencies
 from .thread_pools import Pools
-from .uvicorn import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from genai_otel._settings import Settings
     from genai_otel.recorder import Recorder
@@ -30,8 +28,8 @@ class Instrumentors:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._carriers = (Pools(), dependencies())
-        self._servers = servers()
+        self._carriers = (Pools(), _waiting_for("fastapi", "fastapi.concurrency", _fastapi))
+        self._servers = _waiting_for("uvicorn", "uvicorn.server", _uvicorn)
         self._own = [waiting(each) for each in catalogue.CATALOGUE if self._wants(each.name)]
         self._published = [
             PublishedAdapter(point, refused, named=name in settings.libraries)
@@ -88,3 +86,20 @@ def waiting(entry: catalogue.Entry) -> Installation:
     """Its adapter, which is loaded once the library is there."""
     later = LazyAdapter((entry.module, *entry.more), partial(catalogue.load, entry.name))
     return Installation(Adapter(entry.name, entry.distribution), later)
+
+
+def _waiting_for(name: str, module: str, load: Callable[[], Adapter]) -> Installation:
+    """Patches of a library that makes no model calls, loaded once the module is there."""
+    return Installation(Adapter(name, name), LazyAdapter((module,), load))
+
+
+def _fastapi() -> Adapter:
+    from .fastapi import ADAPTER
+
+    return ADAPTER
+
+
+def _uvicorn() -> Adapter:
+    from .uvicorn import ADAPTER
+
+    return ADAPTER

@@ -21,7 +21,7 @@ from genai_otel.recorder.errors import call_str
 from genai_otel.tracing.providers import sdk_is_usable
 
 from . import environment as _variables
-from . import second_call, spawn_hint, validation
+from . import spawn_hint, validation
 from .exit import EXIT_HANDLERS
 from .runtime import Runtime
 
@@ -136,7 +136,9 @@ def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = 
         if chosen.disabled:
             return
         if running is not None and running.installed and not (force or running.implicit):
-            second_call.restrict(running, chosen, arguments)
+            from .second_call import restrict
+
+            restrict(running, chosen, arguments)
             return
         NOTICES.clear()
         for text in _variables.mistakes(environment()):

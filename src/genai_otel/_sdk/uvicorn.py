@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from genai_otel._support.errors import contained
 from genai_otel.instrumentation.adapter import Adapter, Patch
-from genai_otel.instrumentation.installer import Installation
 from genai_otel.instrumentation.open_registry import OPEN
 
 from .exit import EXIT_HANDLERS
 
 if TYPE_CHECKING:
     from genai_otel.instrumentation.tracker import CallTracker
-
-
-def servers() -> Installation:
-    """What is replaced in uvicorn; it makes no model calls, and is no library to be listed."""
-    patch = Patch("uvicorn.server:Server.shutdown", _delivering)
-    return Installation(Adapter("uvicorn", "uvicorn", ">=0.15,<1", patches=(patch,)))
 
 
 def _delivering(original: Any, tracker: CallTracker) -> Any:
@@ -46,3 +39,12 @@ def _deliver(server: Any) -> None:
     if signal.SIGTERM in getattr(server, "_captured_signals", ()):
         OPEN.end_all()
     EXIT_HANDLERS.before_sigterm()
+
+
+# No model call is made here, so status() does not list it.
+ADAPTER = Adapter(
+    "uvicorn",
+    "uvicorn",
+    ">=0.15,<1",
+    patches=(Patch("uvicorn.server:Server.shutdown", _delivering),),
+)
