@@ -60,7 +60,7 @@ INTERPRETERS := scripts/interpreters.py
 # ending of each client once. How a client's answers are read does not; GENAI_OTEL_WHOLE=1 runs all.
 INTERPRETED := tests/conformance/test_cells.py tests/aws/test_cloudwatch.py \
 	$(patsubst %,tests/test_%.py,api_spans budget cli_run containment context decorated_generators \
-	decorators delivery delivery_grpc dropped_streams exception_text foreign_parents functions \
+	decorators export_worker export_grpc dropped_streams exception_text foreign_parents functions \
 	guardrails hostile idle import_hook imports joining langchain late_prices lifecycle local_store \
 	made_here_read_there misuse no_traces_on_objects odd_values ownership pickling registry runs \
 	snapshot unusable_replies uploads web_responses)

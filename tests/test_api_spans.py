@@ -220,7 +220,7 @@ def test_an_api_that_is_not_known(
     genai_otel.instrument(destinations=exporter)
     step(lambda: 1)()
     assert list(recorded(exporter)) == ["task <lambda>"]
-    assert "API is not known" in genai_otel.status().notices[0]
+    assert "OpenTelemetry API is not supported" in genai_otel.status().notices[0]
     genai_otel.shutdown()
     monkeypatch.undo()
 

@@ -553,4 +553,4 @@ def test_spawned_children_that_are_not_instrumented_are_hinted_at(
     done = run_python("spawns.py", cwd=tmp_path)
     hints = [line for line in done.stderr.splitlines() if "spawned by multiprocessing" in line]
     assert len(hints) == hinted
-    assert all("(spawns.py:14)" in hint for hint in hints)
+    assert all("the call at spawns.py:14 is under" in hint for hint in hints)

@@ -202,6 +202,6 @@ def test_what_a_command_says_of_its_failure_is_not_told(aws: Aws, tmp_path: Path
     (tmp_path / "config").write_text(
         '[default]\ncredential_process = sh -c "echo s3cret >&2; exit 1"\n', encoding="utf-8"
     )
-    with pytest.raises(RuntimeError, match="could not be had") as told:
+    with pytest.raises(RuntimeError, match="could not be loaded") as told:
         send(aws, sign())
     assert "s3cret" not in "".join(traceback.format_exception(told.value))
