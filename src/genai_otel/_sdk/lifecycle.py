@@ -1,4 +1,4 @@
-"""What users call to set up and take down; there is one ``Runtime`` in a process."""
+"""Set up, flush and shut down the SDK; a process has one ``Runtime``."""
 
 from __future__ import annotations
 
@@ -46,16 +46,15 @@ logger = logging.getLogger("genai_otel")
 
 _LOCK = locks.reentrant()
 _FOREIGN = "genai-otel-instrument"
-_FORK_WAITS = 0.25
-"""Seconds for which a fork waits for a thread of ours that is busy."""
+_FORK_WAITS = 0.25  # seconds for which a fork waits for one of our threads
 
 _RUNTIME: Runtime | None = None
 _CALLED: spawn_hint.Place | None = None
+# Child processes are set up by the launcher of this one, such as `genai-otel run`.
 _INHERITED = False
-"""Whether child processes are set up by what this one was started with."""
 
 
-# --------------------------------------------------------------------------- what users call
+# ------------------------------------------------------------------------------ public API
 
 
 def instrument(
@@ -73,23 +72,23 @@ def instrument(
     settings: Settings | None = None,
     force: bool = False,
 ) -> None:
-    """Records every call of every supported library, imported already or later.
+    """Record every call of every supported library, whether imported before or after.
 
-    Without ``destinations`` telemetry goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else
-    to the local store; where the host has a TracerProvider, to that and nowhere else. A destination
-    is ``"local"``, ``"otlp"``, ``"console"``, a ``Destination``, an SDK exporter, or a list of
-    them; an empty list is nowhere.
-    ``content`` is ``"redacted"`` (the default), ``"none"``, ``"full"`` or a ``ContentPolicy``: what
-    text is recorded, see docs/privacy.md. ``prices`` go before the bundled ones: a dict, a file,
-    a function, a ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn, or stop calls.
+    ``destinations``: one or a list of ``"local"``, ``"otlp"``, ``"console"``, another preset's
+    name, a ``Destination`` or an SDK exporter; an empty list exports nowhere. By default telemetry
+    goes to ``OTEL_EXPORTER_OTLP_ENDPOINT`` if that is set, else to the local store; if the program
+    has a TracerProvider, to that one only.
 
-    The first call decides. A later one, by whatever library, changes nothing but what it makes
-    stricter: ``content`` of which less is recorded holds from then on. Everything else that it
-    asks for is ignored, with one warning. ``force=True`` sets up anew, with what is given then, as
-    does a call after ``shutdown()`` or after ``uninstrument()`` of everything. A program under
-    ``genai-otel run`` or ``opentelemetry-instrument`` still has the first call.
+    ``content``: ``"redacted"`` (default), ``"none"``, ``"full"`` or a ``ContentPolicy``; see
+    docs/privacy.md. ``prices`` override the bundled price table: a dict, a file, a function, a
+    ``PriceBook``, or ``"off"``; see docs/cost.md. ``budgets`` warn or refuse calls.
 
-    Raises ``ValueError`` on a destination, library, content mode or price that it does not know.
+    The first call decides. A later call, by any library, can only make ``content`` stricter; its
+    other arguments are ignored, with one warning. ``force=True`` sets up again with new arguments,
+    as does a call after ``shutdown()`` or after ``uninstrument()`` of all libraries. Under
+    ``genai-otel run`` and ``opentelemetry-instrument``, the program's own call is still the first.
+
+    Raises ``ValueError`` on an unknown destination, library, content mode or price.
     """
     global _CALLED  # noqa: PLW0603 - as the runtime
     if switched_off():
@@ -114,7 +113,7 @@ def instrument(
 
 
 def instrument_implicitly(**given: Any) -> None:
-    """``instrument()`` for a program that did not ask for it, and still may."""
+    """Set up for a program that has not called ``instrument()``, and still may."""
     global _INHERITED  # noqa: PLW0603 - as the runtime
     _INHERITED = True
     if not switched_off():
@@ -124,7 +123,7 @@ def instrument_implicitly(**given: Any) -> None:
 
 
 def _set_up(arguments: dict[str, Any], *, force: bool = False, implicit: bool = False) -> None:
-    """What is refused leaves what was set up before."""
+    """Set up; arguments that are refused leave the previous set-up running."""
     with _LOCK:
         running = _RUNTIME
         if running is not None and (implicit or running.arguments == arguments):
@@ -171,10 +170,10 @@ def _begin(runtime: Runtime) -> None:
 
 
 def uninstrument(*libraries: str) -> None:
-    """Puts the very originals back, of the named libraries or of all.
+    """Restore the original functions of the named libraries, or of all.
 
-    What others have wrapped over ours stays and becomes inert. Raises ``ValueError`` on a name that
-    is no supported library.
+    Our wrappers below those of other tools stay, and become inert. Raises ``ValueError`` on a name
+    that is not a supported library.
     """
     for name in libraries:
         _check_library(name)
@@ -184,14 +183,17 @@ def uninstrument(*libraries: str) -> None:
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Delivers what is queued; whether all of it was, within ``timeout`` seconds."""
+    """Export what is queued; return whether all of it arrived within ``timeout`` seconds."""
     seconds = validation.seconds("flush", timeout)
     runtime = _RUNTIME
     return True if runtime is None else runtime.flush(seconds)
 
 
 def shutdown(timeout: float = 2.0) -> bool:
-    """Uninstruments, delivers what is queued and stops; whether all arrived, within ``timeout``."""
+    """Uninstrument, export what is queued and stop.
+
+    Return whether all of it arrived within ``timeout`` seconds.
+    """
     return EXIT_HANDLERS.delivering(_shut_down, validation.seconds("shutdown", timeout))
 
 
@@ -203,7 +205,7 @@ def _shut_down(timeout: float) -> bool:
 
 
 def status() -> Status:
-    """What is active, skipped and dropped in this process, and why."""
+    """Return what is active, skipped and dropped in this process, and why."""
     if _RUNTIME is not None:
         return _RUNTIME.status()
     from .status import Status, library_status
@@ -222,14 +224,14 @@ def status() -> Status:
     )
 
 
-# ------------------------------------------------------------------------------------ pieces
+# ---------------------------------------------------------------------------------- private
 
 
 def _end(timeout: float) -> bool:
-    """Of the process.
+    """End with the process.
 
-    What works in the background would be stopped in the middle of it: in a collection of garbage,
-    say, after which the host's finalisers are not called any more.
+    Background threads are waited for: one that is stopped during a garbage collection would keep
+    the host's finalizers from being called.
     """
     began = monotonic()
     contained(spawn_hint.hint, _CALLED)
@@ -245,7 +247,7 @@ def _awaited() -> bool:
 
 
 def _settle(arguments: dict[str, Any]) -> Settings:
-    """Arguments over settings over environment; complains of what is not accepted."""
+    """Merge arguments over settings over environment; raise ``ValueError`` on unknown libraries."""
     chosen = arguments["settings"] or Settings.from_environment()
     given: dict[str, Any] = {
         name: arguments[name]
@@ -267,7 +269,7 @@ def _settle(arguments: dict[str, Any]) -> Settings:
 
 
 def _check_library(name: str, *more: str) -> None:
-    """Other distributions are asked only where a name is none of ours."""
+    """Look for adapters of other distributions only if the name is not in the catalogue."""
     if name not in catalogue.NAMES:
         one_of("library", name, (*catalogue.NAMES, *entry_points.discover(), *more))
 
@@ -289,7 +291,7 @@ def _once_per_process() -> None:
 
 
 def _before_fork() -> None:
-    """Nothing of ours is under way in it, and no thread of ours is there that has nothing to do."""
+    """Finish background work and end idle threads of ours, so that a fork finds neither."""
     background.finish()
     custom_functions.rest(monotonic() + _FORK_WAITS)
     if _RUNTIME is not None:
@@ -302,7 +304,7 @@ def _after_fork() -> None:
 
 
 def _in_child() -> None:
-    """A child begins with what was set up, but with nothing that the parent has under way."""
+    """Keep the set-up in a forked child; drop what the parent has in progress."""
     EXIT_HANDLERS.after_fork(child=True)
     locks.reopen()
     OPEN.clear()
@@ -312,7 +314,7 @@ def _in_child() -> None:
 
 
 def foreign_distribution() -> str | None:
-    """The version of another distribution with our import name, if it is installed beside us."""
+    """Return the version of another distribution with our import name, if it is installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
