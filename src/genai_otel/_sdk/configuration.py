@@ -1,4 +1,4 @@
-"""What was asked for, before anything of it is set up; ``ValueError`` on what is not accepted."""
+"""Evaluates arguments and settings before set-up; raises ``ValueError`` on bad values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("genai_otel")
 
 
 def make_pipelines(settings: Settings, given: Any, *, joined: bool) -> list[ExportPipeline]:
-    """Where telemetry goes; ``joined``: spans are those of a provider of the host's."""
+    """Return the export pipelines; ``joined``: the host's own provider creates the spans."""
     from genai_otel.export.factory import make_pipeline
     from genai_otel.export.otel_environment import split_by_transport
 
@@ -54,9 +54,9 @@ _OF_A_RESOURCE = {"service_name": "service.name", "environment": "deployment.env
 
 
 def say_what_is_ignored(settings: Settings, provider: Any, *, nowhere: bool) -> None:
-    """Of what was asked for, where spans are made by a provider of the program's.
+    """Report settings that have no effect because the program's own provider creates the spans.
 
-    ``nowhere``: no destination was asked for, so that there is none.
+    ``nowhere``: no destination was given, so there is none.
     """
     found = getattr(getattr(provider, "resource", None), "attributes", {})
     for name, attribute in _OF_A_RESOURCE.items():
@@ -75,7 +75,7 @@ def say_what_is_ignored(settings: Settings, provider: Any, *, nowhere: bool) -> 
 
 
 def own_policy(settings: Settings) -> ContentPolicy:
-    """What was said for the process as a whole."""
+    """Return the content policy that was set for the process."""
     given, base = settings.content, settings.upload_to
     policy = preset("redacted") if given is None else as_policy(given)
     if base is None or not policy.content or given is policy:
@@ -87,9 +87,9 @@ def own_policy(settings: Settings) -> ContentPolicy:
 def recorded(
     settings: Settings, pipelines: Sequence[ExportPipeline], *, joined: bool
 ) -> ContentPolicy:
-    """What is recorded: as much as one of our destinations may have.
+    """Return the policy to record by: as loose as that of the loosest destination.
 
-    On a provider of the host's others may listen, who get what was said for the process.
+    A provider of the host's may have other span processors, so there it is the process's policy.
     """
     own = own_policy(settings)
     if not pipelines:
@@ -106,7 +106,7 @@ def recorded(
 
 
 def costs(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Costs:
-    """Prices and budgets. A price table that was asked for is loaded now, else when needed."""
+    """Return prices and budgets. A price table given by the caller is loaded now, else later."""
     of_settings = settings.prices if prices is None else None
     prices = settings.prices if prices is None else prices
     book = ledger = tokenizers = None
@@ -126,5 +126,5 @@ def costs(settings: Settings, prices: Any, budgets: Sequence[Any]) -> Costs:
         tokenizers = Tokenizers(settings.tiktoken_cache_dir)
     made = Costs(book, ledger, tokenizers, contained)
     if prices or settings.serverless or any(budget.unit == "usd" for budget in budgets):
-        made.prepare()  # what is asked for is there in time: a frozen process loads nothing
+        made.prepare()  # loaded in time: a frozen process loads nothing
     return made

@@ -1,6 +1,6 @@
-"""How others start us: ``opentelemetry-instrument`` by its entry point, ``genai-otel run`` by ours.
+"""Set-up by launchers: ``opentelemetry-instrument`` through its entry point, ``genai-otel run``.
 
-Both run before the program does, so nothing may escape from here.
+Both run before the program does, so no exception may leave this module.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ logger = logging.getLogger("genai_otel")
 
 
 def start(**arguments: Any) -> bool:
-    """``instrument()`` for programs that did not ask for it: failures are told, not raised."""
+    """Set up a program that did not call ``instrument()``; log failures, never raise them."""
     try:
         from .lifecycle import instrument_implicitly
 
@@ -44,7 +44,7 @@ class Instrumentor:
         return ()
 
     def instrument(self, **arguments: Any) -> None:
-        """Providers are taken from ``arguments``; the loader's own options mean nothing to us."""
+        """Take providers from ``arguments``; ignore the loader's other options."""
         known = ("tracer_provider", "meter_provider")
         given = {name: arguments[name] for name in known if name in arguments}
         # On the class: the loader makes an instance for each call.

@@ -1,4 +1,4 @@
-"""Mistakes in the environment: variables that nobody reads, and values that are not accepted.
+"""Finds mistakes in the environment: unknown variables and values that are not accepted.
 
 They are reported, and the program runs with the defaults.
 """
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PREFIX = "GENAI_OTEL_"
+# Used by the Makefile and the tests of this project.
 _OF_OUR_SUITE = ("BACKENDS", "POOL_RUNS", "PYTHONS", "SHARE", "SOAK_SECONDS", "WHOLE")
-"""What the Makefile and the tests of this project use."""
 _SETTINGS = {each.metadata["variable"]: each.default for each in fields(Settings)}
 _KNOWN = sorted(name for name in _SETTINGS if name.startswith(_PREFIX))
 _OTLP = "OTEL_EXPORTER_OTLP_"
 _CONVENTION = "OTEL_INSTRUMENTATION_GENAI_"
+# Variables of the specification and the convention, whether used here or not.
 _STANDARD = (
     *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS"),
     *("OTEL_LOG_LEVEL", "OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"),
@@ -51,23 +52,19 @@ _STANDARD = (
     f"{_CONVENTION}CAPTURE_MESSAGE_CONTENT",
     *(name for name in _SETTINGS if name.startswith(_CONVENTION)),
 )
-"""Of the specification and the convention, whether they mean anything here or not."""
 
 
 class _Names(NamedTuple):
-    """Variables that begin alike: which of them exist, and which others are mistakes."""
+    """Variables with a common prefix: the known ones, and when another is a mistake."""
 
     prefix: str
     known: frozenset[str]
     suggested: tuple[str, ...]
+    # The least difflib ratio of a misspelt name, without the prefix: a long one would make all close.
     near: float
-    """How close a name must be to be taken for a misspelt one: difflib's ratio, after the prefix.
-
-    What is long and equal would make everything close.
-    """
     owner: str
+    # No other tool uses the prefix: each unknown name is a mistake.
     exclusive: bool = False
-    """Whether nobody else has names that begin so: each that does not exist is a mistake."""
 
 
 def _standard_names(prefix: str) -> _Names:
@@ -75,6 +72,7 @@ def _standard_names(prefix: str) -> _Names:
     return _Names(prefix, frozenset(_STANDARD), suggested, 0.85, "standard variable")
 
 
+# A name belongs to the first whose prefix it has.
 _FAMILIES = (
     _Names(
         _PREFIX,
@@ -86,9 +84,8 @@ _FAMILIES = (
     ),
     *map(_standard_names, (_OTLP, _CONVENTION, "OTEL_")),
 )
-"""A name belongs to the first that it begins with."""
+# A prefix of many variables of other instrumentations.
 _OTHERS = ("OTEL_PYTHON_",)
-"""Instrumentations have many names of their own that begin so."""
 _ON_OR_OFF = "1, true, yes, on, 0, false, no, off"
 _SDK_DISABLED = "OTEL_SDK_DISABLED"
 _LONGEST = 60
@@ -102,7 +99,7 @@ _SAMPLERS = (
 
 
 def mistakes(environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each; none has the value of a variable that is not known."""
+    """Yield a sentence for each; the value of an unknown variable is in none."""
     yield from _unknown(environ)
     yield from _neither_on_nor_off(environ)
     yield from standard_mistakes(environ)
@@ -110,12 +107,12 @@ def mistakes(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    """Only so many: what sets a thousand of them is no human hand."""
+    """Return at most ten: a thousand of them were not set by hand."""
     return islice(filter(None, map(_misspelt, sorted(environ))), _MOST)
 
 
 def _misspelt(name: str) -> str:
-    """What is wrong with the name of a variable, if anything is; nothing of its value."""
+    """Return what is wrong with a variable's name, or an empty text; never its value."""
     names = next((each for each in _FAMILIES if name.startswith(each.prefix)), None)
     if names is None or name in names.known or name.startswith(_OTHERS):
         return ""

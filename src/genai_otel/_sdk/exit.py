@@ -1,6 +1,6 @@
-"""The ends of a process, and the moments at which it is frozen: each may deliver what is queued.
+"""Export what is queued when the process exits, forks, gets SIGTERM or is frozen.
 
-What is registered here is registered once in a process and cannot be taken back, but for SIGTERM.
+Handlers are registered once in a process and cannot be unregistered, except that of SIGTERM.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+# For the export at exit. The exit takes two seconds at most, and threads end after the export.
 SECONDS = 1.6
-"""For delivering at an end, which takes two of a process's time at most: threads end after it."""
-HANDLER_SECONDS = 0.3
-"""What the end of a Lambda handler may take."""
+HANDLER_SECONDS = 0.3  # after each event of a Lambda function
 _GRACE = 0.3
+# Priority among the finalizers of multiprocessing: after all children have ended.
 _LAST = -1_000
-"""Among the finalizers of ``multiprocessing``: when all children have ended."""
 
 
 class ExitHandlers:
@@ -38,13 +37,13 @@ class ExitHandlers:
         self._end: Callable[[float], Any] = bool
         self._flush: Callable[[float], Any] = bool
         self._awaited: Callable[[], bool] = bool
+        # Threads that are forking, during which SIGTERM is blocked.
         self._waits: set[int] = set()
-        """Threads that fork just now, and for which SIGTERM waits."""
         self._pid = 0
         self._last_delivery: threading.Event | None = None
         self._deliverer = 0
+        # SIGTERM has interrupted the thread of the last export.
         self._was_sent = False
-        """SIGTERM has come to the thread that delivers for the last time."""
 
     def register(
         self,
@@ -63,14 +62,14 @@ class ExitHandlers:
         self.in_child()
 
     def in_child(self) -> None:
-        """Called in each process that knows us, when it is set up and after a fork.
+        """Register in this process; called at set-up and in each forked child.
 
-        What ``multiprocessing`` (or Celery's billiard) makes ends by ``os._exit``, after its
-        finalisers: atexit is not run there. It begins by dropping the finalisers that it inherits,
-        then calls what was registered for that moment. A child of Celery's that has done its number
-        of tasks runs no finalisers, but tells by a signal that it goes.
+        Children of ``multiprocessing`` and of Celery's billiard exit by ``os._exit`` after their
+        finalizers, and run no atexit functions. They first drop inherited finalizers, then call
+        what was registered for after the fork. A Celery child that has reached its number of tasks
+        runs no finalizers, but sends a Celery signal.
         """
-        # Of the parent's, on a thread that is not here; and what the parent was sent meanwhile.
+        # State of the parent's last export, on a thread that does not exist here.
         self._last_delivery, self._was_sent = None, False
         celery = sys.modules.get("celery.signals")
         if celery is not None:
@@ -86,9 +85,9 @@ class ExitHandlers:
             sys.modules["multiprocessing.util"].Finalize(None, self._at_end, exitpriority=0)
 
     def _at_end(self) -> None:
-        """SIGTERM waits for it: what is being delivered would be left behind, and come twice.
+        """Export with SIGTERM blocked: an interrupted export would be repeated by the parent.
 
-        Ctrl+C ends it without a word: such a child then ends as it was about to.
+        Ctrl+C ends the export silently; the child then exits as it was about to.
         """
         before = block_sigterm()
         try:
@@ -111,9 +110,9 @@ class ExitHandlers:
             util.Finalize(None, self._last, args=(left,), exitpriority=_LAST)
 
     def _left_after_flush(self) -> float | None:
-        """How long the last delivery may take; ``None`` where that is to be made now.
+        """Return the seconds left for the last export; ``None`` to export now.
 
-        Pools that were left open are ended after this, by callbacks that are older than ours.
+        Pools that were left open are terminated after this, by callbacks older than ours.
         """
         util = sys.modules.get("multiprocessing.util")
         if util is None or getattr(util, "_exiting", True) or not contained(self._awaited):
@@ -123,7 +122,7 @@ class ExitHandlers:
         return max(SECONDS - (monotonic() - began), _GRACE)
 
     def _last(self, seconds: float) -> None:
-        """Ctrl+C ends it without a word; what it was pressed for is the end of the process."""
+        """Shut down. Ctrl+C ends it silently: it was pressed to end the process."""
         try:
             self._end(seconds)
         except KeyboardInterrupt:
@@ -136,9 +135,9 @@ class ExitHandlers:
     # ------------------------------------------------------------------------- SIGTERM
 
     def delivering(self, deliver: Callable[[float], bool], seconds: float) -> bool:
-        """Delivers for the last time; SIGTERM waits for it if it comes meanwhile.
+        """Export for the last time, and delay a SIGTERM that arrives meanwhile.
 
-        So does another thread that would deliver, as a program does that ends.
+        Another thread that wants to export, such as one that ends the program, waits too.
         """
         before = self._last_delivery
         if before is not None:
@@ -157,11 +156,11 @@ class ExitHandlers:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def take_sigterm(self) -> None:
-        """Only where nobody else has a say in it: the default disposition, the main thread.
+        """Handle SIGTERM, if nobody else does and this is the main thread.
 
-        Not in what ``multiprocessing`` makes. Its parent ends it by SIGTERM, and waits for that;
-        but Python acts on a signal between two instructions only, and one that comes just before
-        the main thread waits for a lock, of a queue say, is not acted on.
+        Not in children of ``multiprocessing``: their parent terminates them by SIGTERM and waits.
+        Python handles a signal only between two bytecode instructions, so one that arrives just
+        before the main thread waits for a lock, of a queue for example, would not be handled.
         """
         if threading.current_thread() is not threading.main_thread() or is_child():
             return
@@ -173,15 +172,15 @@ class ExitHandlers:
             return
 
     def ends_at_sigterm(self) -> bool:
-        """Whether SIGTERM that comes to what this process was set up with is an orderly end."""
+        """Whether SIGTERM leads to a graceful shutdown in this process."""
         return self._pid == os.getpid()
 
     def before_sigterm(self) -> None:
-        """Where the process is about to die of it at once."""
+        """Export before the process dies of SIGTERM at once."""
         contained(self._flush, SECONDS)
 
     def leave_sigterm(self) -> None:
-        """As it was, unless somebody has put a handler of their own over ours."""
+        """Restore the default, unless somebody has replaced our handler."""
         if threading.current_thread() is not threading.main_thread():
             return
         try:
@@ -191,15 +190,15 @@ class ExitHandlers:
             return
 
     def before_fork(self) -> None:
-        """From here to the end of the fork SIGTERM waits, for a child has no handler of ours.
+        """Block SIGTERM until the fork has ended, as a child does not keep our handler.
 
-        Python forgets what a child has been sent by then, if a handler in Python has seen it.
+        A child forgets a signal that a Python-level handler has seen before the fork.
         """
         if self._handles_sigterm() and signal.SIGTERM not in change_sigterm_mask(signal.SIG_BLOCK):
             self._waits.add(threading.get_ident())
 
     def after_fork(self, *, child: bool) -> None:
-        """A child dies of SIGTERM as it would have without us; unless it sets a handler."""
+        """Restore the default in a child, which then dies of SIGTERM as it would without us."""
         if child and self._handles_sigterm():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if threading.get_ident() in self._waits:
@@ -210,27 +209,29 @@ class ExitHandlers:
         return signal.getsignal(signal.SIGTERM) == self._terminated
 
     def _terminated(self, number: int, _frame: FrameType | None) -> None:
-        """Delivers, then dies of the same signal. A second one does not wait."""
+        """Export, then die of the same signal. A second signal does not wait."""
         signal.signal(number, signal.SIG_DFL)
-        if os.getpid() != self._pid:  # a child that C code has forked: no thread of ours is here
+        if os.getpid() != self._pid:  # forked by C code: our threads do not exist here
             os.kill(os.getpid(), number)
             return
         under_way = self._last_delivery
         if under_way is not None and self._deliverer == threading.get_ident():
-            self._was_sent = True  # goes on where it was interrupted, for as long as is promised
+            self._was_sent = True  # the interrupted export continues, within its time
             with suppress(RuntimeError):  # no more threads
                 threading.Thread(target=_kill_late, args=(under_way,), daemon=True).start()
             return
-        # Init is not killed by it: there the program goes on, and so do we.
+        # Process 1 is not killed by SIGTERM: the program continues, and so do we.
         last = self._flush if os.getpid() == 1 else self._end
-        # Not here: whatever this thread was doing may hold what the end has to wait for.
+        # On another thread: this one may hold a lock that the export needs.
         wait: Any = last if under_way is None else under_way.wait
         ending = threading.Thread(target=wait, args=(SECONDS,), daemon=True)
         try:
             ending.start()
             ending.join(SECONDS + _GRACE)
         except RuntimeError:  # too many threads
-            if is_ending():  # or none any more: this one only waits for others, and holds nothing
+            if (
+                is_ending()
+            ):  # at interpreter exit: the main thread only joins others, and holds no lock
                 contained(wait, SECONDS)
         os.kill(os.getpid(), number)
         if os.getpid() == 1:
@@ -239,7 +240,7 @@ class ExitHandlers:
     # -------------------------------------------------------------------------- Lambda
 
     def after_each_event(self) -> bool:
-        """Flushes when a handler has answered; whether this process is run by Lambda's runtime."""
+        """Flush after each handled event; return whether Lambda's runtime runs this process."""
         runtime = sys.modules.get("awslambdaric.bootstrap")
         original = getattr(runtime, "handle_event_request", None)
         if original is None:
@@ -260,7 +261,7 @@ class ExitHandlers:
         return handle_event_request
 
     def now(self) -> None:
-        """Before the process is frozen."""
+        """Flush before the process is frozen."""
         contained(self._flush, HANDLER_SECONDS)
 
 
@@ -277,17 +278,17 @@ def _connect(signal: Any, receiver: Callable[..., None]) -> None:
 
 
 def _stay_interrupted() -> None:
-    """What Ctrl+C has ended dies of SIGINT, by which a shell knows that it shall not go on.
+    """Die of SIGINT after Ctrl+C, by which a shell knows that it must stop, too.
 
-    Python forgets that as soon as any text is executed, which named tuples and dataclasses do: an
-    end that delivers may be the first to import some, and other threads may go on meanwhile.
+    Python forgets the interrupt as soon as any text is compiled and run, which named tuples and
+    dataclasses do: the export at exit may be the first to import some, and other threads may run.
     """
     if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
         _die_of_it()
 
 
 class _Reminder:
-    """Does it once more when modules are taken apart, and no other thread runs any more."""
+    """Repeats it when modules are cleared, and no other thread runs any more."""
 
     def remind(self) -> None:
         try:
@@ -299,7 +300,7 @@ class _Reminder:
 
 
 def _die_of_it() -> None:
-    """Has Python die of SIGINT when all else is done: a text that is interrupted does that."""
+    """Make Python die of SIGINT at its very end, as an interrupted ``exec`` does."""
     global _REMINDER  # noqa: PLW0603 - of the process
     if _REMINDER is None:
         _REMINDER = _Reminder()

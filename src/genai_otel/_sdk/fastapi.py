@@ -1,7 +1,7 @@
-"""A scope that a synchronous FastAPI dependency opens holds for the whole request.
+"""Context propagation from a synchronous FastAPI dependency to its request.
 
-FastAPI enters a plain generator in a worker thread, in a copy of the request's context, where what
-is set would be lost. What was set of ours is carried back to the request.
+FastAPI enters a plain generator in a worker thread, in a copy of the request's context, where a
+scope that it opens would be lost. Our part of that context is copied back to the request.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _carrying(original: Any, tracker: CallTracker) -> Any:
 
 
 class _Noted:
-    """The dependency's manager, entered and left in threads; keeps the context it has set there."""
+    """A dependency's context manager, run in threads; keeps the context that it has set there."""
 
     def __init__(self, cm: Any) -> None:
         self._cm = cm
@@ -57,11 +57,11 @@ class _Noted:
         return self._cm.__exit__(*error)
 
     def apply(self) -> Context | None:
-        """Sets in this task what was set in the thread; returns what was there before."""
+        """Attach here the context that was set in the thread; return the previous one."""
         return None if self._set is None else context.exchange(self._set)
 
     def undo(self, before: Context | None) -> None:
-        """Undoes it, unless somebody has gone on from there. No token: another task may end it."""
+        """Restore the previous context, if ours is current. No token: another task may end it."""
         if before is not None and self._set is not None and context.is_current(self._set):
             context.exchange(before)
 

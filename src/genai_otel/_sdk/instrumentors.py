@@ -1,4 +1,4 @@
-"""The adapters of a process: which are wanted, put in place and taken back."""
+"""The adapters of a process: selected, installed and removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Instrumentors:
-    """Our own, and those of other distributions, of which the named ones are loaded at once."""
+    """Our adapters, and those of other distributions; named ones are loaded at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class Instrumentors:
         return "auto" in self._settings.libraries or name in self._settings.libraries
 
     def install(self, recorder: Recorder) -> None:
-        """Puts the stand-ins in place that are not; after ``remove`` they come back."""
+        """Place the wrappers that are not in place, also after ``remove``."""
         for each in self:
             if each.guard.enabled:
                 each.catch_up()
@@ -62,7 +62,7 @@ class Instrumentors:
                 carrier.install(recorder)
 
     def remove(self, names: Sequence[str] = ()) -> None:
-        """Puts the originals back, of these or of all."""
+        """Restore the original functions, of these libraries or of all."""
         for each in self:
             if not names or each.adapter.name in names:
                 each.remove()
@@ -72,7 +72,7 @@ class Instrumentors:
                 each.remove()
 
     def status(self) -> tuple[LibraryStatus, ...]:
-        """Of all that there are, the unwanted too."""
+        """Return the status of every supported library, the excluded ones too."""
         from .status import library_status, published_status
 
         kept = {each.adapter.name: each for each in self._own}
@@ -83,13 +83,13 @@ class Instrumentors:
 
 
 def waiting(entry: catalogue.Entry) -> Installation:
-    """Its adapter, which is loaded once the library is there."""
+    """Return an installation whose adapter is loaded when the library is imported."""
     later = LazyAdapter((entry.module, *entry.more), partial(catalogue.load, entry.name))
     return Installation(Adapter(entry.name, entry.distribution), later)
 
 
 def _waiting_for(name: str, module: str, load: Callable[[], Adapter]) -> Installation:
-    """Patches of a library that makes no model calls, loaded once the module is there."""
+    """Return patches of a library without model calls, loaded when the module is imported."""
     return Installation(Adapter(name, name), LazyAdapter((module,), load))
 
 

@@ -1,4 +1,4 @@
-"""What one ``instrument()`` sets up: providers joined or built, destinations, libraries."""
+"""Everything that one ``instrument()`` sets up: providers, destinations, libraries."""
 
 from __future__ import annotations
 
@@ -37,24 +37,22 @@ logger = logging.getLogger("genai_otel")
 
 _LOCK = reentrant()
 _FOR_PRICES = 0.6
-"""The share of a flush's or an end's time that what waits for prices may take."""
+"""The share of a timeout that waiting for prices may take."""
 
 
 class Runtime:
-    """What one ``instrument()`` set up."""
+    """The set-up of one ``instrument()``."""
 
     def __init__(self, settings: Settings, arguments: dict[str, Any]) -> None:
         self.settings, self.arguments = settings, arguments
-        self.installed = False
-        """Whether anything is recorded: not after everything was uninstrumented."""
+        self.installed = False  # False again after all libraries were uninstrumented
+        # Set up by a launcher: the first call of the program's own replaces it.
         self.implicit = False
-        """Whether no code asked for it, so that the first that does sets up anew."""
         self.libraries = Instrumentors(settings)
         self.pipelines: list[ExportPipeline] = []
-        self.content = preset("redacted")
-        """The policy that this process records by."""
+        self.content = preset("redacted")  # by which this process records
+        # The strictest policy that later calls of ``instrument()`` asked for.
         self._at_most: ContentPolicy | None = None
-        """What later calls of ``instrument()`` have asked for, where that is less."""
         self._attribute_filter: AttributeFilter | None = None
         self._uploads: Uploads | None = None
         self._joined = False
@@ -71,7 +69,7 @@ class Runtime:
     # ------------------------------------------------------------------------- setting up
 
     def choose(self) -> None:
-        """Where telemetry goes and what calls cost; ``ValueError`` on what is not accepted."""
+        """Choose destinations and prices; raise ``ValueError`` on values that are not accepted."""
         given = self.arguments
         self._joined = (given["tracer_provider"] or providers.host_tracer_provider()) is not None
         self.pipelines = configuration.make_pipelines(
@@ -89,11 +87,11 @@ class Runtime:
         return recorded if self._at_most is None else strictest(recorded, self._at_most)
 
     def start(self) -> None:
-        """Providers first, then libraries: nothing is recorded halfway."""
+        """Set up providers first, then libraries: no call is recorded incompletely."""
         self._attribute_filter = self._new_attribute_filter()
         own = configuration.own_policy(self.settings)
-        if own != self.content:  # which is obeyed if the host sets a provider yet
-            AttributeFilter(own)  # what that loads is not loaded in a call
+        if own != self.content:  # which applies if the host sets a provider later
+            AttributeFilter(own)  # imports now what it needs, not within a call
         self._use_tracer_provider(
             self.arguments["tracer_provider"]
             or providers.host_tracer_provider()
@@ -115,9 +113,9 @@ class Runtime:
         KEEPER.keep = self._uploads.keep if media and self._uploads is not None else None
 
     def restrict(self, asked: ContentPolicy) -> bool:
-        """From now on no more is let out than ``asked``; whether that is all that was asked.
+        """Apply ``asked`` where it is stricter; return whether it is the policy now.
 
-        It is not where less is let out already: nothing is loosened.
+        A policy is never loosened.
         """
         with _LOCK:
             self._at_most = asked if self._at_most is None else strictest(self._at_most, asked)
@@ -134,7 +132,7 @@ class Runtime:
         return self.content == asked
 
     def install(self) -> None:
-        """Puts the stand-ins in place that are not; after ``uninstrument()`` they come back."""
+        """Place the wrappers that are not in place, also after ``uninstrument()``."""
         self.installed = True
         if self.recorder is not None:
             self.libraries.install(self.recorder)
@@ -163,14 +161,14 @@ class Runtime:
         return provider
 
     def _own_resource(self) -> Any:
-        """The resource of our own providers; made once, as the SDK's detectors use threads."""
+        """Return our own providers' resource; made once, as the SDK's detectors use threads."""
         if self._resource is None:
             assert self._attribute_filter is not None  # noqa: S101 - start() begins with it
             self._resource = providers.resource(self.settings, self._attribute_filter)
         return self._resource
 
     def _use_tracer_provider(self, provider: Any) -> None:
-        """Uses ``provider`` from now on, with our destinations behind it."""
+        """Use ``provider`` from now on, and export its spans to our destinations."""
         from genai_otel.export.manager import ExportManager
 
         self._host = providers.host_tracer_provider()
@@ -200,7 +198,7 @@ class Runtime:
         self._source = providers.source(provider, joined=self._joined)
 
     def _add_first_processor(self, provider: Any) -> None:
-        """What waits for prices ends before a host's processors flush or end, or does not wait."""
+        """End calls that wait for prices before a host's processors flush or shut down."""
         from genai_otel.export.pipeline.first_processor import (
             exports_synchronously,
             first_processor_on,
@@ -219,7 +217,7 @@ class Runtime:
         self._costs.waiting.drain(timeout * _FOR_PRICES)
 
     def _current_source(self) -> Source:
-        """Where spans come from; somewhere else if the host has set its provider since."""
+        """Return the source of spans; a new one if the host has set its provider meanwhile."""
         if self._measures_anew:
             self._measure_anew()
         host = providers.host_tracer_provider()
@@ -232,9 +230,9 @@ class Runtime:
         return self._source
 
     def _adopt(self, host: Any) -> None:
-        """Joins a provider that the host has set after us.
+        """Join a provider that the host has set after us.
 
-        Others may listen there, so it is told no more than if it had been there from the start.
+        It may have other processors, so the content policy is that for a host's provider.
         """
         self._joined = True
         if self._api is not None:
@@ -264,9 +262,9 @@ class Runtime:
             self._uploads.before_fork(until)
 
     def after_fork(self) -> None:
-        """In the child: what the parent has measured, and what it may hold locked, is left alone.
+        """Drop in a forked child what the parent has measured, and its locks.
 
-        New meters are made when the child first records something.
+        New meters are created when the child first records something.
         """
         for library in self.libraries:
             library.clear()
@@ -297,12 +295,12 @@ class Runtime:
         return done
 
     def on_root_end(self, then: Callable[[], None]) -> None:
-        """Calls ``then`` whenever a span without a parent in this process has ended."""
+        """Call ``then`` whenever a span without a parent in this process has ended."""
         if self._export_manager is not None:
             self._export_manager.on_root_end(then)
 
     def _tidy(self) -> None:
-        """Ends what was collected since, and what nobody has seen anything of for an hour."""
+        """End operations whose streams were collected, and those without activity for an hour."""
         OPEN.drain_deferred()
         OPEN.expire(perf_counter())
         if self._export_manager is not None:
@@ -311,14 +309,14 @@ class Runtime:
             library.expire(perf_counter())
 
     def remove(self, libraries: Sequence[str]) -> None:
-        """Puts the originals back, of these or of all."""
+        """Restore the original functions, of these libraries or of all."""
         self.libraries.remove(libraries)
         self.installed = self.installed and bool(libraries)
         if self._api is not None and not libraries:
             self._api.remove()
 
     def shutdown(self, timeout: float) -> bool:
-        """Ends what is open, delivers what is queued, within ``timeout`` seconds in all."""
+        """End open operations and export what is queued, within ``timeout`` seconds in all."""
         deadline = monotonic() + timeout
         self.remove(())
         OPEN.end_all()

@@ -1,4 +1,4 @@
-"""``instrument()`` called again: the first call decides, and only less content may be asked for."""
+"""A later ``instrument()``: the first call decides; only content may become stricter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def restrict(running: Runtime, chosen: Settings, arguments: Mapping[str, Any]) -> None:
-    """Obeys a later call as far as that makes ``running`` stricter, and says what is ignored.
+    """Apply a later call as far as it makes ``running`` stricter, and report what is ignored.
 
     Raises ``ValueError`` on what a first call would not accept either.
     """

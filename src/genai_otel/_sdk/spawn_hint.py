@@ -1,4 +1,4 @@
-"""A hint where child processes record nothing because they never call ``instrument()``.
+"""Warns if spawned child processes record nothing because they never call ``instrument()``.
 
 Children that ``multiprocessing`` spawns import the main module under another name, so what stands
 below ``if __name__ == "__main__"`` is not run in them.
@@ -23,7 +23,7 @@ _GUARDS = ("__name__ == '__main__'", "'__main__' == __name__")
 
 
 class Place(NamedTuple):
-    """The line of the main module that was running when ``instrument()`` was called."""
+    """The line of the main module that called ``instrument()``."""
 
     file: str
     line: int
@@ -33,7 +33,7 @@ _HINTED: list[Place] = []
 
 
 def calling_line() -> Place | None:
-    """Where the main module is just now, if it is what runs."""
+    """Return the line that the main module is executing, if it is."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect` would be an import
     while frame is not None:
         code = frame.f_code
@@ -44,7 +44,7 @@ def calling_line() -> Place | None:
 
 
 def hint(place: Place | None) -> None:
-    """Logs, once, that spawned children were not instrumented, if there were any."""
+    """Log once that spawned children were not instrumented, if there were any."""
     if place is None or place in _HINTED or not _has_spawned():
         return
     _HINTED.append(place)

@@ -1,4 +1,4 @@
-"""What can be told about this process: what is active, skipped and dropped, and why."""
+"""The state of this process: what is active, skipped and dropped, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """One library: ``state`` says what has become of it.
+    """One supported library.
 
     ``active``; ``waiting`` for its import; ``not installed``; ``unpatched``: it is imported, but
     its import was not seen; ``skipped``, ``broken`` or ``excluded``. ``note`` says why, and what
@@ -79,13 +79,13 @@ class Status:
     notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Tables, as this is printed far more often than it is debugged."""
+        """Return tables: a status is printed far more often than debugged."""
         from .status_table import as_text
 
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        """The same in a notebook."""
+        """Return the same tables as HTML, for notebooks."""
         from .status_table import as_html
 
         return as_html(self)
@@ -113,7 +113,7 @@ def library_status(entry: Any, installation: Installation | None) -> LibraryStat
 
 
 def published_status(installation: PublishedAdapter) -> LibraryStatus:
-    """An adapter of another distribution; until it is loaded, its library's is not known."""
+    """Return the status of an adapter of another distribution, loaded or not."""
     adapter = installation.adapter
     note = (
         installation.note or installation.why_unpatched() or f"adapter of {installation.publisher}"

@@ -1,4 +1,4 @@
-"""Work given to a pool of threads belongs to whoever submitted it.
+"""Context propagation to thread pools: work belongs to where it was submitted.
 
 A worker outlives the task that happened to start it, so a context belongs to the submitted function
 and not to the thread. ``submit`` and its equivalents are replaced on the pools' classes, which
@@ -28,7 +28,7 @@ _EXECUTORS = "concurrent.futures.thread"
 
 
 class Pools(Installation):
-    """The replaced methods of Python's own pools of threads; processes are another matter."""
+    """The wrapped methods of Python's thread pools; process pools are not wrapped."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -50,12 +50,12 @@ class Pools(Installation):
         )
 
     def is_supported(self) -> bool:
-        """Python's own library is there in every version."""
+        """The standard library is always supported."""
         return True
 
 
 def _carrying(original: Any, tracker: CallTracker) -> Any:
-    """``original``, a pool's method whose first argument is the function to be run."""
+    """Wrap ``original``, a pool's method whose first argument is the function to run."""
 
     @wraps(original)
     def submit(*args: Any, **kwargs: Any) -> Any:
@@ -76,7 +76,7 @@ _FUNCTION = "func"
 
 
 def _carried(pool: Any, function: Any) -> Callable[..., Any] | None:
-    """``function`` as it shall run in the pool; ``None`` where there is nothing to carry."""
+    """Return ``function`` bound to the current context; ``None`` if there is none."""
     inherited = context.inheritable()
     if inherited is None or not callable(function) or _pickles(pool):
         return None
@@ -84,7 +84,7 @@ def _carried(pool: Any, function: Any) -> Callable[..., Any] | None:
 
 
 def _pickles(pool: Any) -> bool:
-    """Whether its threads run an interpreter of their own, as one of Python 3.14's pools does."""
+    """Whether its threads run interpreters of their own, as one pool of Python 3.14 does."""
     kind = getattr(
         sys.modules.get("concurrent.futures.interpreter"), "InterpreterPoolExecutor", None
     )

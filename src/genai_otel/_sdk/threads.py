@@ -1,4 +1,4 @@
-"""Threads started inside an operation or a scope belong to it.
+"""Context propagation to threads that are started inside an operation or a scope.
 
 Python's threads begin with an empty context. ``Thread.start`` is given a stand-in that hands over
 OpenTelemetry's context, and nothing else, if there is anything of ours in it; otherwise the thread
@@ -25,7 +25,7 @@ _placed: list[tuple[Any, Any]] = []
 
 
 def install() -> None:
-    """Puts the stand-in in place of ``Thread.start``."""
+    """Wrap ``Thread.start``."""
     if _placed:
         return
     original = threading.Thread.start
@@ -46,7 +46,7 @@ def install() -> None:
 
 
 def remove() -> None:
-    """Puts the original back, unless somebody has wrapped ours: then it becomes inert."""
+    """Restore the original, unless somebody has wrapped ours, which then becomes inert."""
     if not _placed:
         return
     original, wrapper = _placed.pop()
@@ -55,7 +55,7 @@ def remove() -> None:
 
 
 def _hand_over(thread: threading.Thread) -> Callable[[], None] | None:
-    """Has the thread run in our context; returns what takes that back."""
+    """Make the thread run in our context; return the undo function."""
     target = getattr(thread, "_target", None)
     if getattr(target, "__module__", None) in _POOLS:
         return None

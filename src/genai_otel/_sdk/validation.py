@@ -1,7 +1,7 @@
-"""What ``instrument()`` is given is of the types that it takes, or it is refused at once.
+"""Checks the types of the arguments of ``instrument()``.
 
-Names, files and contents are judged where they are used; here is what would fail there with an
-error that says nothing to the caller.
+Names, files and content modes are checked where they are used; here is what would fail there with
+an error that does not help the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check(given: Mapping[str, Any]) -> None:
-    """Raises ``ValueError`` that names the argument and what is accepted."""
+    """Raise a ``ValueError`` that names the argument and what is accepted."""
     for name, (fits, accepted) in _ACCEPTED.items():
         value = given[name]
         if value is not None and not fits(value):
@@ -60,12 +60,11 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-_LONGEST_WAIT = 366 * 86_400.0
-"""Infinity is more than a lock can wait."""
+_LONGEST_WAIT = 366 * 86_400.0  # seconds; a lock cannot wait for ever by a timeout
 
 
 def seconds(function: str, timeout: Any) -> float:
-    """A time limit; raises ``TypeError`` on what is no number."""
+    """Return a timeout in seconds; raise ``TypeError`` if it is not a number."""
     if not isinstance(timeout, SupportsFloat):
         raise TypeError(f"{function}: timeout must be a number of seconds, not {sort_of(timeout)}")
     return min(float(timeout), _LONGEST_WAIT)
