@@ -60,7 +60,7 @@ class _Names(NamedTuple):
     prefix: str
     known: frozenset[str]
     suggested: tuple[str, ...]
-    # The least difflib ratio of a misspelt name, without the prefix: a long one would make all close.
+    # The least difflib ratio of a misspelt name, without the prefix, which would make all close.
     near: float
     owner: str
     # No other tool uses the prefix: each unknown name is a mistake.
