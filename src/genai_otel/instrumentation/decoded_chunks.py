@@ -88,7 +88,7 @@ def wrap_decoder(
                 if type(text) is str and text and (len(delta) == 1 or not has_more(delta)):
                     add(text)
                     taken[0] = chunk
-        except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+        except Exception as error:  # noqa: BLE001 - the stream goes on; see _support.errors
             contained(_note_unless_odd, error, note_error)
         return chunk
 

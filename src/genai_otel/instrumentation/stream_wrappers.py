@@ -64,7 +64,7 @@ def _observe(inner: Iterable[Any], call: ObservedCall, waits: list[float]) -> It
                         if call.hides(chunk):
                             asked = clock()
                             continue
-                except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                except Exception as error:  # noqa: BLE001 - the stream goes on; see _support.errors
                     call.note_chunk_error(error)
             if len(waits) == _LIMIT_EVERY:
                 contained(call.enforce_limits)
@@ -103,7 +103,7 @@ async def _observe_async(
                         if call.hides(chunk):
                             asked = clock()
                             continue
-                except Exception as error:  # noqa: BLE001 - the stream goes on; see safety
+                except Exception as error:  # noqa: BLE001 - the stream goes on; see _support.errors
                     call.note_chunk_error(error)
             if len(waits) == _LIMIT_EVERY:
                 contained(call.enforce_limits)
