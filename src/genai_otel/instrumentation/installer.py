@@ -250,7 +250,7 @@ def _on_import(module: str) -> None:
     for installation in list(_WAITING.get(module, ())):
         try:
             installation.reload(module)
-        except Exception as error:  # noqa: BLE001 - see safety
+        except Exception as error:  # noqa: BLE001 - see _support.errors
             FAULTS.note(f"{installation.adapter.name}.import", error)
 
 

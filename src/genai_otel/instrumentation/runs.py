@@ -141,7 +141,7 @@ class Runs:
                 function(self, *args, **kwargs)
             except CallRefused:
                 raise
-            except Exception as error:  # noqa: BLE001 - see safety
+            except Exception as error:  # noqa: BLE001 - see _support.errors
                 guard.note(function.__qualname__, error)
 
         return report

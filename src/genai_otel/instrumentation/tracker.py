@@ -202,14 +202,14 @@ class ObservedCall:
         """Attach our context for the frame of the real call, and only for it."""
         try:
             self.active.enter()
-        except Exception as error:  # noqa: BLE001 - see safety
+        except Exception as error:  # noqa: BLE001 - see _support.errors
             self._guard.note("enter", error)
 
     def leave(self) -> None:
         """Detach it, in the same frame and so in the same context."""
         try:
             self.active.leave()
-        except Exception as error:  # noqa: BLE001 - see safety
+        except Exception as error:  # noqa: BLE001 - see _support.errors
             self._guard.note("leave", error)
 
     def read_response(self, data: Any) -> None:
@@ -319,7 +319,7 @@ class ObservedCall:
         """
         try:
             replacement = on_result(self, result)
-        except Exception as error:  # noqa: BLE001 - see safety
+        except Exception as error:  # noqa: BLE001 - see _support.errors
             self.finish()
             self._guard.note("returned", error)
             return result
