@@ -1,1 +1,1 @@
-"""What every layer may use, and what knows none of them: errors, forks, threads, suppression."""
+"""Helpers for every layer, independent of all layers: errors, forks, threads, suppression."""

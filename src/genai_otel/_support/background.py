@@ -1,7 +1,7 @@
-"""Work that must not be on the way of a call: big imports, each on a thread of its own.
+"""Background threads for work that must not delay a call, such as expensive imports.
 
-A process must not fork in the middle of one: in the child nobody would finish the import, and
-whoever imports the same module there would wait for ever. So a fork waits for them first.
+A process must not fork during an import: the child would have a module that no thread finishes
+importing, and importing it there would block forever. A fork therefore waits for these threads.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from .processes import block_sigterm, is_child, is_ending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Ended threads are removed by others: a thread that removes itself is still alive
 _RUNNING: set[threading.Thread] = set()
-"""Who has ended is known only from outside: a thread that says so itself has not ended yet."""
 _BEFORE_A_FORK = 10.0
 
 
 def begin(name: str, work: Callable[..., object], *args: object) -> bool:
-    """Runs ``work``, which does not raise; ``False`` where the process has too many threads.
+    """Run ``work`` on a thread; return ``False`` if the process has too many threads.
 
-    At the end of the program, where none can be started, it runs here.
+    ``work`` must not raise. At interpreter exit, when no thread can be started, it runs on the
+    calling thread.
     """
 
     def run() -> None:
         if is_child():
-            block_sigterm()  # as every thread of ours there: it is for the main thread
+            block_sigterm()  # in child processes, SIGTERM is for the main thread
         work(*args)
 
     thread = threading.Thread(target=run, name=f"genai-otel-{name}", daemon=True)
@@ -48,10 +49,10 @@ def begin(name: str, work: Callable[..., object], *args: object) -> bool:
 
 
 def finish(timeout: float = _BEFORE_A_FORK) -> None:
-    """Waits for what is under way: before a fork, and at the end of the process."""
+    """Wait for running threads: before a fork and at process exit."""
     until = monotonic() + timeout
     for thread in list(_RUNNING):
-        # One that is just being started has not begun to import anything.
+        # A thread that is being started has not begun to import anything.
         begun = thread is not threading.current_thread() and thread.ident is not None
         if begun and has_gone(thread, until):
             _RUNNING.discard(thread)

@@ -1,6 +1,6 @@
-"""Our errors never reach the caller: contained, counted, said at most once a minute.
+"""Contain internal errors: count them and log each kind at most once a minute.
 
-Under ``GENAI_OTEL_STRICT=1``, which our own test suite sets, they are raised again instead.
+With ``GENAI_OTEL_STRICT=1``, which our own test suite sets, internal errors are raised again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _KINDS_KEPT = 200
 
 
 class CallRefused(Exception):
-    """Raised for the host to see, which has asked for it: the call is not made."""
+    """Raised to the application on its own request: the call is not made."""
 
 
 class Faults:
-    """What went wrong on our side, by place and type; one for the process."""
+    """Internal errors of this process, counted by place and type."""
 
     def __init__(self) -> None:
         self.strict = False
@@ -37,7 +37,7 @@ class Faults:
         self._said: dict[str, float] = {}
 
     def note(self, where: str, error: BaseException) -> None:
-        """Counts ``error``; logs it if this kind was not logged within the last minute."""
+        """Count ``error``; log it unless this kind was logged within the last minute."""
         if self.strict:
             raise error
         kind = f"{where}: {type(error).__name__}"
@@ -48,7 +48,7 @@ class Faults:
         if now - self._said.get(kind, -_SAY_EVERY) < _SAY_EVERY:
             return
         self._said[kind] = now
-        # Neither message nor traceback: both may quote the host's content.
+        # Log neither message nor traceback: both may contain the application's content.
         logger.warning("genai_otel: internal error contained in %s", kind)
 
 
@@ -56,12 +56,12 @@ FAULTS = Faults()
 
 
 def contained(function: Callable[..., _T], *args: Any) -> _T | None:
-    """``function(*args)``, or ``None`` where it raised; ``CallRefused`` is for the host."""
+    """Return ``function(*args)``, or ``None`` if it raised; ``CallRefused`` is raised again."""
     try:
         return function(*args)
     except CallRefused:
         raise
-    except Exception as error:  # noqa: BLE001 - this is the one place where our errors stop
+    except Exception as error:  # noqa: BLE001 - internal errors are contained here
         FAULTS.note(getattr(function, "__qualname__", "?"), error)
         return None
 
@@ -70,13 +70,13 @@ _ODD = frozenset((AttributeError, KeyError, IndexError, TypeError, ValueError))
 
 
 def is_odd_form(error: Exception, first: TracebackType | None) -> bool:
-    """Whether a short way has met a value that is not of the form it is for, and no fault of ours.
+    """Return whether a fast path failed on a value of another shape, not on a bug of ours.
 
-    It looks at values without asking first what they are, so it may raise itself, and so may code
-    of the values; functions of ours that it calls may not. ``first`` is where the short way stands
-    in the error's traceback.
+    A fast path does not check the shapes of values, so it may raise, and so may code of the values;
+    functions of this package that it calls may not. ``first`` is the frame of the fast path in the
+    traceback of the error.
     """
-    if first is None or first.tb_next is None:  # mostly: it has raised it itself
+    if first is None or first.tb_next is None:  # the usual case: raised by the fast path itself
         return type(error) in _ODD
     last = first.tb_next
     while last.tb_next is not None:
@@ -88,7 +88,7 @@ def is_odd_form(error: Exception, first: TracebackType | None) -> bool:
 
 
 class Guard:
-    """Runs one adapter's functions; switches the adapter off when it keeps failing."""
+    """Run the functions of one adapter; disable the adapter if it fails repeatedly."""
 
     __slots__ = ("_failures", "_since", "broken", "enabled", "name")
 
@@ -100,11 +100,11 @@ class Guard:
         self._since = 0.0
 
     def reset(self) -> None:
-        """Switched on again, as new."""
+        """Enable the adapter and clear its failures."""
         self.enabled, self.broken, self._failures = True, False, 0
 
     def run(self, function: Callable[..., _T], *args: Any) -> _T | None:
-        """``function(*args)``, or ``None`` where it raised; ``CallRefused`` is for the host."""
+        """Return ``function(*args)``, or ``None`` if it raised; ``CallRefused`` is raised again."""
         try:
             return function(*args)
         except CallRefused:
@@ -114,7 +114,7 @@ class Guard:
             return None
 
     def note(self, where: str, error: BaseException) -> None:
-        """Counts a failure and breaks the circuit after too many within a minute."""
+        """Count a failure; disable the adapter after too many failures within a minute."""
         now = time.monotonic()
         if now - self._since > _BREAK_WINDOW:
             self._since, self._failures = now, 0
@@ -128,5 +128,4 @@ class Guard:
         FAULTS.note(f"{self.name}.{where}", error)
 
 
-MANUAL_GUARD = Guard("decorators")
-"""The guard of everything that is recorded by hand; set up anew with everything else."""
+MANUAL_GUARD = Guard("decorators")  # guard of all manual instrumentation; reset at each set-up

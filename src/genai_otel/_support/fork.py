@@ -1,12 +1,12 @@
-"""What a fork must not come into the middle of: a worker's late imports, and calls of gRPC's.
+"""Delay a fork while a thread imports lazily or calls gRPC.
 
-A child would find a module, or a lock of C code, that nobody is left to finish with, and wait for
-it at its own first use.
+Otherwise the child has a half-imported module, or a held lock of C code, that no thread of the
+child releases, and blocks at its first use.
 """
 
 from __future__ import annotations
 
-import logging  # noqa: F401 - a fork takes its lock: by the order of the hooks after it has waited here
+import logging  # noqa: F401 - registers its fork hook first, so a fork takes its lock after waiting here
 import os
 from contextlib import contextmanager, suppress
 from threading import Condition, get_ident
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _SECONDS = 5.0
 _AGAIN = 0.05
 _CHANGED = Condition()
+# Threads that block a fork, each with a callback that hurries it
 _INSIDE: dict[int, Callable[[], object]] = {}
-"""Threads that must not be forked now, and what hurries each of them."""
 
 
 @contextmanager
 def unforked(hurry: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """A fork of another thread calls ``hurry``, and waits for the end of this."""
+    """Block forks by other threads; a fork calls ``hurry`` and waits for the end of the block."""
     me = get_ident()
     with _CHANGED:
         outer = _INSIDE.get(me)
@@ -35,14 +35,14 @@ def unforked(hurry: Callable[[], object] = lambda: None) -> Iterator[None]:
     finally:
         with _CHANGED:
             if outer is None:
-                _INSIDE.pop(me, None)  # it is gone in a child that was forked in here
+                _INSIDE.pop(me, None)  # missing in a child that was forked inside the block
             else:
                 _INSIDE[me] = outer
             _CHANGED.notify_all()
 
 
 def _before() -> None:
-    """Until nobody else is inside; from here to the fork nobody goes in."""
+    """Wait until no other thread is inside; none can enter until after the fork."""
     if not _CHANGED.acquire(timeout=_SECONDS):
         return
     me, until = get_ident(), monotonic() + _SECONDS
@@ -54,7 +54,7 @@ def _before() -> None:
 
 
 def _in_parent() -> None:
-    with suppress(RuntimeError):  # it was not to be had in time
+    with suppress(RuntimeError):  # not acquired in time
         _CHANGED.release()
 
 

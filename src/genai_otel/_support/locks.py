@@ -1,8 +1,8 @@
-"""What a fork must find: none of our locks held for ever, and none of our threads that is idle.
+"""Locks and threads that are safe to fork.
 
-A child finds these locks open, whoever held them in its parent. They are re-entrant: a garbage
-collection in the middle of a locked line may run a finalizer that ends a stream, and so comes back
-here on the same thread.
+In a child these locks are free, even if a thread of the parent held them. They are re-entrant: a
+garbage collection while a lock is held may run a finalizer that ends a stream and acquires the same
+lock on the same thread.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _A_MOMENT = 0.0005
 
 
 def reentrant() -> Lock:
-    """A new lock; what it guards must be in order between any two lines."""
+    """Return a new lock; the guarded state must be consistent between any two lines."""
     lock = RLock()
     _LOCKS.add(lock)
     return lock
 
 
 def reopen() -> None:
-    """In a forked child: the threads that held them are not there to release them."""
+    """Reset all locks in a forked child, where the threads that held them do not exist."""
     for lock in list(_LOCKS):
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as logging does
 
 
 def has_gone(thread: Thread, until: float) -> bool:
-    """Whether the thread has ended by then, a time of ``monotonic``; the system's thread, too.
+    """Return whether the thread, and its system thread, ended before ``until`` (``monotonic``).
 
-    Python says that a thread has ended a moment before the system stops counting it, and a fork
-    that counts more than one thread warns.
+    Python reports a thread as ended slightly before the system does, and a fork warns if the system
+    counts more than one thread.
     """
     thread.join(max(0.0, until - monotonic()))
     if thread.is_alive():
         return False
     task = f"/proc/self/task/{thread.native_id}"
-    while os.path.exists(task) and monotonic() < until:  # noqa: PTH110 - this may be in a hurry
+    while os.path.exists(task) and monotonic() < until:  # noqa: PTH110 - pathlib is slower
         sleep(_A_MOMENT)
     return True

@@ -1,4 +1,4 @@
-"""What was asked for and is ignored, and why: logged once, and kept for ``status()``."""
+"""Settings that are ignored, and why: logged once, and kept for ``status()``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ _MOST = 50
 
 
 class Notices:
-    """Since the last set-up, each text once."""
+    """Notices since the last set-up, each text once."""
 
     def __init__(self) -> None:
         self._texts: dict[str, None] = {}
-        self.logged = True
-        """Whether each is a warning too."""
+        self.logged = True  # whether each notice is also logged as a warning
 
     def add(self, text: str, level: int = logging.WARNING) -> None:
         if text in self._texts or len(self._texts) >= _MOST:

@@ -1,4 +1,4 @@
-"""What a worker does is nobody's telemetry."""
+"""Suppress instrumentation in our own work, such as export requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opentelemetry import context
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The API's constants, where it has them, and the plain keys that older instrumentations look for.
+# The constants of the API, if it has them, and the plain keys of older instrumentations.
 _KEYS = {
     getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"),
@@ -22,18 +22,18 @@ _KEYS = {
 def _quiet() -> context.Context:
     current = context.get_current()
     for key in _KEYS:
-        current = context.set_value(key, True, current)  # noqa: FBT003 - the API's
+        current = context.set_value(key, True, current)  # noqa: FBT003 - the API's signature
     return current
 
 
 def attach() -> None:
-    """For the rest of a thread that is ours."""
+    """Suppress instrumentation for the rest of the current thread, which must be ours."""
     context.attach(_quiet())
 
 
 @contextmanager
 def suppressed() -> Iterator[None]:
-    """For a moment on somebody else's."""
+    """Suppress instrumentation inside a ``with`` block, on any thread."""
     token = context.attach(_quiet())
     try:
         yield

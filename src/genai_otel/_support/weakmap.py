@@ -1,4 +1,4 @@
-"""What we keep for objects of the host's, as long as they live, whatever they are like."""
+"""Values kept for objects of the application as long as these live."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class IdentityWeakMap(Generic[T]):
-    """By the object's identity: it may not be hashable, as logfire's providers are not."""
+    """Weak map by object identity: keys may be unhashable, as logfire's providers are."""
 
     __slots__ = ("_kept",)
 
@@ -17,16 +17,16 @@ class IdentityWeakMap(Generic[T]):
         self._kept: dict[int, tuple[ref[Any], T]] = {}
 
     def get(self, owner: Any) -> T | None:
-        """What is kept for this very object."""
+        """Return the value of this object."""
         whose, found = self._kept.get(id(owner), (None, None))
         return found if whose is not None and whose() is owner else None
 
     def put(self, owner: Any, value: T) -> T:
-        """Keeps ``value`` until ``owner`` is no more."""
+        """Keep ``value`` until ``owner`` is collected."""
         key, kept = id(owner), self._kept
 
         def forget(gone: ref[Any]) -> None:
-            if kept.get(key, (None,))[0] is gone:  # another object may be at that address by now
+            if kept.get(key, (None,))[0] is gone:  # a new object may have the same address
                 del kept[key]
 
         kept[key] = ref(owner, forget), value

@@ -1,1 +1,1 @@
-"""Spending limits that warn or stop, and where spending is summed up."""
+"""Spending limits that warn or reject calls, and the stores that sum up spending."""

@@ -1,8 +1,8 @@
-"""Budgets that act: spending limits that warn, and, where asked to, stop.
+"""Budgets: spending limits that warn and, if configured, reject calls.
 
-A soft limit records, counts and calls back. A hard limit raises ``BudgetExceeded`` before the call
-is sent: by an estimate before it, by the truth after it. What is spent is kept per process, or in a
-store that several processes share.
+A soft limit records an event, counts and calls back. A hard limit raises ``BudgetExceeded`` before
+the call is sent, based on an estimate; after the call the actual amount is charged. Spending is
+kept per process, or in a store that several processes share.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _KEYS_KEPT = 10_000
 
 
 class BudgetStore(Protocol):
-    """Where spending is summed up. Both methods are called on the caller's thread."""
+    """Sums up spending. Both methods are called on the caller's thread."""
 
     def add(self, key: str, window: int, amount: float) -> float:
-        """Adds ``amount`` to what ``key`` has spent in that window; returns the sum."""
+        """Add ``amount`` to the spending of ``key`` in that window; return the sum."""
 
     def spent(self, key: str, window: int) -> float:
-        """What ``key`` has spent in that window."""
+        """Return the spending of ``key`` in that window."""
 
 
 class Spending(NamedTuple):
-    """How one budget stands for one of those it counts: what callbacks are given.
+    """The state of one budget for one key; the argument of callbacks.
 
-    ``key`` is whose spending it is (a session, a user ...), empty for the process. Amounts are in
-    the budget's unit. ``breached``: this call was the first beyond the soft limit, or beyond the
-    limit, in this window; of a call that was refused it is always true.
+    ``key`` is the session, user ... that the spending belongs to, empty for the process. Amounts
+    are in the budget's unit. ``breached``: this call was the first beyond the soft limit, or beyond
+    the limit, in this window; always true for a rejected call.
     """
 
     budget: Budget
@@ -51,14 +51,14 @@ class Spending(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Spent of the limit; 1.0 is all of it."""
+        """The spent share of the limit; 1.0 is all of it."""
         return self.spent / self.budget.limit
 
 
 class BudgetExceeded(CallRefused):
-    """A hard budget is used up; the call was not sent.
+    """A hard budget is exceeded; the call was not sent.
 
-    ``spending`` has the figures, ``estimate`` is what this call was expected to add.
+    ``spending`` is the state of the budget, ``estimate`` the expected amount of this call.
     """
 
     def __init__(self, spending: Spending, estimate: float) -> None:
@@ -74,31 +74,31 @@ class BudgetExceeded(CallRefused):
         self.spending, self.estimate = spending, estimate
 
     def __reduce__(self) -> Any:
-        """From a worker process it comes back whole, but for what cannot be sent."""
+        """Make the exception picklable; ``on_breach`` and ``store`` of the budget are left out."""
         spending = self.spending
         budget = replace(spending.budget, on_breach=None, store=None)
         sent = (spending._replace(budget=budget), self.estimate)
         more = {k: v for k, v in vars(self).items() if k not in {"spending", "estimate"}}
-        return type(self), sent, more  # as of any exception: notes, for one
+        return type(self), sent, more  # such as notes, as for any exception
 
 
-# As ``error.type``, tracebacks and pickles name it; ``inspect.getsource`` does not find it there.
+# The name in ``error.type``, tracebacks and pickles; ``inspect.getsource`` does not find it.
 BudgetExceeded.__module__ = "genai_otel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """A limit on what is spent.
+    """A spending limit.
 
-    ``limit`` in ``unit``, ``usd`` or ``tokens``, for each ``per``: ``process``, ``session``,
-    ``user``, ``agent`` or ``tag:NAME`` (calls that carry that tag); in each ``window``, such as
-    ``30m``, ``1d`` or ``1w``, aligned to the clock (UTC), or for the life of the process where it
-    is ``None``. The call that goes beyond ``soft`` (a share of the limit) gets an event on its
-    span, and ``on_breach`` is called with the ``Spending``, on the caller's thread; once a window,
-    and once more at the limit. ``hard`` refuses calls that would go beyond the limit. Calls whose
-    cost is unknown add nothing to a ``usd`` budget.
+    ``limit`` in ``unit`` (``usd`` or ``tokens``) applies to each ``per``: ``process``, ``session``,
+    ``user``, ``agent`` or ``tag:NAME`` (calls with that tag); in each ``window``, such as ``30m``,
+    ``1d`` or ``1w``, aligned to the clock (UTC), or, if it is ``None``, for the life of the
+    process. The call that goes beyond ``soft`` (a share of the limit) gets an event on its span,
+    and ``on_breach`` is called with the ``Spending``, on the caller's thread; once per window, and
+    once more at the limit. ``hard`` rejects calls that would exceed the limit. Calls of unknown
+    cost add nothing to a ``usd`` budget.
 
-    Raises ``ValueError`` on what it does not accept.
+    Raises ``ValueError`` on invalid arguments.
     """
 
     limit: float
@@ -126,7 +126,7 @@ class Budget:
                 f"soft must be a share of the limit, above 0 and at most 1, not {self.soft!r}"
             )
         object.__setattr__(self, "name", self.name or f"{plain(self.limit)} {self.unit} {self.per}")
-        self.seconds  # noqa: B018 - complains now of a window that it cannot read
+        self.seconds  # noqa: B018 - raises on an invalid window
 
     @property
     def _tag(self) -> str:
@@ -134,7 +134,7 @@ class Budget:
 
     @property
     def seconds(self) -> float | None:
-        """The window's length."""
+        """Length of the window in seconds; ``None`` without a window."""
         if self.window is None:
             return None
         amount, unit = self.window[:-1], self.window[-1:]
@@ -145,7 +145,7 @@ class Budget:
         return int(amount) * _SECONDS[unit]
 
     def key(self, who: Mapping[str, Any]) -> str | None:
-        """Whose spending a call is; ``None`` where this budget does not count it."""
+        """Return the key of a call's spending; ``None`` if this budget does not count the call."""
         if self.per == "process":
             return ""
         if self._tag:
@@ -155,7 +155,7 @@ class Budget:
 
 
 class MemoryStore:
-    """Spending of this process; the least recently used keys give way beyond ten thousand."""
+    """Spending of this process; beyond ten thousand keys the least recently used are evicted."""
 
     def __init__(self) -> None:
         self._lock = reentrant()
@@ -174,7 +174,7 @@ class MemoryStore:
 
 
 class Budgets:
-    """The budgets of this process, asked before each model call and told after it."""
+    """The budgets of this process, checked before each model call and charged after it."""
 
     def __init__(
         self, budgets: tuple[Budget, ...], *, clock: Callable[[], float] = time.time
@@ -186,7 +186,7 @@ class Budgets:
         self.hard = any(budget.hard for budget in budgets)
 
     def admit(self, who: Mapping[str, Any], *, tokens: int | None, usd: float | None) -> None:
-        """Raises ``BudgetExceeded`` if a hard budget does not bear the estimated call."""
+        """Raise ``BudgetExceeded`` if the estimated call would exceed a hard budget."""
         for budget in self._budgets:
             key = budget.key(who) if budget.hard else None
             if key is None:
@@ -199,7 +199,7 @@ class Budgets:
     def charge(
         self, who: Mapping[str, Any], *, tokens: int | None, usd: float | None
     ) -> list[Spending]:
-        """Add what a call cost; return the state of the budgets that count it."""
+        """Add the cost of a call; return the state of the budgets that count it."""
         standing = []
         for budget in self._budgets:
             key, amount = budget.key(who), usd if budget.unit == "usd" else tokens
@@ -213,7 +213,7 @@ class Budgets:
         return standing
 
     def _first(self, spending: Spending, window: int) -> bool:
-        """Whether the breach was not reported before in this window."""
+        """Return whether this breach was not reported yet in this window."""
         mark = (spending.budget.name, spending.key, window, spending.ratio >= 1)
         if mark in self._reported:
             return False

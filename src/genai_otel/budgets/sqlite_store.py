@@ -1,6 +1,6 @@
 """Spending in a SQLite file that several processes share.
 
-It is asked on the caller's thread: choose it only where budgets have to hold across processes.
+It is accessed on the caller's thread: use it only if budgets must hold across processes.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _FORK_WAITS = 5.0
 
 
 class SqliteBudgetStore:
-    """A budget store in the file ``path`` (mode 0600); waits at most ``timeout`` s for others.
+    """A budget store in the file ``path`` (mode 0600); waits up to ``timeout`` s for its lock.
 
-    A file that cannot be used raises ``sqlite3.Error`` or ``OSError`` when it is made, never later:
-    from then on a failing look counts as nothing spent.
+    The constructor raises ``sqlite3.Error`` or ``OSError`` if the file is unusable. Later errors
+    never reach the caller: a failed look-up counts as nothing spent.
     """
 
     def __init__(self, path: str | Path, *, timeout: float = 0.25) -> None:
         self._file = _File(Path(path), timeout)
-        weakref.finalize(self, self._file.close)  # at the end of the process, at the latest
+        weakref.finalize(self, self._file.close)  # at process exit at the latest
         with self._file.lock, closing(self._file):
             self._file.connection().execute(_TABLE)
 
@@ -47,7 +47,7 @@ class SqliteBudgetStore:
             connection = self._file.connection()
             with connection:
                 (total,) = connection.execute(_ADD, (key, window, amount)).fetchone()
-                if total == amount:  # the first of its window: those before it are over
+                if total == amount:  # the first of its window: purge older windows
                     connection.execute(_PURGE, (key, window))
         return float(total)
 
@@ -57,14 +57,14 @@ class SqliteBudgetStore:
         return 0.0 if row is None else float(row[0])
 
     def close(self) -> None:
-        """Closes the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         self._file.close()
 
 
 class _File:
-    """One connection of a process, used by one thread at a time.
+    """The connection of this process, used by one thread at a time.
 
-    It is closed before a fork: in a child it could be neither used nor closed without harm.
+    It is closed before a fork: a child can neither use nor close an inherited connection safely.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -75,7 +75,7 @@ class _File:
         _ALL.add(self)
 
     def connection(self) -> sqlite3.Connection:
-        """The one that is open, or a new one; ``lock`` is held."""
+        """Return the open connection, or open one; the caller holds ``lock``."""
         if self._connection is None:
             new = sqlite3.connect(self._path, timeout=self._timeout, check_same_thread=False)
             try:
@@ -88,7 +88,7 @@ class _File:
         return self._connection
 
     def forget(self) -> None:
-        """In a child: what its parent was in the middle of is kept as it is, for ever."""
+        """Keep an inherited connection in a child forever: it may be in the middle of a write."""
         if self._connection is not None:
             _INHERITED.append(self._connection)
             self._connection = None
@@ -105,7 +105,7 @@ _INHERITED: list[sqlite3.Connection] = []
 
 
 def _before_fork() -> None:
-    """Each stays closed until the fork is done: its lock is held."""
+    """Acquire the lock of each file and close it, so that it stays closed during the fork."""
     for each in list(_ALL):
         if each.lock.acquire(timeout=_FORK_WAITS):
             each.close()
@@ -113,7 +113,7 @@ def _before_fork() -> None:
 
 def _after_fork() -> None:
     for each in list(_ALL):
-        with suppress(RuntimeError):  # it was not to be had in time, or made meanwhile
+        with suppress(RuntimeError):  # not acquired in time, or created meanwhile
             each.lock.release()
 
 

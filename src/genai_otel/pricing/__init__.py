@@ -1,1 +1,1 @@
-"""What a model call costs: price table, overrides, and who bills for a host."""
+"""Cost of model calls: price table, overrides, billers."""

@@ -1,4 +1,4 @@
-"""Amounts as people read them: never with an exponent."""
+"""Format amounts for people, without an exponent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DIGITS = 15
 
 
 def figures(amount: float) -> str:
-    """As many digits as say something: of a sum that is not 0 at least two that are not 0."""
+    """Format with at least two significant digits, unless the amount is 0."""
     if amount >= _LARGE or amount == 0:
         digits = 2
     elif amount >= _CENT:
@@ -25,10 +25,10 @@ def in_unit(amount: float, unit: str) -> str:
 
 
 def plain(number: float) -> str:
-    """All that it says, as in a setting: 20, 0.0003, 1000000."""
+    """Format all digits, as in a setting: 20, 0.0003, 1000000."""
     short = f"{number:.{_DIGITS}g}"
     if "e" not in short:
         return short
-    from decimal import Decimal  # only of the very large and the very small
+    from decimal import Decimal  # only for very large and very small numbers
 
     return f"{Decimal(repr(number)):f}"

@@ -1,13 +1,13 @@
-"""Who bills a call: by the host where one is known, else by the provider's name.
+"""Find the biller of a call: by host if it is known, else by the provider's name.
 
-The names are those that genai-prices has for providers.
+Billers have the names of genai-prices' providers.
 """
 
 from __future__ import annotations
 
 import re
 
-# The convention's names, and what clients without one call themselves.
+# Provider names of the semantic conventions, and names used by clients without one.
 _PROVIDERS = {
     "anthropic": "anthropic",
     "aws.bedrock": "aws",
@@ -35,7 +35,7 @@ _PROVIDERS = {
     "x_ai": "x-ai",
     "z_ai": "zai",
 }
-# Names in litellm's price map, where they are not the same.
+# Names in litellm's price map that differ.
 _LITELLM = {
     "azure_ai": "azure",
     "bedrock": "aws",
@@ -49,7 +49,7 @@ _LITELLM = {
     "voyage": "voyageai",
     "xai": "x-ai",
 }
-# The commonest, so that overrides know them before the table is loaded, and some it lacks.
+# The most common hosts, so overrides know them before the table is loaded, and some it lacks.
 _HOSTS = (
     (r"api\.openai\.com", "openai"),
     (r"api\.anthropic\.com", "anthropic"),
@@ -78,7 +78,7 @@ _REGIONS = tuple(
 
 
 def biller_of_provider(provider: str | None) -> str | None:
-    """``None`` for a name that stands for no biller. Azure is not OpenAI, whatever its name has."""
+    """Return ``None`` for a name without a biller. ``azure.ai.openai`` is Azure, not OpenAI."""
     return None if provider is None else _PROVIDERS.get(provider.strip().lower())
 
 
@@ -92,7 +92,7 @@ def biller_of_litellm(provider: str) -> str:
 
 
 def region_of_host(host: str | None) -> str | None:
-    """``None`` also for what is too long to be a host: a search takes the square of its length."""
+    """Return ``None`` also for texts longer than a host name: the search takes quadratic time."""
     if host is None or len(host) > _LONGEST_HOST:
         return None
     matches = (pattern.search(host) for pattern in _REGIONS)

@@ -1,6 +1,6 @@
-"""What a call cost, or why nobody can say. See docs/cost.md.
+"""The price book: the cost of a call, or why it is unknown. See docs/cost.md.
 
-The table of genai-prices is read by ``PriceBook.load()``, on a thread of its own.
+``PriceBook.load()`` reads the table of genai-prices, on a background thread.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Source: TypeAlias = "Mapping[str, Any] | str | Path | Override"
 
 
 class PriceBook:
-    """Prices by model, provider and time: what the user gave first, then the bundled table.
+    """Prices by model, provider and time: overrides first, then the bundled table.
 
-    ``overrides`` is a dict, the path of a TOML or JSON file, a function
-    ``(provider, model, usage, at) -> amount or None``, or a sequence of these, asked in order.
-    Raises ``ValueError`` on prices that cannot be read.
+    ``overrides`` is a dict, the path of a TOML or JSON file, a function ``(provider, model, usage,
+    at) -> amount or None``, or a sequence of these, in order of precedence. Raises ``ValueError``
+    on prices that cannot be read.
     """
 
     def __init__(self, overrides: Source | Sequence[Source] = (), *, bundled: bool = True) -> None:
@@ -51,9 +51,9 @@ class PriceBook:
                 self._list.complete(None)
 
     def load(self) -> None:
-        """Reads the bundled table from disk, so never on the way of a call.
+        """Read the bundled table from disk, never while a call waits.
 
-        Does not raise: without the table all but overrides is unknown, and ``problem`` says why.
+        Does not raise: without the table only overrides have prices, and ``problem`` is the reason.
         """
         with self._lock:
             if self.ready:
@@ -64,7 +64,7 @@ class PriceBook:
                 from .bundled import Bundled
 
                 bundled = Bundled()
-            except Exception as error:  # noqa: BLE001 - whatever an older or broken table raises
+            except Exception as error:  # noqa: BLE001 - an older or broken table may raise anything
                 self.problem = f"genai-prices cannot be used: {type(error).__name__}: {error}"
                 logger.warning("genai_otel: %s", self.problem)
             if prices is not None:
@@ -72,20 +72,20 @@ class PriceBook:
             self._list = prices
 
     def load_if_read(self) -> None:
-        """Takes the bundled table if this process has read it before; that takes no time."""
+        """Use the bundled table if this process has read it already; this takes no time."""
         module = sys.modules.get(f"{__package__}.bundled")
-        is_read = getattr(module, "is_read", None)  # not yet, while another thread imports it
+        is_read = getattr(module, "is_read", None)  # missing while another thread imports it
         if is_read is not None and is_read():
             self.load()
 
     @property
     def ready(self) -> bool:
-        """Whether the bundled table is there, or was tried, or was never wanted."""
+        """Whether the bundled table is loaded, has failed to load, or is not used."""
         return self._list is not None and self._list.ready
 
     @property
     def version(self) -> str:
-        """The table's release and newest price, and a hash of what the user gave."""
+        """The table's release and newest price, and a hash of the overrides."""
         return "none" if self._list is None else self._list.version
 
     def price(
@@ -101,10 +101,10 @@ class PriceBook:
         batch: bool = False,
         region: str | None = None,
     ) -> Cost:
-        """What ``usage`` cost at the request's time. Never raises for a bad payload.
+        """Return the cost of ``usage`` at the time of the request. Does not raise on a bad payload.
 
-        ``model`` is what answered (``request_model`` what was asked for, where that differs). What
-        the provider says that it charged comes after the user's own prices, before the table's.
+        ``model`` is the model that answered (``request_model`` the requested one, if different). A
+        cost reported by the provider comes after the overrides and before the table.
         """
         if self._list is None:
             if usage.charged is not None:
@@ -114,15 +114,15 @@ class PriceBook:
         return self._list.price(usage, at, key)
 
     def nothing(self, status: str) -> Cost:
-        """No price, and why."""
+        """Return a cost without a price."""
         return Cost(status, version=self.version)
 
     def quotes(self, call: Call) -> tuple[list[Quote], str]:
-        """The quotes for such calls in the order asked, and the status where none holds."""
+        """Return quotes for such calls in order of precedence, and the status if none applies."""
         return ([], "not_ready") if self._list is None else self._list.quotes(call)
 
     def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
-        """(biller, id) of the models that the bundled table knows."""
+        """Yield (biller, id) of the models in the bundled table."""
         yield from () if self._list is None else self._list.ids(biller)
 
 

@@ -1,8 +1,8 @@
-"""The price table of genai-prices: found strictly, and read as plain numbers.
+"""The price table of genai-prices, with strict matching, as plain numbers.
 
-The library matches by prefixes and substrings, so that ``gemini-1.5-flash-8b`` costs what
-``gemini-1.5-flash`` does; it ignores a price context that it does not know, and gives 0 where it
-has no price. Here an id is found only if a rule names it, see ``matching``, and prices are read.
+The library matches by prefixes and substrings, so ``gemini-1.5-flash-8b`` gets the price of
+``gemini-1.5-flash``; it ignores an unknown price context, and returns 0 for a missing price. Here
+an id matches only if a rule names it (see ``matching``), and prices are read directly.
 """
 
 from __future__ import annotations
@@ -28,41 +28,40 @@ _BEDROCK_ARN = re.compile(
 )
 _VERTEX_PATH = re.compile(r"(?:projects/.*/)?(?:publishers/[^/]+/)?models/([^/]+)")
 _DATED = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|\d{4})$")
-# The commercial regions' table says nothing of these.
+# Partitions that the commercial regions' table does not cover.
 _OTHER_PARTITIONS = re.compile(r"us-gov[.-]|cn-")
 
 _STANDARD = frozenset(("default", "standard", "auto", "on_demand", "on-demand", "standard_only"))
-_SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # as Vertex says it
+_SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # values of Vertex AI
 _HOUR, _DAY = 3600, 86400
-_LEAST_SECONDS = 10.0  # Groq bills ten seconds of audio at least
+_LEAST_SECONDS = 10.0  # Groq bills at least ten seconds of audio
 _THOUSAND = 1000
-# Grounding with Google Search is billed by the prompt up to Gemini 2.5, by the query from 3 on:
+# Grounding with Google Search is billed per prompt up to Gemini 2.5, per query from Gemini 3 on:
 # ai.google.dev/gemini-api/docs/pricing.
 _SEARCHES_PER_CALL = re.compile(r"gemini-[12](?!\d)")
 
 
 def tier_of(told: str | None) -> str | None:
-    """The tier in the words of price tables; ``None`` is the standard one."""
+    """Return the tier's name in price tables; ``None`` is the standard tier."""
     word = (told or "standard").lower()
     return None if word in _STANDARD else _SAME_TIERS.get(word, word)
 
 
 def is_dated(model: str) -> bool:
-    """Whether the name has a version: on Azure others are names that somebody gave."""
+    """Whether the name has a version: on Azure other names are deployments named by users."""
     return _DATED.search(model) is not None
 
 
-_table = cache(read)
-"""For all books of a process: what is set up anew has its prices at once."""
+_table = cache(read)  # shared by all books of a process, so a new set-up has prices at once
 
 
 def is_read() -> bool:
-    """Whether this process has the table already."""
+    """Whether this process has read the table."""
     return _table.cache_info().currsize > 0
 
 
 class Bundled:
-    """What genai-prices knows, read from the installed package: not on the way of a call."""
+    """The table of the installed genai-prices, read on a background thread."""
 
     def __init__(self) -> None:
         self._providers = _table()
@@ -74,7 +73,7 @@ class Bundled:
         return biller in self._providers
 
     def biller(self, host: str) -> str | None:
-        """Who bills calls to ``host``: the whole host must match, not its beginning."""
+        """Return the biller of ``host``: the whole host must match, not only a prefix."""
         address = f"https://{host}/"
         for provider in self._providers.values():
             found = provider.hosts.match(address)
@@ -83,7 +82,7 @@ class Bundled:
         return None
 
     def ids(self, biller: str | None = None) -> Iterator[tuple[str, str]]:
-        """(biller, id) of every model."""
+        """Yield (biller, id) of every model."""
         for pid, provider in self._providers.items():
             if biller is None or pid == biller:
                 yield from ((pid, model.id) for model in provider.models)
@@ -91,12 +90,12 @@ class Bundled:
     def find(
         self, biller: str, model: str, *, region: str | None = None, mapped: bool = False
     ) -> BundledModel | None:
-        """The model that ``biller`` calls so. ``mapped``: a person said that it is this one."""
+        """Return the model with this name at ``biller``. ``mapped``: an override names it."""
         ref = _normal(biller, model.strip().lower()) if self.knows(biller) else None
         if ref is None or _OTHER_PARTITIONS.match(region or ""):
             return None
         if biller == "azure" and not mapped and not is_dated(ref):
-            return None  # the name of a deployment may be any name, also that of another model
+            return None  # the name of a deployment is arbitrary, possibly that of another model
         for pid in (biller, *self._providers[biller].lenders):
             known = self._find_own(pid, ref) if self.knows(pid) else None
             if known is not None:
@@ -112,7 +111,7 @@ class Bundled:
 
 
 def _normal(biller: str, ref: str) -> str | None:
-    """The id within an address of the model; ``None`` for one that holds no model's name."""
+    """Return the id within a model's address; ``None`` if it contains no model name."""
     if biller == "aws" and ref.startswith("arn:"):
         found = _BEDROCK_ARN.fullmatch(ref)
         return None if found is None or _OTHER_PARTITIONS.match(found[1]) else found[2]
@@ -130,9 +129,9 @@ class BundledModel:
         self._model, self._own = model, own
 
     def schedule(self, tier: str | None, *, batch: bool) -> Schedule | None:
-        """Prices by time for such requests; ``None`` where the table has none for them.
+        """Return prices by time for such requests; ``None`` if the table has none for them.
 
-        A model that another provider lends has only standard prices, whatever its variants say.
+        A model from a fallback provider has only standard prices, whatever its variants are.
         """
         wanted = _context(tier, batch=batch)
         variants = [v for v in self._model.variants if self._own and _is_for(v, wanted)]
@@ -146,7 +145,7 @@ def _is_for(variant: Variant, wanted: list[dict[str, str]]) -> bool:
 
 
 def _context(tier: str | None, *, batch: bool) -> list[dict[str, str]]:
-    """The library's words for the kind of request, in each of its spellings."""
+    """Return the library's names for the kind of request, in each spelling."""
     word = "batch" if batch else tier_of(tier)
     if word is None:
         return []
@@ -169,14 +168,14 @@ class Schedule:
         self._standard, self._variants = model.prices, variants
         self._needs_variant = needs_variant
         self._least_seconds = _LEAST_SECONDS if biller == "groq" else 0.0
-        self._audio_as_text = biller == "google"  # which lists audio only where it is dearer
+        self._audio_as_text = biller == "google"  # Google lists audio only if it is more expensive
         self._searches_per_call = _SEARCHES_PER_CALL.match(model.id) is not None
         self._known: dict[tuple[int, ...], Rates] = {}
         times = [when for when, _ in model.prices] + [variant.when for variant in variants]
         self._always = self._at(0.0) if set(times) == {None} else None
 
     def at(self, moment: float) -> Rates | None:
-        """What held at ``moment`` (seconds since 1970); ``None`` where no price did."""
+        """Return the prices at ``moment`` (seconds since 1970); ``None`` if there was none."""
         return self._always or self._at(moment)
 
     def _at(self, moment: float) -> Rates | None:
@@ -192,7 +191,7 @@ class Schedule:
 
     def _rates(self, standard: int, *variants: int) -> Rates:
         prices = dict(self._standard[standard][1])
-        for index in reversed(variants):  # of two variants the first wins, as in the library
+        for index in reversed(variants):  # the first of several variants wins, as in the library
             prices |= self._variants[index].prices
         return _as_rates(
             prices,
@@ -229,7 +228,7 @@ def _as_rates(
 
 
 def _holds(when: When, moment: float) -> bool:
-    """Whether prices of that time hold at ``moment``, in seconds since 1970."""
+    """Whether prices with this constraint apply at ``moment`` (seconds since 1970)."""
     if when is None:
         return True
     if len(when) == 1:
@@ -240,7 +239,7 @@ def _holds(when: When, moment: float) -> bool:
 
 
 def _past_changes(providers: Iterable[Provider]) -> Iterator[float]:
-    """When prices changed, as far as that is past: the table also has announced changes."""
+    """Yield the times of past price changes: the table also has announced changes."""
     now = time()
     for provider in providers:
         for model in provider.models:

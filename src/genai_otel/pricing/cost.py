@@ -1,22 +1,21 @@
-"""What a call cost, or why nobody can say."""
+"""The cost of a call, or why it is unknown."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-TOLD = "provider"
-"""Stands for the version of a table where the provider itself says what the call cost."""
+TOLD = "provider"  # in place of the table's version, if the provider reported the cost itself
 
 
 class Cost(NamedTuple):
-    """Money for one call, or the reason why there is none: an unknown cost is never 0.
+    """Cost of one call, or the reason why there is none: an unknown cost is never 0.
 
-    ``status`` is ``priced``, ``free`` (somebody said so), ``estimated_usage`` (priced, but the
-    tokens are an estimate), ``no_usage`` (the provider did not count), ``unknown_model``,
-    ``unknown_biller`` (the host is nobody's that we know), ``unknown_price`` (of this model, but
-    not for this tier, time, or for what ``missing`` names), ``override_failed``, ``not_ready``, or
-    ``failed`` (the call, and nothing was counted). ``pending``: all that the price depends on,
-    where it is not ready, for whoever has prices when the call is sent.
+    ``status`` is ``priced``, ``free`` (by an override), ``estimated_usage`` (priced, with estimated
+    tokens), ``no_usage`` (the provider reported no tokens), ``unknown_model``, ``unknown_biller``
+    (the host is unknown), ``unknown_price`` (the model is known, but has no price for this tier,
+    time, or the quantities in ``missing``), ``override_failed``, ``not_ready``, or ``failed`` (the
+    call failed without usage). ``pending``: if the price is not ready, everything it depends on,
+    for a later stage that has prices when the call is exported.
     """
 
     status: str

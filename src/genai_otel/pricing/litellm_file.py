@@ -1,4 +1,4 @@
-"""litellm's price map, ``model_prices_and_context_window.json``, as a table of list prices."""
+"""Read litellm's ``model_prices_and_context_window.json`` as list prices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .rates import Steps
 
 _MILLION = 1_000_000
-# Our bucket and litellm's keys of its price per token, the first that is there.
+# Our bucket, and litellm's keys of its price per token; the first that is present applies.
 _TOKENS = {
     "input": ("input_cost_per_token",),
     "output": ("output_cost_per_token",),
@@ -44,7 +44,7 @@ _UNITS = {
 _INSTEAD_OF_TOKENS = ("per_image", "per_second", "per_character")
 _TIERS = {"": None, "_batches": "batch", "_flex": "flex", "_priority": "priority"}
 _ABOVE = re.compile(r"_above_(\d+)k_tokens")
-# Its price of a search is that of a grounded prompt for these: see ``bundled``.
+# For these models its price of a search is that of a grounded prompt: see ``bundled``.
 _SEARCHES_PER_CALL = re.compile(r"(?:.*/)?gemini-[12](?!\d)")
 _REGIONAL = re.compile(r"bedrock/((?:us|eu|ap|ca|sa|me|af|il|mx)-[a-z-]+-\d)/(?:.*/)?([^/]+)")
 
@@ -56,7 +56,7 @@ def is_litellm(data: Mapping[str, Any]) -> bool:
 
 
 def litellm_entries(data: Mapping[str, Any], name: str) -> Iterator[Entry]:
-    """One a model and tier. Models without a price, or with nothing but 0, stay unknown."""
+    """Yield entries per model and tier. Models with no price, or only zeros, stay unknown."""
     for model, said in data.items():
         if model == "sample_spec" or not isinstance(said, dict):
             continue
@@ -72,7 +72,7 @@ def litellm_entries(data: Mapping[str, Any], name: str) -> Iterator[Entry]:
 
 
 def _named(model: str, provider: str, tier: str | None, rates: Rates) -> Iterator[Entry]:
-    """Under its own name, and under the one that the provider itself has for it."""
+    """Yield the entry under litellm's name, and under the provider's own name."""
     from .overrides import Entry
 
     regional = _REGIONAL.fullmatch(model)
@@ -99,9 +99,9 @@ def _rates(said: Mapping[str, Any], suffix: str, place: str) -> Rates | None:
             tokens[bucket] = price * _MILLION
             steps[bucket] = _steps(said, key, suffix, place)
     units: dict[str, Any] = {} if suffix else _units(said, place)
-    if not any(tokens.values()):  # zeros are the map's word for "not by tokens"
+    if not any(tokens.values()):  # zeros mean "not priced by tokens"
         tokens, steps = {}, {}
-    else:  # beside tokens, images and seconds are the same price in other words
+    else:  # with token prices, those of images and seconds are the same price in other units
         units = {unit: price for unit, price in units.items() if unit not in _INSTEAD_OF_TOKENS}
     if not tokens and not any(units.values()):
         return None

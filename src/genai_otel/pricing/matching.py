@@ -1,7 +1,7 @@
-"""Whether a rule of genai-prices really names a model.
+"""Decide whether a rule of genai-prices really names a model.
 
-The library's rules are prefixes and substrings. Here one counts only if nothing is left over but
-a version: a date, a number of three or four digits, ``-latest``, ``-preview``, ``-v1:0``.
+The library's rules are prefixes and substrings. A match counts only if the rest of the name is a
+version: a date, a number of three or four digits, ``-latest``, ``-preview``, ``-v1:0``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# The rule's field in the library, and a lower-case text, a pattern, or the rules that it combines
 Clause: TypeAlias = tuple[str, Any]
-"""Its field in the library, and a text in small letters, a pattern, or the rules it is made of."""
 
 _VERSION = re.compile(
     r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d|\d\d-\d\d|\d\d-20\d\d|\d{3,4}|latest|preview|default|v\d))*"
@@ -21,7 +21,7 @@ _VERSION = re.compile(
 )
 _FINE_TUNED = re.compile(_VERSION.pattern + "(?::[^:]*){0,3}")
 _TUNED_ON_AZURE = re.compile(r"[\w-]+")
-# What may stand before a substring that names a model: region and maker on Bedrock.
+# Prefixes allowed before a substring that names a model: region and vendor on Bedrock.
 _BEFORE = {
     "aws": re.compile(
         r"(?:(?:us|eu|ap|apac|au|jp|in|ca|sa|me|il|mx|af)\.)?"
@@ -34,7 +34,7 @@ _VERSION_BEGUN = re.compile(r"[-@]\d*$")
 
 
 def names(clause: Clause, ref: str, biller: str) -> bool:
-    """Whether ``clause``, a rule about the models that ``biller`` sells, names ``ref``."""
+    """Whether ``clause``, a rule for the models of ``biller``, names ``ref``."""
     kind, value = clause
     return _NAMING[kind](value, ref, biller)
 
@@ -44,7 +44,7 @@ def _any(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
 
 
 def _all(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
-    """All must hold, and one must name the model: the others are there to leave some out."""
+    """Whether all rules match and one names the model: the others only exclude models."""
     return all(_holds(each, ref) for each in clauses) and _any(clauses, ref, biller)
 
 
@@ -54,7 +54,7 @@ def _pattern(pattern: re.Pattern[str], ref: str, _: str) -> bool:
 
 
 def _holds(clause: Clause, ref: str) -> bool:
-    """Whether the library would say that the rule is met."""
+    """Whether the rule matches by the library's definition."""
     kind, value = clause
     return _HOLDING[kind](value, ref)
 
@@ -71,7 +71,7 @@ _HOLDING: Mapping[str, Callable[[Any, str], bool]] = {
 
 
 def _within(text: str, ref: str, biller: str) -> bool:
-    """Whether ``ref`` is a place that sells, the text, and a version."""
+    """Whether ``ref`` is an allowed prefix, the text, and a version."""
     start = ref.find(text)
     if start < 0 or not _BEFORE.get(biller, _NOTHING).fullmatch(ref, 0, start):
         return False
@@ -79,7 +79,7 @@ def _within(text: str, ref: str, biller: str) -> bool:
 
 
 def _begins(rule: str, ref: str) -> bool:
-    """Whether ``ref`` is ``rule`` and a version. A rule may stop within one: ``gpt-5-nano-``."""
+    """Whether ``ref`` is ``rule`` and a version; the rule may end within one: ``gpt-5-nano-``."""
     if not ref.startswith(rule):
         return False
     version = _FINE_TUNED if rule.startswith("ft:") else _VERSION

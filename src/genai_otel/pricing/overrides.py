@@ -1,4 +1,4 @@
-"""What a person said of prices, ready for look-up; ``prices_file`` reads it."""
+"""Custom prices (overrides), ready for look-up; ``overrides_file`` reads them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     from .rates import Rates
 
 FOREVER = (-math.inf, math.inf)
-ITSELF = "*"
-"""In place of a name: whatever is listed for the model that was called."""
+ITSELF = "*"  # in place of a name: the list prices of the called model
 
 
 class Entry(NamedTuple):
-    """One answer to "what does this model cost", and when it holds."""
+    """One answer to "what does this model cost", and when it applies."""
 
     model: str
     rates: Rates | None = None
@@ -30,29 +29,27 @@ class Entry(NamedTuple):
     tier: str | None = None
     currency: str = "USD"
     window: tuple[float, float] = FOREVER
-    general: bool = False
-    """From a table of list prices, not about this person's own deployments."""
+    general: bool = False  # from a table of list prices, not for the user's own deployments
 
     @property
     def follows(self) -> str | None:
-        """The other name that it is the same as; its own name is that of the bundled table."""
+        """The other name whose prices apply; its own name means that of the bundled table."""
         own = self.same_as is not None and self.same_as.lower() == self.model.lower()
         return None if own or self.same_as == ITSELF else self.same_as
 
 
 class Book(NamedTuple):
-    """All that one dict or file says, ready for look-up."""
+    """The contents of one dict or file, ready for look-up."""
 
     name: str
     digest: str
     exact: Mapping[str, tuple[Entry, ...]]
     patterns: tuple[tuple[re.Pattern[str], tuple[Entry, ...]], ...] = ()
     billers: tuple[tuple[re.Pattern[str], str], ...] = ()
-    hosts: tuple[str, ...] = ()
-    """Those of the billers, as they were written."""
+    hosts: tuple[str, ...] = ()  # hosts of the billers, as written
 
     def entries(self, *models: str) -> Iterator[Entry]:
-        """What is said of the first of these names, an exact name before any pattern."""
+        """Yield the entries of the first known name, exact names before patterns."""
         names = [model.strip().lower() for model in models]
         for name in names:
             yield from self.exact.get(name, ())
@@ -67,7 +64,7 @@ class Book(NamedTuple):
 
 
 def matches(pattern: str | None, value: str | None) -> bool:
-    """Whether a condition holds; one that was not given always does."""
+    """Whether a condition matches; a missing condition always does."""
     if pattern is None:
         return True
     return value is not None and compiled(pattern)(value.lower()) is not None
@@ -75,5 +72,5 @@ def matches(pattern: str | None, value: str | None) -> bool:
 
 @cache
 def compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    """Of a condition; whoever reads prices has it made, so that a call finds it here."""
+    """Compile a condition; called when prices are read, so that calls hit the cache."""
     return re.compile(translate(pattern.lower())).match

@@ -1,4 +1,4 @@
-"""Prices that a person gives: a dict, or a TOML or JSON file. See docs/cost.md for the format."""
+"""Read custom prices from a dict, or a TOML or JSON file. See docs/cost.md for the format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TOP = frozenset(("models", "billers", "currency"))
 
 
 def read_prices(source: Mapping[str, Any] | str | Path) -> Book:
-    """Raises ``ValueError`` that names the file, the line or key, and what is accepted."""
+    """Read a source; a ``ValueError`` names the file, the line or key, and what is accepted."""
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         return _book(_parsed(path), str(path))
@@ -50,7 +50,7 @@ def _parsed(path: Path) -> Any:
         return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except RecursionError:
         raise ValueError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # both parsers tell the line
+    except ValueError as error:  # both parsers report the line
         kind = "TOML" if path.suffix == ".toml" else "JSON (name a TOML file .toml)"
         raise ValueError(f"{path}: not valid {kind}: {error}") from None
 
@@ -178,7 +178,7 @@ def _window(said: Mapping[str, Any], place: str) -> tuple[float, float]:
 
 
 def _moment(value: Any, place: str) -> float:
-    """Seconds since 1970 of a date or time; UTC where it does not say."""
+    """Return a date or time as seconds since 1970; UTC if it has no zone."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

@@ -1,6 +1,6 @@
-"""The prices that a book asks, in their order: what the user gave, then the bundled table.
+"""The prices of a book in order of precedence: overrides, then the bundled table.
 
-Apart from ``pricing``, since its imports take as long as those of a tracer.
+Separate from ``pricing.book`` because its imports take as long as those of a tracer.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _MOST_KNOWN = 1000
 
 
 class PriceList:
-    """Prices from ``sources``, dicts or files or functions, and from ``bundled``.
+    """Prices from ``sources`` (dicts, files or functions), and from ``bundled``.
 
-    ``ready`` says that nothing else will come. Raises ``ValueError`` on prices that cannot be read.
+    ``ready``: no further source will be added. Raises ``ValueError`` on prices that cannot be read.
     """
 
     def __init__(self, sources: Sequence[Any]) -> None:
@@ -46,7 +46,7 @@ class PriceList:
         self.version = self._version()
 
     def complete(self, bundled: Bundled | None) -> None:
-        """Nothing more will come but this table, if there is one."""
+        """Add the bundled table, if there is one, as the last source."""
         with self._lock:
             self._resolver = Resolver(self._sources, bundled, ready=True)
             self.version = self._version()
@@ -107,7 +107,7 @@ class PriceList:
         )
 
     def _asked(self, function: Override, call: Call, usage: Usage, moment: float) -> Cost | None:
-        """The answer of a user's function; what it raises is not the caller's business."""
+        """Return the result of a user's function; its exceptions do not reach the caller."""
         at = datetime.fromtimestamp(moment, tz=UTC)
         try:
             amount = function(call.provider, call.model or call.request_model, usage, at)
@@ -135,14 +135,14 @@ class PriceList:
         return resolved
 
     def _remember(self, call: Call, resolved: Resolved) -> None:
-        """Bounded, because the names of models may come from strangers."""
+        """Cache a result; bounded, because model names may be untrusted."""
         with self._lock:
             if len(self._known) >= _MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._known[call] = resolved
 
     def _version(self) -> str:
-        """The table's release and newest price, and a hash of what the user gave."""
+        """Return the table's release and newest price, and a hash of the overrides."""
         bundled = self._resolver.bundled
         parts = [] if bundled is None else [bundled.version]
         if self._sources:
@@ -151,7 +151,7 @@ class PriceList:
 
 
 def version_of(sources: Sequence[Book | Override]) -> str:
-    """As spans have it beside the table's."""
+    """Return the version of the overrides, as spans have it beside the table's."""
     said = [each.digest if isinstance(each, Book) else _name_of(each) for each in sources]
     return f"overrides {hashlib.sha256(' '.join(said).encode()).hexdigest()[:8]}"
 

@@ -1,4 +1,4 @@
-"""Prices of one model at one time, and what some usage costs by them. Pure arithmetic."""
+"""Prices of one model at one time, and the cost of usage by them. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MEDIA_PARTS = (
 )
 INPUT_PARTS = (*_CACHE_PARTS, *(name for pair in _MEDIA_PARTS for name in pair))
 OUTPUT_PARTS = ("reasoning", "audio_output", "image_output", "video_output")
-TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)
-"""The buckets that have a price per million tokens."""
+TOKENS = ("input", *INPUT_PARTS, "output", *OUTPUT_PARTS)  # buckets with a price per million tokens
+# Other quantities with a price
 UNITS = (
     *("per_request", "per_image", "per_second", "per_character", "per_page"),
     *("per_web_search", "per_search_unit"),
     *("per_file_search", "per_map_search", "per_container", "per_tool_image"),
 )
-"""What else may have a price."""
+# Usage of the provider's tools, and its price: a call with an unpriced one has no cost
 _CHARGES = (
     ("web_searches", "per_web_search"),
     ("file_searches", "per_file_search"),
@@ -36,10 +36,9 @@ _CHARGES = (
     ("tool_images", "per_tool_image"),
     ("other_charges", None),
 )
-"""What tools of the provider did, and its price: no call is priced with one of these left out."""
 
+# (minimum input tokens, price per million for the whole request), in descending order
 Steps = tuple[tuple[int, float], ...]
-"""(beyond so many input tokens, price per million for the whole request), the highest first."""
 _TOTALS = frozenset({"input", "output", "estimated", "web_fetches"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -48,8 +47,8 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class Rates:
     """Prices per million tokens by bucket, and prices by unit.
 
-    Where a price depends on the length of the input, ``steps`` has it: beyond a threshold the
-    price there holds for all tokens of the request, as providers bill it.
+    ``steps`` has prices that depend on the length of the input: beyond a threshold, its price
+    applies to all tokens of the request, as providers bill it.
     """
 
     tokens: Mapping[str, float] = field(default_factory=lambda: _EMPTY)
@@ -65,12 +64,11 @@ class Rates:
     per_map_search: float | None = None
     per_container: float | None = None
     per_tool_image: float | None = None
-    searches_per_call: bool = False
-    """Any number of web searches in one call costs what one does."""
+    searches_per_call: bool = False  # one call is billed as one web search, however many it runs
     least_seconds: float = 0.0
 
+    # prices of input and output, if a call without parts has no other costs
     plain: tuple[float, float] | None = field(init=False, compare=False, default=None)
-    """The prices of input and output, where a call without parts costs nothing else."""
 
     def __post_init__(self) -> None:
         prices = (self.tokens.get("input"), self.tokens.get("output"))
@@ -79,14 +77,14 @@ class Rates:
 
     @property
     def empty(self) -> bool:
-        """No price at all, which is something else than a price of 0."""
+        """Whether there is no price at all, which differs from a price of 0."""
         return not self.tokens and all(getattr(self, unit) is None for unit in UNITS)
 
     def of(self, bucket: str, context: int) -> float | None:
-        """The price per million in a request with ``context`` input tokens.
+        """Return the price per million in a request with ``context`` input tokens.
 
-        A part without a price costs what the whole costs, unless that cannot be: audio costs many
-        times what text does, an hour's cache write more than a short one.
+        A part without a price has the price of the whole, unless that is implausible: audio costs
+        many times more than text, a one-hour cache write more than a short one.
         """
         if bucket not in self.tokens:
             parent = _PARENTS.get(bucket)
@@ -113,20 +111,20 @@ _DOUBTS = {
 
 
 class Charge(NamedTuple):
-    """Money, or why there is none: ``missing`` names what was used and has no price."""
+    """An amount, or why there is none: ``missing`` names the used quantities without a price."""
 
     input: float = 0.0
     output: float = 0.0
     total: float = 0.0
     missing: tuple[str, ...] = ()
-    counted: bool = True  # False: nobody says what was used
+    counted: bool = True  # False: the usage is not reported
 
 
 NOT_COUNTED = Charge(counted=False)
 
 
 def charge(rates: Rates, usage: Usage) -> Charge:
-    """What ``usage`` costs. Counts that cannot be are dropped, and the rest is kept."""
+    """Return the cost of ``usage``. Impossible counts are dropped; the others are kept."""
     known = vars(usage)
     if rates.plain is not None and _is_plain(known):
         return _plainly(rates.plain, known)
@@ -156,7 +154,7 @@ def _is_plain(known: Mapping[str, Any]) -> bool:
 
 
 def _plainly(plain: tuple[float, float], known: Mapping[str, Any]) -> Charge:
-    """As almost all calls: so much in, so much out, and no parts of either."""
+    """Charge the common case: input and output tokens without parts."""
     sent, made = known.get("input"), known.get("output")
     if not type(sent) is type(made) is int or sent < 0 or made < 0:
         sent, made = _count(sent), _count(made)
@@ -169,7 +167,7 @@ def _plainly(plain: tuple[float, float], known: Mapping[str, Any]) -> Charge:
 def _priced(
     rates: Rates, pieces: Sequence[tuple[str, int]], context: int, missing: list[str]
 ) -> float:
-    """The pieces' price in millionths; what has none is added to ``missing``."""
+    """Return the cost of the pieces in millionths; add pieces without a price to ``missing``."""
     amount = 0.0
     for bucket, count in pieces:
         price = rates.of(bucket, context)
@@ -181,15 +179,15 @@ def _priced(
 
 
 def _input_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]:
-    """TextBuffer that do not overlap and add up to ``rest``.
+    """Return pieces of the input that do not overlap and add up to ``rest``.
 
-    Cached audio is in ``cache_read`` and in ``audio_input``: it is taken out of both. Of audio of
-    which nobody says how much was cached, what the cache leaves is fresh.
+    Cached audio is in ``cache_read`` and in ``audio_input``: it is subtracted from both. If the
+    cached share of audio is not reported, the audio beyond the cache is not cached.
     """
     pieces = []
     for name in _CACHE_PARTS:
         size = _count(known.get(name))
-        if size and size <= rest:  # else it contradicts the total
+        if size and size <= rest:  # otherwise it contradicts the total
             rest -= size
             pieces.append((name, size))
     for name, cached_name in _MEDIA_PARTS:
@@ -220,7 +218,7 @@ def _output_pieces(known: Mapping[str, Any], rest: int) -> list[tuple[str, int]]
 
 
 def _units(rates: Rates, known: Mapping[str, Any]) -> float | None:
-    """What is not priced by tokens; ``None`` where the only price is of something uncounted."""
+    """Return the cost of non-token units; ``None`` if the only price is of an unreported unit."""
     total = rates.per_request or 0.0
     seconds = _amount(known.get("seconds"))
     counts = (
@@ -239,7 +237,7 @@ def _units(rates: Rates, known: Mapping[str, Any]) -> float | None:
 
 
 def _tools(rates: Rates, known: Mapping[str, Any], missing: list[str]) -> float:
-    """The price of what tools of the provider did."""
+    """Return the cost of the provider's tools."""
     missing.extend(known.get("unclear") or ())
     total = 0.0
     for name, unit in _CHARGES:

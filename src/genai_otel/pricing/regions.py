@@ -1,10 +1,11 @@
-"""Where list prices do not hold: some providers ask more in chosen regions, and tables do not say.
+"""Regions where list prices do not apply, because the provider charges more there.
 
-Checked in November 2026: platform.claude.com/docs/en/manage-claude/data-residency (US only, 1.1
-times the price), cloud.google.com/vertex-ai/generative-ai/pricing (1.1 times for Claude from 4.5
-on, and for Gemini from 3 on), aws.amazon.com/bedrock/pricing (models other than Claude have a
-price in each region, and the table has that of the US). OpenAI, xAI and Together have hosts of
-their own for it, which are not known as theirs.
+Price tables do not include this. Checked in November 2026:
+platform.claude.com/docs/en/manage-claude/data-residency (US only, 1.1 times the price),
+cloud.google.com/vertex-ai/generative-ai/pricing (1.1 times for Claude from 4.5 on, and for Gemini
+from 3 on), aws.amazon.com/bedrock/pricing (models other than Claude have a price in each region,
+and the table has that of the US). OpenAI, xAI and Together have separate hosts for it, which are
+not known as theirs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 
 from .billers import region_of_host
 
-# Claude up to 4.1 and Gemini up to 2.5 cost the same everywhere, and so do models of one price.
+# Claude up to 4.1, Gemini up to 2.5 and models with one price cost the same everywhere.
 _VERTEX_SURCHARGE = re.compile(
     r"(?:claude-(?!3|2|instant|[a-z]+-4(?:-[01])?(?:[@-]20\d|@|$)|4-(?:opus|sonnet)))"
     r"|gemini-(?![12]|pro(?:-vision)?$)"
@@ -26,14 +27,14 @@ _UNKNOWN = "unknown"
 
 
 def region_of(host: str | None, provider: str | None) -> str | None:
-    """The region that a host is in; Vertex AI without a host may have been called in any."""
+    """Return the region of a host; Vertex AI without a host may have been called in any."""
     if not host and provider == "gcp.vertex_ai":
         return _UNKNOWN
     return region_of_host(host)
 
 
 def is_elsewhere(biller: str, matched: str, name: str | None, region: str | None) -> bool:
-    """Whether the table's price of ``matched`` is not the one where the model ``name`` ran."""
+    """Whether the table's price of ``matched`` does not apply where the model ``name`` ran."""
     model = (name or "").strip().lower().rpartition("/")[2]
     if biller == "anthropic":
         return region is not None
@@ -51,6 +52,6 @@ _PARTS_OF_ARN = 6
 
 
 def _region_of_arn(name: str | None) -> str | None:
-    """Of ``arn:aws:bedrock:eu-west-1:...``, which is the region that it may be called in."""
+    """Return the region of ``arn:aws:bedrock:eu-west-1:...``, from which it may be called."""
     parts = (name or "").split(":", _PARTS_OF_ARN)
     return parts[3] or None if parts[0] == "arn" and len(parts) >= _PARTS_OF_ARN else None

@@ -1,4 +1,4 @@
-"""Which prices are asked for a call: the user's, in their order, then the bundled table."""
+"""Find the prices that apply to a call: overrides in their order, then the bundled table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from .rates import Rates
 
+# A user's function: (provider, model, usage, time) -> an amount in USD, or ``None``
 Override: TypeAlias = 'Callable[[str | None, str | None, "Usage", datetime], float | None]'
-"""A user's function: (provider, model, usage, time) -> an amount in USD, or ``None``."""
 _DEEPEST = 8
 
 
 class Call(NamedTuple):
-    """All that decides which prices are asked, but for the time."""
+    """Everything that selects prices, except the time."""
 
     provider: str | None
     model: str | None
@@ -35,24 +35,24 @@ class Call(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What the caller asked for, then what answered: a map of deployments has the former."""
+        """The requested name, then the one that answered: a map of deployments has the former."""
         return [name for name in (self.request_model, self.model) if name]
 
     @property
     def answered(self) -> str | None:
-        """The name that a table of list prices is asked for."""
+        """The name to look up in a table of list prices."""
         return self.model or self.request_model
 
     @property
     def kind(self) -> str | None:
-        """The tier in the words of an override; ``None`` for standard requests."""
+        """The tier as named in overrides; ``None`` for standard requests."""
         if self.batch:
             return "batch"
         return tier_of(self.tier)
 
 
 class Quote(NamedTuple):
-    """Prices that may hold, and where they are from; without prices it is free."""
+    """Prices that may apply, and their origin; without prices the call is free."""
 
     matched: str
     prices: Schedule | Rates | None
@@ -65,9 +65,9 @@ class Quote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """The user's quotes and functions to ask, in their order, and what the bundled table says.
+    """The overrides (quotes and functions) in their order, and the bundled table's quote.
 
-    ``otherwise`` is the status where none holds, ``missing`` what keeps the table's from holding.
+    ``otherwise`` is the status if none applies, ``missing`` the reason why the table's does not.
     """
 
     steps: tuple[Quote | Override, ...]
@@ -77,7 +77,7 @@ class Resolved(NamedTuple):
 
 
 class Resolver:
-    """Looks calls up; everything it knows is fixed when it is made."""
+    """Find the prices of calls; immutable after construction."""
 
     def __init__(
         self, sources: Sequence[Book | Override], bundled: Bundled | None, *, ready: bool
@@ -101,7 +101,7 @@ class Resolver:
         return Resolved(steps, quote, otherwise)
 
     def _biller(self, call: Call) -> str | None:
-        """Who bills. A host that nobody is known to serve is a server of somebody's own."""
+        """Return the biller. An unknown host is a self-hosted server."""
         if not call.host:
             return self._named_biller(call.provider)
         host = call.host.lower()
@@ -130,7 +130,7 @@ class Resolver:
         if not matches(entry.region, call.region):
             return False
         if entry.rates is not None and entry.tier is None and call.kind is not None:
-            return False  # a price that says nothing of tiers is the standard one
+            return False  # a price without a tier is the standard price
         if entry.tier is not None and not matches(entry.tier, call.kind or "standard"):
             return False
         if not entry.general:
@@ -143,7 +143,7 @@ class Resolver:
     def _quotes(
         self, entry: Entry, call: Call, biller: str | None, depth: int = _DEEPEST
     ) -> Iterator[Quote]:
-        """What an entry says: its own prices, or what it is the same as, while both hold."""
+        """Yield an entry's own prices, or those of its ``same_as``, while both apply."""
         if entry.same_as is None:
             yield Quote(entry.model, entry.rates, entry.window, 1.0, entry.currency)
             return
@@ -158,9 +158,9 @@ class Resolver:
                 yield quote._replace(window=(since, until), factor=entry.factor * quote.factor)
 
     def _list_prices(self, call: Call, biller: str | None, *, anywhere: bool) -> Iterator[Quote]:
-        """What tables of list prices say of the model that was called: the user's, then ours.
+        """Yield list prices of the called model: the user's tables, then the bundled one.
 
-        ``anywhere``: somebody has said what to make of them in that region.
+        ``anywhere``: an override gives a factor or prices for that region.
         """
         for book in self._books:
             for entry in book.entries(*call.names):
@@ -174,7 +174,7 @@ class Resolver:
                 yield quote
 
     def _targets(self, name: str, call: Call, biller: str | None, depth: int) -> Iterator[Quote]:
-        """What ``same_as`` means: entries of the user's, then a model of the bundled table."""
+        """Yield targets of ``same_as``: the user's entries, then a model of the bundled table."""
         again = call._replace(model=name, request_model=None)
         for book in self._books if depth else ():
             for entry in book.entries(name):
@@ -193,7 +193,7 @@ class Resolver:
     def _listed(
         self, name: str | None, call: Call, biller: str, *, mapped: bool
     ) -> tuple[Quote | None, str]:
-        """The bundled table's quote; and the status where there is none, or none holds."""
+        """Return the bundled table's quote, and the status if there is none or none applies."""
         if self.bundled is None or name is None:
             return None, "unknown_model"
         model = self.bundled.find(biller, name, region=call.region, mapped=mapped)

@@ -1,11 +1,11 @@
-"""The table of genai-prices, read without the library: see ``read``.
+"""Read the table of genai-prices without importing the library: see ``read``.
 
-Its module of data is executed, see ``tablemodule``, where most of the library's classes are
-``dict``: they make what they are called with. Models and providers are read from that at once, and
-of what they say is kept what prices a call, in tuples: 1 MB of 7.
+Its data module is executed (see ``table_source``) with most classes of the library replaced by
+``dict``. Models and providers are converted at once, and only what determines prices is kept, in
+tuples: 1 MB of 7.
 
-A later release may say things that are not known here, by a new class or a new field. Such a rule
-names nothing, and such a model has no price, but never a wrong one.
+A later release may have new classes or fields. A rule with one matches nothing, and a model with
+one has no price, but never a wrong price.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from .matching import Clause
 
+# Or a base, and (minimum input tokens, price) in descending order
 Price: TypeAlias = "float | tuple[float, tuple[tuple[int, float], ...]]"
-"""Or a base, and (beyond so many input tokens, price), the highest first."""
 Prices: TypeAlias = "tuple[tuple[str, Price], ...]"
+# From a moment on, or daily between two seconds of the day; all in UTC
 When: TypeAlias = "tuple[float] | tuple[float, float] | None"
-"""From a moment on, or daily from one second of the day to another; all in UTC."""
 
+# The table's name for the price of each of our buckets
 TOKEN_PRICES = {
     **{part: f"{part}_mtok" for part in ("input", "output", "cache_read", "cache_write")},
     "cache_write_1h": "cache_write_1h_mtok",
@@ -43,21 +44,20 @@ TOKEN_PRICES = {
     "image_output": "output_image_mtok",
     "video_output": "output_video_mtok",
 }
-"""The table's name for the price of each of our buckets."""
+# The table's name for units, as the price of a thousand
 UNIT_PRICES = {
     "per_request": "requests_kcount",
     "per_web_search": "web_searches_kcount",
     "per_search_unit": "rerank_searches_kcount",
     "per_file_search": "storage_searches_kcount",
 }
-"""The same for units, of which the table has the price of a thousand."""
 HOUR_PRICES = ("input_audio_hours", "audio_hours")
 _BY_TOKENS = frozenset(TOKEN_PRICES.values())
 _KEPT = frozenset((*_BY_TOKENS, *UNIT_PRICES.values(), *HOUR_PRICES))
 
 
 class Variant(NamedTuple):
-    """Prices that go before the standard ones, for requests of some kind."""
+    """Prices that take precedence over the standard ones, for one kind of request."""
 
     kind: tuple[tuple[str, str], ...]
     when: When
@@ -65,7 +65,7 @@ class Variant(NamedTuple):
 
 
 class Model(NamedTuple):
-    """One model; of ``prices`` the last whose time has come holds."""
+    """One model; the last of ``prices`` whose time has come applies."""
 
     id: str
     prices: tuple[tuple[When, Prices], ...]
@@ -73,7 +73,7 @@ class Model(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """Who bills for models: for those that a rule names in full, and by other rules in order."""
+    """A biller and its models: by exact name, and by other rules in order."""
 
     id: str
     hosts: re.Pattern[str]
@@ -88,9 +88,10 @@ _MISREAD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, re
 
 
 def read() -> dict[str, Provider]:
-    """Providers by id. Raises ``ImportError`` without the package, else whatever it raises.
+    """Return providers by id.
 
-    A ``ValueError`` if nothing in it is known here.
+    Raises ``ImportError`` without the package, ``ValueError`` if nothing in the table is known
+    here, and any error that the package raises.
     """
     found = executed(_Readers().by_name(), lambda *_, **__: _UNKNOWN).get("providers", ())
     providers = {each.id: each for each in found if type(each) is Provider}
@@ -99,17 +100,17 @@ def read() -> dict[str, Provider]:
     return providers
 
 
+# Classes of the library that are read as their fields only
 _AS_SAID = (
     *("ModelPrice", "ConditionalPrice", "PriceVariant", "TieredPrices", "Tier"),
     *("StartDateConstraint", "TimeOfDateConstraint", "ClauseOr", "ClauseAnd", "ClauseEquals"),
     *("ClauseStartsWith", "ClauseEndsWith", "ClauseContains", "ClauseRegex"),
     *("UsageExtractor", "UsageExtractorMapping", "ArrayMatch"),
 )
-"""The library's classes of which the fields are all that is wanted."""
 
 
 class _Readers:
-    """Reads models and providers; equal values are kept once, as most are said many times."""
+    """Convert models and providers; equal values are shared, as most occur many times."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
@@ -117,7 +118,7 @@ class _Readers:
     def by_name(self) -> dict[str, Callable[..., Any]]:
         return {
             **dict.fromkeys(_AS_SAID, dict),
-            "Decimal": cache(_decimal),  # of 8,000 prices 600 are different
+            "Decimal": cache(_decimal),  # 600 of 8,000 prices are different
             "ModelInfo": self._model,
             "Provider": self._provider,
         }
@@ -138,7 +139,7 @@ class _Readers:
         return _clause(match), Model(self._one(id), self._all(self._row, rows), variants)
 
     def _all(self, reader: Callable[..., Any], said: Iterable[Any]) -> Any:
-        """None of them, if one is not as it is known: it may be the one that holds."""
+        """Read all, or none if one has an unknown form: it may be the one that applies."""
         try:
             return self._one(tuple([reader(**each) for each in said]))
         except _MISREAD:
@@ -170,7 +171,7 @@ class _Readers:
         fallback_model_providers: Iterable[str] | None = None,
         **_: Any,
     ) -> Provider:
-        """Of two models with the same full name the first wins, as in the library."""
+        """Of several models with the same full name the first wins, as in the library."""
         read = [each for each in models if each is not _UNKNOWN]
         exact: dict[str, Model] = {}
         rules: list[tuple[Clause, Model]] = []
@@ -229,13 +230,13 @@ def _daily(*, start_time: dt.time, end_time: dt.time) -> When:
 
 
 def _second(clock: dt.time) -> float:
-    """Of the day in UTC, which a time without a zone is in."""
+    """Return the second of the day in UTC, which is also the zone of a time without one."""
     moment = dt.datetime.combine(dt.date(1970, 1, 1), clock)
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() % 86400
 
 
 def _clause(said: Any) -> Clause | None:
-    """``None`` for a rule that is not known."""
+    """Return ``None`` for an unknown rule."""
     try:
         ((kind, value),) = said.items()
         return kind, _CLAUSES[kind](value)

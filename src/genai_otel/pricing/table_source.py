@@ -1,8 +1,8 @@
-"""Executes ``genai_prices.data``, the price table, without importing anything: see ``executed``.
+"""Execute ``genai_prices.data``, the price table, without imports: see ``executed``.
 
-That module of Python is one expression of calls such as ``ModelInfo(id=..., prices=...)``. To
-import it is to import the library with its HTTP client, and to keep 7 MB of objects with every
-description and comment. The application's own genai_prices is neither loaded nor touched here.
+That Python module is one expression of calls such as ``ModelInfo(id=..., prices=...)``. Importing
+it would import the library with its HTTP client, and keep 7 MB of objects with every description
+and comment. The application's own genai_prices is neither loaded nor modified.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PACKAGE, _DATA = "genai_prices", "genai_prices.data"
 
 
 def executed(names: Mapping[str, Any], other: Any) -> dict[str, Any]:
-    """What the module defines, where it finds ``names``, and ``other`` in place of further ones.
+    """Execute the module with ``names``, and ``other`` for all other names; return its globals.
 
-    It is never among ``sys.modules``, but its compiled form is used and kept as an import would.
-    Raises ``ImportError`` where the package is not installed, and whatever the module raises.
+    It is never added to ``sys.modules``, but its compiled form is used and stored as by an import.
+    Raises ``ImportError`` if the package is not installed, and any error that the module raises.
     """
     spec, loader = _found()
     module = module_from_spec(spec)
@@ -41,11 +41,11 @@ def executed(names: Mapping[str, Any], other: Any) -> dict[str, Any]:
 
 
 def _found() -> tuple[ModuleSpec, Loader]:
-    """The module, which is looked for where the package is; nothing is imported for it."""
+    """Find the module in the package's location, without importing the package."""
     package = find_spec(_PACKAGE)
     places = None if package is None else package.submodule_search_locations
     for finder in sys.meta_path if places else ():
-        find = getattr(finder, "find_spec", None)  # which old ones lack
+        find = getattr(finder, "find_spec", None)  # missing in old finders
         spec = None if find is None else find(_DATA, places)
         if spec is not None and spec.loader is not None:
             usual = type(spec.loader) is SourceFileLoader
@@ -54,7 +54,7 @@ def _found() -> tuple[ModuleSpec, Loader]:
 
 
 class _Library:
-    """Whatever the table imports from."""
+    """In place of each module that the table imports."""
 
     def __init__(self, names: Mapping[str, Any], other: Any) -> None:
         self._names, self._other, self.__all__ = names, other, tuple(names)
@@ -64,7 +64,7 @@ class _Library:
 
 
 class _Words(dict[str, Any]):
-    """The module's builtins, by which it can import nothing; a class that came later is other."""
+    """The module's builtins: no import has an effect, and an unknown class is ``other``."""
 
     def __init__(self, library: _Library) -> None:
         super().__init__(vars(builtins))
@@ -76,17 +76,17 @@ class _Words(dict[str, Any]):
 
 
 class _UncompiledError(Exception):
-    """There is no compiled form, and none may be kept."""
+    """There is no compiled form, and none can be stored."""
 
 
 class _Loader(SourceFileLoader):
-    """The usual one, in less memory, and without holding up other threads."""
+    """A source loader that needs less memory and does not block other threads."""
 
     def get_data(self, path: str) -> bytes:
-        """Into memory apart: 1 MB of compiled form would leave a hole in the heap."""
+        """Read into a separate mapping: 1 MB of compiled form would fragment the heap."""
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            apart = mmap(-1, max(size, 1))  # not of the file, which may be cut
+            apart = mmap(-1, max(size, 1))  # not mapped from the file, which may be truncated
             file.readinto(apart)
         return apart  # type: ignore[return-value]
 
@@ -102,7 +102,7 @@ class _Loader(SourceFileLoader):
             text = Path(self.path).read_text("utf-8")
             try:
                 self._execute(_pieces(text), module)
-            except SyntaxError:  # laid out as it never was
+            except SyntaxError:  # an unknown layout
                 self._execute([text], module)
 
     def _execute(self, texts: Iterable[str], module: ModuleType) -> None:
@@ -116,10 +116,10 @@ def _may_be_kept(cached: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The same in pieces: as one, it takes 70 MB to compile, and other threads wait for 0.2 s.
+    """Yield the module in pieces: compiling it whole takes 70 MB and blocks threads for 0.2 s.
 
-    Ten models are a list with a name of its own, which stands in place of them in the rest; so are
-    their providers. What is laid out otherwise stays where it is.
+    Ten models at a time become a named list, which is referenced in the rest; so do their
+    providers. Text of another layout is not moved.
     """
     yield text.partition("\nproviders")[0]
     for call, indent, most in (("ModelInfo", 12, 10), ("Provider", 4, 4)):
@@ -134,6 +134,6 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _several(call: str, indent: str, most: int) -> re.Pattern[str]:
-    """Calls that begin and end at the beginning of a line, one after the other."""
+    """Match consecutive calls that begin and end at the beginning of a line."""
     end = rf"{indent}\),?\n"
     return re.compile(rf"(?:^{indent}{call}\(\n(?:(?!{end}).*\n)*{end}){{1,{most}}}", re.MULTILINE)
