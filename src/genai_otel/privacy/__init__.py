@@ -1,7 +1,7 @@
-"""Which content may leave the process, and how it is redacted.
+"""Select which content may leave the process, and redact it.
 
-A ``ContentPolicy`` says it; an ``AttributeFilter`` applies it to attributes; detectors find what is
-masked; truncation limits the rest.
+A ``ContentPolicy`` is the configuration; an ``AttributeFilter`` applies it to attributes; detectors
+find what is masked; truncation limits the rest.
 """
 
 from .attribute_filter import AttributeFilter

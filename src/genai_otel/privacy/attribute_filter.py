@@ -1,7 +1,7 @@
-"""Applies a content policy to attributes, whatever signal they belong to.
+"""Apply a content policy to attributes of any signal.
 
-The recorder has one filter for the process, applied before a span, an event or a metric sees
-anything. Each destination with a stricter policy has another one, applied on its worker thread.
+The recorder has one filter for the process, applied before a span, an event or a metric gets its
+attributes. Each destination with a stricter policy has another one, applied on its worker thread.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class AttributeFilter:
 
     @property
     def failures(self) -> dict[str, int]:
-        """How often the user's functions failed, by type of error."""
+        """Failures of the user's functions, by type of error."""
         return self._redactor.failures
 
     def redact_name(self, text: Any) -> Any:
-        """The name of a model, an agent, a tool, redacted. Names recur, so results are cached."""
+        """Redact the name of a model, an agent, a tool. Names recur, so results are cached."""
         if self._facts == FULL or type(text) is not str:
             return text
         known = self._words.get(text)
@@ -91,20 +91,20 @@ class AttributeFilter:
         return known
 
     def redact_provider_value(self, value: Any) -> Any:
-        """A name from a provider's response; under ``messages="none"`` free text is withheld."""
+        """Redact a name in a response; withhold free text if ``messages`` is ``none``."""
         if self._terse and type(value) is str and not attribute_classes.WORD.fullmatch(value):
             return WITHHELD
         return self.redact_name(value)
 
     def redact_text(self, text: str, kind: str) -> str | None:
-        """A text of an attribute class, redacted and truncated; ``None`` where it is withheld."""
+        """Redact and truncate a text of an attribute class; return ``None`` if it is withheld."""
         mode = self._modes[kind]
         if mode == NONE:
             return None
         return self._shorter(self._redactor.text(text, mode, self._redactor.begin(mode)))
 
     def filter(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The attributes that may leave, redacted; the same mapping where nothing changes."""
+        """Return the redacted attributes that may leave; the same mapping if nothing changes."""
         if self._may_pass and self._passes(found):
             return found
         until = self._redactor.begin()
@@ -136,7 +136,7 @@ class AttributeFilter:
         return self._facts == FULL or not texts or not self._masker.suspects("\n".join(texts))
 
     def _known(self, found: Mapping[str, Any], texts: list[str]) -> bool:
-        """Whether all values are known to be clean; content is appended to ``texts``, to scan.
+        """Whether all values are known to be clean; append content to ``texts``, to be scanned.
 
         Names and short values recur, so clean ones are cached.
         """
@@ -159,11 +159,11 @@ class AttributeFilter:
         return True
 
     def _is_clean_name(self, name: str) -> bool:
-        """For an attribute named by the application."""
+        """Whether the name of an attribute, chosen by the application, is clean."""
         return self._mode(name) != NONE and self._masker.masked(name) == name and self._keep(name)
 
     def _is_clean(self, name: str, value: str, texts: list[str]) -> bool:
-        """Whether a value may leave unchanged; a rare one is appended to ``texts``."""
+        """Whether a value may leave unchanged; append content and unusual ids to ``texts``."""
         if name in attribute_classes.CONTENT:
             texts.append(value)
             if SEAM in value:
@@ -184,7 +184,7 @@ class AttributeFilter:
         return bool(self.redact_name(value) == value) and self._keep(value)
 
     def _keep(self, word: str) -> bool:
-        """Caches a clean value."""
+        """Cache a clean value."""
         if len(self._clean) >= _WORDS_KEPT:
             self._clean = set(attribute_classes.FIXED)
         if len(word) <= _LONGEST_WORD:
@@ -209,19 +209,22 @@ class AttributeFilter:
                 ]
                 return fitted(tuple(items), self.policy.max_chars)
             return self._redactor.number(value, mode)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the value stays here
+        except Exception as error:  # noqa: BLE001 - on any error the value is withheld
             if self._note is not None:
                 self._note("AttributeFilter.filter", error)
             return failed(type(error).__name__)
 
     def _user(self, value: str, mode: str, until: float) -> str:
-        """Hashed if asked for, or if it would be masked: so users stay distinguishable."""
+        """Hash a user id if configured, or if it would be masked: users stay distinguishable."""
         if self.policy.hash_users or (mode == REDACTED and self._masker.suspects(value)):
             return self._pseudonym(value)
         return self._redactor.text(value, mode, until)
 
     def _pseudonym(self, user: str) -> str:
-        """Idempotent, as a span may be filtered twice: a pseudonym ends in a proof of itself."""
+        """Hash a user id; idempotent, as a pseudonym ends in a proof that it is one.
+
+        A span may be filtered twice.
+        """
         given = _PSEUDONYM.fullmatch(user)
         if given is not None and given[2] == digest(self._key, given[1])[:_PROOF]:
             return user
@@ -244,7 +247,7 @@ class AttributeFilter:
         return text if len(text) <= most else str(fitted(text, most))
 
     def _json(self, name: str, value: str, mode: str, until: float) -> str:
-        """Redacted text by text, unless it is clean and short enough as a whole."""
+        """Redact each text of a JSON value, unless the whole is clean and short enough."""
         long = len(value) > self.policy.max_chars
         mixed = name in TALK and self._redactor.mixed
         asks = (
@@ -261,14 +264,14 @@ class AttributeFilter:
             return str(fitted(value, self.policy.max_chars)) if long else value
         try:
             parsed = json.loads(value)
-        except ValueError:  # the SDK's own limit has cut it
+        except ValueError:  # truncated by the SDK's own limit
             return self._plain(name, value, mode, until)
         redacted = JsonWalk(self._redactor, mode, until).attribute(name, parsed)
         return to_json(shorten(redacted, self.policy.max_chars))
 
 
 def _elsewhere(policy: ContentPolicy) -> Iterable[str]:
-    """Attributes that were recorded for other destinations: messages, or references to them."""
+    """Return attributes recorded for other destinations: messages, or references to them."""
     if policy.message_storage == "span":
         return attribute_classes.REFS
     return attribute_classes.CONTENT if policy.message_storage == "upload" else ()

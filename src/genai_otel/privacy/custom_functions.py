@@ -1,4 +1,4 @@
-"""The user's redaction functions: they may raise, sleep or call a model, so a thread runs them."""
+"""Run the user's redaction functions on a thread: they may raise, sleep or call a model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genai_otel")
 
 _SAY_EVERY = 60.0
+# Limit of threads blocked in a function; at the limit no function is called until one returns
 _MOST_STUCK = 4
-"""Threads that may hang in a function before it is not called any more until one comes back."""
 
 
 def failed(why: str) -> str:
-    """The placeholder of a text whose redaction failed."""
+    """Return the placeholder of a text whose redaction failed."""
     return f"[redaction failed: {why}]"
 
 
 class CustomFunctions:
-    """Runs the user's functions over texts, in order, on a thread of their own, with a deadline.
+    """Run the user's functions over texts, in order, on a background thread, with a deadline.
 
     ``prepare`` is called on that thread first. If a function raises or returns no text, that text
-    is withheld; if it is late, that text and the following ones are.
+    is withheld; if it misses the deadline, that text and the following ones are.
     """
 
     def __init__(
@@ -47,12 +47,11 @@ class CustomFunctions:
         self._worker: _Worker | None = None
         self._stuck: list[_Worker] = []
         self._said: dict[str, float] = {}
-        self.failures: dict[str, int] = {}
-        """How often what went wrong, by the type of the error."""
+        self.failures: dict[str, int] = {}  # failures by type of error
         _ALL.add(self)
 
     def __del__(self) -> None:
-        """Its thread ends with it."""
+        """End the thread."""
         if self._worker is not None:
             self._worker.asked.put(None)
 
@@ -60,11 +59,11 @@ class CustomFunctions:
         return bool(self._functions)
 
     def begin(self) -> float:
-        """When the texts of an operation that begins now must be done (``monotonic`` seconds)."""
+        """Return the deadline of an operation that begins now (``monotonic`` seconds)."""
         return time.monotonic() + self._deadline
 
     def masked(self, text: str, until: float) -> str:
-        """``text`` after all functions, or a placeholder."""
+        """Return ``text`` after all functions, or a placeholder."""
         if not self._functions:
             return text
         if threading.current_thread().name == _THREAD:
@@ -88,7 +87,7 @@ class CustomFunctions:
         return value if came else self._note(value)
 
     def ready(self) -> None:
-        """Start the thread early: at the end of a program none can be started."""
+        """Start the thread early: at interpreter exit none can be started."""
         with suppress(RuntimeError):
             worker = self._take() if self._functions else None
             if worker is not None:
@@ -102,7 +101,7 @@ class CustomFunctions:
                 worker.asked.put(None)
 
     def _take(self) -> _Worker | None:
-        """A worker that is free, or a new one; ``None`` where too many hang."""
+        """Return a free worker, or a new one; ``None`` if too many are blocked."""
         with self._lock:
             if self._process != os.getpid():  # threads do not survive a fork
                 self._process, self._worker, self._stuck = os.getpid(), None, []
@@ -114,7 +113,7 @@ class CustomFunctions:
             return worker
 
     def rest(self, until: float) -> None:
-        """Ends the thread that is free; the next text begins another."""
+        """End the free thread before ``until`` (``monotonic``); the next text starts another."""
         if not self._lock.acquire(timeout=max(0.0, until - time.monotonic())):
             return
         worker, self._worker = self._worker, None
@@ -137,7 +136,7 @@ _ALL: WeakSet[CustomFunctions] = WeakSet()
 
 
 def rest(until: float) -> None:
-    """Before a fork: ends threads that have nothing to do, by then, a time of ``monotonic``."""
+    """End idle threads before a fork; wait until ``until`` (``monotonic`` seconds)."""
     for each in list(_ALL):
         each.rest(until)
 
@@ -158,21 +157,21 @@ class _Worker(threading.Thread):
             self.answered.put(self._masked(text))
 
     def _masked(self, text: str) -> tuple[bool, str]:
-        """Whether it went well, and the text, or else the type of what went wrong."""
+        """Return (True, redacted text) or (False, type of the error)."""
         try:
             for function in self._functions:
                 text = function(text)
                 if type(text) is not str:
                     return False, "TypeError"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the text stays here
+        except BaseException as error:  # noqa: BLE001 - on any error the text is withheld
             return False, type(error).__name__
         return True, text
 
 
 def presidio(analyzer: Any, *, language: str = "en", **options: Any) -> Callable[[str], str]:
-    """A function for ``ContentPolicy(redactor=...)`` that masks what Presidio's analyzer finds.
+    """Return a function for ``ContentPolicy(redactor=...)`` that masks what Presidio finds.
 
-    ``analyzer`` is an ``AnalyzerEngine``, set up as you need it; ``options`` go to its ``analyze``
+    ``analyzer`` is a configured ``AnalyzerEngine``; ``options`` are passed to its ``analyze``
     (``entities``, ``score_threshold`` ...). A finding becomes ``[PERSON]`` and the like.
     """
 

@@ -1,4 +1,4 @@
-"""Redacts every text in a JSON value: messages, tools, documents, anything else."""
+"""Redact every text in a JSON value: messages, tools, documents, anything else."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .truncation import KEPT_WHOLE, NOTE
 if TYPE_CHECKING:
     from .text_redactor import TextRedactor
 
-# Between two texts of a message, as it is encoded.
+# The encoded text between two adjacent texts of a message.
 SEAM = '"},{"type":"text","content":"'
 _PLAIN = ("type", "content")
 _MOST_DEEP = 100
 _SYSTEM_ROLES = ("system", "developer")
 _TOOL_PARTS = ("tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response")
-# Also the fields of these parts: objects with a ``type``, the tool's.
+# Also the names of fields of these parts: objects with a ``type``, that of the tool.
 _SERVER_PARTS = _TOOL_PARTS[2:]
 TALK = (names.GEN_AI_INPUT_MESSAGES, names.GEN_AI_OUTPUT_MESSAGES)
 _ENTRIES = (
@@ -41,7 +41,7 @@ def _is_plain_text(part: Any) -> bool:
 
 
 def _withheld(value: Any) -> Any:
-    """The placeholder of withheld content; notes of truncation stay as they are."""
+    """Return the placeholder of withheld content; notes of truncation are kept."""
     if value is None:
         return None
     if type(value) is str and value.endswith(("…", "]")):
@@ -52,7 +52,7 @@ def _withheld(value: Any) -> Any:
 
 
 class JsonWalk:
-    """Redacts each text of a JSON value; returns a new value."""
+    """Redact each text of a JSON value; returns a new value."""
 
     __slots__ = ("_mode", "_redactor", "_until")
 
@@ -75,7 +75,7 @@ class JsonWalk:
         return {**self._entry({**message, "parts": None}, mode), "parts": parts}
 
     def _joined(self, parts: list[Any], mode: str) -> list[Any]:
-        """The parts; adjacent texts are joined if something found spans them."""
+        """Return the parts; join adjacent texts if a finding spans them."""
         if mode != REDACTED:
             return parts
         joined: list[Any] = []
@@ -94,7 +94,7 @@ class JsonWalk:
         return self._entry(part, mode)
 
     def _entry(self, entry: Any, mode: str) -> Any:
-        """A part, a tool, a document: some fields are structure, the others hold anything."""
+        """Redact a part, a tool, a document: some fields are structure, the others arbitrary."""
         if type(entry) is not dict:
             return self._any(entry, mode)
         redacted: dict[str, Any] = {}
@@ -115,7 +115,7 @@ class JsonWalk:
         if depth > _MOST_DEEP:
             return "[deeper values left out]"
         if kind is dict:
-            if value.get("type") == "media":  # in what a tool returned
+            if value.get("type") == "media":  # in the result of a tool
                 value = self._redactor.media(value)
             return {
                 self._key(key, mode): self._any(child, mode, key, depth + 1)

@@ -1,4 +1,4 @@
-"""Takes what was found out of a text, and puts a word for it in its place."""
+"""Replace findings in a text with placeholders."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ if TYPE_CHECKING:
 
     from .detectors.keys import Finding
 
-GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")
-"""What can be looked for."""
+GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")  # groups of detectors
+# without national ids: in most countries these are mere digits, as many other values
 DEFAULT = GROUPS[:-1]
-"""National ids are mere digits in most countries, and so much else is too."""
 _PASSES = 4
 _start = itemgetter(0)
-MARGIN = 65_536
-"""Characters; the longest key in the form of PEM has a fifth of it."""
+MARGIN = 65_536  # characters; the longest PEM key has a fifth of it
 _HEAD = 0.6
-_IN_WORDS = "".join(map(chr, range(33, 127)))
-"""Of which a secret may be made that is one word."""
+_IN_WORDS = "".join(map(chr, range(33, 127)))  # characters of a secret that is one word
 _HASH = 10
 
 
 class Mask(NamedTuple):
-    """One masked place: where it was, what takes its place, and by which word."""
+    """One masked range: start and end, the label, and the placeholder."""
 
     start: int
     end: int
@@ -40,11 +37,11 @@ class Mask(NamedTuple):
 
 
 class Masker:
-    """Masks what belongs to ``groups``, and what matches one of ``patterns``.
+    """Mask findings of ``groups``, and matches of ``patterns``.
 
-    With a ``key`` the word is followed by a keyed hash, ``[EMAIL 3f2a9c1b04]``, so that equal
-    values stay equal and cannot be guessed back without the key. Raises ``ValueError`` on a group
-    that is not known.
+    With a ``key`` the label is followed by a keyed hash, ``[EMAIL 3f2a9c1b04]``, so that equal
+    values stay equal and cannot be guessed without the key. Raises ``ValueError`` on an unknown
+    group.
     """
 
     __slots__ = ("_key", "_patterns", "_scanner", "plain")
@@ -56,25 +53,25 @@ class Masker:
         key: bytes | None = None,
     ) -> None:
         from .detectors.scanner import (
-            Scanner,  # its patterns are many: who masks nothing waits for none
+            Scanner,  # has many patterns, so imported only for masking
         )
 
         self._scanner, self._patterns, self._key = Scanner(groups), tuple(patterns), key
+        # Whether JSON can be scanned as it is: a user's pattern expects plain text
         self.plain = not self._patterns
-        """Whether JSON can be asked as it is: a pattern of somebody else's is for plain text."""
 
     def suspects(self, text: str) -> bool:
-        """Whether there is something to mask; of JSON, whether there may be."""
+        """Return whether there is something to mask; for JSON, whether there may be."""
         if self._scanner.suspects(text):
             return True
         return not self.plain and any(pattern.search(text) for pattern in self._patterns)
 
     def by_name(self, name: str, value: str) -> str | None:
-        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        """Return the label for the value of a field with that name; ``None`` if it is no secret."""
         return self._scanner.by_name(name, value)
 
     def masks(self, text: str) -> list[Mask]:
-        """What would be masked, from left to right; where findings overlap, their union."""
+        """Return all masks from left to right; overlapping findings are merged."""
         return [
             Mask(s, e, label, self._instead(text[s:e], label)) for s, e, label in self._found(text)
         ]
@@ -95,9 +92,9 @@ class Masker:
         return merged
 
     def masked(self, text: str) -> str:
-        """``text`` with everything masked; masking what comes back changes nothing.
+        """Return ``text`` with all findings masked; masking the result again changes nothing.
 
-        A mask may lay bare what its neighbour hid, so this is done until nothing is found.
+        A mask may expose a finding that its neighbour hid, so this repeats until nothing is found.
         """
         for _ in range(_PASSES):
             found = self._found(text)
@@ -107,11 +104,11 @@ class Masker:
         return "[redaction failed: Unstable]" if self.suspects(text) else text
 
     def masked_ends(self, text: str, most: int) -> str:
-        """Head and tail of a text of which ``most`` characters will be kept at most, masked.
+        """Mask head and tail of a text of which at most ``most`` characters will be kept.
 
-        A text without end must not hold its caller up. Where it is cut there may be half of a
-        secret, which nobody can tell: a word that is cut is left out whole, however long it is, and
-        so is more than what is told in several words takes.
+        This bounds the time for an unbounded text. At a cut there may be half of a secret, which
+        cannot be recognized: a word at a cut is dropped whole, however long it is, and so is more
+        text than a secret of several words takes.
         """
         head, tail = int(most * _HEAD), most - int(most * _HEAD)
         first = text[: head + MARGIN].rstrip(_IN_WORDS)
@@ -131,7 +128,7 @@ class Masker:
         return "".join([*pieces, text[at:]])
 
     def _matched(self, text: str) -> Iterable[Finding]:
-        """What the given patterns match, but not in what is masked already."""
+        """Yield matches of the given patterns, except inside placeholders."""
         if not self._patterns:
             return
         masked = {at for found in _MASKED.finditer(text) for at in range(*found.span())}
@@ -147,7 +144,7 @@ class Masker:
 
 
 class Unmasked:
-    """In place of a ``Masker`` where nothing is masked."""
+    """In place of a ``Masker`` if nothing is masked."""
 
     plain = True
 
@@ -171,12 +168,12 @@ _MASKED = re.compile(r"\[[A-Z_0-9]{2,40}(?: [0-9a-f]{10})?\]")
 
 
 def digest(key: bytes, value: str) -> str:
-    """A short keyed hash: equal for equal values, and of no use without the key."""
+    """Return a short keyed hash: equal for equal values, not reversible without the key."""
     return hmac.new(key, value.encode("utf-8", "replace"), "sha256").hexdigest()[:_HASH]
 
 
 def replaced(text: str, masks: Iterable[Mask]) -> str:
-    """``text`` with each mask in place."""
+    """Return ``text`` with each mask applied."""
     pieces: list[str] = []
     at = 0
     for start, end, _, instead in masks:
@@ -186,7 +183,7 @@ def replaced(text: str, masks: Iterable[Mask]) -> str:
 
 
 def check_groups(names: Iterable[str]) -> None:
-    """Raises ``ValueError`` on a group that is not known."""
+    """Raise ``ValueError`` on an unknown group."""
     for name in names:
         if name not in GROUPS:
             raise ValueError(unknown("redaction", name, GROUPS))

@@ -1,4 +1,4 @@
-"""What text may leave, as users say it."""
+"""The content policy: which content may leave the process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from genai_otel.record.misuse import nearest
 
 from .masking import DEFAULT, check_groups
 
-MODES = ("none", "redacted", "full")
-"""From the strictest to the most permissive."""
+MODES = ("none", "redacted", "full")  # from the strictest to the most permissive
 CLASSES = ("messages", "system", "tools", "retrieved", "errors", "metadata")
 MEDIA = ("drop", "hash", "upload")
 STORAGE = ("span", "upload", "both")
 
-Mask = Callable[[str], str]
-"""Takes a text and returns it as it may leave."""
+Mask = Callable[[str], str]  # returns the redacted text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +92,12 @@ class ContentPolicy:
 
     @property
     def word(self) -> str:
-        """The mode in one word."""
+        """The common mode of all content, or ``mixed``."""
         modes = set(self._modes())
         return modes.pop() if len(modes) == 1 else "mixed"
 
     def without_functions(self) -> ContentPolicy:
-        """The same policy, for content that its functions have already been applied to."""
+        """Return the policy for content that its functions have already been applied to."""
         rules = [rule for rule in self.redact if not callable(rule)]
         return replace(self, redact=rules, redactor=None)
 
@@ -108,7 +106,7 @@ class ContentPolicy:
 
 
 def preset(mode: str) -> ContentPolicy:
-    """The policy of a mode: ``"redacted"``, ``"none"`` or ``"full"``; ``none`` redacts metadata.
+    """Return the policy of a mode: ``redacted``, ``none`` or ``full``; ``none`` redacts metadata.
 
     Raises ``ValueError`` on another mode.
     """
@@ -120,7 +118,7 @@ def preset(mode: str) -> ContentPolicy:
 
 
 def as_policy(given: str | ContentPolicy) -> ContentPolicy:
-    """The policy that ``content=`` stands for; raises ``ValueError`` on anything else."""
+    """Return the policy of a ``content=`` argument; raises ``ValueError`` if it is invalid."""
     if isinstance(given, ContentPolicy):
         return given
     if isinstance(given, str):
@@ -131,9 +129,9 @@ def as_policy(given: str | ContentPolicy) -> ContentPolicy:
 
 
 def loosest(policies: Sequence[ContentPolicy]) -> ContentPolicy:
-    """The policy to record by, so that each destination can be given what its own one allows.
+    """Return a policy for recording that keeps what any destination may receive.
 
-    Rules that all of them share are applied while recording; the others for each destination.
+    Rules common to all policies are applied while recording; the others per destination.
     """
     first, *others = policies
     for other in others:
@@ -166,7 +164,7 @@ def _joined(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
 
 
 def strictest(one: ContentPolicy, two: ContentPolicy) -> ContentPolicy:
-    """What both allow, redacted by the rules of both; uploads go where ``one`` says."""
+    """Allow what both allow, redacted by the rules of both; uploads go where ``one`` sends them."""
     modes = {name: min(getattr(one, name), getattr(two, name), key=MODES.index) for name in CLASSES}
     masking = [policy for policy in (one, two) if _masks(policy)]
     rules = tuple(dict.fromkeys(rule for policy in masking for rule in policy.redact))
@@ -190,9 +188,9 @@ def _both(one: Mask | None, two: Mask | None) -> Mask | None:
 
 
 def elsewhere(base: str) -> ContentPolicy:
-    """Redacted content is uploaded below ``base`` (a path or an address), and none is on spans.
+    """Upload redacted content below ``base`` (a path or an address); record none on spans.
 
-    Messages of errors are recorded nowhere.
+    Error messages are recorded nowhere.
     """
     return ContentPolicy(
         message_storage="upload", errors="none", media="upload", upload_to=address_of(base)
@@ -200,7 +198,7 @@ def elsewhere(base: str) -> ContentPolicy:
 
 
 def address_of(base: str) -> str:
-    """The address of a path; one that is given stays."""
+    """Return the URL of a path; a URL is returned unchanged."""
     return base if "://" in base else Path(base).absolute().as_uri()
 
 
@@ -224,7 +222,7 @@ def _check_upload(address: str | None) -> None:
     if not address:
         raise ValueError('"upload" requires upload_to, such as "file:///var/lib/media"')
     parts = urlsplit(address)
-    if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive's letter is no scheme
+    if len(parts.scheme) < 2:  # noqa: PLR2004 - a drive letter is no scheme
         raise ValueError(f"upload_to {address!r} is not a URL: use file:///... or s3://...")
     if "@" in parts.netloc or parts.query:
         raise ValueError(

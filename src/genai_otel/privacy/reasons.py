@@ -28,7 +28,7 @@ _REASONS = {
 
 
 def reason(label: str) -> str:
-    """Why the text that ``[label]`` replaces was masked."""
+    """Return why the text replaced by ``[label]`` was masked."""
     known = _REASONS.get(label)
     if known is not None:
         return known

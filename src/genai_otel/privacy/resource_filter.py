@@ -1,6 +1,6 @@
-"""What of a resource is told: which service this is and where it is deployed, by a list.
+"""Export only listed resource attributes: those of the service and its deployment.
 
-Detectors find much more: command lines, environments, users, paths, labels that anybody may set.
+Resource detectors find much more: command lines, environments, users, paths, arbitrary labels.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
+# Allowed prefixes
 _GROUPS = ("service.", "deployment.", "telemetry.", "cloud.", "faas.", "k8s.", "process.runtime.")
-"""What begins so is told."""
+# Excluded prefixes: labels and annotations have arbitrary text
 _NOT = ("k8s.pod.label", "k8s.pod.annotation", "k8s.namespace.label", "k8s.namespace.annotation",
         "k8s.node.label", "k8s.node.annotation", "k8s.deployment.label",
         "k8s.deployment.annotation")  # fmt: skip
-"""But not what begins so: these hold whatever somebody has written there."""
 _NAMES = frozenset(
     {
         "process.pid",
@@ -36,10 +36,10 @@ _NAMES = frozenset(
 def told(
     attributes: Mapping[str, Any], said: Container[str] = (), more: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The attributes of a resource that may leave.
+    """Return the attributes of a resource that may be exported.
 
-    ``said`` are those that the application has set by ``OTEL_RESOURCE_ATTRIBUTES``; ``more`` are
-    names that it lets out besides, where those that end in a star stand for all that begin so.
+    ``said`` are the attributes that the application set in ``OTEL_RESOURCE_ATTRIBUTES``; ``more``
+    are other allowed names, where a final star matches any suffix.
     """
     ends = tuple(name[:-1] for name in more if name.endswith("*"))
     names = frozenset(more)

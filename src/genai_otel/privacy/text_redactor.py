@@ -1,4 +1,4 @@
-"""Redacts one text, number or media part by a content policy."""
+"""Redact one text, number or media part by a content policy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TextRedactor:
     ) -> None:
         self.modes: dict[str, str] = {name: getattr(policy, name) for name in CLASSES}
         modes = set(self.modes.values())
-        # Then the parts of a message are redacted one by one.
+        # The modes differ, so the parts of a message are redacted one by one.
         self.mixed = len({self.modes[kind] for kind in _TALK}) > 1
         self.uniform = len(modes - {NONE}) == 1 and not self.mixed
         self.key = policy.hash_key.encode() if isinstance(policy.hash_key, str) else policy.hash_key
@@ -59,7 +59,7 @@ class TextRedactor:
         self._max_chars = policy.max_chars
         self._drops_media = policy.media == "drop"
         self.changes_media = self._drops_media or (uploaded and policy.media != "upload")
-        # Whether a clean text may have to change, too.
+        # Whether a clean text may also change.
         self.thorough = (
             self.changes_media
             or any(self.functions.values())
@@ -68,15 +68,15 @@ class TextRedactor:
 
     @property
     def failures(self) -> dict[str, int]:
-        """How often the user's functions failed, by type of error."""
+        """Failures of the user's functions, by type of error."""
         return {k: n for each in self.functions.values() for k, n in each.failures.items()}
 
     def begin(self, mode: str = REDACTED) -> float:
-        """When the functions must be done with one operation (``monotonic`` seconds)."""
+        """Return the deadline of the functions for one operation (``monotonic`` seconds)."""
         return self.functions[mode].begin()
 
     def masked(self, text: str, mode: str) -> str:
-        """``text`` after detectors and patterns."""
+        """Apply detectors and patterns to ``text``."""
         if mode != REDACTED:
             return text
         if len(text) > 2 * (self._max_chars + MARGIN):
@@ -84,26 +84,26 @@ class TextRedactor:
         return self.masker.masked(text)
 
     def text(self, text: str, mode: str, until: float) -> str:
-        """``text`` after detectors, patterns and the user's functions."""
+        """Apply detectors, patterns and the user's functions to ``text``."""
         return self.functions[mode].masked(self.masked(text, mode), until)
 
     def part(self, text: str, mode: str, until: float, *, structural: bool) -> str:
-        """One text of a message; structural ones (roles, types) skip the user's functions."""
+        """Redact one text of a message; roles and types skip the user's functions."""
         return self.masked(text, mode) if structural else self.text(text, mode, until)
 
     def number(self, value: Any, mode: str) -> Any:
-        """A value that is no text; an integer that is a card number becomes a masked text."""
+        """Redact a value other than text: a card number becomes a masked text."""
         if type(value) is not int or abs(value) < LEAST_CARD:
             return value
         masked = self.masked(str(value), mode)
         return value if masked == str(value) else masked
 
     def placeholder(self, name: str, value: str) -> str | None:
-        """The placeholder for a field's value, by the field's name; ``None``: no secret."""
+        """Return the placeholder for a field's value, by the field's name; ``None``: no secret."""
         return self.masker.by_name(name, value)
 
     def finds_across(self, texts: list[str]) -> bool:
-        """Whether a detector finds something that spans several of these texts."""
+        """Return whether a detector finds something that spans several of these texts."""
         texts = [each if len(each) <= 2 * MARGIN else _ends(each) for each in texts]
         seams = list(accumulate(map(len, texts)))[:-1]
         if not seams:
@@ -112,7 +112,7 @@ class TextRedactor:
         return any(mask.start < seam < mask.end for mask in found for seam in seams)
 
     def media(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A media part, as far as the policy allows; an uploaded one keeps its hash."""
+        """Return a media part as far as the policy allows; an uploaded one keeps its hash."""
         if not self.changes_media:
             return part
         if self._drops_media:

@@ -1,6 +1,6 @@
-"""Shortens what is too long, inside its parts: the longest texts first, their middle left out.
+"""Truncate values that are too long: the longest texts first, in their middle.
 
-The JSON stays valid, and who spoke, which tool was called and under what id is never cut.
+JSON stays valid, and roles, tool names and ids are never truncated.
 """
 
 from __future__ import annotations
@@ -14,45 +14,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+# Fields of messages, parts, tools and documents, and attributes with that suffix, that are never
+# truncated
 KEPT_WHOLE = frozenset(
     (
         *("type", "role", "id", "name", "tool_call_id", "finish_reason"),
         *("modality", "mime_type", "sha256", "uri"),
     )
 )
-"""Fields of messages, parts, tools and documents that are never cut, nor attributes so called."""
-_LONGEST_NAME = 1_024
-"""But a name of that length is none."""
+_LONGEST_NAME = 1_024  # a longer value is truncated nevertheless
 _ROUNDS = 6
 _HEAD = 0.6
-_LEAST = 16
-"""Characters of a text that are kept at least, while any are."""
-_SHORT = 256
-"""Bytes of an attribute that are left alone."""
+_LEAST = 16  # minimum of characters kept of a text, if any are
+_SHORT = 256  # attributes up to this size in bytes are not truncated
 
 
 def left_out(length: int) -> str:
-    """What stands for the middle of a text of which nobody has looked at all."""
+    """Return the note in place of the middle of a text that was not scanned."""
     return f" [... {length:,} characters in all ...] "
 
 
 def size(value: Any) -> int:
-    """Bytes of ``value`` as JSON in UTF-8."""
+    """Return the bytes of ``value`` as JSON in UTF-8."""
     return len(to_json(value).encode())
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON that can be sent: lone surrogates become question marks."""
+    """Return compact JSON that can be encoded: lone surrogates become question marks."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def shorten(value: Any, limit: int) -> Any:
-    """``value``, made of what JSON has, in at most ``limit`` bytes of JSON; 128 at least.
+    """Truncate a JSON value to ``limit`` bytes of JSON (at least 128); the input is unchanged.
 
-    The longest texts are cut first, all to the same length, and say what they were: ``head [123,456
-    characters in all, sha256 0123456789abcdef] tail``. If that is not enough, entries are left out
-    of the middle of lists and objects, and counted. The value that was given stays as it is.
+    The longest texts are truncated first, all to the same length, with a note: ``head [123,456
+    characters in all, sha256 0123456789abcdef] tail``. If that is not enough, entries are removed
+    from the middle of lists and objects, and counted.
     """
     limit = max(limit, 128)
     length = size(value)
@@ -60,7 +58,7 @@ def shorten(value: Any, limit: int) -> Any:
         return value
     found = [*_texts(value)]
     texts = sorted(map(len, found), reverse=True)
-    dense = size("".join(found)) / max(sum(texts), 1)  # bytes of a character, by script and escapes
+    dense = size("".join(found)) / max(sum(texts), 1)  # bytes per character
     spare = limit
     for _ in range(_ROUNDS):
         cut = _level(texts, ceil((length - spare) / max(dense, 1.0)))
@@ -75,7 +73,7 @@ def shorten(value: Any, limit: int) -> Any:
 
 
 def shorten_text(text: str, limit: int) -> str:
-    """``text`` in at most ``limit`` bytes of UTF-8, its middle left out; 128 at least."""
+    """Truncate ``text`` in its middle to ``limit`` bytes of UTF-8 (at least 128)."""
     limit = max(limit, 128)
     length = len(text.encode("utf-8", "replace"))
     if length <= limit:
@@ -92,10 +90,10 @@ def shorten_text(text: str, limit: int) -> str:
 def fit(
     attributes: Mapping[str, Any], *, attribute: int = 65_536, span: int = 262_144
 ) -> dict[str, Any]:
-    """Attributes of a span within these bytes, each and all together.
+    """Truncate attributes of a span to a limit in bytes for each, and one for all.
 
-    Those that hold JSON stay JSON; numbers, short texts, ids, roles and names are not touched.
-    Where all is too much, the largest are cut first.
+    JSON attributes stay JSON; numbers, short texts, ids, roles and names are not truncated. If the
+    total is too large, the largest are truncated first.
     """
     return fit_all([attributes], attribute=attribute, span=span)[0]
 
@@ -103,7 +101,7 @@ def fit(
 def fit_all(
     holders: Sequence[Mapping[str, Any]], *, attribute: int, span: int
 ) -> list[dict[str, Any]]:
-    """The same for several that share the bytes of one span: its own, and those of its events."""
+    """Truncate attributes that share the bytes of one span: its own, and those of its events."""
     found = [dict(holder) for holder in holders]
     sizes: dict[tuple[int, str], int] = {}
     told = 0
@@ -129,7 +127,7 @@ def _is_named_whole(name: str, value: Any) -> bool:
 
 
 def fitted(value: Any, limit: int) -> Any:
-    """The value of one attribute in at most ``limit`` bytes; a number stays as it is."""
+    """Truncate the value of one attribute to ``limit`` bytes; numbers are not changed."""
     if isinstance(value, str):
         return _fitted_text(value, limit)
     if isinstance(value, list | tuple):
@@ -185,7 +183,7 @@ def _whole(key: str | None, text: str) -> bool:
 
 
 def _level(lengths: list[int], over: int) -> int:
-    """To which length the longest must be cut so that ``over`` goes; ``lengths`` fall."""
+    """Return the maximum length that removes ``over`` in total; ``lengths`` are descending."""
     saved = 0
     for i, length in enumerate(lengths):
         following = lengths[i + 1] if i + 1 < len(lengths) else 0
@@ -206,7 +204,7 @@ def _cut(value: Any, keep: int, key: str | None = None) -> Any:
 
 
 def _shortened(text: str, keep: int) -> str:
-    """Head and tail of ``text``, and between them what it was; no longer than it."""
+    """Return head and tail of ``text`` with a note between; never longer than ``text``."""
     told = _told(text)
     keep -= len(told)
     if keep <= 0:
@@ -219,7 +217,7 @@ _MARK = re.compile(r" \[\.\.\. [\d,]+ characters in all(, sha256 [0-9a-f]{16})? 
 
 
 def _told(text: str) -> str:
-    """What a text was; where it has been cut before, what it was then."""
+    """Return the note about the original text; a text truncated before keeps its note."""
     before = _MARK.search(text)
     if before is not None:
         return before[0]
@@ -227,12 +225,12 @@ def _told(text: str) -> str:
     return f" [... {len(text):,} characters in all, sha256 {digest} ...] "
 
 
+# The form of a note in place of removed entries, which contains no content
 NOTE = re.compile(r"\[[\d,]{1,20}(?: of [\d,]{1,20}| bytes)? left out\]")
-"""What stands for entries: of itself it tells nothing that could be withheld."""
 
 
 def _thinned(value: Any, limit: int) -> Any:
-    """Entries left out of the middle: of the part that makes most of it, else of it as a whole."""
+    """Remove entries from the middle of the largest part, or else of the value itself."""
     if type(value) not in (list, dict) or not value:
         return value if size(value) <= limit else _told_whole(value)
     at = max(value if type(value) is dict else range(len(value)), key=lambda key: size(value[key]))
@@ -251,12 +249,11 @@ def _thinned(value: Any, limit: int) -> Any:
     return _thin(kinds_first, limit, _object)
 
 
-_KINDS = ("type", "role")
-"""Whoever judges what is left needs to know what it is."""
+_KINDS = ("type", "role")  # kept first, as redaction depends on them
 
 
 def _thin(entries: list[Any], limit: int, build: Callable[..., Any]) -> Any:
-    """The first and the last entries, as many as fit."""
+    """Keep as many first and last entries as fit."""
     low, high = 0, len(entries)
     best: Any = None
     while low < high:
@@ -279,7 +276,7 @@ def _object(head: list[Any], note: str, tail: list[Any]) -> dict[str, Any]:
 
 
 def _like(others: tuple[Any, ...], note: str) -> Any:
-    """The note as an entry of the same sort as the others: a message, a part, a document."""
+    """Return the note as an entry of the same type as the others: a message, part, document."""
     other = others[0] if others and type(others[0]) is dict else {}
     if "parts" in other:
         return {**other, "parts": [{"type": "text", "content": note}]}

@@ -1,1 +1,1 @@
-"""The local store: telemetry in plain OTLP-JSON files, written, read, and read back into spans."""
+"""The local store: write OTLP-JSON files, read them, and turn them back into SDK spans."""

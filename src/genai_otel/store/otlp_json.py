@@ -1,11 +1,12 @@
-"""SDK spans, metrics and log records as the dicts of OTLP-JSON.
+"""Encode SDK spans, metrics and log records as dicts of OTLP-JSON.
 
 The encoding is https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding as the Collector's
 file exporter writes it: lowerCamelCase names, hex ids, 64-bit integers as strings, enums as
-numbers, and a field that has its default value left out. What a request holds (flags, grouping by
-resource and scope) is what the official Python OTLP exporter sends.
+numbers, and default values omitted. The contents of a request (flags, grouping by resource and
+scope) are those of the official Python OTLP exporter.
 
-No value makes these functions raise: what OTLP cannot say becomes the nearest thing it can.
+No value makes these functions raise: a value that OTLP cannot represent becomes the nearest one
+that it can.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ Json = dict[str, Any]
 
 _INT64 = 2**63
 _MAX_DEPTH = 32
-_MAX_INTEGER_BITS = 4096  # str() of longer ones is slow, and refused beyond 4,300 digits
+_MAX_INTEGER_BITS = 4096  # str() of longer ones is slow, and raises beyond 4,300 digits
 _CONTEXT_HAS_IS_REMOTE = 0x100
 _CONTEXT_IS_REMOTE = 0x200
 
 
 def spans_request(spans: Iterable[ReadableSpan]) -> Json:
-    """An ExportTraceServiceRequest."""
+    """Return an ExportTraceServiceRequest."""
     return {"resourceSpans": _grouped(spans, _span, "scopeSpans", "spans")}
 
 
 def logs_request(records: Iterable[Any]) -> Json:
-    """An ExportLogsServiceRequest, of ``ReadableLogRecord``s or, before SDK 1.36, ``LogData``."""
+    """Return an ExportLogsServiceRequest of ``ReadableLogRecord``s or (SDK < 1.36) ``LogData``."""
     return {"resourceLogs": _grouped(records, _log, "scopeLogs", "logRecords")}
 
 
 def metrics_request(data: MetricsData) -> Json:
-    """An ExportMetricsServiceRequest."""
+    """Return an ExportMetricsServiceRequest."""
     return {
         "resourceMetrics": [
             {
@@ -67,11 +68,11 @@ def metrics_request(data: MetricsData) -> Json:
 def _grouped(
     items: Iterable[Any], encode: Callable[[Any], Json], middle: str, leaf: str
 ) -> list[Json]:
-    """Encoded items under their scope, under their resource."""
+    """Group encoded items by scope within their resource."""
     resources: dict[int, tuple[Any, dict[Any, list[Json]]]] = {}
     for item in items:
         resource = _resource_of(item)
-        # By identity: hashing a Resource serialises it, and a provider has only one.
+        # By identity: hashing a Resource serializes it, and a provider has only one.
         _, scopes = resources.setdefault(id(resource), (resource, {}))
         scopes.setdefault(item.instrumentation_scope, []).append(encode(item))
     return [
@@ -88,7 +89,7 @@ def _grouped(
 
 
 def _resource_of(item: Any) -> Any:
-    """Before SDK 1.36 a log's resource was on the inner record."""
+    """Return the resource; before SDK 1.36 a log's resource was on the inner record."""
     return item.resource if hasattr(item, "resource") else item.log_record.resource
 
 
@@ -160,7 +161,7 @@ def _link(link: Any) -> Json:
 
 
 def _dropped(holder: Any) -> int:
-    """Absent on the subclasses of Event and Link that hosts may pass."""
+    """Return the dropped count, absent on subclasses of Event and Link in applications."""
     return getattr(holder, "dropped_attributes", 0) or 0
 
 
@@ -195,7 +196,7 @@ def _metric(metric: Any) -> Json:
     head = _sparse(
         name=text(metric.name), description=text(metric.description), unit=text(metric.unit)
     )
-    if form is None or encode is None:  # a kind of aggregation that is newer than this code
+    if form is None or encode is None:  # an aggregation newer than this code
         return head
     body: Json = {"dataPoints": [encode(point) for point in metric.data.data_points]}
     if form != "gauge":
@@ -221,7 +222,7 @@ def _number_point(point: Any) -> Json:
 
 def _gauge_point(point: Any) -> Json:
     encoded = _number_point(point)
-    encoded.pop("startTimeUnixNano", None)  # a gauge says how it is now
+    encoded.pop("startTimeUnixNano", None)  # a gauge has no start
     return encoded
 
 
@@ -247,7 +248,7 @@ def _exponential_point(point: Any) -> Json:
 
 
 def _extent(point: Any) -> Json:
-    """Sum, least and greatest: OTLP tells 0 from absent for these."""
+    """Encode sum, minimum and maximum: OTLP distinguishes 0 from absent for these."""
     known = {"sum": point.sum, "min": point.min, "max": point.max}
     return {name: _double(value) for name, value in known.items() if value is not None}
 
@@ -289,14 +290,14 @@ _FORMS: Mapping[str, tuple[str, Callable[[Any], Json]]] = {
 
 
 def any_value(value: Any) -> Json:
-    """An OTLP AnyValue."""
+    """Return an OTLP AnyValue."""
     try:
         return _any_value(value, ())
-    except Exception:  # noqa: BLE001 - a subclass of a builtin may do anything when asked
+    except Exception:  # noqa: BLE001 - a subclass of a builtin may raise anything
         return {"stringValue": _type_name(value)}
 
 
-def _any_value(value: Any, path: tuple[int, ...]) -> Json:  # noqa: PLR0911 - one row a type
+def _any_value(value: Any, path: tuple[int, ...]) -> Json:  # noqa: PLR0911 - one return per type
     if isinstance(value, str):
         return {"stringValue": text(value)}
     if isinstance(value, bool):
@@ -348,12 +349,12 @@ def key_text(key: Any) -> str:
 
 
 def _type_name(value: Any) -> str:
-    """All that may be said of an unknown object without running its code."""
+    """Return the type's name: an unknown object is described without running its code."""
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
 def text(value: Any) -> str:
-    """``value`` as text that UTF-8 can hold; what is no text becomes empty."""
+    """Return ``value`` as text that UTF-8 can encode; other types become empty."""
     if not isinstance(value, str):
         return ""
     text = str.__str__(value)
@@ -362,16 +363,16 @@ def text(value: Any) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Through UTF-16, in which two halves of one character find together again.
+        # Through UTF-16, which joins the two surrogates of one character.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
 
 def _double(value: float) -> float | str:
-    """The strings are those of https://protobuf.dev/programming-guides/json/."""
+    """Encode a double, non-finite ones as in https://protobuf.dev/programming-guides/json/."""
     try:
         number = float(value)
-    except OverflowError:  # an integer beyond what a double holds
+    except OverflowError:  # an integer out of the range of a double
         number = math.inf if value > 0 else -math.inf
     if math.isfinite(number):
         return number

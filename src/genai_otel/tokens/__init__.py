@@ -1,1 +1,1 @@
-"""Token counts where the provider gave none: tokenizers and estimates."""
+"""Token counts if the provider reports none: tokenizers and estimates."""

@@ -1,9 +1,9 @@
-"""Token counts by the models' own tokenizer, where its file lies on this machine's disk already.
+"""Count tokens with the model's own tokenizer, if its file is on this machine already.
 
-tiktoken fetches such files when they are missing, or are not what they should be, without a time
-limit. So its loader is never called: its definitions are run with one of ours that only reads.
-That takes half a second and tens of megabytes, on a thread of its own; until it is done, and for
-all other models, nothing is counted here.
+tiktoken downloads such files, without a time limit, if they are missing or their hash is wrong. So
+its loader is never called: its definitions are run with a loader that only reads. That takes half a
+second and tens of megabytes, on a background thread; until it is done, and for all other models,
+nothing is counted here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _MOST_KNOWN = 1_000
 _LONGEST = 64_000
-_PER_MESSAGE, _PER_REPLY = 4, 3  # the role and the marks around it; what opens the answer
+_PER_MESSAGE, _PER_REPLY = 4, 3  # role and delimiters of a message; start of the reply
 
 
 class Counted(NamedTuple):
-    """Tokens of what was asked and answered, and by which method."""
+    """Tokens of the request and the response, and the method."""
 
     asked: int
     answered: int
@@ -35,9 +35,9 @@ class Counted(NamedTuple):
 
 
 class Tokenizers:
-    """The tokenizers of OpenAI's models, as far as their files are in ``directory``.
+    """Tokenizers of OpenAI's models whose files are in ``directory``.
 
-    ``None`` is where tiktoken keeps them by itself, in the folder for temporary files.
+    ``None`` is tiktoken's default, in the directory for temporary files.
     """
 
     def __init__(self, directory: str | None = None) -> None:
@@ -50,10 +50,10 @@ class Tokenizers:
     def count(
         self, model: str | None, asked: Sequence[str], answered: Sequence[str], *, chat: bool
     ) -> Counted | None:
-        """Never waits: ``None`` for a model without a tokenizer, or whose is not loaded yet.
+        """Count tokens without waiting; ``None`` if the model's tokenizer is missing or not loaded.
 
-        And for very long texts, which would take milliseconds. ``asked`` has a text a message; in a
-        ``chat`` there are marks around each.
+        Also ``None`` for very long texts, which would take milliseconds. ``asked`` has one text per
+        message; in a ``chat`` each has delimiters, which are counted.
         """
         if model is None:
             return None
@@ -69,11 +69,11 @@ class Tokenizers:
         return Counted(sent + around, made, f"tiktoken-{tokenizer.name}")
 
     def _look_for(self, model: str) -> None:
-        """Loads the tokenizer of that model, on a thread, if there is one."""
+        """Load the model's tokenizer, if there is one, on a thread."""
         with self._lock:
             if model in self._known:
                 return
-            if len(self._known) >= _MOST_KNOWN:  # names of models may come from strangers
+            if len(self._known) >= _MOST_KNOWN:  # model names may be untrusted
                 del self._known[next(iter(self._known))]
             self._known[model] = None
         begin("tokenizer", self._load, model)
@@ -81,7 +81,7 @@ class Tokenizers:
     def _load(self, model: str) -> None:
         try:
             found = self._tokenizer(model)
-        except Exception:  # noqa: BLE001 - not there, not readable, another tiktoken: no tokenizer
+        except Exception:  # noqa: BLE001 - missing, not readable, another tiktoken: no tokenizer
             return
         with self._lock:
             if model in self._known:
@@ -92,13 +92,13 @@ class Tokenizers:
         from tiktoken.registry import ENCODINGS
 
         name = tiktoken.encoding_name_for_model(model)
-        found = ENCODINGS.get(name) or self._loaded.get(name)  # the host's own, if it has one
+        found = ENCODINGS.get(name) or self._loaded.get(name)  # the application's own first
         if found is None:
             found = self._loaded[name] = tiktoken.Encoding(**self._definition(name))
         return found
 
     def _definition(self, name: str) -> dict[str, Any]:
-        """What tiktoken's own definition says, with our way to read the file that it names."""
+        """Run tiktoken's own definition with our function to read the file."""
         from tiktoken_ext import openai_public
 
         world = dict(vars(openai_public))
@@ -110,7 +110,7 @@ class Tokenizers:
         return made
 
     def _read(self, address: str, expected_hash: str) -> dict[bytes, int]:
-        """The tokens of the file that tiktoken has kept for ``address``; checked, never fetched."""
+        """Read the ranks in tiktoken's cached file of ``address``; verified, never downloaded."""
         key = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
         data = (self._directory / key).read_bytes()
         if hashlib.sha256(data).hexdigest() != expected_hash:

@@ -1,1 +1,1 @@
-"""What is found in texts: keys, passwords, card and account numbers, national identifiers."""
+"""Detectors: keys, passwords, card and account numbers, national identifiers."""

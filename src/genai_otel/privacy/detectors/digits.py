@@ -1,4 +1,4 @@
-"""What is told by its digits: cards, phone numbers, bank accounts, addresses of machines."""
+"""Detect card numbers, phone numbers, bank accounts and IP addresses."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _DIGITS = re.compile(r"[0-9]+")
 _MANY_DIGITS = re.compile(r"[0-9](?:[ -]?[0-9]){12,}+")
+# Lengths of card numbers by first digit
 _LENGTHS_OF_CARDS = {
     "2": (16,), "3": (14, 15, 16), "4": (13, 16, 19), "5": (16,), "6": (16, 17, 18, 19),
 }  # fmt: skip
-"""By their first digit."""
 _VALUES = bytes(max(0, c - ord("0")) for c in range(256))
+# The digit sum of each doubled digit
 _DOUBLED = bytes(sum(divmod(2 * c, 10)) for c in range(10)) + bytes(246)
-"""Of a digit, the sum of the digits of its double."""
 _JOINS, _BEFORE = (":", "_"), (".", "-", "+")
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV6 = re.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,8}")
-_OF_NOBODY = ("127.0.0.1", "0.0.0.0", "255.255.255.255")  # noqa: S104 - told, not bound
+_OF_NOBODY = ("127.0.0.1", "0.0.0.0", "255.255.255.255")  # noqa: S104 - compared, not bound
 _ABROAD = re.compile(r"\+[1-9](?:[ .()-]{0,2}[0-9]){7,14}")
 _AT_HOME = re.compile(
     r"(?:1[-. ])?(?:\([2-9][0-9]{2}\)[-. ]?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-.][0-9]{4}"
@@ -49,13 +49,13 @@ _LENGTH = {country: n for n, countries in _LENGTHS.items() for country in countr
 
 
 def luhn(digits: str) -> bool:
-    """The check that every card number passes, and one in ten of all others."""
+    """Return whether the Luhn check passes, as it does for one in ten other numbers."""
     values = digits.encode().translate(_VALUES)
     return (sum(values[-1::-2]) + sum(values[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def _issued(digits: str) -> bool:
-    """Whether an issuer of cards has numbers of that length that begin so."""
+    """Whether an issuer uses this prefix with this length."""
     first, second = digits[0], digits[1]
     if first == "5":
         return second in "12345"
@@ -67,7 +67,7 @@ def _issued(digits: str) -> bool:
 
 
 def find_cards(window: str, base: int, text: str) -> Iterator[Finding]:
-    """Card numbers, written at one go or in groups."""
+    """Find card numbers, contiguous or in groups."""
     for stretch in _MANY_DIGITS.finditer(window):
         first, last = stretch.span()
         groups = [found.span() for found in _DIGITS.finditer(window, first, last)]
@@ -82,7 +82,7 @@ def find_cards(window: str, base: int, text: str) -> Iterator[Finding]:
 
 
 def _card(window: str, groups: list[tuple[int, int]], i: int) -> int:
-    """The end of the card number that begins with this group, 0 where there is none."""
+    """Return the end of the card number that begins with this group, 0 if there is none."""
     start, end = groups[i]
     length, last = end - start, len(groups)
     while length <= _MOST_CARD:
@@ -101,7 +101,7 @@ def _card(window: str, groups: list[tuple[int, int]], i: int) -> int:
 
 
 def find_phones(window: str, base: int, text: str) -> Iterator[Finding]:
-    """With a country's code, or in the form of North America."""
+    """Find phone numbers with a country code, or in the North American format."""
     done = -1
     for found in _ABROAD.finditer(window):
         start, end = base + found.start(), base + found.end()
@@ -120,7 +120,7 @@ def find_phones(window: str, base: int, text: str) -> Iterator[Finding]:
 
 
 def find_ipv4(window: str, base: int, text: str) -> Iterator[Finding]:
-    """Addresses of the internet, but not those that every machine has."""
+    """Find IPv4 addresses, except those that every machine has."""
     for found in _IPV4.finditer(window):
         start, end = base + found.start(), base + found.end()
         if found[0] in _OF_NOBODY:
@@ -130,7 +130,7 @@ def find_ipv4(window: str, base: int, text: str) -> Iterator[Finding]:
 
 
 def find_ipv6(text: str, start: int, end: int) -> Iterator[Finding]:
-    """Addresses of the newer internet that are written with three colons at least."""
+    """Find IPv6 addresses written with at least three colons."""
     for found in _IPV6.finditer(text, start, end):
         start, end = found.span()
         if text[start - 1 : start] in _JOINS or not stands_alone(text, start):
@@ -145,7 +145,7 @@ def find_ipv6(text: str, start: int, end: int) -> Iterator[Finding]:
 
 
 def find_accounts(text: str, start: int, end: int) -> Iterator[Finding]:
-    """IBANs that begin in this stretch, by their country's length and their check digits."""
+    """Find IBANs that begin in this range, by their country's length and check digits."""
     for found in _ACCOUNT.finditer(text, start, end):
         length = _LENGTH.get(found[0][:2])
         if length is None or not stands_alone(text, found.start()):
@@ -156,11 +156,11 @@ def find_accounts(text: str, start: int, end: int) -> Iterator[Finding]:
 
 
 def _gather(text: str, at: int, length: int) -> tuple[int, str]:
-    """So many letters and digits from ``at`` on, over single spaces, and where they end."""
+    """Return the end and the ``length`` letters and digits from ``at``, without single spaces."""
     found = _NUMBER.match(text, at)
     number = found[0].replace(" ", "") if found is not None else ""
     end, taken = at + length, length - text.count(" ", at, at + length)
-    while taken < length and end < len(text):  # as many further as there were spaces
+    while taken < length and end < len(text):  # one more for each space
         taken += text[end] != " "
         end += 1
     return end, number[:length]
@@ -171,11 +171,11 @@ def _remainder(number: str) -> int:
 
 
 def _begins(text: str, start: int) -> bool:
-    """Whether the number is not the end of something longer."""
+    """Whether the number is not the end of a longer token."""
     return text[start - 1 : start] not in _BEFORE and stands_alone(text, start)
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether the number is the beginning of something longer."""
+    """Whether the number is the beginning of a longer token."""
     after = text[end : end + 1]
     return in_word(after) or (after in (".", "-") and text[end + 1 : end + 2].isdigit())

@@ -1,4 +1,4 @@
-"""Keys and tokens of known vendors, each told by a literal that is always in it."""
+"""Detect keys and tokens of known vendors, each by a literal that it always contains."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Finding = tuple[int, int, str]
-"""Where something stands, and the word that takes its place."""
+Finding = tuple[int, int, str]  # (start, end, label of the placeholder)
 
 
 class Key(NamedTuple):
-    """One shape. ``literal`` is searched first; where it is not, the shape is not tried.
+    """One form of a key. ``literal`` is searched first; if it is absent, ``shape`` is not tried.
 
-    ``before``: characters of the key in front of what ``shape`` matches. ``loose``: the literal is
-    short enough to stand inside a word, so the key must begin one and must not consist of words.
+    ``before``: characters of the key before the match of ``shape``. ``loose``: the literal is short
+    enough to occur inside a word, so the key must begin a word and must not consist of words.
     """
 
     label: str
@@ -30,7 +29,7 @@ class Key(NamedTuple):
 
 _W = "[A-Za-z0-9_-]"
 _A = "[A-Za-z0-9]"
-# A JWT may begin only where a run of its characters begins: else the search would be quadratic.
+# A JWT may begin only where a run of its characters begins: otherwise the search is quadratic.
 _BEGINS = r"(?:(?<![A-Za-z0-9_-]eyJ)|(?<=\\[bfnrt]eyJ)|(?<=\\u[0-9a-f]{4}eyJ))"
 
 
@@ -93,7 +92,7 @@ _WORDS = re.compile(r"[a-z]{1,15}(?:[-_.][a-z]{1,15})*+[-_.]?")
 
 
 def find_keys(text: str, near: str) -> Iterator[Finding]:
-    """Keys in ``text``. ``near`` are its long words, which hold the literal of any key there is."""
+    """Find keys in ``text``. ``near`` are its long words, which contain the literal of any key."""
     for label, literal, shape, before, loose in KEYS:
         if literal in near:
             done = -1
@@ -113,7 +112,7 @@ def find_keys(text: str, near: str) -> Iterator[Finding]:
 
 
 def find_basic(text: str) -> Iterator[Finding]:
-    """What decodes to ``user:password``."""
+    """Find Base64 text that decodes to ``user:password``."""
     for found in _BASIC.finditer(text):
         try:
             decoded = base64.b64decode(found[1] + "==", validate=False)
@@ -124,7 +123,7 @@ def find_basic(text: str) -> Iterator[Finding]:
 
 
 def find_private_keys(text: str) -> Iterator[Finding]:
-    """A key in PEM, up to its end, or as far as it goes where that was cut off."""
+    """Find PEM private keys, up to their end, or as far as they go if truncated."""
     for found in _PEM.finditer(text):
         start, end = found.span()
         mark = text.find("-----END", start, end)
@@ -136,15 +135,15 @@ _IN_WORD = frozenset(string.ascii_letters + string.digits)
 
 
 def in_word(char: str) -> bool:
-    """Whether this is a letter or digit that a key or a number may be part of.
+    """Return whether a character is a letter or digit that a key or number may contain.
 
-    Not of other scripts: many of them put no space between words.
+    Other scripts do not count: many of them put no space between words.
     """
     return char in _IN_WORD
 
 
 def stands_alone(text: str, start: int) -> bool:
-    """Whether no word runs into ``start``; what ends an escape of JSON is no word."""
+    """Return whether no word continues into ``start``; the end of a JSON escape is no word."""
     before = text[start - 1 : start]
     if before not in _IN_WORD:
         return True
@@ -154,5 +153,5 @@ def stands_alone(text: str, start: int) -> bool:
 
 
 def worded(value: str) -> bool:
-    """Whether it consists of plain words, as no key does."""
+    """Return whether a value consists of plain words, as no key does."""
     return _WORDS.fullmatch(value) is not None

@@ -1,4 +1,4 @@
-"""National ids, by option: most are bare digits, told from others by their check digits."""
+"""Detect national ids (opt-in): most are bare digits, recognized by their check digits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _ssn(text: str) -> bool:
 
 
 def _nir(text: str) -> bool:
-    """France: two digits of check, modulo 97."""
+    """France: two check digits, modulo 97."""
     digits = _bare(text).replace("2A", "19").replace("2B", "18")
     return 97 - int(digits[:13]) % 97 == int(digits[13:])
 
@@ -69,7 +69,7 @@ def _cpf(text: str) -> bool:
 
 
 def _aadhaar(text: str) -> bool:
-    """India: Verhoeff's check."""
+    """India: the Verhoeff check."""
     check = 0
     for i, char in enumerate(reversed(_bare(text))):
         check = int(_VERHOEFF[check][int(_SHIFT[i % 8][int(char)])])
@@ -99,7 +99,7 @@ _IDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
 
 
 def find_national(text: str) -> Iterator[Finding]:
-    """Ids of seven countries whose form or check digits tell them."""
+    """Find ids of seven countries by their form or check digits."""
     for label, shape, checks in _IDS:
         for found in shape.finditer(text):
             start, end = found.span()

@@ -1,4 +1,4 @@
-"""What is told by the words around it: addresses, credentials in URLs, values of secret names."""
+"""Detect by context: email addresses, credentials in URLs, values of secret names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LOCAL = 64
 
 
 def find_addresses(text: str) -> Iterator[Finding]:
-    """Mail addresses, and what stands before the host in a URL."""
+    """Find email addresses, and the part before the host in a URL."""
     taken = set()
     if "://" in text:
         for found in _USER_INFO.finditer(text):
@@ -36,9 +36,9 @@ def find_addresses(text: str) -> Iterator[Finding]:
 # ---------------------------------------------------------------------------------- assignments
 
 # After the stem of a name: the rest of it, a quote, "=" or ":", and the value in quotes or bare.
-# Backslashes escape what follows them, as in JSON; where the quote has some itself, it is JSON in
-# JSON, and one that is escaped within has twice as many and one more. What a mask stands for
-# already, whole or shortened, is no value.
+# Backslashes escape the next character, as in JSON; if the quote itself has backslashes, it is JSON
+# in JSON, and an escaped quote within has twice as many and one more. A placeholder of redaction,
+# whole or truncated, is no value.
 _SET = re.compile(
     r"[\w-]{0,12}+\\{0,3}[\"']? {0,2}+(?P<sign>[:=]) {0,2}+"
     r"(?:(?P<open>\\{0,3})[\"'](?P<quoted>(?!\[[A-Z_]*(?: [0-9a-f]{0,10})?[\]…])"
@@ -53,17 +53,15 @@ _SECRETS = (
     "subscriptionkey", "auth_token", "authtoken", "access_token", "access-token", "accesstoken",
     "refresh_token", "refreshtoken", "id_token", "bearer_token",
 )  # fmt: skip
-_STEMS = ("key", "secret", "token", "authorization")
-"""What each name of a secret ends in or is."""
+_STEMS = ("key", "secret", "token", "authorization")  # the suffix of each name of a secret
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.]*+")
 _LEAST, _LEAST_LONG = 4, 20
 _LONGEST_NAME = max(map(len, _SECRETS))
-_LONGEST_HEAD = 64
-"""Characters of a stem and what may stand between it and a value."""
+_LONGEST_HEAD = 64  # characters of a stem, and of the text between it and a value
 
 
 def find_passwords(text: str) -> Iterator[Finding]:
-    """``password=...``, ``"password": "..."``: what is set, not what is called or computed."""
+    """Find ``password=...``, ``"password": "..."``: assigned values, not calls or expressions."""
     lower = lowered(text)
     for stem in _PASSWORDS:
         yield from _set_after(stem, text, lower, _password)
@@ -78,7 +76,7 @@ def _password(found: re.Match[str], text: str, _lower: str) -> str | None:
 
 
 def find_secrets(text: str) -> Iterator[Finding]:
-    """``api_key=...`` and the like, with a long value that is not words."""
+    """Find ``api_key=...`` and the like, with a long value that does not consist of words."""
     lower = lowered(text)
     for stem in _STEMS:
         yield from _set_after(stem, text, lower, _secret)
@@ -92,9 +90,9 @@ def _secret(found: re.Match[str], _text: str, lower: str) -> str | None:
 
 
 def secret_by_name(name: str, value: str) -> str | None:
-    """The word for the value of a field of that name, ``None`` where it is no secret."""
+    """Return the label for the value of a field with that name; ``None`` if it is no secret."""
     lower = name.lower()
-    if _CUT.fullmatch(value):  # a mask that was shortened
+    if _CUT.fullmatch(value):  # a truncated placeholder
         return None
     if len(value) >= _LEAST and any(word in lower for word in _PASSWORDS):
         return "PASSWORD"
@@ -104,16 +102,16 @@ def secret_by_name(name: str, value: str) -> str | None:
 
 
 def lowered(text: str) -> str:
-    """In small letters, each at its place: ``str.lower`` makes two of some."""
+    """Return lower-case text of the same length: ``str.lower`` turns some characters into two."""
     return text.encode("latin-1", "replace").lower().decode("latin-1")
 
 
 def _set_after(
     stem: str, text: str, lower: str, judge: Callable[[re.Match[str], str, str], str | None]
 ) -> Iterator[Finding]:
-    """Each value that is set after ``stem``, and is one by ``judge``.
+    """Yield each value assigned after ``stem`` that ``judge`` accepts.
 
-    The end of a value may be a name itself; what is before that is looked at once.
+    The end of a value may be a name itself; the text before that is scanned once.
     """
     at = lower.find(stem)
     while at >= 0:
@@ -128,7 +126,7 @@ def _set_after(
 
 
 def _is_secret(value: str) -> bool:
-    """Whether it can be one: long, of one piece, and not made of words."""
+    """Whether a value may be a secret: long, without spaces, not made of words."""
     if len(value) < _LEAST_LONG or " " in value:
         return False
     return not worded(value) and _NAME.fullmatch(value) is None

@@ -1,9 +1,9 @@
-"""Finds what must not leave in a text.
+"""Find secrets and PII in a text.
 
-Almost every text is clean, and telling that must cost next to nothing: a few passes of C code over
-the bytes, each asking whether something that a finding needs is there at all (a long word, a group
-of digits, an at sign). Only then is a pattern tried, and only near what was found. A text that is
-encoded as JSON may be asked too: then more may be found than there is, never less.
+Almost every text is clean, so a clean text must cost next to nothing: a few passes of C code over
+the bytes, each of which checks whether a prerequisite of a finding is present at all (a long word,
+a group of digits, an at sign). Only then is a pattern tried, and only near that place. JSON-encoded
+text may be scanned too: it may have false positives, but no false negatives.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 
     from .keys import Finding
 
-# Letters, digits and what keys are made of besides become one letter, everything else a space.
+# Letters, digits and other characters of keys map to one letter, everything else to a space.
 _WORDS = bytes(
     ord("w" if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-+:") else " ")
     for c in range(256)
 )
 _LONG = b"w" * 20
-# A name made of words, as programs are full of: no key is.
-# Nor is a point in time.
+# A name made of words, as in source code, or a timestamp: no key is one.
 _PLAIN = re.compile(
     r"[-_:+]*+(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})(?:[-_:+]++(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})?|[A-Z][a-z]{1,15})*+"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:Z|[-+][0-9:]{4,5})"
 )  # fmt: skip
-_BEFORE = 48
-"""Characters before a long word that may belong to it: ``api_key: "``, ``Bearer ``."""
+_BEFORE = 48  # characters before a long word that may belong to it: ``api_key: "``, ``Bearer ``
 
 _CLASSES = {"0": "0123456789.", "-": " -()", "+": "+"}
 _NUMBERS = bytes(
@@ -47,7 +45,7 @@ _BEFORE_ACCOUNT = 14
 
 
 class Scanner:
-    """Finds what belongs to the given groups."""
+    """Find secrets and PII of the given groups."""
 
     __slots__ = ("_addresses", "_groups", "_national", "_numbers", "_secrets", "_tokens")
 
@@ -68,11 +66,11 @@ class Scanner:
         self._numbers = not self._groups.isdisjoint(("phone", "card", "iban", "ip"))
 
     def suspects(self, text: str) -> bool:
-        """Whether anything is found; ``text`` may be JSON."""
+        """Return whether anything is found; ``text`` may be JSON."""
         return next(self.findings(text), None) is not None
 
     def findings(self, text: str) -> Iterator[Finding]:
-        """Each finding, in no order; they may overlap."""
+        """Yield each finding, in no order; findings may overlap."""
         raw = text.encode("latin-1", "replace")
         numbers = raw.translate(_NUMBERS)
         if "@" in text and self._addresses:
@@ -93,7 +91,7 @@ class Scanner:
 
     @staticmethod
     def by_name(name: str, value: str) -> str | None:
-        """The word for the value of a field of that name, ``None`` where it is no secret."""
+        """Return the label for the value of a field with that name; ``None`` if it is no secret."""
         return secret_by_name(name, value)
 
     @staticmethod
@@ -111,11 +109,11 @@ class Scanner:
                 yield finding
 
     def _in_long_words(self, text: str, words: bytes) -> Iterator[Finding]:
-        """Looks at the long words that are not made of short ones, and what stands before them."""
+        """Scan the long words that are not made of short ones, and the text before them."""
         near = []
         ip = "ip" in self._groups
         find, plain, size = words.find, _PLAIN.fullmatch, len(words)
-        at = find(_LONG)  # where a word begins: one that began before was looked at
+        at = find(_LONG)  # a word that began earlier is scanned already
         while at >= 0:
             end = find(b" ", at)
             if end < 0:
@@ -132,10 +130,10 @@ class Scanner:
                 yield from find_secrets(text)
 
     def _in_numbers(self, text: str, numbers: bytes, start: int, end: int) -> Iterator[Finding]:
-        """Looks at one stretch of digits and of what parts them."""
+        """Scan one run of digits and their separators."""
         groups = self._groups
         if text[max(0, start - 2) : start] == "\\u":
-            start += 4  # an escape of JSON, whose digits are not the text's
+            start += 4  # a JSON escape, whose digits are not part of the text
         window, size = text[start:end], end - start
         dots = window.count(".")
         pair = size > _LEAST_PHONE and numbers.find(_PAIR, start, end) >= 0
@@ -150,7 +148,7 @@ class Scanner:
 
 
 def _needles(text: str, numbers: bytes) -> list[bytes]:
-    """Those that are there. Backwards, here and below: CPython goes that way by longer strides."""
+    """Return the needles present. ``rfind``, here and below: CPython searches faster backwards."""
     found = [_RUN] if numbers.rfind(_RUN) >= 0 else []
     if numbers.rfind(_PAIR) >= 0:
         found.append(_PAIR)
@@ -167,7 +165,7 @@ def _tells_of_passwords(text: str, lower: bytes) -> bool:
 
 
 def _stretches(numbers: bytes, needles: Iterable[bytes]) -> dict[int, int]:
-    """Where the stretches of digits begin and end that hold one of the needles."""
+    """Return {start: end} of the digit runs that contain one of the needles."""
     found: dict[int, int] = {}
     size = len(numbers)
     for needle in needles:

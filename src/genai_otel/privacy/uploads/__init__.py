@@ -1,1 +1,1 @@
-"""Media and long messages that are uploaded; a reference to them stands on the span."""
+"""Upload media and long messages; the span has a reference to them."""

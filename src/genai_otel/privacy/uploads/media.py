@@ -1,7 +1,7 @@
-"""Images, audio, files and texts that were said are written somewhere; a reference tells where.
+"""Upload images, audio, files and texts of messages; the span has a reference.
 
-Only what is in memory already is written, under a name that is its hash: nothing that a request or
-a model says chooses a path, and no address is ever fetched.
+Only data in memory is written, under a name that is its hash: no text of a request or a model
+determines a path, and no address is ever fetched.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("genai_otel")
 
-MOST_QUEUED = 32 * 1024 * 1024
-"""Characters or bytes that may wait to be written."""
+MOST_QUEUED = 32 * 1024 * 1024  # limit of queued characters or bytes
 _REMEMBERED = 1_000
 _SAY_EVERY = 60.0
 _ENDS = {
@@ -40,12 +39,12 @@ _ENDS = {
 
 
 class Uploads:
-    """Writes content below ``base`` on a thread of its own; a queue that is full drops, and counts.
+    """Write content below ``base`` on a background thread; if the queue is full, drop and count.
 
-    There is a thread only while there is something to write.
+    The thread exists only while there is something to write.
 
-    ``base`` is a ``file:///`` address, or any other that fsspec knows, if that is installed. Raises
-    ``ValueError`` where it is needed and is not.
+    ``base`` is a ``file:///`` URL, or any other that fsspec supports, if it is installed. Raises
+    ``ValueError`` if fsspec is needed and not installed.
     """
 
     def __init__(self, base: str, most: int = MOST_QUEUED) -> None:
@@ -60,15 +59,15 @@ class Uploads:
         self._thread: threading.Thread | None = None
         self._said = -_SAY_EVERY
         self.written = 0
+        # Failed writes by type of error; ``QueueFull`` are dropped ones
         self.failures: dict[str, int] = {}
-        """How many were not written, by the type of the error; ``QueueFull`` are those dropped."""
 
     def keep(self, source: str | bytes, digest: str, mime_type: str | None) -> str | None:
-        """Where ``source`` (bytes, or base64) will be; ``None`` where there is no room for it."""
+        """Queue ``source`` (bytes or base64); return its address, ``None`` if the queue is full."""
         return self.write(f"{digest}{_ENDS.get(mime_type or '', '.bin')}", source)
 
     def write(self, name: str, source: str | bytes) -> str | None:
-        """As ``keep``, under a name of ours; what is known by that name is there already."""
+        """Queue ``source`` under a name of ours; a name known already is not written again."""
         with self._ready:
             if name not in self._known:
                 if self._closed or self._queued + len(source) > self._most:
@@ -81,34 +80,35 @@ class Uploads:
         return f"{self._told}/{name}"
 
     def flush(self, timeout: float) -> bool:
-        """Whether all that was taken is written, or has failed, within ``timeout`` seconds."""
+        """Return whether all queued content was written, or failed, within ``timeout`` seconds."""
         until = time.monotonic() + timeout
         with self._ready:
             here = bool(self._waiting) and not self._begin()
             self._running = self._running or here
-        if here:  # at the end of the program, where no thread can be started
+        if here:  # at interpreter exit, when no thread can be started
             self._run(until)
         with self._ready:
             left = max(0.0, until - time.monotonic())
             return self._ready.wait_for(lambda: not self._waiting and not self._busy, left)
 
     def close(self, timeout: float = 2.0) -> bool:
-        """As ``flush``; nothing is taken any more, and the thread ends."""
+        """Flush, accept no more content, and end the thread."""
         done = self.flush(timeout)
         with self._ready:
             self._closed = True
         return done
 
     def before_fork(self, until: float) -> None:
-        """Waits for what is being written until then, a time of ``monotonic``."""
+        """Wait for current writes until ``until`` (``monotonic`` seconds)."""
         thread = self._thread
         if thread is not None and thread.ident and thread is not threading.current_thread():
             has_gone(thread, until)
 
     def after_fork(self) -> None:
-        """In a child: the parent writes what it has taken; its thread is not here, its lock may be.
+        """Reset the queue in a child; the parent writes its own content.
 
-        What was dropped here was known, and is not any more.
+        The parent's thread does not exist here and its lock may be held. Names of dropped content
+        are forgotten, too.
         """
         self._ready = threading.Condition()
         self._thread, self._busy, self._running, self._queued = None, False, False, 0
@@ -116,7 +116,7 @@ class Uploads:
         self._known.clear()
 
     def _begin(self) -> bool:
-        """A thread, if there is none; whether there is one."""
+        """Start a thread if there is none; return whether one is running."""
         if not self._running:
             self._thread = threading.Thread(
                 target=self._run, name="genai-otel-uploads", daemon=True
@@ -151,7 +151,7 @@ class Uploads:
                 self._ready.notify_all()
 
     def _put(self, name: str, source: str | bytes) -> str | None:
-        """What went wrong, if anything did."""
+        """Return the type of the error, if any."""
         try:
             data = base64.b64decode(source) if isinstance(source, str) else source
             self._write(name, data)
@@ -168,7 +168,7 @@ class Uploads:
 
 
 def _shown(base: str) -> str:
-    """An address without user and query, in which keys travel."""
+    """Return an address without user and query, which may contain keys."""
     parts = urlsplit(base)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -190,7 +190,7 @@ def _writer(base: str) -> Callable[[str, bytes], Any]:
 
 
 def _write_file(folder: Path, name: str, data: bytes) -> None:
-    """Whole or not at all, and for its owner only; what is there already is the same."""
+    """Write a whole file or none, with mode 0600; an existing file has the same content."""
     path = folder / name
     if path.exists():
         return

@@ -1,6 +1,7 @@
-"""Messages are uploaded after redaction, and the span refers to them.
+"""Upload messages after redaction; the span has references to them.
 
-The references are those of the convention's upload hook, and one attribute of ours for the rest.
+The references are those of the semantic convention's upload hook, and one attribute of this package
+for the rest.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ _FAILED = failed("").removesuffix("]")
 
 
 class MessageUploads:
-    """``both``: messages stay on the span, too."""
+    """Uploads messages of spans; with ``both`` they stay on the span, too."""
 
     def __init__(self, uploads: Uploads, *, both: bool) -> None:
         self._uploads, self._both = uploads, both
 
     def upload(self, found: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
-        """A span's filtered attributes, with references in place of (or beside) its messages.
+        """Return filtered attributes with references in place of (or beside) the messages.
 
-        ``stem`` begins the names of this span's files. What does not fit into the queue of uploads
-        is dropped, and counted.
+        ``stem`` is the prefix of the names of this span's files. Messages that do not fit into the
+        queue of uploads are dropped and counted.
         """
         content = attribute_classes.CONTENT.keys() & found.keys()
         if not content:
@@ -54,7 +55,7 @@ class MessageUploads:
         return kept
 
     def _write(self, name: str, text: str, reference: str, kept: dict[str, Any]) -> None:
-        if text.startswith(_FAILED):  # which is no JSON
+        if text.startswith(_FAILED):  # a placeholder, which is no JSON
             text = json.dumps(text)
         address = self._uploads.write(name, text.encode("utf-8", "replace"))
         if address is not None:

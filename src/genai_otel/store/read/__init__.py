@@ -1,1 +1,1 @@
-"""The local store, read: files, traces, reports, and back into spans."""
+"""Read the local store: files, traces, reports, SDK spans."""

@@ -1,6 +1,6 @@
-"""Stored model calls added up by group, a span at a time.
+"""Sum up stored model calls by group, span by span.
 
-Only calls of models count, never the spans above them, where frameworks repeat their figures.
+Only model calls count, not the spans above them, where frameworks repeat their figures.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SECOND = 1_000_000_000
 
 @dataclass
 class Sum:
-    """Some calls: their tokens, and what those that have a price cost, by currency.
+    """Sums over calls: tokens, and the cost of the priced ones by currency.
 
-    What none of them tells is ``None``; the sums lack the tokens of those that are ``uncounted``.
+    A figure that no call reports is ``None``; the tokens of ``uncounted`` calls are missing.
     """
 
     calls: int = 0
@@ -50,7 +50,7 @@ class Sum:
             self.cost[currency] = self.cost.get(currency, 0.0) + amount
 
     def share(self, total: Sum) -> float | None:
-        """Of the whole cost; ``None`` where nothing was priced, or in several currencies."""
+        """The share of the total cost; ``None`` if nothing is priced, or in several currencies."""
         if len(total.cost) != 1:
             return None
         ((currency, whole),) = total.cost.items()
@@ -61,7 +61,7 @@ class Sum:
 
 
 class Report:
-    """Rows by group, the total, and why calls are without a simple price."""
+    """Rows by group, the total, and why calls have no simple price."""
 
     def __init__(self, by: str, *, since: float | None = None) -> None:
         self.by, self.since = by, since
@@ -88,7 +88,7 @@ class Report:
             _row(self.reasons, reason, (reason[0], _BEYOND)).add(one)
 
     def ranked(self, top: int | None) -> list[tuple[str, Sum]]:
-        """The dearest first (days in their order); what ``top`` cuts off is one row."""
+        """Return the most expensive rows first (days in order); those after ``top`` are one row."""
         ordered = sorted(self._groups.items(), key=_dearest)
         shown, rest = ordered[:top], ordered[top:] if top else []
         if self.by == "day":
@@ -109,7 +109,7 @@ def _dearest(item: tuple[str, Sum]) -> tuple[float, float, int, str]:
 
 
 def _row(rows: dict[Any, Sum], key: Any, beyond: Any) -> Sum:
-    """Names come from a file: however many there are, memory is bounded."""
+    """Return the row of a key; bounded, as the number of names in a file is not."""
     if key not in rows and len(rows) >= _MOST_GROUPS:
         key = beyond
     return rows.setdefault(key, Sum())
@@ -136,12 +136,12 @@ def _tokens(value: Any) -> int | None:
 
 
 def _plus(known: int | None, more: int | None) -> int | None:
-    """Unknown stays unknown, and is not 0."""
+    """Add two counts; ``None`` is unknown, not 0."""
     return known if more is None else (known or 0) + more
 
 
 def _fact(*keys: str) -> Callable[[StoredSpan], Sequence[str]]:
-    """The first of these attributes that the span has."""
+    """Return a function that groups by the first of these attributes that the span has."""
 
     def group(span: StoredSpan) -> Sequence[str]:
         for key in keys:
@@ -162,7 +162,7 @@ def _tags(span: StoredSpan) -> Sequence[str]:
 def _day(span: StoredSpan) -> Sequence[str]:
     try:
         start = datetime.fromtimestamp(span.start_ns / _SECOND, tz=UTC).astimezone()
-    except (OverflowError, OSError, ValueError):  # a file may hold any number
+    except (OverflowError, OSError, ValueError):  # a file may contain any number
         return (_NONE,)
     return (start.strftime("%Y-%m-%d"),)
 

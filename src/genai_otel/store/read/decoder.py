@@ -1,4 +1,4 @@
-"""OTLP-JSON trace requests back to plain values: the other half of ``otlp_json``."""
+"""Decode OTLP-JSON trace requests to plain values: the inverse of ``otlp_json``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredSpan:
-    """A span as it was stored; ids are lower-case hex, ``parent_id`` is empty at a root."""
+    """A stored span; ids are lower-case hex, ``parent_id`` is empty for a root."""
 
     trace_id: str
     span_id: str
@@ -48,13 +48,13 @@ class StoredSpan:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Its parent's id; where that is another library's, then the id of the nearest of ours."""
+        """The parent's id; if that is of another library, also the id of our nearest span."""
         told = self.attributes.get(names.GENAI_OTEL_PARENT_ID)
         return (self.parent_id, told) if isinstance(told, str) else (self.parent_id,)
 
     @property
     def is_root(self) -> bool:
-        """Whether it has no parent, or none of ours."""
+        """Whether it has no parent, or none among our spans."""
         return not self.parent_id or self.parents[1:] == ("none",)
 
     @property
@@ -63,9 +63,9 @@ class StoredSpan:
 
 
 def decode_spans(request: Mapping[str, Any]) -> tuple[list[StoredSpan], int]:
-    """The spans of a request, and how many were not well-formed.
+    """Return the spans of a request, and the number of malformed ones.
 
-    Raises ``TypeError``, ``AttributeError`` or ``ValueError`` on what is no OTLP-JSON at all.
+    Raises ``TypeError``, ``AttributeError`` or ``ValueError`` if it is not OTLP-JSON at all.
     """
     spans: list[StoredSpan] = []
     bad = 0
@@ -141,7 +141,7 @@ def _id(raw: str) -> str:
 
 
 def _enum(raw: Any, names: tuple[str, ...], prefix: str) -> str:
-    """Numbers are the rule; older writers have the names."""
+    """Decode an enum: a number by the specification, a name from older writers."""
     if isinstance(raw, int) and 0 <= raw < len(names):
         return names[raw]
     name = str(raw).removeprefix(prefix).lower()

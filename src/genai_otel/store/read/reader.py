@@ -1,7 +1,7 @@
-"""Reading a local store, or any file of OTLP-JSON lines, also while it is being written.
+"""Read a local store, or any file of OTLP-JSON lines, even while it is being written.
 
-Lines are read one at a time and only what was asked for is kept. A line that cannot be read is
-skipped and counted; so is the incomplete last line of a file that is being written or was cut.
+Lines are read one at a time and only requested data is kept. A line that cannot be read is skipped
+and counted; so is the incomplete last line of a file that is being written or was truncated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MAX_SUMMARIES = 20_000
 
 @dataclass
 class Notes:
-    """Counts of what could not be read."""
+    """Counts of data that could not be read."""
 
     skipped_lines: int = 0
     incomplete_lines: int = 0
@@ -49,23 +49,23 @@ class Notes:
 
 
 class StoreReader:
-    """The traces of directories and files; ``notes`` tell what the last read left out."""
+    """The traces of directories and files; ``notes`` count what the last read skipped."""
 
     def __init__(self, *paths: str | Path) -> None:
         self._paths = [Path(path) for path in paths]
         self.notes = Notes()
 
     def files(self) -> list[Path]:
-        """The files with spans, oldest first."""
+        """Return the files with spans, oldest first."""
         found = {file.resolve(): file for path in self._paths for file in _span_files(path)}
         return sorted(found.values(), key=_age)
 
     def spans(self, containing: str = "") -> Iterator[StoredSpan]:
-        """Every span, by file from oldest to newest; only lines with the given text are parsed."""
+        """Yield spans by file, oldest file first; only lines with the given text are parsed."""
         return self.read(decode_spans, containing)
 
     def read(self, decode: Decode[Item], containing: str = "") -> Iterator[Item]:
-        """What ``decode`` makes of each line's request, and how many of its spans it could not."""
+        """Yield the decoded items of each line; ``decode`` also returns the number of bad ones."""
         self.notes = Notes()
         needle = containing.encode()
         for file in self.files():
@@ -74,7 +74,7 @@ class StoreReader:
                     yield from self._decoded(line, decode)
 
     def summaries(self) -> list[TraceSummary]:
-        """One a trace, newest first. Of very many traces only the newest are kept."""
+        """Return a summary per trace, newest first; of very many only the newest are kept."""
         known: dict[str, TraceSummary] = {}
         for span in self.spans():
             summary = known.get(span.trace_id)
@@ -86,7 +86,7 @@ class StoreReader:
         return _newest(known.values())
 
     def trace(self, trace_id: str) -> Trace:
-        """All of one trace, by its whole id; without spans when there is none."""
+        """Return a whole trace by its full id; it has no spans if it is not found."""
         spans: dict[str, StoredSpan] = {}
         for span in self.spans(containing=trace_id):
             if span.trace_id != trace_id:
@@ -106,7 +106,7 @@ class StoreReader:
                     else:
                         self.notes.skipped_lines += 1
                         _skip_rest(stream)
-        except OSError:  # removed by rotation meanwhile, or not ours to read
+        except OSError:  # removed by rotation meanwhile, or not readable
             self.notes.unread_files += 1
 
     def _decoded(self, line: bytes, decode: Decode[Item]) -> list[Item]:
@@ -130,7 +130,7 @@ def _skip_rest(stream: Any) -> None:
 
 
 def _span_files(path: Path) -> list[Path]:
-    """A file as named; of a directory what holds spans, and no links out of it."""
+    """Return a named file, or a directory's files with spans, without symbolic links."""
     if not path.is_dir():
         return [path]
     return [

@@ -1,4 +1,4 @@
-"""Stored spans as the SDK's own, to be sent again: same ids, times, resource and all."""
+"""Convert stored spans to SDK spans for another export: same ids, times and resource."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _KINDS = {kind.value + 1: kind for kind in SpanKind}
 
 
 def revive(request: Raw) -> tuple[list[ReadableSpan], int]:
-    """The spans of an OTLP-JSON trace request, and how many were not well-formed.
+    """Return the spans of an OTLP-JSON trace request, and the number of malformed ones.
 
-    Raises ``TypeError``, ``AttributeError`` or ``ValueError`` on what is no OTLP-JSON at all.
+    Raises ``TypeError``, ``AttributeError`` or ``ValueError`` if it is not OTLP-JSON at all.
     """
     spans: list[ReadableSpan] = []
     bad = 0
@@ -40,7 +40,7 @@ def revive(request: Raw) -> tuple[list[ReadableSpan], int]:
 def _raw_spans(request: Raw) -> Iterator[tuple[Raw, Resource, InstrumentationScope | None]]:
     for group in request.get("resourceSpans") or ():
         told = group.get("resource") or {}
-        resource = Resource(_attributes(told), group.get("schemaUrl"))  # one for all of its spans
+        resource = Resource(_attributes(told), group.get("schemaUrl"))  # shared by all of its spans
         for part in group.get("scopeSpans") or ():
             scope = _scope(part)
             for raw in part.get("spans") or ():
@@ -60,7 +60,7 @@ def _scope(part: Raw) -> InstrumentationScope | None:
 
 
 class _Revived(ReadableSpan):
-    """A span of a file, with what its counts say of attributes, events and links that it lost."""
+    """A span from a file, with its counts of dropped attributes, events and links."""
 
     def __init__(self, raw: Raw, resource: Resource, scope: InstrumentationScope | None) -> None:
         trace_id, parent = int(raw["traceId"], 16), raw.get("parentSpanId")

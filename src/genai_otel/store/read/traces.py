@@ -1,4 +1,4 @@
-"""Stored spans as traces: the tree of one, and the few facts that a list of many needs."""
+"""Traces of stored spans: the tree of one trace, and summaries for lists."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_DEPTH = 32
 
 
 class Branch(NamedTuple):
-    """A span in its place; ``lasts`` says for each level whether it is the last there.
+    """A span in the tree; ``lasts`` tells for each level whether it is the last there.
 
-    Beyond 32 levels all is shown on the last one.
+    Beyond 32 levels all spans are shown on the last level.
     """
 
     span: StoredSpan
     lasts: tuple[bool, ...]
-    orphan: bool  # it has a parent, which is not stored
+    orphan: bool  # its parent is not stored
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Trace:
 
     @property
     def root(self) -> StoredSpan | None:
-        """The span without a parent; where that is stored elsewhere, the first span."""
+        """The span without a parent; if that is stored elsewhere, the first span."""
         return next((s for s in self.spans if s.is_root), next(iter(self.spans), None))
 
     @property
@@ -57,7 +57,7 @@ class Trace:
         return max((span.end_ns for span in self.spans), default=0) - self.start_ns
 
     def walk(self) -> Iterator[Branch]:
-        """Each span exactly once, parents before children, whatever the parents' ids say."""
+        """Yield each span exactly once, parents before children, whatever the parent ids are."""
         by_id = {span.span_id: span for span in self.spans}
         children: dict[str, list[StoredSpan]] = {}
         tops: list[StoredSpan] = []
@@ -67,7 +67,7 @@ class Trace:
             (tops if parent is None else children.setdefault(parent, [])).append(span)
         seen: set[str] = set()
         yield from _descend(tops, children, seen)
-        for span in self.spans:  # only in a circle of parents are spans left
+        for span in self.spans:  # only spans in a cycle of parents are left
             if span.span_id not in seen:
                 yield from _descend([span], children, seen)
 
@@ -104,19 +104,16 @@ class TraceSummary:
     models: list[str] = field(default_factory=list)
     input_tokens: int | None = None
     output_tokens: int | None = None
+    # by currency; unpriced calls are not included
     cost: dict[str, float] = field(default_factory=dict)
-    """By currency; nothing of calls without a price."""
     sessions: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
-    uncounted: int = 0
-    """Model calls whose tokens nobody counted: the sums lack them."""
-    unpriced: int = 0
-    """Model calls whose cost is not known: the sum of the costs lacks them."""
+    uncounted: int = 0  # model calls without token counts: the sums lack them
+    unpriced: int = 0  # model calls of unknown cost: the sum of the costs lacks them
+    # the root's name without its operation: ``answer`` of ``invoke_workflow answer``
     own_name: str = ""
-    """The root's without its operation: ``answer`` of ``invoke_workflow answer``."""
-    cancelled: bool = False
-    """Whether the root's caller gave up waiting."""
+    cancelled: bool = False  # whether the root's caller cancelled it
     _has_root: bool = field(default=False, repr=False)
 
     @property
@@ -140,7 +137,7 @@ class TraceSummary:
         self._count(span)
 
     def _name(self, span: StoredSpan, *, earliest: bool) -> None:
-        """A trace is called as its root is; until that has ended, as its first span."""
+        """Name a trace after its root; until that has ended, after its first span."""
         root = span.is_root
         if root or (earliest and not self._has_root):
             service = span.resource.get("service.name")
@@ -171,7 +168,7 @@ class TraceSummary:
 
 
 def _is_unpriced(facts: Mapping[str, Any]) -> bool:
-    """Whether a call used something that has no price: what failed unheard has used nothing."""
+    """Whether a call used something without a price; a call that failed unserved used nothing."""
     status = facts.get(names.GENAI_OTEL_COST_STATUS)
     return status is not None and (status != "failed" or is_uncounted(facts))
 
@@ -183,9 +180,9 @@ def _collect(known: set[str], value: Any) -> None:
 
 
 def is_uncounted(facts: Mapping[str, Any]) -> bool:
-    """Whether it is a model call that used tokens of which it is not known how many.
+    """Return whether a model call used an unknown number of tokens.
 
-    A request that the provider or a budget refused has used none, and media may be billed by other
+    A request rejected by the provider or a budget has used none, and media may be billed by other
     units.
     """
     operation = facts.get(names.GEN_AI_OPERATION_NAME)
@@ -199,12 +196,12 @@ def is_uncounted(facts: Mapping[str, Any]) -> bool:
     given = number(facts.get(names.GEN_AI_USAGE_INPUT_TOKENS))
     made = number(facts.get(names.GEN_AI_USAGE_OUTPUT_TOKENS))
     if operation == "rerank":
-        return False  # by searches
+        return False  # billed by searches
     return given is None or (made is None and operation != "embeddings")
 
 
 def total(spans: Iterable[StoredSpan]) -> TraceSummary:
-    """The same figures as in a list, for a trace that is at hand."""
+    """Return the summary of a loaded trace."""
     summary = TraceSummary("")
     for span in spans:
         summary.add(span)
@@ -212,13 +209,13 @@ def total(spans: Iterable[StoredSpan]) -> TraceSummary:
 
 
 def number(value: Any) -> float | None:
-    """``value`` when it is a number that can be shown: a file may hold anything."""
+    """Return ``value`` if it is a finite number: a file may contain anything."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
 def _sum(known: int | None, more: Any) -> int | None:
-    """Unknown stays unknown, and is not 0."""
+    """Add two counts; ``None`` is unknown, not 0."""
     count = number(more)
     return known if count is None else (known or 0) + int(count)

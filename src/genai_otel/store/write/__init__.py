@@ -1,1 +1,1 @@
-"""The local store, written: bounded private files of OTLP-JSON lines."""
+"""Write the local store: bounded private files of OTLP-JSON lines."""

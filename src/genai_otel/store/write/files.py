@@ -1,8 +1,8 @@
-"""Appending lines to private files: one a process, signal and hour, bounded in size.
+"""Append lines to private files: one per process, signal and hour, bounded in size.
 
-Nothing is opened before the first line. Files are created anew (``O_EXCL``, mode 0600) in a
-directory that is no symbolic link, so nobody else's file, link or pipe is ever written to. Each
-line is one ``write``; what is in a file when the process dies is complete but for the last line.
+Nothing is opened before the first line. Files are created exclusively (``O_EXCL``, mode 0600) in a
+directory that is no symbolic link, so no file, link or pipe of others is ever written to. Each line
+is one ``write``; if the process dies, at most the last line of a file is incomplete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("genai_otel")
 
-# traces-20261123T08-4242-9f3a.jsonl; the hour is UTC, so that names sort by age.
+# traces-20261123T08-4242-9f3a.jsonl; the hour is UTC, so names sort by age.
 FILE_NAME = re.compile(r"(traces|metrics|logs)-(\d{8}T\d{2})-\d+-[0-9a-f]{4}\.jsonl")
 _RETRY_SECONDS = 60.0
 _MAX_FILES = 4096
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 
 
 class Counters:
-    """What became of one signal's spans, metric points or log records in this process."""
+    """Written and dropped spans, metric points or log records of one signal in this process."""
 
     def __init__(self) -> None:
         self.written = self.lines = self.bytes = self.removed_files = 0
@@ -50,7 +50,7 @@ class Counters:
 
 
 class Folder:
-    """The directory, what is open in it, and whether it is in trouble."""
+    """The directory, its open files, and whether writing to it fails."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path, self.limits = path, limits
@@ -59,7 +59,7 @@ class Folder:
         self._failing: set[str] = set()
 
     def create(self, signal: str, stamp: str) -> tuple[int, int]:
-        """A new file for ``signal``: its descriptor, and how many old files made room for it."""
+        """Create a file for ``signal``; return its descriptor and the number of files removed."""
         with _directory(self.path) as place:
             for _ in range(_ATTEMPTS):
                 name = f"{signal}-{stamp}-{os.getpid()}-{os.urandom(2).hex()}.jsonl"
@@ -81,7 +81,7 @@ class Folder:
         self._open_names.pop(signal, None)
 
     def _make_room(self, place: _Place) -> int:
-        """Remove the oldest files beyond the limits, but never one that is being written here."""
+        """Remove the oldest files beyond the limits, except files open in this process."""
         files = sorted(_files(place))
         total, count, removed = sum(file.size for file in files), len(files), 0
         for file in files:
@@ -110,14 +110,14 @@ class Folder:
 
 
 class Appender:
-    """Appends the lines of one signal, in whatever process it finds itself."""
+    """Appends the lines of one signal, also in forked processes."""
 
     def __init__(self, folder: Folder, signal: str) -> None:
         self._folder, self._signal = folder, signal
         self._states: dict[int, _State] = {}
 
     def append(self, line: bytes, items: int) -> bool:
-        """Write ``line`` (it ends with a newline) as a whole, or count its ``items`` as dropped."""
+        """Write a whole ``line`` (with its newline), or count its ``items`` as dropped."""
         state = self._state()
         with state.lock:
             loss = self._append(state, line)
@@ -127,7 +127,8 @@ class Appender:
                 state.counters.bytes += len(line)
             else:
                 state.counters.dropped[loss.reason] += items
-        # Without the lock: a host's log handler may bring the warning back here as a record.
+        # Without the lock: a log handler of the application may pass the warning back here as a
+        # record.
         if loss is None:
             self._folder.succeeded(self._signal)
         elif loss.error is not None:
@@ -149,13 +150,13 @@ class Appender:
             self._close(state)
 
     def _state(self) -> _State:
-        """This process's state: a forked child has none yet, and its parent's lock may be held."""
+        """Return this process's state; new in a forked child: the parent's lock may be held."""
         pid = os.getpid()
         state = self._states.get(pid)
         if state is None:
-            state = self._states.setdefault(pid, _State())  # atomic, should two threads be first
+            state = self._states.setdefault(pid, _State())  # atomic if two threads are first
             for other in [key for key in self._states if key != pid]:
-                # Not closed: a child that has become a daemon may have given the number away.
+                # Not closed: in a daemonized child the descriptor may belong to another file.
                 self._states.pop(other, None)
             self._folder.forget(self._signal)
         return state
@@ -178,7 +179,7 @@ class Appender:
         return None
 
     def _ready(self, state: _State, size: int) -> None:
-        """See to it that an open file of this hour has room for ``size`` bytes."""
+        """Ensure that an open file of this hour has room for ``size`` bytes."""
         stamp = time.strftime("%Y%m%dT%H", time.gmtime())
         full = state.size + size > self._folder.limits.file_bytes
         if state.stamp != stamp or full or not state.intact():
@@ -201,10 +202,11 @@ class _Loss(NamedTuple):
 
 
 class _State:
-    """One process's open file."""
+    """The open file of one process."""
 
     def __init__(self) -> None:
-        # Re-entrant: garbage collection may end a span, and so export it, at any line of ours.
+        # Re-entrant: garbage collection may end a span, and so export it, at any line of this
+        # module.
         self.lock = threading.RLock()
         self.counters = Counters()
         self.retry_at = 0.0
@@ -217,10 +219,10 @@ class _State:
         self._identity = _identity(descriptor)
 
     def intact(self) -> bool:
-        """Whether the descriptor is still our file's, and the file still in its directory.
+        """Return whether the descriptor is still that of our file, and the file is not deleted.
 
-        Hosts close all descriptors when they become daemons, after which the number may be
-        anybody's; and people remove the directory under a running program.
+        A process that becomes a daemon closes all descriptors, after which the number may be
+        reused; and users remove the directory of a running program.
         """
         identity = _identity(self.descriptor)
         if identity is None or identity != self._identity:
@@ -242,7 +244,7 @@ class _File(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """An opened directory; where the system cannot open files relative to one, its path."""
+    """An open directory; its path if the system cannot open files relative to a directory."""
 
     path: Path
     descriptor: int | None
@@ -253,7 +255,7 @@ class _Place(NamedTuple):
     def remove(self, name: str) -> bool:
         try:
             os.unlink(self.locate(name), dir_fd=self.descriptor)
-        except OSError:  # another process was faster, or the system keeps open files
+        except OSError:  # removed by another process, or kept by the system while open
             return False
         return True
 
@@ -278,7 +280,7 @@ def _directory(path: Path) -> Iterator[_Place]:
 
 
 def _make_directory(path: Path) -> bool:
-    """Whether it had to be made. One that was there keeps its mode: it is somebody's choice."""
+    """Return whether the directory was created. An existing one keeps its mode."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
@@ -288,7 +290,7 @@ def _make_directory(path: Path) -> bool:
 
 
 def _ignore_in_git(place: _Place, *, made: bool) -> None:
-    """Prompts are not for repositories. Only in a directory of our making: ``*`` hides all."""
+    """Exclude prompts from Git, only in a directory created here: ``*`` ignores everything."""
     if not made:
         return
     try:
@@ -317,7 +319,7 @@ def _files(place: _Place) -> Iterator[_File]:
 
 
 def _write(state: _State, line: bytes) -> None:
-    data = b"\n" + line if state.torn else line  # a torn line must not swallow this one
+    data = b"\n" + line if state.torn else line  # an incomplete line must not absorb this one
     written = os.write(state.descriptor, data)
     state.size += written
     state.since_check += written

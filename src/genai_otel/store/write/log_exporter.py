@@ -1,4 +1,4 @@
-"""Log records into the local store; apart from ``local`` because it imports the SDK's logs."""
+"""Export log records to the local store; separate because it imports the SDK's logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LocalLogExporter(LogRecordExporter):
             return LogRecordExportResult.SUCCESS
         return LogRecordExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing waits
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is buffered
         return True
 
     def shutdown(self) -> None:

@@ -1,4 +1,4 @@
-"""Metrics into the local store; apart from ``local`` because it imports the SDK's metrics."""
+"""Export metrics to the local store; separate because it imports the SDK's metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LocalMetricExporter(MetricExporter):
             return MetricExportResult.SUCCESS
         return MetricExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - nothing waits
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - nothing is buffered
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ARG002

@@ -1,7 +1,7 @@
 """The local store: telemetry as OTLP-JSON lines in a directory, for ``genai-otel traces``.
 
-A line is one Export{Trace,Metrics,Logs}ServiceRequest, which the Collector's file receiver reads
-as well. Every process writes files of its own; see ``files`` for names, modes and limits.
+A line is one Export{Trace,Metrics,Logs}ServiceRequest, which the Collector's file receiver reads as
+well. Every process writes its own files; see ``files`` for names, modes and limits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_TOTAL_BYTES = 256 * 1024 * 1024
 
 
 class LocalStore:
-    """A directory of telemetry. Nothing is touched before the first export."""
+    """A directory of telemetry. Nothing is created before the first export."""
 
     def __init__(
         self,
@@ -45,18 +45,18 @@ class LocalStore:
 
     @property
     def problem(self) -> str | None:
-        """Why nothing is being written now; ``None`` when all is well."""
+        """The reason why nothing is being written; ``None`` without a problem."""
         return self._folder.problem
 
     def counters(self) -> dict[str, Counters]:
-        """Per signal (``traces``, ``metrics``, ``logs``), of this process."""
+        """Counters per signal (``traces``, ``metrics``, ``logs``) of this process."""
         return {signal: appender.counters() for signal, appender in self._appenders.items()}
 
     def span_exporter(self) -> SpanExporter:
         return LocalSpanExporter(Sink(self._appenders["traces"]))
 
     def metric_exporter(self, **preferences: Any) -> MetricExporter:
-        """``preferences`` are those of the SDK's ``MetricExporter``."""
+        """Return an exporter; ``preferences`` are those of the SDK's ``MetricExporter``."""
         from .metric_exporter import LocalMetricExporter
 
         return LocalMetricExporter(Sink(self._appenders["metrics"]), **preferences)
@@ -76,7 +76,7 @@ class LocalSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         return SpanExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing waits
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is buffered
         return True
 
     def shutdown(self) -> None:
@@ -84,7 +84,7 @@ class LocalSpanExporter(SpanExporter):
 
 
 def _absolute(path: Path) -> Path:
-    """Fixed at once, so that a program which changes its directory keeps one store."""
+    """Resolve the path at once, so a program that changes its directory keeps one store."""
     try:
         return path.expanduser().absolute()
     except (OSError, RuntimeError):  # the working directory was removed, or there is no home

@@ -1,4 +1,4 @@
-"""What the exporters of the local store share: items in, lines out."""
+"""The common part of the local store's exporters: encode items, write lines."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     from .files import Appender
 
-_LINE_BYTES = 1024 * 1024  # a longer line is split, so that a reader never holds much
+_LINE_BYTES = 1024 * 1024  # a longer line is split, to bound the memory of a reader
 
 
 class Sink:
-    """Where one signal's items go, until it is closed."""
+    """Writes the items of one signal until it is closed."""
 
     def __init__(self, appender: Appender) -> None:
         self._appender = appender
         self._closed = False
 
     def write(self, items: Sequence[Any], request: Callable[[Sequence[Any]], Any]) -> bool:
-        """Write ``items`` as one line, or as several where one would be long.
+        """Write ``items`` as one line, or as several if it would be long.
 
         An item that cannot be encoded is dropped alone.
         """
@@ -30,7 +30,7 @@ class Sink:
             return False
         try:
             line = to_line(request(items))
-        except Exception:  # noqa: BLE001 - whatever an odd item does, its neighbours are written
+        except Exception:  # noqa: BLE001 - whatever one item raises, the others are written
             line = None
         if len(items) > 1 and (line is None or len(line) > _LINE_BYTES):
             half = len(items) // 2
