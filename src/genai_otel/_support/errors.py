@@ -88,7 +88,7 @@ def is_odd_form(error: Exception, first: TracebackType | None) -> bool:
 
 
 class Guard:
-    """Run the functions of one adapter; disable the adapter if it fails repeatedly."""
+    """Runs the functions of one adapter; disables the adapter if it fails repeatedly."""
 
     __slots__ = ("_failures", "_since", "broken", "enabled", "name")
 

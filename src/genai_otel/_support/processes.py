@@ -35,7 +35,7 @@ def change_sigterm_mask(how: int) -> set[int | signal.Signals]:
 
 
 def is_child() -> bool:
-    """Return whether ``multiprocessing``, or a fork of it, started this process."""
+    """Return whether ``multiprocessing`` or ``billiard`` started this process."""
     return _SPAWNED or any(_is_child_of(name) for name in ("multiprocessing", "billiard"))
 
 

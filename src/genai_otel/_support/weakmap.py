@@ -17,7 +17,7 @@ class IdentityWeakMap(Generic[T]):
         self._kept: dict[int, tuple[ref[Any], T]] = {}
 
     def get(self, owner: Any) -> T | None:
-        """Return the value of this object."""
+        """Return the value of this object, ``None`` without one."""
         whose, found = self._kept.get(id(owner), (None, None))
         return found if whose is not None and whose() is owner else None
 

@@ -48,7 +48,7 @@ def tier_of(told: str | None) -> str | None:
 
 
 def is_dated(model: str) -> bool:
-    """Whether the name has a version: on Azure other names are deployments named by users."""
+    """Return whether the name has a version: other Azure deployments have arbitrary names."""
     return _DATED.search(model) is not None
 
 
@@ -56,7 +56,7 @@ _table = cache(read)  # shared by all books of a process, so a new set-up has pr
 
 
 def is_read() -> bool:
-    """Whether this process has read the table."""
+    """Return whether this process has read the table."""
     return _table.cache_info().currsize > 0
 
 
@@ -228,7 +228,7 @@ def _as_rates(
 
 
 def _holds(when: When, moment: float) -> bool:
-    """Whether prices with this constraint apply at ``moment`` (seconds since 1970)."""
+    """Return whether prices with this constraint apply at ``moment`` (seconds since 1970)."""
     if when is None:
         return True
     if len(when) == 1:

@@ -34,7 +34,7 @@ _VERSION_BEGUN = re.compile(r"[-@]\d*$")
 
 
 def names(clause: Clause, ref: str, biller: str) -> bool:
-    """Whether ``clause``, a rule for the models of ``biller``, names ``ref``."""
+    """Return whether ``clause``, a rule for the models of ``biller``, names ``ref``."""
     kind, value = clause
     return _NAMING[kind](value, ref, biller)
 
@@ -44,7 +44,7 @@ def _any(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
 
 
 def _all(clauses: Sequence[Clause], ref: str, biller: str) -> bool:
-    """Whether all rules match and one names the model: the others only exclude models."""
+    """Return whether all rules match and one names the model: the others only exclude models."""
     return all(_holds(each, ref) for each in clauses) and _any(clauses, ref, biller)
 
 
@@ -54,7 +54,7 @@ def _pattern(pattern: re.Pattern[str], ref: str, _: str) -> bool:
 
 
 def _holds(clause: Clause, ref: str) -> bool:
-    """Whether the rule matches by the library's definition."""
+    """Return whether the rule matches by the library's definition."""
     kind, value = clause
     return _HOLDING[kind](value, ref)
 
@@ -71,7 +71,7 @@ _HOLDING: Mapping[str, Callable[[Any, str], bool]] = {
 
 
 def _within(text: str, ref: str, biller: str) -> bool:
-    """Whether ``ref`` is an allowed prefix, the text, and a version."""
+    """Return whether ``ref`` is an allowed prefix, the text, and a version."""
     start = ref.find(text)
     if start < 0 or not _BEFORE.get(biller, _NOTHING).fullmatch(ref, 0, start):
         return False
@@ -79,7 +79,7 @@ def _within(text: str, ref: str, biller: str) -> bool:
 
 
 def _begins(rule: str, ref: str) -> bool:
-    """Whether ``ref`` is ``rule`` and a version; the rule may end within one: ``gpt-5-nano-``."""
+    """Return whether ``ref`` is ``rule`` and a version; ``gpt-5-nano-`` ends within one."""
     if not ref.startswith(rule):
         return False
     version = _FINE_TUNED if rule.startswith("ft:") else _VERSION

@@ -64,7 +64,7 @@ class Book(NamedTuple):
 
 
 def matches(pattern: str | None, value: str | None) -> bool:
-    """Whether a condition matches; a missing condition always does."""
+    """Return whether a condition matches; a missing condition always does."""
     if pattern is None:
         return True
     return value is not None and compiled(pattern)(value.lower()) is not None

@@ -37,7 +37,7 @@ _CHARGES = (
     ("other_charges", None),
 )
 
-# (minimum input tokens, price per million for the whole request), in descending order
+# (threshold, price per million for the whole request beyond so many input tokens), descending
 Steps = tuple[tuple[int, float], ...]
 _TOTALS = frozenset({"input", "output", "estimated", "web_fetches"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

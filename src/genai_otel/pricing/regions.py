@@ -34,7 +34,7 @@ def region_of(host: str | None, provider: str | None) -> str | None:
 
 
 def is_elsewhere(biller: str, matched: str, name: str | None, region: str | None) -> bool:
-    """Whether the table's price of ``matched`` does not apply where the model ``name`` ran."""
+    """Return whether the price of ``matched`` does not apply where the model ``name`` ran."""
     model = (name or "").strip().lower().rpartition("/")[2]
     if biller == "anthropic":
         return region is not None
@@ -52,6 +52,6 @@ _PARTS_OF_ARN = 6
 
 
 def _region_of_arn(name: str | None) -> str | None:
-    """Return the region of ``arn:aws:bedrock:eu-west-1:...``, from which it may be called."""
+    """Return the region of ``arn:aws:bedrock:eu-west-1:...``, the region where it may be called."""
     parts = (name or "").split(":", _PARTS_OF_ARN)
     return parts[3] or None if parts[0] == "arn" and len(parts) >= _PARTS_OF_ARN else None

@@ -77,7 +77,7 @@ class Resolved(NamedTuple):
 
 
 class Resolver:
-    """Find the prices of calls; immutable after construction."""
+    """Finds the prices of calls; immutable after construction."""
 
     def __init__(
         self, sources: Sequence[Book | Override], bundled: Bundled | None, *, ready: bool
@@ -160,7 +160,7 @@ class Resolver:
     def _list_prices(self, call: Call, biller: str | None, *, anywhere: bool) -> Iterator[Quote]:
         """Yield list prices of the called model: the user's tables, then the bundled one.
 
-        ``anywhere``: an override gives a factor or prices for that region.
+        ``anywhere``: an override covers the call's region, so list prices apply there, too.
         """
         for book in self._books:
             for entry in book.entries(*call.names):

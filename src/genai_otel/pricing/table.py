@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .matching import Clause
 
-# Or a base, and (minimum input tokens, price) in descending order
+# A price, or a base and (price beyond so many input tokens) steps, the highest first
 Price: TypeAlias = "float | tuple[float, tuple[tuple[int, float], ...]]"
 Prices: TypeAlias = "tuple[tuple[str, Price], ...]"
 # From a moment on, or daily between two seconds of the day; all in UTC
@@ -110,7 +110,7 @@ _AS_SAID = (
 
 
 class _Readers:
-    """Convert models and providers; equal values are shared, as most occur many times."""
+    """Converts models and providers; equal values are shared, as most occur many times."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
@@ -139,7 +139,7 @@ class _Readers:
         return _clause(match), Model(self._one(id), self._all(self._row, rows), variants)
 
     def _all(self, reader: Callable[..., Any], said: Iterable[Any]) -> Any:
-        """Read all, or none if one has an unknown form: it may be the one that applies."""
+        """Return all, or none if one has an unknown form: it may be the one that applies."""
         try:
             return self._one(tuple([reader(**each) for each in said]))
         except _MISREAD:

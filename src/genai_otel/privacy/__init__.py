@@ -1,4 +1,4 @@
-"""Select which content may leave the process, and redact it.
+"""Select which content is recorded and exported, and redact it.
 
 A ``ContentPolicy`` is the configuration; an ``AttributeFilter`` applies it to attributes; detectors
 find what is masked; truncation limits the rest.

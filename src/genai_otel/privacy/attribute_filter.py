@@ -104,7 +104,7 @@ class AttributeFilter:
         return self._shorter(self._redactor.text(text, mode, self._redactor.begin(mode)))
 
     def filter(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the redacted attributes that may leave; the same mapping if nothing changes."""
+        """Return the redacted attributes for export; the same mapping if nothing changes."""
         if self._may_pass and self._passes(found):
             return found
         until = self._redactor.begin()
@@ -119,7 +119,7 @@ class AttributeFilter:
     # -------------------------------------------------------------------------------- inside
 
     def _passes(self, found: Mapping[str, Any]) -> bool:
-        """Whether all attributes may leave unchanged: the common case, so it must be fast."""
+        """Return whether all attributes pass unchanged: the common case, so it must be fast."""
         if not self._withheld.isdisjoint(found):
             return False
         if self.policy.hash_users and names.USER_ID in found:
@@ -136,7 +136,7 @@ class AttributeFilter:
         return self._facts == FULL or not texts or not self._masker.suspects("\n".join(texts))
 
     def _known(self, found: Mapping[str, Any], texts: list[str]) -> bool:
-        """Whether all values are known to be clean; append content to ``texts``, to be scanned.
+        """Return whether all values are known to be clean; append content to scan to ``texts``.
 
         Names and short values recur, so clean ones are cached.
         """
@@ -159,11 +159,11 @@ class AttributeFilter:
         return True
 
     def _is_clean_name(self, name: str) -> bool:
-        """Whether the name of an attribute, chosen by the application, is clean."""
+        """Return whether the name of an attribute, chosen by the application, is clean."""
         return self._mode(name) != NONE and self._masker.masked(name) == name and self._keep(name)
 
     def _is_clean(self, name: str, value: str, texts: list[str]) -> bool:
-        """Whether a value may leave unchanged; append content and unusual ids to ``texts``."""
+        """Return whether a value passes unchanged; append content and unusual ids to ``texts``."""
         if name in attribute_classes.CONTENT:
             texts.append(value)
             if SEAM in value:

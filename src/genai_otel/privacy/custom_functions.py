@@ -29,7 +29,7 @@ def failed(why: str) -> str:
 
 
 class CustomFunctions:
-    """Run the user's functions over texts, in order, on a background thread, with a deadline.
+    """Runs the user's functions over texts, in order, on a background thread, with a deadline.
 
     ``prepare`` is called on that thread first. If a function raises or returns no text, that text
     is withheld; if it misses the deadline, that text and the following ones are.

@@ -52,7 +52,7 @@ def _withheld(value: Any) -> Any:
 
 
 class JsonWalk:
-    """Redact each text of a JSON value; returns a new value."""
+    """Redacts each text of a JSON value; returns a new value."""
 
     __slots__ = ("_mode", "_redactor", "_until")
 

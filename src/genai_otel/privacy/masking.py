@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .detectors.keys import Finding
 
 GROUPS = ("secrets", "email", "phone", "card", "iban", "ip", "national_ids")  # groups of detectors
-# without national ids: in most countries these are mere digits, as many other values
+# without national ids, which in most countries are mere digits, as many other values are
 DEFAULT = GROUPS[:-1]
 _PASSES = 4
 _start = itemgetter(0)
@@ -37,7 +37,7 @@ class Mask(NamedTuple):
 
 
 class Masker:
-    """Mask findings of ``groups``, and matches of ``patterns``.
+    """Masks findings of ``groups``, and matches of ``patterns``.
 
     With a ``key`` the label is followed by a keyed hash, ``[EMAIL 3f2a9c1b04]``, so that equal
     values stay equal and cannot be guessed without the key. Raises ``ValueError`` on an unknown
@@ -107,8 +107,8 @@ class Masker:
         """Mask head and tail of a text of which at most ``most`` characters will be kept.
 
         This bounds the time for an unbounded text. At a cut there may be half of a secret, which
-        cannot be recognized: a word at a cut is dropped whole, however long it is, and so is more
-        text than a secret of several words takes.
+        cannot be recognized: a word at a cut is dropped whole, however long it is, and so are
+        ``MARGIN`` characters, more than a secret of several words takes.
         """
         head, tail = int(most * _HEAD), most - int(most * _HEAD)
         first = text[: head + MARGIN].rstrip(_IN_WORDS)

@@ -1,4 +1,4 @@
-"""The content policy: which content may leave the process."""
+"""The content policy: which content may be recorded and exported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Mask = Callable[[str], str]  # returns the redacted text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentPolicy:
-    """Which content may leave the process, or go to one destination.
+    """Which content may be recorded and exported, for the process or for one destination.
 
     ``messages``, ``system`` (instructions), ``tools`` (definitions, arguments, results),
     ``retrieved`` (queries and documents), ``errors`` (messages and stack traces) and ``metadata``
@@ -31,7 +31,7 @@ class ContentPolicy:
 
     ``redact`` lists what is masked under ``"redacted"``: names of groups (docs/privacy.md),
     compiled patterns, functions from text to text. ``redactor`` is one more such function, applied
-    to all recorded content, also under ``"full"``. Functions run on a thread of their own, with
+    to all recorded content, also under ``"full"``. Functions run on a separate thread, with
     ``deadline`` seconds for one operation; a text whose function fails or is late becomes
     ``[redaction failed: TypeName]``.
 

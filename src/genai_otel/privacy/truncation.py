@@ -58,7 +58,7 @@ def shorten(value: Any, limit: int) -> Any:
         return value
     found = [*_texts(value)]
     texts = sorted(map(len, found), reverse=True)
-    dense = size("".join(found)) / max(sum(texts), 1)  # bytes per character
+    dense = size("".join(found)) / max(sum(texts), 1)  # bytes per character, by script and escapes
     spare = limit
     for _ in range(_ROUNDS):
         cut = _level(texts, ceil((length - spare) / max(dense, 1.0)))

@@ -55,7 +55,7 @@ def luhn(digits: str) -> bool:
 
 
 def _issued(digits: str) -> bool:
-    """Whether an issuer uses this prefix with this length."""
+    """Return whether an issuer uses this prefix with this length."""
     first, second = digits[0], digits[1]
     if first == "5":
         return second in "12345"
@@ -171,11 +171,11 @@ def _remainder(number: str) -> int:
 
 
 def _begins(text: str, start: int) -> bool:
-    """Whether the number is not the end of a longer token."""
+    """Return whether the number is not the end of a longer token."""
     return text[start - 1 : start] not in _BEFORE and stands_alone(text, start)
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether the number is the beginning of a longer token."""
+    """Return whether the number is the beginning of a longer token."""
     after = text[end : end + 1]
     return in_word(after) or (after in (".", "-") and text[end + 1 : end + 2].isdigit())

@@ -126,7 +126,7 @@ def _set_after(
 
 
 def _is_secret(value: str) -> bool:
-    """Whether a value may be a secret: long, without spaces, not made of words."""
+    """Return whether a value may be a secret: long, without spaces, not made of words."""
     if len(value) < _LEAST_LONG or " " in value:
         return False
     return not worded(value) and _NAME.fullmatch(value) is None

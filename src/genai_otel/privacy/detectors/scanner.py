@@ -45,7 +45,7 @@ _BEFORE_ACCOUNT = 14
 
 
 class Scanner:
-    """Find secrets and PII of the given groups."""
+    """Finds secrets and PII of the given groups."""
 
     __slots__ = ("_addresses", "_groups", "_national", "_numbers", "_secrets", "_tokens")
 

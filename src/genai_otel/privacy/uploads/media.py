@@ -39,7 +39,7 @@ _ENDS = {
 
 
 class Uploads:
-    """Write content below ``base`` on a background thread; if the queue is full, drop and count.
+    """Writes content below ``base`` on a thread; if the queue is full, drops and counts it.
 
     The thread exists only while there is something to write.
 
@@ -67,7 +67,7 @@ class Uploads:
         return self.write(f"{digest}{_ENDS.get(mime_type or '', '.bin')}", source)
 
     def write(self, name: str, source: str | bytes) -> str | None:
-        """Queue ``source`` under a name of ours; a name known already is not written again."""
+        """Queue ``source`` under the given name; a known name is not written again."""
         with self._ready:
             if name not in self._known:
                 if self._closed or self._queued + len(source) > self._most:

@@ -168,7 +168,7 @@ class TraceSummary:
 
 
 def _is_unpriced(facts: Mapping[str, Any]) -> bool:
-    """Whether a call used something without a price; a call that failed unserved used nothing."""
+    """Return whether a call used anything without a price; a call that was rejected did not."""
     status = facts.get(names.GENAI_OTEL_COST_STATUS)
     return status is not None and (status != "failed" or is_uncounted(facts))
 
