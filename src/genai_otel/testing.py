@@ -1,6 +1,6 @@
-"""For the tests of applications and of adapters: captures what is recorded, in memory.
+"""Capture spans and metrics in memory, for tests of applications and adapters.
 
-A pytest plugin: ask for the fixture ``genai_otel_capture``.
+A pytest plugin: use the fixture ``genai_otel_capture``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Capture:
-    """What one test recorded."""
+    """The spans and metrics that one test recorded."""
 
     def __init__(self) -> None:
         from opentelemetry.sdk.metrics import MeterProvider
@@ -29,14 +29,14 @@ class Capture:
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:
-        """The finished spans, in the order of their ends."""
+        """Return the finished spans, ordered by end."""
         import genai_otel
 
         genai_otel.flush()
         return self.exporter.get_finished_spans()
 
     def span(self, name: str | None = None) -> ReadableSpan:
-        """The one finished span, or the one of that name; an ``AssertionError`` if not just one."""
+        """Return the only finished span (with that name); raise ``AssertionError`` otherwise."""
         found = [span for span in self.spans if name is None or span.name == name]
         if len(found) != 1:
             told = [span.name for span in self.spans]
@@ -44,7 +44,7 @@ class Capture:
         return found[0]
 
     def metrics(self) -> dict[str, list[Any]]:
-        """The data points of each metric by its name."""
+        """Return metric name -> data points."""
         import genai_otel
 
         genai_otel.flush()
@@ -57,13 +57,13 @@ class Capture:
         }
 
     def clear(self) -> None:
-        """Forgets the spans so far."""
+        """Delete the spans captured so far; metrics are kept."""
         self.exporter.clear()
 
 
 @pytest.fixture
 def genai_otel_capture() -> Iterator[Capture]:
-    """Instruments for one test, with content, and captures what is recorded."""
+    """Instrument with ``content="full"`` for one test; capture spans and metrics."""
     import genai_otel
 
     capture = Capture()

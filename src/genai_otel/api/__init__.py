@@ -1,1 +1,1 @@
-"""The names that users write to record by hand; thin, they fill Operations."""
+"""The public API for manual instrumentation: thin functions that fill Operations."""

@@ -1,4 +1,4 @@
-"""Responses of web frameworks whose body is still to come, and where they keep it."""
+"""Find the body of a streaming response of a web framework."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
 _LITESTAR = "to_asgi_response"
-_INSIDE = {"iter": "__aexit__", "_iter": "write"}  # Quart's, aiohttp's
+_INSIDE = {"iter": "__aexit__", "_iter": "write"}  # Quart, aiohttp
+# The attribute in which a streaming response stores its body, and another attribute by which such
+# a response is recognized.
 _BODIES = (
     ("body_iterator", "status_code"),  # Starlette, FastAPI, sse-starlette
     ("_iterator", "streaming_content"),  # Django
     ("response", "is_streamed"),  # Werkzeug, Flask
-    ("response", "iterable_body_class"),  # Quart, whose bodies have it in turn
+    ("response", "iterable_body_class"),  # Quart: the body object holds the iterator (_INSIDE)
     ("iterator", _LITESTAR),
-    ("_body", "_compressed_body"),  # aiohttp, whose payloads have it in turn
+    ("_body", "_compressed_body"),  # aiohttp: the payload holds the iterator (_INSIDE)
 )
-"""Where a streaming response keeps what it will send, and what else such a response has."""
 
 
 def body_of(response: Any) -> tuple[Any, str] | None:
-    """What has a response's body, if that is still to come, and the attribute's name."""
+    """Return the object that holds the unsent body and the attribute's name, or ``None``."""
     found, kind = attributes(response), type(response)
     for name, mark in _BODIES:
         if name in found and (mark in found or has(kind, mark)):
@@ -41,13 +42,13 @@ def _innermost(owner: Any, name: str, body: Any) -> tuple[Any, str, Any]:
 
 
 def makes(body: Any) -> bool:
-    """Whether it is a function that makes the body when the response is sent."""
+    """Return whether ``body`` is a function that makes the body when the response is sent."""
     there = any(has(type(body), name) for name in ("__iter__", "__aiter__", "__next__"))
     return has(type(body), "__call__") and not there
 
 
 def attributes(value: Any) -> dict[str, Any]:
-    """An instance's own, without asking it for them."""
+    """Return the instance attributes of ``value`` without running code of its class."""
     found: dict[str, Any] = {}
     for base in type(value).__mro__:
         slot = vars(base).get("__dict__")
@@ -61,7 +62,7 @@ def attributes(value: Any) -> dict[str, Any]:
 
 
 def has(kind: type, name: str) -> bool:
-    """Whether a class has that attribute, without asking it: no code of the host's is run."""
+    """Return whether a class has that attribute, without running the application's code."""
     return any(name in vars(base) for base in kind.__mro__)
 
 

@@ -1,8 +1,8 @@
-"""Observe decorated functions that go on after the call: generators, futures, responses.
+"""Observe decorated functions that continue after the call: generators, futures, responses.
 
 Scope and parent are those of the call, wherever the first step is made. The operation's context is
 attached while the body runs and never while it waits: each step attaches and detaches in one frame,
-so nothing stays attached whichever task, thread or garbage collection ends it.
+so no context stays attached, whichever task, thread or garbage collection ends the body.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SIZE_KEPT = 262_144
 
 
 class ItemAccumulator(Accumulator):
-    """Keeps a bounded number of a generator's items; ``read`` gets them as the result."""
+    """Keep a bounded number of a generator's items; pass them to ``read`` as the result."""
 
     def __init__(self, read: Callable[[Any, Operation], None], op: Operation) -> None:
         super().__init__(op)
@@ -66,7 +66,7 @@ class ItemAccumulator(Accumulator):
 
 
 def _join_items(items: list[Any]) -> Any:
-    """Join texts, or bytes of UTF-8, to one text."""
+    """Join texts, or UTF-8 bytes, into one text; return other items as a list of snapshots."""
     sort = type(items[0])
     if any(type(item) is not sort for item in items) or sort not in (str, bytes):
         return [snapshot(item) for item in items]
@@ -82,7 +82,7 @@ def _join_items(items: list[Any]) -> Any:
 
 
 class LazyStart:
-    """Calls a generator or coroutine function, whose body starts with the first step.
+    """Call a generator or coroutine function, whose body starts with the first step.
 
     Not a closure, so that decorated functions can be pickled by value.
     """
@@ -104,13 +104,13 @@ class LazyStart:
     def _later(self, start: DeferredCall, made: Any) -> Any:
         steps = _Steps(made, start.open)
         outer = _wrap_steps(steps, self._flag)
-        if type(made) is not CoroutineType:  # a coroutine may wait for any time
+        if type(made) is not CoroutineType:  # a coroutine may wait for any length of time
             steps.watcher = ref(outer)
         return outer
 
 
 class _Steps:
-    """The inner generator or coroutine, and the call of its steps, once that has started."""
+    """The inner generator or coroutine, and the observed call, which starts at the first step."""
 
     __slots__ = ("_opening", "handed_out", "made", "watcher")
     handed_out: bool
@@ -139,7 +139,7 @@ class _Steps:
 
 
 def _step(body: StepContext | None, step: Any, given: list[Any]) -> Any:
-    """Make one step in its context; never hold a thrown exception, which refers to this frame."""
+    """Make one step in its context; hold no thrown exception, since it refers to this frame."""
     if body is not None:
         contained(body.enter)
     try:
@@ -156,14 +156,14 @@ def _generator(steps: _Steps) -> Generator[Any, Any, Any]:
     step = made.send
     given: list[Any] = [None]
     try:
-        while True:  # no "yield from", which would not pass on all that is thrown
+        while True:  # not "yield from", which does not forward every thrown exception
             item = _step(body, step, given)
             if add is not None:
                 contained(add, item)
             try:
                 given.append((yield item))
                 step = made.send
-            except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
+            except BaseException as thrown:  # noqa: BLE001 - forwarded to the inner generator
                 given.append(thrown)
                 step = made.throw
     except StopIteration as stop:
@@ -190,7 +190,7 @@ async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
             try:
                 given.append((yield item))
                 step = made.asend
-            except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
+            except BaseException as thrown:  # noqa: BLE001 - forwarded to the inner generator
                 given.append(thrown)
                 step = made.athrow
     except StopAsyncIteration:
@@ -202,7 +202,7 @@ async def _async_generator(steps: _Steps) -> AsyncGenerator[Any, Any]:
 
 @coroutine
 def _awaitable(steps: Any, body: StepContext | None) -> Generator[Any, Any, Any]:
-    """Await ``steps``, each step in the body's context."""
+    """Await ``steps``; attach the body's context during each step."""
     step = steps.send
     given: list[Any] = [None]
     try:
@@ -214,11 +214,11 @@ def _awaitable(steps: Any, body: StepContext | None) -> Generator[Any, Any, Any]
             try:
                 given.append((yield item))
                 step = steps.send
-            except BaseException as thrown:  # noqa: BLE001 - it goes where it was meant to go
+            except BaseException as thrown:  # noqa: BLE001 - forwarded to the inner awaitable
                 given.append(thrown)
                 step = steps.throw
     finally:
-        steps = step = None  # ``athrow()`` holds what is thrown
+        steps = step = None  # ``athrow()`` holds the thrown exception
 
 
 async def _coroutine(steps: _Steps) -> Any:
@@ -244,7 +244,7 @@ _WRAPPERS: dict[int, Callable[[Any], Any]] = {
 
 
 def _wrap_steps(steps: _Steps, flag: int) -> Any:
-    """Return the wrapper, of the kind with this flag, and named like the original."""
+    """Return a wrapper of the kind that ``flag`` denotes, with the names of the original."""
     outer, like = _WRAPPERS[flag](steps), steps.made
     outer.__name__ = getattr(like, "__name__", outer.__name__)
     outer.__qualname__ = getattr(like, "__qualname__", outer.__qualname__)
@@ -258,7 +258,7 @@ _UNOBSERVED: tuple[None, None] = (None, None)
 def _step_context(
     call: ObservedCall | None,
 ) -> tuple[StepContext, Callable[[Any], Any] | None] | None:
-    """Return the context of the steps, and the function that gets the items."""
+    """Return the context of the steps and the function that receives the items."""
     if call is None:
         return None
     add = None if type(call) is PassthroughCall else call.accumulator().add
@@ -266,7 +266,7 @@ def _step_context(
 
 
 def _register(call: ObservedCall | None, watcher: Any) -> None:
-    """Register the call as open: it ends when the watcher is dropped, or at exit."""
+    """Register the call as open: it ends when the watcher's referent is collected, or at exit."""
     if call is None or type(call) is PassthroughCall:
         return
     items: Any = call.accumulator()
@@ -295,7 +295,7 @@ def handle_result(call: ObservedCall, result: Any) -> Any:
     if kind is tuple and _is_body_and_status(result):
         first = _continue_call(call, result[0], _STEP_FLAGS[type(result[0])](result[0]))
         return (first, *result[1:])
-    response = result[0] if kind is tuple and result else result  # Flask: and its status
+    response = result[0] if kind is tuple and result else result  # Flask: (response, status)
     body = body_of(response)
     if body is None:
         call.read_response(result)
@@ -312,7 +312,7 @@ _STEP_FLAGS: dict[type, Callable[[Any], int]] = {
 
 
 def _is_body_and_status(result: tuple[Any, ...]) -> bool:
-    """Whether it is Flask's or Quart's response: a generator for the body, and a status."""
+    """Return whether this is a Flask or Quart result: a generator as the body, and a status."""
     kinds = [type(each) for each in result[:2]]
     return kinds[1:] == [int] and kinds[0] in (GeneratorType, AsyncGeneratorType)
 
@@ -325,13 +325,13 @@ def _continue_call(call: ObservedCall, made: Any, flag: int) -> Any:
 
 def _register_outer(call: ObservedCall, outer: Any, flag: int) -> None:
     _register(call, ref(outer))
-    if flag & CO_COROUTINE:  # it may wait for any time
+    if flag & CO_COROUTINE:  # it may wait for any length of time
         call.progress = perf_counter
     OPEN.tie_to(call, outer)
 
 
 def _observe_future(call: ObservedCall, future: Any) -> None:
-    """Observe a future, without retrieving its exception on behalf of the host."""
+    """Observe a future; do not mark its exception as retrieved, which is up to the application."""
     _register(call, None)
     call.progress = perf_counter
     OPEN.tie_to(call, future)
@@ -346,9 +346,9 @@ def _future_done(call: ObservedCall, future: Any) -> None:
 
 
 def _replace_body(call: ObservedCall, response: Any, name: str) -> bool:
-    """Replace a response's body by one that is observed, if that cannot be noticed."""
+    """Replace a response's body by an observed one, if the application cannot notice it."""
     found = attributes(response)
-    if found.get("file_to_stream") is not None:  # it is sent in another way
+    if found.get("file_to_stream") is not None:  # a file response, which does not use the iterator
         return False
     inner = found[name]
     ours = _defer_body(call, inner) if makes(inner) else _observe_body(call, inner)
@@ -358,7 +358,7 @@ def _replace_body(call: ObservedCall, response: Any, name: str) -> bool:
 
 
 def _observe_body(call: ObservedCall, inner: Any) -> Any:
-    """Wrap the iterator of a body; ``None`` if it has a ``close`` of its own."""
+    """Wrap the iterator of a body; return ``None`` if it has its own ``close``."""
     if type(inner) in _STEP_FLAGS:
         made = inner
     elif hasattr(inner, "close") or hasattr(inner, "aclose"):
@@ -369,7 +369,7 @@ def _observe_body(call: ObservedCall, inner: Any) -> Any:
 
 
 _MAX_DEFERRED = 100
-# By our function in a response: the calls that returned this response and are not sent yet.
+# Our function in a response -> the calls that returned this response and are not sent yet.
 _DEFERRED_CALLS: WeakKeyDictionary[Any, deque[ObservedCall]] = WeakKeyDictionary()
 
 
@@ -382,7 +382,7 @@ def _defer_body(call: ObservedCall, make: Callable[[], Any]) -> Callable[[], Any
         make if type(make) is FunctionType and make in _DEFERRED_CALLS else _wrap_body_maker(make)
     )
     _register(call, None)
-    call.progress = perf_counter  # it may wait for any time
+    call.progress = perf_counter  # it may wait for any length of time
     OPEN.tie_to(call, ours)
     _DEFERRED_CALLS[ours].append(call)
     return ours

@@ -1,4 +1,4 @@
-"""What holds for everything inside: whose it is, and that it is not recorded."""
+"""Context managers for a block of code: session, user, tags and metadata, and suppression."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def scope(
     prompt: Prompt | str | None = None,
     experiment: tuple[str, str] | None = None,
 ) -> Iterator[None]:
-    """Gives everything inside a session, a user, tags and metadata.
+    """Set session, user, tags, metadata, prompt and experiment of everything inside the block.
 
-    Scopes nest: tags add up, of all else the inner value wins. What is inside inherits: tasks,
-    generators and threads started there. ``session_id`` is also the conversation's id. Numbers and
-    UUIDs are told as text. ``prompt`` is the one that all model calls inside are made with, or its
-    name; ``experiment`` is an experiment's key and the variant that is in force. A span has some 60
-    entries of metadata at most; others are left out.
+    Scopes nest: tags are combined; for all other values the inner scope overrides the outer one.
+    Tasks, generators and threads that start inside the block inherit the scope. ``session_id`` is
+    also recorded as the conversation id. Numbers and UUIDs are recorded as text. ``prompt`` is the
+    prompt (or its name) of all model calls inside; ``experiment`` is a pair of an experiment's key
+    and the active variant. A span holds about 60 metadata entries; the rest is dropped.
     """
     token = contained(context.enter_scope, session_id, user_id, tags, metadata, prompt, experiment)
     try:
@@ -42,7 +42,7 @@ def scope(
 
 @contextmanager
 def suppress() -> Iterator[None]:
-    """Records nothing of what happens inside."""
+    """Record no operation inside the block."""
     token = contained(context.enter_suppression)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Recording by hand: decorators for one's own steps, and the same as a context manager."""
+"""Manual instrumentation: decorators for functions, and a context manager."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
 
 _DOCUMENTS = 100
+# Methods that ``functools.lru_cache`` adds and ``functools.wraps`` does not copy.
 _OF_CACHES = ("cache_info", "cache_clear", "cache_parameters")
-"""What ``functools.lru_cache`` gives a function that is no attribute of its own."""
 
 
 class _Recorder:
-    """The recorder of the moment: decorators are older than ``instrument()`` and outlive it."""
+    """The active recorder; decorators exist before ``instrument()`` and after ``shutdown()``."""
 
     def start(
         self, op: Operation, parent: Any = None, *, standalone: bool = False
@@ -65,7 +65,7 @@ _TRACKER = CallTracker(_Recorder(), MANUAL_GUARD)
 
 
 class _Subject:
-    """A decorated function: how its calls are named and its arguments told."""
+    """A decorated function: the name of its calls, and the names of its arguments."""
 
     def __init__(self, function: Any, name: str | None) -> None:
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
@@ -75,7 +75,7 @@ class _Subject:
         self._parameters = code.co_varnames[: code.co_argcount] if code is not None else ()
 
     def arguments(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
-        """Arguments by name, without binding a signature; ``self`` and ``cls`` are left out."""
+        """Return the arguments by name, without ``self`` and ``cls``; bind no signature."""
         args, kwargs = given
         names = self._parameters
         named = {
@@ -87,7 +87,7 @@ class _Subject:
 
 
 class _Begin:
-    """Opens the calls of one function; no closure, so that it can be pickled by value."""
+    """Open the calls of one function; not a closure, so that it can be pickled by value."""
 
     def __init__(self, extractor: Extractor, name: str) -> None:
         self._extractor, self._name = extractor, name
@@ -99,7 +99,7 @@ class _Begin:
 
 
 def _observed(function: Any, begin: _Begin) -> Any:
-    """``function`` with each call recorded, whatever sort of function it is."""
+    """Wrap a function of any kind so that each call is recorded."""
     flag = lazy_flag(function)
     if flag:
         return wrap_lazy(function, LazyStart(begin, flag))
@@ -115,14 +115,15 @@ def _open(extractor: Extractor, name: str, given: Any) -> ObservedCall | None:
     if op.kind is Kind.TOOL:
         extractor.read_request(
             given, op
-        )  # before it starts: by its description a framework's is known
+        )  # before the start: the description identifies the same tool call of a framework
     return _TRACKER.start(extractor, op, given)
 
 
 def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> Any:
-    """Bare or with arguments, the name first if it likes; ``more`` changes how calls are read.
+    """Decorate ``function``, or return a decorator if it is ``None`` or a name.
 
-    What is no function, or cannot be decorated, stays as it is.
+    ``more`` returns a modified extractor. Objects that are not functions or cannot be decorated are
+    returned unchanged.
     """
     if type(function) is str:
         function, name = None, name or function
@@ -151,7 +152,7 @@ def _decorate(kind: Kind, function: Any, name: str | None, more: Any = None) -> 
 
 
 def _nothing(_given: Any, _op: Operation) -> None:
-    """A function's request has no facts but its content."""
+    """Read nothing: the request of a function has content only."""
 
 
 def _arguments(subject: _Subject, given: Any, op: Operation) -> None:
@@ -175,7 +176,7 @@ def workflow(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def workflow(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def workflow(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Records each call as a workflow: what a user asked for, from beginning to end."""
+    """Record each call as a workflow: the handling of one user request from beginning to end."""
     return _decorate(Kind.WORKFLOW, function, name)
 
 
@@ -186,7 +187,7 @@ def agent(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def agent(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def agent(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Records each call as an agent's turn."""
+    """Record each call as one run of an agent."""
     return _decorate(Kind.AGENT, function, name)
 
 
@@ -197,7 +198,7 @@ def step(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def step(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def step(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Records each call as a step of a workflow."""
+    """Record each call as a step of a workflow."""
     return _decorate(Kind.STEP, function, name)
 
 
@@ -208,7 +209,7 @@ def tool(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def tool(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def tool(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Records each call as a tool's execution; the docstring's first line describes the tool."""
+    """Record each call as a tool execution; the docstring's first line describes the tool."""
     return _decorate(Kind.TOOL, function, name, _tool_extractor)
 
 
@@ -227,11 +228,11 @@ def retriever(name: str | None = None, /) -> Callable[[Function], Function]: ...
 @overload
 def retriever(*, name: str | None = None) -> Callable[[Function], Function]: ...
 def retriever(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Records each call as a retrieval; ``name`` is the data source.
+    """Record each call as a retrieval; ``name`` is the data source.
 
-    The query is the first text among the arguments. The result, a list, is read as documents:
-    texts, dicts or objects with ``id``, ``score`` and ``content`` (or ``text``, ``page_content``),
-    or pairs of one of these and its score.
+    The query is the first ``str`` among the arguments. The result, a list or tuple, is read as
+    documents: texts, dicts or objects with ``id``, ``score`` and ``content`` (or ``text``,
+    ``page_content``), or pairs of one of these and its score.
     """
     return _decorate(Kind.RETRIEVAL, function, name, _retrieval_extractor)
 
@@ -252,7 +253,7 @@ def _documents(result: Any, op: Operation) -> None:
 
 
 def _document(item: Any, rank: int) -> Document:
-    """One result; without an id of its own its rank serves, without a score there is none."""
+    """Return one result as a document; ``rank`` replaces a missing id, a score is optional."""
     plain = snapshot(item, depth=4, nodes=200)
     score = None
     if type(plain) is list and len(plain) == 2:  # noqa: PLR2004 - a document and its score
@@ -291,11 +292,12 @@ def guardrail(
     phase: str | None = None,
     threshold: float | None = None,
 ) -> Any:
-    """Records each call as a guardrail's decision; a deny is not an error.
+    """Record each call as a guardrail's decision; a deny is not an error.
 
-    The function returns a truth value (true allows), a ``Verdict``, or a score, which denies from
-    ``threshold`` on; without a threshold a score is recorded and nothing is concluded. ``layer``
-    and ``phase`` (``pre`` or ``post``) say where it stands. The result is passed on unchanged.
+    The function returns a bool (``True`` allows), a ``Verdict``, or a score. A score equal to or
+    above ``threshold`` denies, a lower one allows; without a threshold the score is recorded
+    without an action. ``layer`` and ``phase`` (``pre`` or ``post``) are the guardrail's position in
+    the application. The result is returned unchanged.
     """
     places = {"guardrail_layer": layer, "guardrail_phase": phase}
     details = {key: value for key, value in places.items() if value is not None}
@@ -336,9 +338,9 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
     if type(result) is Verdict:
         return result
     score = snapshot(result)
-    if type(score) is bool:  # numpy's too
+    if type(score) is bool:  # also a NumPy bool
         return Verdict("allow" if score else "deny")
-    if type(score) not in (int, float):  # nor are "nan" and the like, from which nothing follows
+    if type(score) not in (int, float):  # snapshot() turns NaN and infinity into text: no verdict
         return None
     if threshold is None:
         return Verdict(None, float(score))
@@ -348,6 +350,7 @@ def _verdict(result: Any, threshold: float | None) -> Verdict | None:
 # ------------------------------------------------------------------------- context manager
 
 
+# The values of ``Kind``, so that type checkers find a misspelled one.
 _Word = Literal[
     "chat",
     "completion",
@@ -363,13 +366,12 @@ _Word = Literal[
     "evaluation",
     "store",
 ]
-"""The words of ``Kind``, so that type checkers find a misspelt one."""
 
 
 def operation(
     kind: Kind | _Word, name: str | None = None
 ) -> _GeneratorContextManager[ManualOperation]:
-    """Records what happens inside; yields the Operation to be filled with what is known.
+    """Record the block as one operation; yield the Operation, which the application fills.
 
     ``kind`` is one of ``chat``, ``completion``, ``generation``, ``embeddings``, ``retrieval``,
     ``rerank``, ``tool``, ``agent``, ``workflow``, ``step``, ``guardrail``, ``evaluation``,
@@ -381,7 +383,7 @@ def operation(
 @contextmanager
 def _operation(kind: Kind, name: str | None) -> Iterator[ManualOperation]:
     op = contained(ManualOperation, kind, name)
-    if op is None:  # something of ours failed: there is an Operation to fill all the same
+    if op is None:  # internal error: yield an Operation all the same, which is not recorded
         yield cast("ManualOperation", Operation(Kind.STEP))
         return
     run = contained(_TRACKER.recorder.start, op)
@@ -400,9 +402,9 @@ def _operation(kind: Kind, name: str | None) -> Iterator[ManualOperation]:
 
 
 def _kind(kind: Kind | str) -> Kind:
-    """An unknown word is a step: a misspelling must not stop a program that runs."""
+    """Return the kind; an unknown one is a step: a typo must not stop a running program."""
     try:
         return Kind(kind)
-    except Exception:  # noqa: BLE001 - whatever it is
+    except Exception:  # noqa: BLE001 - the value may be of any type
         misused(f"{unknown('kind', kind, Kind)}; it is recorded as a step")
         return Kind.STEP

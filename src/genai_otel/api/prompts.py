@@ -1,4 +1,4 @@
-"""Prompt templates with a name: the model call that a rendered one goes to is told so."""
+"""Named prompt templates: the model call after ``render()`` records the prompt's name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HASH_LENGTH = 12
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A named template; made by ``prompt()``."""
+    """A named prompt template; created by ``prompt()``."""
 
     name: str
     template: str
@@ -28,10 +28,11 @@ class Prompt:
     variables: frozenset[str] = field(repr=False)
 
     def render(self, **variables: object) -> str:
-        """The text, with ``variables`` in their places; the next model call here is told of it.
+        """Return the text with ``variables`` filled in; the next model call records the prompt.
 
-        "Here" is this task or thread and what it starts, within the operation that is current. The
-        values are not recorded. Raises ``ValueError`` if one is missing; others may be given.
+        The next model call is the next one in this task or thread, or in those that it starts,
+        before the current operation ends. Values are not recorded. Raise ``ValueError`` if a value
+        is missing; additional values are ignored.
         """
         missing = self.variables - variables.keys()
         if missing:
@@ -43,10 +44,10 @@ class Prompt:
 
 
 def prompt(name: str, template: str, version: str | None = None) -> Prompt:
-    """A template in the manner of ``str.format``: ``{city}`` is a variable, ``{{`` a brace.
+    """Return a template in ``str.format`` syntax: ``{city}`` is a variable, ``{{`` is a brace.
 
-    ``version`` is a hash of the template if it is not given. Raises ``ValueError`` on an empty name
-    and on a place that is no plain name, such as ``{0}`` or ``{user.email}``.
+    ``version`` defaults to a hash of the template. Raise ``ValueError`` if the name is empty, or if
+    a placeholder is not a plain name, such as ``{0}`` or ``{user.email}``.
     """
     if not name:
         raise ValueError("a prompt needs a name")

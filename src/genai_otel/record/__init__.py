@@ -1,4 +1,4 @@
-"""What happened, in neutral words; the standard library only."""
+"""The provider-neutral record of an operation; imports the standard library only."""
 
 from .bounded import bounded
 from .content import (

@@ -1,7 +1,7 @@
-"""What the fields that an application fills accept: asked as they are set, at its own line.
+"""Validate the fields that an application fills, at the line that assigns them.
 
-Only what is certainly wrong is refused: which class a value has, of a list which its items have.
-No code of the value's own is run.
+Only values that are certainly wrong are rejected, by the class of the value, or of the items of a
+list. No code of the value's class is run.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _ITEMS_ASKED = 100
 
 
 class Accepted(NamedTuple):
-    """``holds`` says whether a value is accepted, ``words`` what is."""
+    """``holds`` returns whether a value is accepted; ``words`` describe accepted values."""
 
     holds: Callable[[Any], bool]
     words: str
 
 
 def count(value: Any) -> int | None:
-    """A whole number that is not negative, whatever integer type of Python's it has."""
+    """Return a non-negative integer of any numeric type as ``int``; ``None`` for other values."""
     if value is None or type(value) is bool:
         return None
     plain = snapshot(value)
@@ -74,7 +74,7 @@ def is_word(value: Any) -> bool:
 
 
 def wrong(value: Any) -> str:
-    """What a value is that is not accepted; of a number also which."""
+    """Describe a rejected value by its type, and whether it is negative."""
     plain = snapshot(value)
     if type(plain) in (int, float) and plain < 0:
         return f"negative, {sort_of(value)},"
@@ -82,17 +82,17 @@ def wrong(value: Any) -> str:
 
 
 def left_out(name: str, value: Any) -> str | None:
-    """What a list of content holds that cannot be recorded, if anything."""
+    """Describe the first item of a content list that cannot be recorded, or return ``None``."""
     items = islice(value, _ITEMS_ASKED) if type(value) in (list, tuple) else (value,)
     takes = _CONTENT[name]
     return next((sort_of(item) for item in items if not takes(item)), None)
 
 
 def is_scored(item: Any) -> bool:
-    """Whether it is a pair, a document and its score."""
+    """Return whether ``item`` is a pair of a document and its score."""
     return (
         type(item) in (list, tuple)
-        and len(item) == 2  # noqa: PLR2004 - the two of a pair
+        and len(item) == 2  # noqa: PLR2004 - a pair
         and (type(item[0]) is str or type(item[0]) is dict)
         and type(item[1]) in (int, float)
     )
@@ -106,7 +106,7 @@ def _is_item(item: Any) -> bool:
 
 
 def _has_fields(item: Any) -> bool:
-    """A named tuple is recorded as its fields."""
+    """Return whether ``item`` is a named tuple, which is recorded as its fields."""
     return issubclass(type(item), tuple) and hasattr(type(item), "_fields")
 
 
@@ -156,7 +156,7 @@ def _is_reasons(value: Any) -> bool:
 
 
 def _is_priced(value: Any) -> bool:
-    """The library's own ``Cost``."""
+    """Return whether ``value`` is this package's ``Cost``, which is a named tuple."""
     return _has_fields(value)
 
 

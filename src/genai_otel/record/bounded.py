@@ -1,4 +1,4 @@
-"""Copies of what a provider's API holds: bounded, and without bytes."""
+"""Bounded copies of values from a provider's API, without binary data."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _NODES = 1_000
 _CHARS = 65_536
 _SCALARS = (bool, int, float)
 _MORE = "[more values left out]"
+# Shorter base64 texts are kept: they may be a name, the start of a signature, or a hash.
 _LEAST_BYTES = 512
-"""Characters of base64 that may be a name, a signature's beginning or a hash."""
 _BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_LEAST_BYTES}}}")
 
 
 def bounded(value: Any) -> Any:
-    """A copy of a provider's value, no larger than a part may be; bytes by their number.
+    """Return a copy of a provider's value within a part's limits; bytes are replaced by their size.
 
-    Exact dicts and lists are entered and so are models, with the fields that their class does not
-    know and without those that are unset. No code of the value's runs.
+    Exact dicts, lists and tuples are copied recursively, and so are models, with fields that their
+    class does not declare and without fields that are ``None``. No code of the value's class runs.
     """
     return _Copy().of(value, 0)
 
 
 class _Copy:
-    """What is left of the nodes and characters that one copy may have."""
+    """The copying of one value, with the nodes and characters that it may still use."""
 
     __slots__ = ("_chars", "_nodes")
 
@@ -67,7 +67,7 @@ class _Copy:
         return self._text(key) if type(key) is str else str(snapshot(key, chars=100))
 
     def _text(self, text: str) -> str:
-        """Text; of bytes that are written as text their size."""
+        """Return the text within the limit; replace base64 data by its size in bytes."""
         coded = text.partition(",")[2] if text.startswith("data:") else text
         if len(coded) >= _LEAST_BYTES and _BASE64.match(coded):
             return f"[{len(coded) * 3 // 4} bytes]"
@@ -77,5 +77,5 @@ class _Copy:
 
 
 def _set(own: dict[str, Any]) -> dict[str, Any]:
-    """A model's fields that hold something: most of its declared ones are optional."""
+    """Return the fields that are not ``None``: most declared fields of a model are optional."""
     return {key: value for key, value in own.items() if value is not None}

@@ -1,6 +1,6 @@
-"""What was said: messages and their parts, in the shapes of the standard's message schema.
+"""Messages and their parts, in the shapes of the semantic conventions' message schema.
 
-They are plain dicts, so that a record is encoded by one call and costs next to nothing to build.
+They are plain dicts, which are cheap to build and are encoded by one call.
 The shapes are those of ``semconv/input_messages.schema.json``.
 """
 
@@ -25,16 +25,16 @@ class Text(TypedDict):
 
 
 class Reasoning(TypedDict):
-    """What a model let be seen of its reasoning."""
+    """The visible part of a model's reasoning."""
 
     type: Literal["reasoning"]
     content: str
 
 
 class ToolCall(TypedDict):
-    """A model asks for a tool; ``arguments`` as an object where they could be parsed.
+    """A model's request to run a tool; ``arguments`` are an object if they could be parsed.
 
-    ``namespace``: the MCP server or the group of tools that the name belongs to.
+    ``namespace`` is the MCP server or the group of tools to which the name belongs.
     """
 
     type: Literal["tool_call"]
@@ -45,7 +45,7 @@ class ToolCall(TypedDict):
 
 
 class ToolResult(TypedDict):
-    """What a tool answered."""
+    """The result of a tool that the application ran."""
 
     type: Literal["tool_call_response"]
     id: NotRequired[str | None]
@@ -55,7 +55,7 @@ class ToolResult(TypedDict):
 
 
 class Media(TypedDict):
-    """Something that is not text: never its bytes, only what tells it apart from others."""
+    """Content that is not text; has size, hash, address or id, never the bytes."""
 
     type: Literal["media"]
     modality: str
@@ -69,7 +69,7 @@ class Media(TypedDict):
 
 
 class ServerToolCall(TypedDict):
-    """The provider runs a tool of its own; ``server_tool_call`` has the ``type`` and the input."""
+    """A call of a tool that the provider runs; ``server_tool_call`` has ``type`` and input."""
 
     type: Literal["server_tool_call"]
     id: NotRequired[str | None]
@@ -78,7 +78,7 @@ class ServerToolCall(TypedDict):
 
 
 class ServerToolResult(TypedDict):
-    """The outcome of a tool that the provider ran; the object has the ``type`` and the output."""
+    """The result of a tool that the provider ran; the object has ``type`` and output."""
 
     type: Literal["server_tool_call_response"]
     id: NotRequired[str | None]
@@ -86,7 +86,7 @@ class ServerToolResult(TypedDict):
 
 
 class GenericPart(TypedDict):
-    """A part for which the message schema has no type of its own: its wire type and its value."""
+    """A part whose type is not in the message schema: its wire type and its value."""
 
     type: str
     id: NotRequired[str]
@@ -94,7 +94,7 @@ class GenericPart(TypedDict):
 
 
 class Compaction(TypedDict):
-    """What replaces an earlier part of a conversation; no ``content`` where it is encrypted."""
+    """A replacement of earlier parts of a conversation; no ``content`` if it is encrypted."""
 
     type: Literal["compaction"]
     id: NotRequired[str]
@@ -115,7 +115,7 @@ Part = (
 
 
 class Message(TypedDict):
-    """One turn. ``finish_reason`` belongs to output messages."""
+    """One message; only output messages have a ``finish_reason``."""
 
     role: str
     parts: list[Part]
@@ -126,8 +126,8 @@ class Message(TypedDict):
 class Document(TypedDict):
     """A document that a retrieval found.
 
-    ``measure`` says what ``score`` is, where that is known: of a similarity more is better, of a
-    distance less.
+    ``measure`` is the meaning of ``score``, if known: a higher similarity or a lower distance is
+    better.
     """
 
     id: str
@@ -138,27 +138,27 @@ class Document(TypedDict):
 
 
 def text(content: str) -> Text:
-    """A text part."""
+    """Return a text part."""
     return {"type": "text", "content": content}
 
 
 def cited_text(content: str, citations: list[Any]) -> Text:
-    """A text part with the sources that it names, bounded."""
+    """Return a text part with its citations, bounded."""
     return {**text(content), "citations": bounded(citations)} if citations else text(content)
 
 
 def reasoning(content: str) -> Reasoning:
-    """A reasoning part."""
+    """Return a reasoning part."""
     return {"type": "reasoning", "content": content}
 
 
 def tool_call(call_id: str | None, name: str, arguments: Any) -> ToolCall:
-    """A tool call part; give ``arguments`` parsed where that is possible."""
+    """Return a tool call part; pass ``arguments`` parsed if possible."""
     return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
 
 
 def tool_result(call_id: str | None, response: Any, *, is_error: bool = False) -> ToolResult:
-    """A tool's answer; ``is_error`` where whoever ran the tool says that it failed."""
+    """Return a tool result part; ``is_error`` if the application reports that the tool failed."""
     part: ToolResult = {"type": "tool_call_response", "id": call_id, "response": response}
     if is_error:
         part["is_error"] = True
@@ -166,19 +166,19 @@ def tool_result(call_id: str | None, response: Any, *, is_error: bool = False) -
 
 
 def server_tool_call(call_id: str | None, name: str, call: dict[str, Any]) -> ServerToolCall:
-    """A call of a tool that the provider runs; bounded, ``type`` defaults to ``name``."""
+    """Return a server tool call part, bounded; ``type`` defaults to ``name``."""
     value = {"type": name, **bounded(call)}
     return {"type": "server_tool_call", "id": call_id, "name": name, "server_tool_call": value}
 
 
 def server_tool_result(call_id: str | None, kind: str, result: dict[str, Any]) -> ServerToolResult:
-    """What a tool that the provider ran returned; bounded, ``type`` defaults to ``kind``."""
+    """Return a server tool result part, bounded; ``type`` defaults to ``kind``."""
     value = {"type": kind, **bounded(result)}
     return {"type": "server_tool_call_response", "id": call_id, "server_tool_call_response": value}
 
 
 def compaction(content: str | None, part_id: str | None = None) -> Compaction:
-    """The summary of an earlier part of a conversation, if it can be read."""
+    """Return a compaction part; ``content`` is the summary, ``None`` if it is encrypted."""
     part: Compaction = {"type": "compaction"}
     if part_id is not None:
         part["id"] = part_id
@@ -196,9 +196,9 @@ _SCHEMA_TYPES = frozenset(
 
 
 def generic_part(kind: str, value: Any = None, part_id: str | None = None) -> GenericPart:
-    """A part of a wire type that has no reader: its type, its id and its value, bounded.
+    """Return a part of a wire type that no extractor reads: type, id and value, bounded.
 
-    So a type that a new release brings is recorded before anybody has written a reader for it.
+    New part types of a provider are thus recorded before an extractor supports them.
     """
     kind = kind[:_LONGEST_TYPE] or "unknown"
     part: GenericPart = {"type": f"provider.{kind}" if kind in _SCHEMA_TYPES else kind}
@@ -213,20 +213,20 @@ _LONGEST_TYPE = 128
 
 
 class _Keeper:
-    """Where media are kept beside the record, if they are: takes source, hash and type."""
+    """The upload of media, if enabled: ``keep(source, sha256, mime_type)`` returns a URI."""
 
     keep: Callable[[str | bytes, str, str | None], str | None] | None = None
 
 
+# One for the process; the URI that ``keep`` returns is recorded in the part.
 KEEPER = _Keeper()
-"""One for the process; an address that it returns goes with the part."""
 
 
 def media(modality: str, source: str, mime_type: str | None = None) -> Media:
-    """Media given by address, by ``data:`` address or as base64 text.
+    """Return a media part for a URL, a ``data:`` URL or base64 text.
 
-    Bytes are told by their length and the start of their SHA-256 over the base64 text, which is
-    there already: decoding megabytes on the caller's thread would be noticed.
+    Data is recorded as its size in bytes and the first 16 hex digits of the SHA-256 of the base64
+    text: decoding megabytes would delay the caller's thread.
     """
     part: Media = {"type": "media", "modality": modality}
     if source.startswith("data:"):
@@ -244,7 +244,7 @@ def media(modality: str, source: str, mime_type: str | None = None) -> Media:
 
 
 def media_bytes(modality: str, data: bytes, mime_type: str | None = None) -> Media:
-    """Media given as bytes, told by their length and the start of their SHA-256."""
+    """Return a media part for bytes: their number and the first 16 hex digits of their SHA-256."""
     part: Media = {"type": "media", "modality": modality, "size": len(data)}
     if mime_type:
         part["mime_type"] = mime_type
@@ -262,7 +262,7 @@ def _told_apart(part: Media, source: str | bytes, data: bytes) -> None:
 
 
 def address(url: str) -> str:
-    """A URL without user, query and fragment, in which keys travel."""
+    """Return a URL without user info, query and fragment, which may contain keys."""
     scheme, _, rest = url.partition("://")
     rest = rest.partition("?")[0].partition("#")[0]
     host, slash, path = rest.partition("/")
@@ -270,5 +270,5 @@ def address(url: str) -> str:
 
 
 def media_id(modality: str, file_id: str) -> Media:
-    """Media that the provider keeps under an id."""
+    """Return a media part for a file that the provider stores under an id."""
     return {"type": "media", "modality": modality, "id": file_id}

@@ -1,4 +1,4 @@
-"""Read the fields of objects that a client made."""
+"""Read the fields of objects that a client library created."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ _NOTHING: dict[str, Any] = {}
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a dict itself, or a model's fields, with those that its class does not declare."""
+    """Return a dict itself, or a model's fields, including those that its class does not declare.
+
+    Values of other types give an empty dict.
+    """
     if type(value) is dict:
         return value
     try:

@@ -1,8 +1,8 @@
-"""Plain values of the standard library's and NumPy's own types, read without running host code.
+"""Convert values of standard library and NumPy types without running the application's code.
 
-Only of instances of exactly these classes: a subclass may override any method that is called here.
-A class is found by its name and compared with what the loaded module holds under that name, so
-nothing is imported and a class of the host's with the same name is not taken for it.
+Only instances of exactly these classes are converted: a subclass may override any method that is
+called here. A class is found by its name and compared with the attribute of that name in the loaded
+module, so nothing is imported, and an application's class of the same name is not accepted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# The result of ``plain_value`` for a value of any other class.
 UNKNOWN: Final = object()
-"""What ``plain_value`` returns for a value of any other class."""
 
 _type_attribute = type.__getattribute__
 
 
 def plain_value(value: Any, cls: type) -> Any:
-    """``value`` as text or a number, or ``UNKNOWN``; never raises."""
+    """Return ``value`` as text or a number, or ``UNKNOWN``; never raise."""
     module = _type_attribute(cls, "__module__")
     if type(module) is not str:
         return UNKNOWN
@@ -31,7 +31,7 @@ def plain_value(value: Any, cls: type) -> Any:
         return UNKNOWN
     try:
         return render(value)
-    except Exception:  # noqa: BLE001 - Python refuses to write integers of thousands of digits
+    except Exception:  # noqa: BLE001 - str() of an integer with thousands of digits raises
         return UNKNOWN
 
 
@@ -41,7 +41,7 @@ def _is_loaded(package: str, name: str, cls: type) -> bool:
 
 
 def _iso(value: Any) -> str:
-    """ISO 8601; without the offset where a time zone of the host's would have to be asked."""
+    """Return ISO 8601; without the offset if its ``tzinfo`` is of an application's class."""
     zone = value.tzinfo
     if zone is not None and plain_value(zone, type(zone)) is UNKNOWN:
         value = value.replace(tzinfo=None)

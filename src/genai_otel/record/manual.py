@@ -1,8 +1,8 @@
-"""Operations that the application fills: every field may hold anything at all.
+"""Operations that the application fills: a field may have a value of any type.
 
-Adapters write what they have read from JSON, type by type. An application writes what it has:
-numbers of numpy, enums, generators, half a mistake. Before such an Operation is encoded each field
-is brought into its type, or counts as unknown, without running code of the value's own.
+Adapters set fields to values of the declared types. An application sets NumPy numbers, enums,
+generators or wrong values. ``normalize`` converts each field to its declared type before encoding,
+or sets it to ``None``, without running code of the value's class.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _WORDS = frozenset(WORDS)
 
 
 class ManualUsage(Usage):
-    """A Usage in the application's hands."""
+    """A Usage that the application fills."""
 
-    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+    if not TYPE_CHECKING:  # so that type checkers report unknown fields
 
         def __setattr__(self, name: str, value: Any) -> None:
             if not contained(_refuses_usage, name, value):
                 object.__setattr__(self, name, value)
 
     def drop_impossible_parts(self) -> None:
-        """Normalize, and report parts that are larger than their total."""
+        """Normalize, and warn of parts that are larger than their total."""
         own = vars(self)
         before = dict(own)
         self.normalize()
@@ -62,7 +62,7 @@ class ManualUsage(Usage):
 
 
 def _refuses_usage(name: str, value: Any) -> bool:
-    """Tells of a mistake; whether the value is not to be taken."""
+    """Warn of a wrong name or value; return whether the value is rejected."""
     accepted = USAGE.get(name)
     if name not in _USAGE_FIELDS:
         misused(unknown("field", name, _USAGE_FIELDS, "of an Operation's usage"))
@@ -80,16 +80,16 @@ _USAGE_FIELDS = tuple(Usage.__annotations__)
 
 
 def _is_one(value: Any, choices: tuple[str, ...]) -> bool:
-    """No code of the value's own is run, not even to compare it."""
+    """Return whether ``value`` is one of ``choices``; compare exact ``str`` and ``Kind`` only."""
     return type(value) in (str, Kind) and value in choices
 
 
 class ManualOperation(Operation):
-    """An Operation in the application's hands: it is told of what cannot be recorded."""
+    """An Operation that the application fills; warns of values that cannot be recorded."""
 
     is_manual = True
 
-    if TYPE_CHECKING:  # these are taken as whoever fills them has them
+    if TYPE_CHECKING:  # the application may set these to values of any type
         system: Any
         input: Any
         tools: Any
@@ -103,16 +103,16 @@ class ManualOperation(Operation):
         self.usage = ManualUsage()
         self.taken: dict[str, Any] = {}
 
-    if not TYPE_CHECKING:  # checkers are to find an unknown field themselves
+    if not TYPE_CHECKING:  # so that type checkers report unknown fields
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if not contained(_refuses, name, value):  # what was there stays, so filling it goes on
+            if not contained(_refuses, name, value):  # a rejected value leaves the field unchanged
                 object.__setattr__(self, name, value)
 
     def normalize(self) -> None:
         if type(self.kind) is not Kind:
             self.kind = _kind(self.kind)
-        own = vars(self)  # what is wrong was told as it was set
+        own = vars(self)  # not setattr, which warned of wrong values at assignment
         for name in WORDS:
             own[name] = _words(getattr(self, name))
         for name in _CONTENT:
@@ -134,7 +134,7 @@ class ManualOperation(Operation):
         self._settle_values()
 
     def _settle_values(self) -> None:
-        """The fields that are objects of ours."""
+        """Normalize the fields that are objects of this package."""
         if type(self.usage) not in (Usage, ManualUsage):
             self.usage = Usage()
         if type(self.timing) is not Timing:
@@ -159,7 +159,7 @@ class ManualOperation(Operation):
 
 
 def _refuses(name: str, value: Any) -> bool:
-    """Tells of a mistake; whether the value is not to be taken."""
+    """Warn of a wrong name or value; return whether the value is rejected."""
     if value is None and name in _KNOWN:
         return False
     accepted = FIELDS.get(name)
@@ -175,7 +175,7 @@ def _refuses(name: str, value: Any) -> bool:
 
 
 def _mistake(name: str, value: Any) -> str | None:
-    """What is wrong with a value that is kept all the same, or in part."""
+    """Describe a mistake in a value that is nevertheless accepted, at least in part."""
     if name not in _KNOWN:
         return unknown("field", name, _FIELDS, "of an Operation")
     if name in CHOICES:
@@ -190,8 +190,8 @@ def _as_text(name: str, value: Any) -> str:
     return f"{name} is {sort_of(value)} and recorded as text: expected a str"
 
 
+# Set by this package, also in operations that the application fills.
 _OF_THE_LIBRARY = ("capture", "cost", "expired", "text_buffers", "sent", "turns")
-"""What is found out, whoever fills the rest."""
 _FIELDS = (
     *("kind", "name", "usage", "timing"),
     *(name for name in Operation.__annotations__ if name not in _OF_THE_LIBRARY),
@@ -200,7 +200,7 @@ _KNOWN = frozenset({*_FIELDS, *Operation.__annotations__, *vars(Operation), "tak
 
 
 def take(op: Operation, name: str, value: Any) -> None:
-    """Set a field to a snapshot of ``value``; normalizing ``op`` does not make it again."""
+    """Set a field to a snapshot of ``value``; ``normalize`` does not make another one."""
     plain = snapshot(value)
     setattr(op, name, plain)
     if isinstance(op, ManualOperation):
@@ -215,7 +215,7 @@ def _kind(value: Any) -> Kind:
 
 
 def _words(value: Any) -> str | None:
-    """Text that can be sent, not too long; numbers and enums as they are written."""
+    """Return ``value`` as bounded text that is valid UTF-8, also numbers and enums."""
     if value is None:
         return None
     words = str(snapshot(value))
@@ -239,14 +239,14 @@ def _reasons(value: Any) -> list[str] | None:
 
 
 def _give_reasons(output: Any, reasons: Any) -> None:
-    """A message without a reason of its own has that of its place, if there are as many."""
+    """Give messages without a finish reason the one of their index, if the numbers are equal."""
     if output and reasons and len(output) == len(reasons):
         for message, reason in zip(output, reasons, strict=True):
             message["finish_reason"] = message.get("finish_reason") or reason
 
 
 def _objects(plain: Any, written: Callable[[str], Any] | None = None) -> list[dict[str, Any]]:
-    """The objects of a list, as the schemas have it; a mere text is ``written`` as one."""
+    """Return the dicts of a list, or of one item; ``written`` converts a text to a dict."""
     found = [written(item) if written and type(item) is str else item for item in _listed(plain)]
     return [item for item in found if type(item) is dict]
 
@@ -260,7 +260,7 @@ def _parts(plain: Any) -> Any:
 
 
 def _said(plain: Any, role: str) -> Any:
-    """Messages; a mere text is one, and ``content`` is as good as ``parts``."""
+    """Return messages; a text is one message, and ``content`` is accepted as ``parts``."""
     found = []
     for item in _objects(plain, lambda words: {"content": words}):
         message = {"role": role, **item}
@@ -271,7 +271,7 @@ def _said(plain: Any, role: str) -> Any:
 
 
 def _tools(plain: Any) -> Any:
-    """Definitions, with their fields in a ``function`` of theirs or beside it."""
+    """Return tool definitions, whose fields are inside ``function`` or at the top level."""
     found = []
     for item in _objects(plain):
         inner = item.get("function")
@@ -282,7 +282,7 @@ def _tools(plain: Any) -> Any:
 
 
 def _documents(plain: Any) -> Any:
-    """Without an id of its own a document's rank serves."""
+    """Return documents; the rank replaces a missing id."""
     listed = [_scored(*item) if is_scored(item) else item for item in _listed(plain)]
     found = _objects(listed, lambda words: {"content": words})
     return [{"id": str(rank), **item} for rank, item in enumerate(found)] or None

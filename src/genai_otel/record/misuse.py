@@ -1,4 +1,4 @@
-"""Mistakes in how an application uses us: reported as its own, at its own line, never raised."""
+"""Warn of wrong uses of the API, at the line of the application; never raise."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _REPORTED: set[tuple[str, int, str]] = set()
 
 
 def misused(message: str, place: tuple[str, int] | None = None) -> None:
-    """Warns of a mistake, once for each place: the caller's line, or where ``place`` says.
+    """Warn of a mistake, once per message and place: the caller's line by default.
 
-    Where warnings are errors it is logged instead: a program that runs must not be stopped.
+    ``place`` is a file name and a line. If warnings are errors, log the mistake instead: a running
+    program must not be stopped.
     """
     file, line = place or caller()
     if (file, line, message) in _REPORTED or len(_REPORTED) >= _MOST:
@@ -34,7 +35,7 @@ def misused(message: str, place: tuple[str, int] | None = None) -> None:
 
 
 def caller() -> tuple[str, int]:
-    """The nearest line that is not ours."""
+    """Return file name and line of the nearest frame outside of this package."""
     frame = sys._getframe(1)  # noqa: SLF001 - as warnings and logging do
     while frame.f_back is not None and _is_between(frame.f_globals.get("__name__")):
         frame = frame.f_back
@@ -49,7 +50,7 @@ _VOWELS = frozenset("aeio")
 
 
 def sort_of(value: object) -> str:
-    """What a wrong value is, in a message: never the value, which may be content."""
+    """Return a value's type with its article for a message; never the value, maybe content."""
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in _VOWELS else 'a'} {name}"
 
@@ -58,7 +59,7 @@ _LONGEST = 40
 
 
 def unknown(what: str, given: object, accepted: Iterable[str], where: str = "") -> str:
-    """Says that a word is none of those that are accepted; the nearest match comes first."""
+    """Return the message for a value that is not accepted; the nearest match comes first."""
     word = repr(given) if type(given) is str and len(given) <= _LONGEST else sort_of(given)
     place = where and f" {where}"
     return f"unknown {what} {word}{place}: {_choices(given, accepted)}"
@@ -72,8 +73,8 @@ def _choices(given: object, accepted: Iterable[str]) -> str:
 
 
 def nearest(given: str, accepted: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """What was probably meant, whatever its case."""
-    from difflib import get_close_matches  # only where somebody has made a mistake
+    """Return the accepted name most similar to ``given``, ignoring case, or ``None``."""
+    from difflib import get_close_matches  # imported only after a mistake
 
     names = {name.lower(): name for name in accepted}
     near = get_close_matches(given.lower(), names, n=1, cutoff=cutoff)
