@@ -156,7 +156,7 @@ def _is_reasons(value: Any) -> bool:
 
 
 def _is_priced(value: Any) -> bool:
-    """Return whether ``value`` is this package's ``Cost``, which is a named tuple."""
+    """Return whether ``value`` is a named tuple, as this package's ``Cost`` is."""
     return _has_fields(value)
 
 

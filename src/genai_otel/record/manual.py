@@ -112,7 +112,7 @@ class ManualOperation(Operation):
     def normalize(self) -> None:
         if type(self.kind) is not Kind:
             self.kind = _kind(self.kind)
-        own = vars(self)  # not setattr, which warned of wrong values at assignment
+        own = vars(self)  # bypass __setattr__: wrong values were reported at assignment
         for name in WORDS:
             own[name] = _words(getattr(self, name))
         for name in _CONTENT:

@@ -1,4 +1,4 @@
-"""What happened, in neutral words: the one record that everything else is derived from."""
+"""The provider-neutral record of one operation, from which all telemetry is derived."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from .content import Document, Message, Part
     from .text_buffer import TextBuffer
 
+# A value that every backend displays unchanged.
 Scalar = str | bool | int | float
-"""A value that any backend can show as it is."""
 
 
 class Kind(StrEnum):
-    """What sort of thing happened; the words users give to ``operation``."""
+    """The type of an operation; users pass the values to ``operation()``."""
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -38,20 +38,20 @@ class Kind(StrEnum):
     STEP = "step"
     GUARDRAIL = "guardrail"
     EVALUATION = "evaluation"
-    STORE = "store"  # records read from or written to a database, other than by searching
+    STORE = "store"  # a database operation on records other than a search
 
-    __hash__ = str.__hash__  # that of an enum runs Python code, at each look into a table
+    __hash__ = str.__hash__  # the hash of an enum runs Python code at each table lookup
 
 
 _STALL = 1.0
 _STALL_TIMES = 10
 
-# Usage, Timing and Operation are plain classes whose defaults stand on the class: making one costs
-# a tenth of assigning forty defaults, and one is made for every call, recorded or not.
+# Usage, Timing and Operation are plain classes with their defaults as class attributes: creating
+# one costs a tenth of assigning forty defaults, and every call creates one, recorded or not.
 
 
 class Gaps(NamedTuple):
-    """Waits between chunks, in seconds; a stall is a second at least, and ten times the median."""
+    """Waits between chunks, in seconds; ``stalls`` counts waits >= max(1 s, 10 * median)."""
 
     p50: float
     p95: float
@@ -60,29 +60,29 @@ class Gaps(NamedTuple):
 
 
 class Timing:
-    """Readings of one monotonic clock, in seconds; ``None`` where nothing was observed.
+    """Readings of one monotonic clock, in seconds; ``None`` if not observed.
 
-    A token is generated content, reasoning or a piece of a tool call: an empty first chunk is none.
-    ``waited`` is how long the stream made its reader wait in all, so that the reader's own time is
-    left out, for ``chunks``; ``waits`` are the newest few thousand of these waits, ``new`` the ones
-    not yet put to the rest. The newest ``silent`` chunks held no token. ``attempts`` and
-    ``backoff`` (slept between them) are the client's own retries; ``server`` is the processing time
-    that the provider told, ``queued`` how long the call waited there before.
+    A token is generated content, reasoning or a part of a tool call; an empty first chunk has none.
+    ``waited`` is the total time that the reader of the stream waited for ``chunks`` chunks, without
+    consumer time. ``waits`` are the newest few thousand of these waits; ``new`` are the waits not
+    yet added to these totals. The newest ``silent`` chunks had no token. ``attempts`` is the number
+    of requests with the client's own retries, ``backoff`` the seconds that it slept between them.
+    ``server`` is the processing time that the provider reported, ``queued`` the time in its queue
+    before that.
     """
 
     started: float = 0.0
     ended: float | None = None
     first_chunk: float | None = None
-    newest: float | None = None
-    """The newest chunk so far."""
+    newest: float | None = None  # the newest chunk so far
     first_token: float | None = None
     waited: float = 0.0
     chunks: int = 0
     waits: deque[float] = deque(maxlen=0)  # noqa: RUF012 - it never holds anything
     new: list[float] | None = None
     silent: int = 0
+    # Number of chunks and seconds of waiting up to and including the first or last token.
     until_first_token: tuple[int, float] = (0, 0.0)
-    """Chunks and seconds of waiting, the token's included; and the same of the last one."""
     until_last_token: tuple[int, float] = (0, 0.0)
     attempts: int = 1
     backoff: float = 0.0
@@ -90,7 +90,7 @@ class Timing:
     queued: float | None = None
 
     def chunk(self, now: float, *, token: bool) -> None:
-        """Takes the newest chunk, if it may be the first or hold no token."""
+        """Record the newest chunk; only called if it may be the first or have no token."""
         if self.first_chunk is None:
             self.first_chunk = now
         self.silent = 0 if token else self.silent + 1
@@ -100,11 +100,11 @@ class Timing:
 
     @property
     def arrived(self) -> int:
-        """Chunks that have come so far."""
+        """Return the number of chunks received so far."""
         return self.chunks + len(self.new or ())
 
     def fold_waits(self) -> None:
-        """Add the new waits to the totals, which are bounded."""
+        """Add the new waits to the totals and to ``waits``, which is bounded."""
         if self.new:
             self.waited += sum(self.new)
             self.chunks += len(self.new)
@@ -112,7 +112,7 @@ class Timing:
             self.new.clear()
 
     def end(self, now: float) -> None:
-        """The operation is over, and with it its stream."""
+        """End the operation and its stream."""
         self.ended = now
         if self.new is None:
             return
@@ -123,35 +123,35 @@ class Timing:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from the call to its end."""
+        """Return the seconds from the call to its end."""
         return self._since_start(self.ended)
 
     @property
     def time_to_first_chunk(self) -> float | None:
-        """Seconds from the call to the first chunk of a stream."""
+        """Return the seconds from the call to the first chunk of a stream."""
         return self._since_start(self.first_chunk)
 
     @property
     def time_to_first_token(self) -> float | None:
-        """Seconds from the call to the first generated token of a stream."""
+        """Return TTFT: the seconds from the call to the first generated token of a stream."""
         return self._since_start(self.first_token)
 
     @property
     def time_per_output_chunk(self) -> float | None:
-        """Seconds that the reader waited for a chunk after the first, on average."""
+        """Return the mean seconds that the reader waited for a chunk after the first."""
         if self.first_chunk is None or self.chunks < 2:  # noqa: PLR2004 - one chunk, no interval
             return None
         return (self.waited - (self.first_chunk - self.started)) / (self.chunks - 1)
 
     @property
     def consumer_time(self) -> float | None:
-        """Seconds that the stream's reader took for itself, from the first chunk to the end."""
+        """Return the seconds that the reader of the stream spent between chunks, until the end."""
         if self.first_chunk is None or self.ended is None:
             return None
         return max(0.0, self.ended - self.started - self.waited)
 
     def gaps(self) -> Gaps | None:
-        """How evenly the chunks came, from the waits between them."""
+        """Return the distribution of the waits between chunks, or ``None`` without any."""
         whole = len(self.waits) == self.chunks
         waits = sorted(islice(self.waits, 1, None) if whole else self.waits)
         if not waits:
@@ -166,7 +166,10 @@ class Timing:
         )
 
     def time_per_output_token(self, tokens: int | None) -> float | None:
-        """Seconds a token after the first, without the reader's own time; needs two tokens."""
+        """Return TPOT: seconds per token after the first, without consumer time.
+
+        Return ``None`` for fewer than two ``tokens`` or chunks with tokens.
+        """
         (first, waited), (last, waited_in_all) = self.until_first_token, self.until_last_token
         if tokens is None or tokens < 2 or last <= first:  # noqa: PLR2004 - one has no interval
             return None
@@ -176,19 +179,20 @@ class Timing:
         return None if reading is None else reading - self.started
 
 
+# The error categories, the same for every provider; they determine who has to act.
 CATEGORIES = (
     *("app", "auth", "throttle", "quota", "timeout"),
     *("provider", "content_filter", "network", "cancelled"),
 )
-"""What kind of failure it was, the same words for every provider; whose business it is to act."""
 
 
 @dataclass(slots=True, eq=False)
 class Failure:
-    """Why an operation failed. ``message`` and ``stacktrace`` are content: they may quote it.
+    """The error of an operation. ``message`` and ``stacktrace`` are content: they may quote it.
 
-    ``type`` is the exception's or the provider's own word. ``code`` is the provider's, ``status``
-    that of HTTP, ``request_id`` what the provider knows the call by: none of them is content.
+    ``type`` is the name of the exception class or the provider's error type, ``code`` the
+    provider's error code, ``status`` the HTTP status, ``request_id`` the provider's id of the
+    request: none of these is content.
     """
 
     type: str
@@ -201,12 +205,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a guardrail decided.
+    """The decision of a guardrail.
 
-    ``action`` is one of ``allow``, ``deny``, ``modify``, ``flag``, ``error``, or ``None`` where
-    there is a score and nobody has said what it means; ``score`` is the guardrail's own number,
-    whatever its scale; ``reason`` is content and ``category`` is not. Raises ``ValueError`` on
-    another action.
+    ``action`` is ``allow``, ``deny``, ``modify``, ``flag``, ``error``, or ``None`` for a score
+    without a threshold. ``score`` is the guardrail's own number, on any scale. ``reason`` is
+    content; ``category`` is not. Raise ``ValueError`` for any other action.
     """
 
     action: str | None
@@ -223,7 +226,7 @@ class Verdict:
 
 
 class PromptTag(NamedTuple):
-    """Which prompt a model call was made with; ``digest`` is a hash of the template."""
+    """The prompt of a model call; ``digest`` is a hash of the template."""
 
     name: str
     version: str
@@ -231,7 +234,7 @@ class PromptTag(NamedTuple):
 
 
 class Turn:
-    """One turn of a session, recorded as an event of its span; ``facts`` hold no content.
+    """One turn of a session, recorded as an event of its span; ``facts`` have no content.
 
     ``kind`` is ``input``, ``response``, ``tool_call``, ``tool_result`` or ``error``; ``at`` is a
     reading of ``perf_counter``.
@@ -244,15 +247,15 @@ class Turn:
 
 
 class Operation:
-    """One thing that happened. Unknown fields stay ``None``."""
+    """The record of one operation; unknown fields are ``None``."""
 
-    # Filled by the application, until it ends.
+    # The application fills the fields until the operation ends.
     is_manual = False
-    # Reported by a framework's callbacks: values from the client below it are preferred.
+    # Reported by a framework's callbacks: values from the client below it take precedence.
     from_framework = False
-    # Session, user, tags and metadata of everything inside, as ``genai_otel.scope`` has them.
+    # Session, user, tags and metadata of everything inside: the arguments of ``genai_otel.scope``.
     scope: Mapping[str, Any] | None = None
-    # Whether content is recorded; extractors of content ask first.
+    # Whether content is recorded; extractors check it before reading content.
     capture: bool = False
     provider: str | None = None
     model: str | None = None
@@ -266,45 +269,45 @@ class Operation:
     tools: Sequence[Mapping[str, Any]] | None = None
     prompt: PromptTag | None = None
     query: str | None = None
-    # Of a database: the client's name for the request; ``provider`` is the database, ``name`` the
+    # For databases: the client's name for the request; ``provider`` is the database, ``name`` the
     # collection.
     action: str | None = None
-    records: int | None = None  # asked to be written or deleted
-    rows: int | None = None  # returned
+    records: int | None = None  # number of records to be written or deleted
+    rows: int | None = None  # number of records returned
     arguments: Any = None
     response_id: str | None = None
     response_model: str | None = None
     finish_reasons: Sequence[str] | None = None
     output: Sequence[Message] | None = None
     documents: Sequence[Document] | None = None
-    tier: str | None = None  # service tier that served the call, which decides the price
-    region: str | None = None  # where the model ran, if no host shows it: some cost more there
+    tier: str | None = None  # service tier that served the call; determines the price
+    region: str | None = None  # where the model ran, if not part of the host; may affect the price
     dimensions: int | None = None
     result: Any = None
     details: dict[str, Scalar] | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
     category: str | None = None  # one of CATEGORIES; by default derived from the failure
-    cost: Any = None  # pricing.cost.Cost: record knows no prices
+    cost: Any = None  # pricing.cost.Cost, which record does not import
     completed: bool | None = None
-    sent: bool = True  # False where a hard budget refused the request
-    expired: bool = False  # ended by us, after an hour without activity
+    sent: bool = True  # False if a hard budget rejected the request
+    expired: bool = False  # ended by this package after an hour without activity
     text_buffers: list[TextBuffer] | None = None
-    text_room = KEPT  # characters that its text buffers may still hold
-    turns: Sequence[Turn] | None = None  # the newest of a session
+    text_room = KEPT  # characters that the text buffers may still hold
+    turns: Sequence[Turn] | None = None  # the newest turns of a session
 
     def __init__(self, kind: Kind, name: str | None = None) -> None:
         self.kind, self.name = kind, name
         self.usage, self.timing = Usage(), Timing()
 
     def enforce_text_limit(self) -> None:
-        """Bound the text that is held; called every few hundred chunks."""
+        """Enforce the limit on the text in the buffers; called every few hundred chunks."""
         for buffer in self.text_buffers or ():
             self.text_room = buffer.enforce_limit(self.text_room)
 
     def normalize(self) -> None:
-        """Bring every field into its type; adapters have done so already."""
+        """Convert every field to its type; nothing to do here, since adapters set correct types."""
 
     def __repr__(self) -> str:
-        """Without content: it may end up in a log."""
+        """Return a text without content, since it may be logged."""
         return f"Operation({self.kind.value!r}, {self.name!r}, model={self.model!r})"

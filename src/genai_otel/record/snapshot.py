@@ -1,9 +1,9 @@
-"""Host values to bounded primitives, without ever running the host's code.
+"""Convert the application's values to bounded plain data without running the application's code.
 
-No ``__repr__``, ``__str__``, iteration or attribute of an unknown object is touched: a lazy query
-stays unasked, a generator unconsumed. Only the standard library's own containers are entered, and
+``__repr__``, ``__str__``, iteration and attributes of unknown objects are not used: a lazy query is
+not run, a generator is not consumed. Only the standard library's own containers are traversed, and
 the declared fields of dataclasses, named tuples, attrs classes and pydantic models. Fields that
-their class leaves out of its ``repr`` (``repr=False``, ``exclude=True``) are left out here too.
+their class excludes from its ``repr`` (``repr=False``, ``exclude=True``) are omitted here too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_NUMBERS = "0123456789 .-+()"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
 _SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
-# `model_fields` is where pydantic before 2.10 keeps them.
+# `model_fields` is the attribute of pydantic before 2.10.
 _FIELDS_OF_MODELS = (
     "__dataclass_fields__",
     "__pydantic_fields__",
@@ -34,13 +34,13 @@ _FIELDS_OF_MODELS = (
     "model_fields",
 )
 _FIELD_MODULES = frozenset({"dataclasses", "pydantic.fields", "attr._make"})
-_ALSO_UTF8 = 3  # bytes that a cut may leave of a character that takes four
+_ALSO_UTF8 = 3  # bytes of a four-byte character that may remain after truncation
 _instance_dict = object.__getattribute__
 _type_attribute = type.__getattribute__
 
 
 class _Budget:
-    """What is left of the nodes and characters that one snapshot may take."""
+    """The nodes and characters that one snapshot may still use."""
 
     __slots__ = ("chars", "nodes")
 
@@ -49,10 +49,10 @@ class _Budget:
 
 
 def snapshot(value: Any, *, depth: int = 16, nodes: int = 10_000, chars: int = 262_144) -> Any:
-    """A copy of ``value`` made of ``None, bool, int, float, str, list, dict`` and nothing else.
+    """Return a copy of ``value`` of ``None, bool, int, float, str, list, dict`` only.
 
-    At most ``depth`` levels, ``nodes`` values and ``chars`` characters of text are kept; what was
-    left out is marked in its place. Never raises and never recurses.
+    Keep at most ``depth`` levels, ``nodes`` values and ``chars`` characters of text; mark omitted
+    values in their place. Never raise and never recurse.
     """
     budget = _Budget(nodes, chars)
     root: list[Any] = []
@@ -85,7 +85,7 @@ def snapshot(value: Any, *, depth: int = 16, nodes: int = 10_000, chars: int = 2
 
 
 class _Frame:
-    """One open container: what is still to be copied, and into what."""
+    """One container that is being copied: its remaining children, and the target."""
 
     __slots__ = ("children", "source", "target")
 
@@ -100,7 +100,7 @@ class _Frame:
 
 
 def _enum_value(value: Any) -> Any:
-    """The value of an enumeration's member, of anything else itself."""
+    """Return the value of an enum member; return any other value itself."""
     cls = type(value)
     if cls in _ATOMS or not issubclass(type(cls), EnumMeta):
         return value
@@ -108,7 +108,7 @@ def _enum_value(value: Any) -> Any:
 
 
 def _children(value: Any, budget: _Budget) -> tuple[bool, Iterator[tuple[Any, Any]]] | None:
-    """Whether ``value`` has named children, and those it has; ``None`` for a leaf."""
+    """Return whether the children of ``value`` are named, and the children; ``None`` for a leaf."""
     cls = type(value)
     if cls in _ATOMS:
         return None
@@ -117,13 +117,13 @@ def _children(value: Any, budget: _Budget) -> tuple[bool, Iterator[tuple[Any, An
     fields = value if cls in _DICTS else _fields(value, cls)
     if fields is None:
         return None
-    # The base class's method: OrderedDict's own looks its keys up, which runs their code.
+    # The base class's method: OrderedDict's own looks up its keys, which runs their __hash__.
     items = [*islice(dict.items(fields), budget.nodes + 1)]
     return True, ((_key(k, budget), v) for k, v in items)
 
 
 def _fields(value: Any, cls: type) -> dict[Any, Any] | None:
-    """The declared fields of a model, in any of the ways in which a class declares them."""
+    """Return the declared fields of a model, or ``None`` for other classes."""
     for base in _type_attribute(cls, "__mro__"):
         names = _type_attribute(base, "__dict__")
         if issubclass(cls, tuple) and type(names.get("_fields")) is tuple:
@@ -135,8 +135,8 @@ def _fields(value: Any, cls: type) -> dict[Any, Any] | None:
 
 
 def _values(value: Any, cls: type, declared: Any) -> dict[Any, Any] | None:
-    """What the instance holds in these fields, in its dict or in slots."""
-    if issubclass(type(declared), tuple):  # of attrs
+    """Return the values of these fields from the instance's dict or slots."""
+    if issubclass(type(declared), tuple):  # attrs
         shown = [field.name for field in tuple.__iter__(declared) if _is_shown(field)]
     elif type(declared) is dict:
         shown = [name for name, field in declared.items() if _is_shown(field)]
@@ -148,7 +148,7 @@ def _values(value: Any, cls: type, declared: Any) -> dict[Any, Any] | None:
 
 
 def _is_shown(field: Any) -> bool:
-    """Whether the class itself shows the field; asked only of the libraries' own descriptions."""
+    """Return whether the class shows the field; checked for the libraries' own field types only."""
     if _type_attribute(type(field), "__module__") not in _FIELD_MODULES:
         return True
     return field.repr is not False and getattr(field, "exclude", None) is not True
@@ -157,7 +157,7 @@ def _is_shown(field: Any) -> bool:
 def _stored(value: Any) -> dict[Any, Any]:
     try:
         stored = _instance_dict(value, "__dict__")
-    except AttributeError:  # it has slots only
+    except AttributeError:  # slots only
         return {}
     return stored if type(stored) is dict else {}
 
@@ -177,7 +177,7 @@ def _slots(value: Any, cls: type, names: list[Any]) -> dict[Any, Any]:
 
 
 def _extra(value: Any, cls: type) -> dict[Any, Any]:
-    """What a pydantic model with ``extra="allow"`` was given besides its fields."""
+    """Return the extra values of a pydantic model with ``extra="allow"``."""
     extra = _slots(value, cls, ["__pydantic_extra__"]).get("__pydantic_extra__")
     return extra if type(extra) is dict else {}
 
@@ -188,7 +188,7 @@ def _key(key: Any, budget: _Budget) -> str:
 
 
 def _leaf(value: Any, budget: _Budget) -> Any:
-    """One value without children; subclasses of text and numbers lose their subclass."""
+    """Return a value without children as plain data; convert subclasses to ``str`` or a number."""
     cls = type(value)
     if value is None or cls is bool:
         return value
@@ -209,9 +209,9 @@ def _leaf(value: Any, budget: _Budget) -> Any:
 
 
 def _bytes(value: bytes | bytearray, budget: _Budget) -> str:
-    """The text that they are in UTF-8; of anything else only how many there are.
+    """Return the bytes decoded as UTF-8 or, if that fails, only their number.
 
-    Other encodings, base64 most of all, would carry past redaction what it masks in text.
+    Other encodings, base64 above all, would hide from redaction what it masks in text.
     """
     most = max(budget.chars, 0)
     kept = bytes(value[:most])
@@ -220,7 +220,7 @@ def _bytes(value: bytes | bytearray, budget: _Budget) -> str:
     except UnicodeDecodeError as error:
         if len(value) <= most or error.start < most - _ALSO_UTF8:
             return f"[{len(value)} bytes]"
-        words = kept[: error.start].decode()  # the cut went through a character
+        words = kept[: error.start].decode()  # truncated within a character
     if "\0" in words:
         return f"[{len(value)} bytes]"
     if len(value) <= most:
@@ -240,9 +240,9 @@ def _text(value: str, budget: _Budget) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """At most so many characters of ``text``, and no part of a word or of a number at their end.
+    """Return at most ``most`` characters of ``text``, without a partial word or number at the end.
 
-    What is cut here is masked later, and half an address would not be known for one.
+    Redaction follows truncation and would not detect half an email address.
     """
     if len(text) <= most:
         return text

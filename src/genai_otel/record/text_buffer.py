@@ -1,4 +1,4 @@
-"""Text that a stream brings in pieces, held up to a limit."""
+"""The text of a stream, collected from chunks up to a limit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
-# Characters held for one operation; the largest answers have a tenth of that.
+# Maximum characters for one operation; the largest responses have a tenth of that.
 KEPT = 4 * 1024 * 1024
-# Characters that a buffer counts for by itself, as a stream may open any number of them.
+# Characters that each buffer counts as overhead, since a stream may open any number of buffers.
 _OWN = 64
 
 
 class TextBuffer:
-    """One text of a stream; holds nothing where content is not recorded.
+    """One text of a stream; stores nothing if content is not recorded.
 
-    ``add`` costs no more than ``list.append``: ``Operation.enforce_text_limit``, called now and
-    then, counts and truncates. A truncated text is its beginning and its full length.
+    ``add`` costs no more than ``list.append``: ``Operation.enforce_text_limit``, called
+    periodically, counts and truncates. A truncated text is its beginning and its full length.
     """
 
     __slots__ = ("_blocks", "_cut", "_length", "_new", "add")
@@ -49,7 +49,7 @@ class TextBuffer:
         return max(0, room - len(came))
 
     def text(self) -> str:
-        """What is held, and the full length if it was truncated."""
+        """Return the stored text, with the full length if it was truncated."""
         if self._cut:
             self.enforce_limit(0)
             return f"{''.join(self._blocks)} [... {self._length:,} characters in all ...] "

@@ -1,4 +1,4 @@
-"""An Operation becomes a span, events and metrics; the only user of the OpenTelemetry API."""
+"""Convert Operations to spans, events and metrics; the only user of the OpenTelemetry API."""
 
 from .costs import Costs
 from .metrics import Instruments

@@ -1,7 +1,7 @@
-"""The canonical encoding: an Operation to the attributes of OTel's GenAI conventions.
+"""The canonical form: encode an Operation as attributes of OpenTelemetry's GenAI conventions.
 
-Names are those that 1.41 and the newer head agree on, and the 1.41 ones where they differ, unless
-``head`` is asked for; see ``semconv/README.md``.
+Where version 1.41 and the newer head of the conventions differ, names are those of 1.41, unless
+``head`` is selected; see ``semconv/README.md``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class _Form(NamedTuple):
-    """How one kind of operation is told: its name, and where its subject's name goes.
+    """The encoding of one kind: operation name, span kind, and the attribute of the subject's name.
 
-    What a database does has no name in these conventions; its own are those of ``db.``.
+    Database operations have no operation name in the GenAI conventions; they use ``db.`` names.
     """
 
     operation: str | None
@@ -54,6 +54,7 @@ _FORMS: dict[Kind, _Form] = {
     Kind.STORE: _Form(None, SpanKind.INTERNAL, names.DB_COLLECTION_NAME),
 }
 
+# Finish reason of a provider, in lower case -> finish reason of the message schema.
 _FINISH_REASONS = {
     "stop": "stop",
     "end_turn": "stop",
@@ -85,24 +86,23 @@ _FINISH_REASONS = {
     "malformed_function_call": "error",
     "model_context_window_exceeded": "length",
 }
-"""How providers say it, in small letters -> the word of the message schema."""
 
 
 def span_name(op: Operation) -> str:
-    """``{operation} {subject}``; the operation alone where the subject is unknown."""
+    """Return ``{operation} {subject}``, or the operation alone if the subject is unknown."""
     subject = op.model if op.name is None else op.name
     operation = _FORMS[op.kind].operation or op.action or "store"
     return operation if subject is None else utf8(f"{operation} {subject}")
 
 
 def span_kind(op: Operation) -> SpanKind:
-    """CLIENT where something outside is asked; the conventions have workflows inside only."""
+    """Return CLIENT if a remote host is called; in the conventions workflows are INTERNAL."""
     outside = op.host is not None and op.kind is not Kind.WORKFLOW
     return SpanKind.CLIENT if outside else _FORMS[op.kind].span_kind
 
 
 def opening(op: Operation) -> Attributes:
-    """What samplers decide on: known before the call, without content."""
+    """Return the attributes at span start, which samplers see: known before the call, no content."""
     form = _FORMS[op.kind]
     found: Attributes = {}
     if form.operation is not None:
@@ -125,10 +125,10 @@ def opening(op: Operation) -> Attributes:
 
 
 def _counted(op: Operation, found: Attributes) -> None:
-    """What a database was asked for and gave, in numbers."""
+    """Add the numbers of records in a database request and rows in its response."""
     if op.records is not None:
         found[names.GENAI_OTEL_STORE_RECORDS] = op.records
-        if op.records > 1:  # the convention's rule: one is no batch
+        if op.records > 1:  # the convention's rule: one record is not a batch
             found[names.DB_OPERATION_BATCH_SIZE] = op.records
     if op.rows is not None:
         found[names.DB_RESPONSE_RETURNED_ROWS] = op.rows
@@ -146,7 +146,7 @@ def _database(op: Operation, found: Attributes) -> None:
 
 
 def request(op: Operation, found: Attributes) -> None:
-    """Adds the request's parameters and, if captured, what was said in it."""
+    """Add the request's parameters and, if captured, its content."""
     if op.stream:
         found[names.GEN_AI_REQUEST_STREAM] = True
     if op.output_type is not None:
@@ -196,6 +196,7 @@ def _several(value: Any) -> int | None:
     return value if type(value) is int and value != 1 else None
 
 
+# Neutral parameter -> attribute and conversion; values of another type are omitted.
 _PARAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "temperature": (names.GEN_AI_REQUEST_TEMPERATURE, _real),
     "top_p": (names.GEN_AI_REQUEST_TOP_P, _real),
@@ -214,7 +215,6 @@ _PARAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "description": (names.GEN_AI_TOOL_DESCRIPTION, _word),
     "call_id": (names.GEN_AI_TOOL_CALL_ID, _word),
 }
-"""Neutral parameter -> attribute and the type it must have; of another type it is left out."""
 
 
 def _params(params: Any, found: Attributes) -> None:
@@ -230,7 +230,7 @@ def _params(params: Any, found: Attributes) -> None:
 
 
 def outcome(op: Operation, found: Attributes) -> None:
-    """Adds what came back, how long it took and how it ended."""
+    """Add the response, usage, timing and error, and captured content of the response."""
     _response(op, found)
     if op.action is not None:
         _counted(op, found)
@@ -253,7 +253,7 @@ def outcome(op: Operation, found: Attributes) -> None:
 
 
 def _failure(told: Failure, found: Attributes) -> None:
-    """What is no content of it: that is told whatever the policy."""
+    """Add the fields of an error that are not content and recorded under every content policy."""
     found[names.ERROR_TYPE] = told.type
     if told.code is not None:
         found[names.GENAI_OTEL_ERROR_CODE] = told.code
@@ -287,8 +287,8 @@ _USAGE = {
     "cache_write": names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
     "reasoning": names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
 }
-"""Counts -> their attribute; a 0 that the provider reports is told."""
 
+# Recorded only if not 0: clients set these to 0 on every call.
 _RARE_USAGE = {
     "cache_write_1h": names.GENAI_OTEL_USAGE_CACHE_CREATION_1H_INPUT_TOKENS,
     "audio_input": names.GENAI_OTEL_USAGE_AUDIO_INPUT_TOKENS,
@@ -303,7 +303,6 @@ _RARE_USAGE = {
     "other_charges": names.GENAI_OTEL_USAGE_OTHER_CHARGES,
     "estimated": names.GENAI_OTEL_USAGE_ESTIMATED,
 }
-"""Told only where there is any: clients fill them with zeros on every call."""
 
 
 def _usage(usage: Usage, found: Attributes) -> None:
@@ -319,7 +318,7 @@ def _usage(usage: Usage, found: Attributes) -> None:
 
 
 def cost_facts(cost: Cost, found: Attributes) -> None:
-    """The amount where there is one; else why there is none, which is never a 0."""
+    """Add the cost and, if it is missing or incomplete, the cost status; never 0 for unknown."""
     if cost.amount is not None:
         found[names.GEN_AI_USAGE_COST] = cost.amount
         found[names.GENAI_OTEL_PRICES_VERSION] = cost.version or "none"
@@ -334,7 +333,7 @@ def cost_facts(cost: Cost, found: Attributes) -> None:
 
 
 def budget_facts(spending: Spending) -> Attributes:
-    """What the event of a breached budget tells; not whose it is: a user is no dimension."""
+    """Return the attributes of a budget-breached event, without session, user and tags."""
     budget = spending.budget
     return {
         names.GENAI_OTEL_BUDGET_NAME: budget.name,
@@ -345,6 +344,7 @@ def budget_facts(spending: Spending) -> Attributes:
     }
 
 
+# Fact of a session's turn -> attribute.
 _TURN = {
     "response_id": names.GEN_AI_RESPONSE_ID,
     "finish_reasons": names.GEN_AI_RESPONSE_FINISH_REASONS,
@@ -356,11 +356,10 @@ _TURN = {
     "error": names.ERROR_TYPE,
     "code": names.GENAI_OTEL_ERROR_CODE,
 }
-"""Facts of a session's turn -> their attribute."""
 
 
 def turn_facts(turn: Turn) -> Attributes:
-    """What the event of a session's turn tells, where it is known."""
+    """Return the attributes of a session-turn event; unknown facts are omitted."""
     found: Attributes = {names.GENAI_OTEL_SESSION_TURN_KIND: turn.kind}
     for name, value in turn.facts.items():
         attribute = _TURN.get(name)
@@ -398,6 +397,7 @@ def _timing(timing: Timing, output_tokens: int | None, found: Attributes) -> Non
         found[names.GENAI_OTEL_RESPONSE_STALLS] = gaps.stalls
 
 
+# Detail that only some libraries report -> attribute.
 _DETAILS = {
     "api_type": names.OPENAI_API_TYPE,
     "requested_tier": names.OPENAI_REQUEST_SERVICE_TIER,
@@ -412,7 +412,6 @@ _DETAILS = {
     "policy_id": names.GEN_AI_GUARDRAIL_POLICY_ID,
     "policy_version": names.GEN_AI_GUARDRAIL_POLICY_VERSION,
 }
-"""Facts that only some libraries know -> their attribute."""
 
 
 def _details(details: Attributes, found: Attributes) -> None:
@@ -450,7 +449,7 @@ def _answered(op: Operation, found: Attributes) -> None:
 
 
 def _unfinished(op: Operation) -> str:
-    """The schema demands a reason; where the provider gave none, it says what we saw."""
+    """Return a finish reason, which the schema requires, if the provider reports none."""
     if op.failure is not None:
         return "error"
     return "incomplete" if op.completed is False else "unknown"
@@ -460,14 +459,14 @@ def _unfinished(op: Operation) -> str:
 
 
 def utf8(text: str) -> str:
-    """``text`` without what cannot be sent: lone surrogates become question marks."""
-    if type(text) is not str:  # filled in by hand
+    """Return ``text`` as valid UTF-8: replace lone surrogates by question marks."""
+    if type(text) is not str:  # set by the application
         text = str(snapshot(text))
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def to_json(value: Any) -> str:
-    """JSON of a record's value; what is no JSON is first brought into that shape."""
+    """Return JSON of a record's value; values that are not JSON types are converted first."""
     try:
         return _dump()(value, inf_nan_mode="strings").decode()
     except (ValueError, RecursionError):  # pydantic_core's own error is a ValueError
@@ -476,7 +475,7 @@ def to_json(value: Any) -> str:
 
 @cache
 def _dump() -> Callable[..., bytes]:
-    """The serialiser of pydantic: many times faster than ``json``, and loaded when first needed."""
+    """Return pydantic's JSON serializer: many times faster than ``json``, imported at first use."""
     from pydantic_core import to_json as dump
 
     return dump

@@ -1,4 +1,4 @@
-"""Ambient facts: what everything inside inherits, across tasks, generators and threads."""
+"""Context propagation: scope, operation and suppression across tasks, generators and threads."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 OPERATION_KEY = otel_context.create_key("genai_otel-operation")
 AMBIENT_KEY = otel_context.create_key("genai_otel-ambient")
 SUPPRESS_KEY = otel_context.create_key("genai_otel-suppress")
+# Present inside an operation that is not recorded.
 UNRECORDED_KEY = otel_context.create_key("genai_otel-unrecorded")
-"""There in an operation that is not recorded."""
+# OpenTelemetry's key for the span, so that a context is copied once for all values set in it.
 (SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
-"""OpenTelemetry's own, so that a context is copied once for all that is put into it."""
 _FOREIGN_SUPPRESS_KEYS = tuple(
     key
     for key in (
@@ -38,21 +38,21 @@ _SUPPRESS_KEYS = frozenset({SUPPRESS_KEY, *_FOREIGN_SUPPRESS_KEYS})
 
 
 def suppressed(context: Context) -> bool:
-    """Whether nothing shall be recorded here: our switch, or any of OpenTelemetry's."""
+    """Return whether recording is suppressed by this package's key or one of OpenTelemetry's."""
     if _SUPPRESS_KEYS.isdisjoint(context):
         return False
     return SUPPRESS_KEY in context or any(context.get(key) for key in _FOREIGN_SUPPRESS_KEYS)
 
 
 def attach(context: Context) -> Token[Context]:
-    """Makes ``context`` the current one."""
+    """Make ``context`` the current one."""
     return otel_context.attach(context)
 
 
 def detach(token: Token[Context]) -> None:
-    """Undoes ``attach``; silent where the code moved to another context in between.
+    """Undo ``attach``; do nothing if the code has moved to another context in between.
 
-    OpenTelemetry's own ``detach`` logs an error with a stack trace then, once for each request.
+    OpenTelemetry's own ``detach`` logs an error with a stack trace in that case, on every request.
     """
     try:
         token.var.reset(token)
@@ -61,19 +61,19 @@ def detach(token: Token[Context]) -> None:
 
 
 def exchange(context: Context) -> Context:
-    """Makes ``context`` the current one for good; returns the one before."""
+    """Make ``context`` the current one without a token; return the previous one."""
     before = otel_context.get_current()
     attach(context)
     return before
 
 
 def is_current(context: Context) -> bool:
-    """Whether it is the current one."""
+    """Return whether ``context`` is the current one."""
     return otel_context.get_current() is context
 
 
 class StepContext:
-    """The context of a body that runs in steps: current in each as the last step has left it."""
+    """The context of a body that runs in steps; each step continues with the last one's context."""
 
     __slots__ = ("_context", "_token")
 
@@ -82,11 +82,11 @@ class StepContext:
         self._token: Token[Context] | None = None
 
     def enter(self) -> None:
-        """A step begins, in this frame."""
+        """Attach the context at the start of a step."""
         self._token = attach(self._context)
 
     def leave(self) -> None:
-        """It ends, in the same frame."""
+        """Save and detach the context at the end of the step, in the frame that called ``enter``."""
         token, self._token = self._token, None
         if token is not None:
             self._context = otel_context.get_current()
@@ -94,28 +94,28 @@ class StepContext:
 
 
 def inheritable() -> Context | None:
-    """The current context, if there is anything of ours in it that a thread should inherit."""
+    """Return the current context if it has values of this package that a thread inherits."""
     context = otel_context.get_current()
     ours = (OPERATION_KEY, AMBIENT_KEY, SUPPRESS_KEY)
     return context if any(key in context for key in ours) else None
 
 
 class Ambient(NamedTuple):
-    """The facts in force; ``attributes`` are ready for spans."""
+    """The values of the current scope; ``attributes`` are encoded for spans."""
 
     tags: tuple[str, ...]
     attributes: Mapping[str, Any]
 
     def within(self, tags: Sequence[object], attributes: Mapping[str, Any]) -> Ambient:
-        """These facts and more; the inner ones win."""
+        """Return these values combined with those of an inner scope, which take precedence."""
         plain = (_plain(tag) for tag in tags)
         merged = tuple(dict.fromkeys((*self.tags, *(tag for tag in plain if tag))))
         found = {**self.attributes, **attributes}
-        if names.GEN_AI_PROMPT_NAME in attributes:  # the outer prompt's version is not this one's
+        if names.GEN_AI_PROMPT_NAME in attributes:  # drop version and hash of the outer prompt
             for name in _OF_PROMPTS:
                 if name not in attributes:
                     found.pop(name, None)
-        if len(found) > _MOST:  # a sort keeps the order, but for metadata, which goes last
+        if len(found) > _MOST:  # a stable sort moves metadata, which is dropped first, to the end
             first = sorted(found, key=lambda name: name.startswith(_METADATA))
             found = {name: found[name] for name in first[:_MOST]}
         if merged:
@@ -125,13 +125,13 @@ class Ambient(NamedTuple):
 
 _NONE = Ambient((), {})
 _METADATA = f"{names.GENAI_OTEL_METADATA}."
+# Maximum attributes of a scope. A span has 128; the others are for the operation itself.
 _MOST = 64
-"""Facts of a scope. A span has room for 128; those of the operation itself must find theirs."""
 _OF_PROMPTS = (names.GEN_AI_PROMPT_VERSION, names.GENAI_OTEL_PROMPT_HASH)
 
 
 def ambient(context: Context) -> Mapping[str, Any]:
-    """The ambient attributes of ``context``."""
+    """Return the scope's attributes in ``context``."""
     found: Any = context.get(AMBIENT_KEY)
     return _NONE.attributes if found is None else found.attributes
 
@@ -139,7 +139,7 @@ def ambient(context: Context) -> Mapping[str, Any]:
 def enter_scope(
     session_id: Any, user_id: Any, tags: Any, metadata: Any, prompt: Any, experiment: Any
 ) -> Token[Context]:
-    """Adds these facts to those in force, until the token is detached."""
+    """Add these values to the current scope until the token is detached."""
     scope = {
         "session_id": session_id,
         "user_id": user_id,
@@ -152,7 +152,7 @@ def enter_scope(
 
 
 def scoped(context: Context, scope: Mapping[str, Any]) -> Context:
-    """``context`` with these facts in force, of the names that ``genai_otel.scope`` takes."""
+    """Return ``context`` with ``scope`` added; keys are the arguments of ``genai_otel.scope``."""
     flag, variant = _pair(scope.get("experiment"))
     given = {
         names.FEATURE_FLAG_KEY: flag,
@@ -174,7 +174,7 @@ _WHOSE = (names.SESSION_ID, names.GEN_AI_CONVERSATION_ID, names.USER_ID)
 
 
 def _tell_root(context: Context, attributes: Mapping[str, Any]) -> None:
-    """A scope inside of an operation: its root learns whose it is, as backends group by roots."""
+    """Pass session and user to the root operation: backends group traces by the root span."""
     layer: Any = context.get(OPERATION_KEY)
     facts = {name: attributes[name] for name in _WHOSE if name in attributes}
     if layer is not None and facts:
@@ -184,17 +184,17 @@ def _tell_root(context: Context, attributes: Mapping[str, Any]) -> None:
 
 
 def _listed(tags: Any) -> list[object]:
-    """The tags; what is no collection is one tag. A scope must not stop a program."""
+    """Return the tags as a list; a value that is not iterable is one tag; never raise."""
     if tags is None or issubclass(type(tags), str):
         return [tags]
     try:
         return list(tags)
-    except Exception:  # noqa: BLE001 - as said
+    except Exception:  # noqa: BLE001 - a wrong value must not stop the program
         return [tags]
 
 
 def _pair(experiment: Any) -> tuple[Any, Any]:
-    """An experiment's key and the variant in force; of anything else, nothing."""
+    """Return an experiment's key and variant; warn of any other value and return two ``None``."""
     if type(experiment) in (tuple, list) and len(experiment) == 2:  # noqa: PLR2004 - a pair
         return experiment[0], experiment[1]
     if experiment is not None:
@@ -203,16 +203,16 @@ def _pair(experiment: Any) -> tuple[Any, Any]:
 
 
 def _of_prompt(prompt: Any) -> dict[str, Any]:
-    """A prompt, or the mere name of one."""
+    """Return the attributes of a ``Prompt`` or of a prompt's name."""
     try:
         tag = prompt.tag
-    except Exception:  # noqa: BLE001 - a name, most of all; a scope must not be lost for an odd one
+    except Exception:  # noqa: BLE001 - usually a name; a wrong value must not discard the scope
         tag = None
     return prompt_facts(tag) if isinstance(tag, PromptTag) else {names.GEN_AI_PROMPT_NAME: prompt}
 
 
 def prompt_facts(tag: PromptTag) -> dict[str, str]:
-    """The attributes of a model call that was made with this prompt."""
+    """Return the attributes of a model call with this prompt."""
     return {
         names.GEN_AI_PROMPT_NAME: utf8(tag.name),
         names.GEN_AI_PROMPT_VERSION: utf8(tag.version),
@@ -221,7 +221,7 @@ def prompt_facts(tag: PromptTag) -> dict[str, str]:
 
 
 class _Rendered:
-    """A prompt that was rendered and waits for its call: for one, whatever context that is in."""
+    """A rendered prompt until its model call: one call, in any context derived from this one."""
 
     __slots__ = ("inside", "tag")
 
@@ -234,12 +234,12 @@ _RENDERED: ContextVar[_Rendered | None] = ContextVar("genai_otel-prompt", defaul
 
 
 def expect_prompt(tag: PromptTag) -> None:
-    """The next model call of this context is made with that prompt."""
+    """Set the prompt of the next model call in this context."""
     _RENDERED.set(_Rendered(tag, otel_context.get_current().get(OPERATION_KEY)))
 
 
 def take_prompt() -> PromptTag | None:
-    """The prompt that the model call now beginning was made with, if one was rendered for it."""
+    """Return and clear the prompt rendered for the model call that starts now, if any."""
     rendered = _RENDERED.get()
     if rendered is None or rendered.tag is None:
         return None
@@ -249,18 +249,18 @@ def take_prompt() -> PromptTag | None:
 
 
 def _fields(metadata: Any) -> list[tuple[object, object]]:
-    """The entries of a mapping; of anything else none."""
+    """Return the entries of a mapping; warn of any other value and return none."""
     if metadata is None:
         return []
     try:
         return list(metadata.items())
-    except Exception:  # noqa: BLE001 - it is no mapping, or a broken one
+    except Exception:  # noqa: BLE001 - not a mapping, or a broken one
         misused(f"metadata is {sort_of(metadata)} and not recorded: expected a mapping")
         return []
 
 
 def _plain(value: object) -> str | None:
-    """Any value as the text of an attribute; lists and dicts as JSON."""
+    """Return any value as attribute text, lists and dicts as JSON; ``None`` for ``None``."""
     if value is None:
         return None
     plain = snapshot(value)
@@ -268,5 +268,5 @@ def _plain(value: object) -> str | None:
 
 
 def enter_suppression() -> Token[Context]:
-    """Nothing is recorded until the token is detached."""
+    """Suppress recording until the token is detached."""
     return attach(otel_context.set_value(SUPPRESS_KEY, "yes"))

@@ -1,4 +1,4 @@
-"""What model calls cost, and the budgets that they are held against."""
+"""Costs of model calls, and the budgets that they are charged to."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 AGENT_KEY = otel_context.create_key("genai_otel-agent")
 _NOT_READY = "not_ready"
+# Seconds that an export waits for the price table, once; loading takes a third of that.
 _FOR_THE_TABLE = 1.0
-"""Seconds that who sends waits for prices, once; they take a third of that to load."""
 WITHOUT_OUTPUT = (Kind.EMBEDDINGS, Kind.RERANK)
 
 
 class Costs:
-    """Prices each model call once, and adds it to the budgets once.
+    """Price each model call once, and charge it to the budgets once.
 
-    With ``tokenizers``, tokens that nobody counted are estimated, and marked so.
+    With ``tokenizers``, usage that the provider does not report is estimated and marked so.
     """
 
     __slots__ = (
@@ -55,40 +55,40 @@ class Costs:
     ) -> None:
         self._prices, self._budgets, self._tokenizers = prices, budgets, tokenizers
         self._run = run
+        # Whether calls that are not recorded count, for budgets.
         self.counts = budgets is not None
-        """Whether calls matter that are not recorded."""
+        # Whether ``count`` has work to do.
         self.needs_tokens = self.counts or tokenizers is not None
-        """Whether ``count`` has anything to do."""
         self.hard = budgets is not None and budgets.hard
+        # Whether calls wait while prices load: not if nothing would end them later.
         self.may_wait = True
-        """Whether calls wait for prices that are being loaded: not where nobody would end them."""
+        # Whether the process may end at once, losing waiting calls; called while prices load.
         self.may_end_at_once: Callable[[], bool] = _never
-        """Asked while prices are loaded: what waits in such a process would be lost with it."""
+        # Whether the export prices such a call: not if others also read its span.
         self.priced_as_sent = False
-        """Whether whoever sends such a call prices it: not where others read its span, too."""
+        # Whether a span is read as soon as the call has returned; called while prices load.
         self.read_at_once: Callable[[], bool] = _never
-        """Asked likewise: whether somebody reads a span as soon as the call has returned."""
         self._estimates: Any = None
         if self.hard or tokenizers is not None:
-            from . import estimates  # whose patterns take milliseconds to compile
+            from . import estimates  # its patterns take milliseconds to compile
 
             self._estimates = estimates
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Nothing is being loaded here, and what waits for that is another process's."""
+        """Reset in a child process: its parent's loading and waiting calls do not continue here."""
         self._loading = self._prices is None or self._prices.ready
         self._waited = False
         self.waiting = Waiting(self._run)
 
     @property
     def has_prices(self) -> bool:
-        """Whether calls are priced at all."""
+        """Return whether calls are priced."""
         return self._prices is not None
 
     @property
     def prices(self) -> str:
-        """As ``Status.prices``."""
+        """Return the text of ``Status.prices``: version, problem, ``not loaded`` or ``off``."""
         book = self._prices
         if book is None:
             return "off"
@@ -97,7 +97,7 @@ class Costs:
         return book.version if book.problem is None else f"{book.version}; {book.problem}"
 
     def prepare(self) -> None:
-        """Has the price table loaded, once, on a thread of its own: it is read from disk."""
+        """Start loading the price table, once, on a separate thread, since it reads from disk."""
         if not self._loading and self._prices is not None:
             waiting = self.waiting
             self._loading, waiting.open = True, self.may_wait
@@ -106,20 +106,20 @@ class Costs:
                 waiting.release()
 
     def load(self) -> None:
-        """Has it loaded now, on this thread: it is not for the way of a call."""
+        """Load the price table now, on this thread; not to be used during a call."""
         if not self._loading and self._prices is not None:
             self._loading = True
             self._prices.load()
 
     def _load(self, waiting: Waiting) -> None:
-        assert self._prices is not None  # noqa: S101 - see prepare
+        assert self._prices is not None  # noqa: S101 - checked in prepare
         try:
             self._prices.load()
         finally:
             waiting.release()
 
     def admit(self, op: Operation, context: Context) -> None:
-        """Raises ``BudgetExceeded`` if a hard budget does not bear the call, by an estimate."""
+        """Raise ``BudgetExceeded`` if the call, by estimate, exceeds a hard budget."""
         if self._budgets is None or not self.hard or op.kind not in MODEL_KINDS:
             return
         usage = Usage()
@@ -131,7 +131,7 @@ class Costs:
         self._budgets.admit(_who(context), tokens=tokens, usd=dollars(cost))
 
     def count(self, op: Operation, context: Context) -> Sequence[Spending]:
-        """Counts the tokens of a finished call; returns how the budgets of tokens stand now."""
+        """Charge the tokens of a finished call; return the spending of the token budgets."""
         if op.kind not in MODEL_KINDS:
             return ()
         usage = op.usage
@@ -143,7 +143,7 @@ class Costs:
         return self._budgets.charge(_who(context), tokens=tokens, usd=None)
 
     def holds(self, op: Operation, started: float, conclude: Callable[[], None]) -> bool:
-        """Whether ``conclude`` is called later, since prices are still being loaded."""
+        """Return whether ``conclude`` is called later, since prices are not loaded yet."""
         if self.may_end_at_once() or self.read_at_once():
             return False
         needs = op.kind in MODEL_KINDS and self._priced(op, started) == _NOT_READY
@@ -154,9 +154,10 @@ class Costs:
         return None if cost is None else cost.status
 
     def charge(self, op: Operation, context: Context, started: float) -> Sequence[Spending]:
-        """Prices a finished call; returns how the budgets of money stand now.
+        """Price a finished call; return the spending of the USD budgets.
 
-        ``started``, in seconds since 1970: prices change, and that of the request's time holds.
+        ``started`` is the time of the request in seconds since 1970; the price at that time
+        applies.
         """
         if op.kind not in MODEL_KINDS:
             return ()
@@ -174,13 +175,13 @@ class Costs:
         return self.priced_as_sent and self.may_end_at_once()
 
     def late(self, pending: Sequence[str]) -> dict[str, Any]:
-        """The attributes of a call's cost, from what ``Cost.pending`` says, as it is being sent.
+        """Return the cost attributes of a call from its ``Cost.pending``, during export.
 
-        On a thread that may wait for the table: a worker's, or that of a flush.
+        Runs on a thread that may wait for the price table: an export worker's or that of a flush.
         """
         try:
             asked = {name: value for each in pending for name, value in json.loads(each).items()}
-        except ValueError:  # cut by a limit of the program's
+        except ValueError:  # truncated by the application's attribute length limit
             return {names.GENAI_OTEL_COST_STATUS: _NOT_READY}
         usage = Usage()
         counts = {name for name in asked if name.startswith(_COUNT)}
@@ -209,12 +210,12 @@ def _never() -> bool:
 
 
 def dollars(cost: Cost | None) -> float | None:
-    """What a call cost, if that is known in the currency of sums and budgets."""
+    """Return the cost in USD, the currency of totals and budgets; ``None`` if unknown."""
     return cost.amount if cost is not None and cost.currency == "USD" else None
 
 
 def is_unknown(usage: Usage) -> bool:
-    """Whether nobody has counted its tokens."""
+    """Return whether neither input nor output tokens are known."""
     return usage.input is None and usage.output is None
 
 
@@ -222,14 +223,14 @@ _OF_THE_REQUEST = frozenset(("characters", "unclear", "containers"))
 
 
 def _is_counted(usage: Usage) -> bool:
-    """Whether the provider said anything of what was used, beside what it was asked for."""
+    """Return whether the provider reported usage, besides counts derived from the request."""
     return any(
         count is not None for name, count in vars(usage).items() if name not in _OF_THE_REQUEST
     )
 
 
 def _billed(op: Operation) -> Usage:
-    """Vectors and rankings are no output tokens: none were counted because there are none."""
+    """Return the usage to price, with 0 output tokens for embeddings and rerankings."""
     if op.kind not in WITHOUT_OUTPUT or op.usage.input is None or op.usage.output is not None:
         return op.usage
     usage = Usage()
@@ -241,14 +242,14 @@ _COUNT = "usage."
 
 
 def _pending(op: Operation, started: float) -> tuple[str, ...]:
-    """Each fact by itself, which the program's limit on the length of texts seldom cuts."""
+    """Return each fact as separate JSON, rarely truncated by an attribute length limit."""
     counts = {f"{_COUNT}{name}": count for name, count in vars(_billed(op)).items()}
     facts = {**_asked(op), "at": started, **{k: v for k, v in counts.items() if v is not None}}
     return tuple(json.dumps({name: value}) for name, value in facts.items())
 
 
 def _asked(op: Operation) -> dict[str, Any]:
-    """What decides which price is asked for, but for the time."""
+    """Return the facts that select a price, except the time."""
     return {
         "provider": op.provider,
         "model": op.response_model,
@@ -260,7 +261,7 @@ def _asked(op: Operation) -> dict[str, Any]:
 
 
 def _who(context: Context) -> dict[str, Any]:
-    """Whose call it is, in the words of budgets."""
+    """Return the dimensions of budgets: session, user, tags and agent."""
     facts = ambient(context)
     return {
         "session": facts.get(names.SESSION_ID),

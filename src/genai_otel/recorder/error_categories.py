@@ -1,7 +1,8 @@
-"""What kind of failure it was, in the same nine words for every client.
+"""Map exceptions of every client to one of nine error categories.
 
-Told from what the exception already holds: the provider's own code, the HTTP status, the names of
-its classes. No client is imported, and no code of the exception's is run: properties are not read.
+The category is derived from the provider's error code, the HTTP status and the class names of the
+exception. No client is imported and no code of the exception's class is run: properties are not
+read.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def _table(rows: dict[str, str]) -> dict[str, str]:
 
 
 def _plain(word: str) -> str:
-    """``RESOURCE_EXHAUSTED``, ``ResourceExhausted`` and ``resource-exhausted`` are one word."""
+    """Normalize ``RESOURCE_EXHAUSTED``, ``ResourceExhausted``, ``resource-exhausted`` to one."""
     return word[:_LONGEST_WORD].replace("_", "").replace("-", "").lower()
 
 
+# Error codes that are more specific than their HTTP status.
 _TELLING = _table(
     {
         AUTH: "invalid_api_key account_deactivated authentication_error permission_error"
@@ -55,8 +57,8 @@ _TELLING = _table(
         CANCELLED: "CANCELLED",
     }
 )
-"""Providers' codes that say more than the status they come with."""
 
+# Error codes that occur with any HTTP status, which takes precedence.
 _VAGUE = _table(
     {
         APP: "invalid_request_error not_found_error model_not_found context_length_exceeded"
@@ -66,7 +68,6 @@ _VAGUE = _table(
         PROVIDER: "api_error upstream_error UNKNOWN ABORTED",
     }
 )
-"""Codes that come with any status: the status is believed first."""
 
 _STATUSES = {
     **dict.fromkeys((401, 403, 407, 511), AUTH),
@@ -77,6 +78,7 @@ _STATUSES = {
 }
 _LEAST_STATUS, _SERVERS_FAULT, _MOST_STATUS = 400, 500, 599
 
+# Exception class name -> category; the first name in the exception's MRO that is here applies.
 _CLASSES = {
     name: category
     for category, names in {
@@ -107,13 +109,12 @@ _CLASSES = {
     }.items()
     for name in names.split()
 }
-"""Exception classes, by the first name of an exception's ancestry that is here."""
 
 # ---------------------------------------------------------------------------------- reading
 
 
 def category_of(error: BaseException) -> str:
-    """The category of an exception; ``app`` where nothing says that it is anybody else's fault."""
+    """Return the category of an exception or of its causes; ``app`` if none is found."""
     followed: BaseException | None = error
     for _ in range(_CAUSES_FOLLOWED):
         if followed is None:
@@ -126,9 +127,9 @@ def category_of(error: BaseException) -> str:
 
 
 def facts_of(error: BaseException) -> tuple[str | None, int | None, str | None]:
-    """The provider's code, the status of HTTP and the provider's id of the request.
+    """Return the provider's error code, the HTTP status and the provider's request id.
 
-    Words and ids have the form of such: a text in their place may quote what was said.
+    Codes and ids must match a pattern: free text in their place may quote content.
     """
     code = next((word for word in _codes(error) if _WORD.fullmatch(word)), None)
     status = next(
@@ -139,7 +140,7 @@ def facts_of(error: BaseException) -> tuple[str | None, int | None, str | None]:
 
 
 def category_of_word(word: str) -> str | None:
-    """The category of a provider's code or status, as an answer holds it."""
+    """Return the category of an error code or status in a response, or ``None``."""
     if word.isascii() and word.isdecimal():
         return _of_status(int(word[:_LONGEST_WORD]))
     plain = _plain(word)
@@ -171,7 +172,7 @@ def _of_class(cls: type) -> str | None:
 
 
 def _words(error: BaseException) -> Iterator[str]:
-    """The provider's codes, wherever its client keeps them."""
+    """Yield the provider's error codes and types from where clients store them."""
     body, response = _field(error, "body"), _field(error, "response")
     places = (
         error,  # openai: code, type; google: status
@@ -185,13 +186,13 @@ def _words(error: BaseException) -> Iterator[str]:
         for key in ("code", "type", "status", "Code"):
             word = _field(place, key)
             if not isinstance(word, str):
-                word = _field(word, "_name_")  # a member of an enum
+                word = _field(word, "_name_")  # an enum member
             if isinstance(word, str):
                 yield word
 
 
 def _codes(error: BaseException) -> Iterator[str]:
-    """Of the provider's words those that it calls codes, then the others."""
+    """Yield the values of fields named ``code`` first, then those of ``_words``."""
     body, response = _field(error, "body"), _field(error, "response")
     told = (
         _field(error, "code"),
@@ -206,7 +207,7 @@ def _codes(error: BaseException) -> Iterator[str]:
 def _request_ids(error: BaseException) -> Iterator[str]:
     response = _field(error, "response")
     told = (
-        _field(error, "request_id"),  # openai, anthropic and their kin
+        _field(error, "request_id"),  # openai, anthropic and similar clients
         _field(_field(response, "ResponseMetadata"), "RequestId"),  # botocore
         _field(_field(error, "body"), "request_id"),
     )
@@ -222,7 +223,7 @@ def _statuses(error: BaseException) -> Iterator[Any]:
 
 
 def _field(holder: Any, name: str) -> Any:
-    """What ``holder`` itself holds under ``name``, or its class as a constant."""
+    """Return the dict entry, instance attribute or class constant ``name`` of ``holder``."""
     if type(holder) is dict:
         return holder.get(name)
     if holder is None or isinstance(holder, str | int | float | bytes):

@@ -1,4 +1,4 @@
-"""Exceptions to facts. Of the host's code only ``__str__`` is run, and that can be switched off."""
+"""Read exceptions. Of the application's code only ``__str__`` is run, which can be disabled."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
 class _Text:
-    """Of the process, as ``Settings.exception_str`` has it."""
+    """The setting ``Settings.exception_str`` of the process."""
 
     call_str = True
 
 
 def call_str(enabled: bool) -> None:  # noqa: FBT001 - a setting's value
-    """Whether ``__str__`` of an exception may be called to record its text."""
+    """Set whether ``__str__`` of an exception may be called to record its text."""
     _Text.call_str = enabled
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Whether the host gave up waiting (asyncio, trio, a closed generator), which is no error."""
+    """Return whether the application stopped waiting (asyncio, trio, a closed generator)."""
     return type(error).__name__ in _CANCELLED
 
 
 def fail(op: Operation, error: BaseException, *, capture: bool) -> None:
-    """Notes how ``op`` ended; ``capture``: whether texts of errors are wanted."""
+    """Record the error or cancellation in ``op``; ``capture``: whether error texts are recorded."""
     if is_cancellation(error):
         op.completed = False
         op.category = None if isinstance(error, GeneratorExit) else CANCELLED
@@ -49,7 +49,7 @@ def fail(op: Operation, error: BaseException, *, capture: bool) -> None:
 
 
 def failure(error: BaseException, *, capture: bool) -> Failure:
-    """What to tell of ``error``; its text only if that is wanted, since it may quote content."""
+    """Return the ``Failure``; with message and stack trace, which may quote content, if wanted."""
     cls = type(error)
     name = (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
@@ -63,7 +63,7 @@ def failure(error: BaseException, *, capture: bool) -> Failure:
 
 
 def _message(error: BaseException) -> str:
-    """The exception's text; where that cannot be had, its arguments that are text."""
+    """Return the exception's text or, if not available, those of its arguments that are text."""
     arguments = _arguments(error)
     if _Text.call_str or (_is_builtin(type(error)) and all(map(_is_plain, arguments))):
         text = _called(error)
@@ -73,31 +73,31 @@ def _message(error: BaseException) -> str:
 
 
 def _called(error: BaseException) -> str | None:
-    """``str(error)``, or nothing where that fails; what it calls is not recorded."""
+    """Return ``str(error)``, or ``None`` if that raises; suppress recording meanwhile."""
     token = enter_suppression()
     try:
         return cut(str.__str__(str(error)), _MESSAGE)
-    except KeyboardInterrupt:  # of the user, who means the program
+    except KeyboardInterrupt:  # from the user, meant for the program
         raise
-    except BaseException:  # noqa: BLE001 - its own must not take the place of ``error``
+    except BaseException:  # noqa: BLE001 - it must not replace ``error``
         return None
     finally:
         detach(token)
 
 
 def _is_plain(argument: object) -> bool:
-    """Whether it can be written: Python refuses to write integers of thousands of digits."""
+    """Return whether ``str()`` works: it raises for integers with thousands of digits."""
     return type(argument) in _PLAIN and (type(argument) is not int or abs(argument) < _LARGE)
 
 
 def _is_builtin(cls: type[BaseException]) -> bool:
-    """Whether ``str`` of such an exception is made by one of Python's own classes."""
+    """Return whether ``__str__`` of the exception class is that of a built-in class."""
     owner = next(base for base in cls.__mro__ if "__str__" in vars(base))
     return owner.__module__ == "builtins" and type(vars(owner)["__str__"]) is _SLOT
 
 
 def _stacktrace(traceback: TracebackType | None, name: str) -> str:
-    """Places only: source lines would have to be read from disk and may hold literals."""
+    """Return a traceback without source lines, which are on disk and may contain literals."""
     lines = ["Traceback (most recent call last):"]
     while traceback is not None and len(lines) <= _FRAMES:
         code = traceback.tb_frame.f_code

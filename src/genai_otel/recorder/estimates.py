@@ -1,4 +1,4 @@
-"""Estimates of tokens, from what was said in a call. Imported only where they are asked for."""
+"""Usage estimates from the content of a call; imported only if enabled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAMPLED = 8
 
 
 def fill(usage: Usage, op: Operation, tokenizers: Tokenizers) -> None:
-    """Tokens that nobody counted, marked with the method."""
+    """Set estimated token counts in ``usage``, and the method in ``usage.estimated``."""
     asked, answered = _asked(op), _said(op.output)
     chat = op.kind is Kind.CHAT
     counted = tokenizers.count(op.response_model or op.model, asked, answered, chat=chat)
@@ -29,7 +29,7 @@ def fill(usage: Usage, op: Operation, tokenizers: Tokenizers) -> None:
 
 
 def sent(op: Operation) -> int:
-    """About how many tokens a call will send."""
+    """Estimate the input tokens of a call before it is sent."""
     return _about(_asked(op))
 
 
@@ -39,7 +39,7 @@ def _asked(op: Operation) -> list[str]:
 
 
 def _said(messages: Any) -> list[str]:
-    """A text a message, tool calls and their answers included."""
+    """Return one text per message, including tool calls and their results."""
     return ["".join(map(_words, message.get("parts") or ())) for message in messages or ()]
 
 
@@ -53,7 +53,7 @@ def _words(part: Any) -> str:
 
 
 def _about(texts: list[str]) -> int:
-    """About how many tokens these are; from their length and a sample of them."""
+    """Estimate the number of tokens from the length of the texts and a sample."""
     length = sum(len(text) for text in texts)
     sample = "".join(text[:_SAMPLE] for text in texts[-_SAMPLED:])
     return round(estimate(sample) * length / len(sample)) if sample else 0

@@ -1,7 +1,7 @@
-"""All instruments, and the one function that feeds them from the record.
+"""All metric instruments, recorded from Operations.
 
-From the record and not from spans, so that sampling changes nothing. Dimensions are a closed list;
-never a user, a session or a conversation.
+Metrics are not derived from spans, so sampling does not affect them. Dimensions are a fixed list,
+never user, session or conversation.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        # Redacts a name that has not been redacted yet.
         self.word: Callable[[str], str] = utf8
-        """Brings a name that nobody has judged yet into the form in which it may leave."""
         self._models: set[str] = set()
         self._prompts: set[str] = set()
         self._known: defaultdict[str, set[str]] = defaultdict(set)
@@ -79,14 +79,14 @@ class Instruments:
         return self._meter.create_counter(name, row.unit, row.description)
 
     def record(self, op: Operation, context: Context) -> None:
-        """Measures a finished operation; ``context`` ties the points to its span."""
+        """Record the metrics of a finished operation; ``context`` links exemplars to its span."""
         if op.kind in MODEL_KINDS:
             self._model_call(op, context)
         elif op.kind in self._durations:
             self._own_step(op, context)
 
     def record_budgets(self, standing: Sequence[Spending]) -> None:
-        """How far each budget is used, after a call that it counts."""
+        """Record the used ratio of each budget after a call that is charged to it."""
         for spending in standing:
             budget = spending.budget
             dimensions = {
@@ -114,7 +114,7 @@ class Instruments:
             self._time(self._token, pace, common, context)
 
     def _money(self, cost: Cost, dimensions: Dimensions, context: Context) -> None:
-        """What a call cost, or that its cost is missing, and why. Other currencies have spans."""
+        """Record the cost in USD, or that it is missing and why; others are on the span only."""
         if cost.amount is None:
             if cost.status != "failed":
                 missing = {**dimensions, names.GENAI_OTEL_COST_STATUS: cost.status}
@@ -134,7 +134,7 @@ class Instruments:
         )
 
     def _guardrail(self, op: Operation, context: Context) -> Dimensions:
-        """Counts a judgement: a deny is not an error, and a guardrail that fails judges nothing."""
+        """Count a guardrail call; a deny is not an error, and an error is not a deny."""
         named = {names.GEN_AI_GUARDRAIL_COMPONENT_NAME: utf8(op.name or "guardrail")}
         common = self._told_apart(named)
         action = op.verdict.action if op.verdict is not None else None
@@ -154,9 +154,9 @@ class Instruments:
         return found
 
     def _told_apart(self, found: Dimensions) -> Dimensions:
-        """With as many names of each sort as can be told apart.
+        """Limit the number of distinct values of each dimension.
 
-        There may be a collection for each customer, a host for each session.
+        An application may have a collection for each customer, or a host for each session.
         """
         for name, value in found.items():
             if type(value) is str:
@@ -164,7 +164,7 @@ class Instruments:
         return found
 
     def _with_error(self, dimensions: Dimensions, op: Operation) -> Dimensions:
-        """How the operation failed, if it did; one that was cancelled has a category only."""
+        """Add error category and type, if any; a cancelled operation has a category only."""
         if op.category is None:
             return dimensions
         found = {**dimensions, names.GENAI_OTEL_ERROR_CATEGORY: op.category}
@@ -173,7 +173,7 @@ class Instruments:
         return self._told_apart(found)
 
     def _with_prompt(self, common: Dimensions, op: Operation, context: Context) -> Dimensions:
-        """What was spent on which prompt; its version is no dimension: the spans have it."""
+        """Add the prompt's name; its version is recorded on spans only."""
         if op.prompt is not None:
             name: str | None = op.prompt.name
         else:
@@ -191,7 +191,7 @@ class Instruments:
 
 
 def _bounded(name: str, known: set[str]) -> str:
-    """The name; those beyond the first few hundred share one series."""
+    """Return the name, or ``other`` beyond the first few hundred names."""
     if name in known:
         return name
     if len(known) >= _NAMES_TOLD_APART:
