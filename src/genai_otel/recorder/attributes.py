@@ -102,7 +102,7 @@ def span_kind(op: Operation) -> SpanKind:
 
 
 def opening(op: Operation) -> Attributes:
-    """Return the attributes at span start, which samplers see: known before the call, no content."""
+    """Return the attributes at span start, for samplers: known before the call, no content."""
     form = _FORMS[op.kind]
     found: Attributes = {}
     if form.operation is not None:
@@ -280,6 +280,7 @@ def _response(op: Operation, found: Attributes) -> None:
         _details(op.details, found)
 
 
+# Usage field -> attribute; a 0 that the provider reports is recorded.
 _USAGE = {
     "input": names.GEN_AI_USAGE_INPUT_TOKENS,
     "output": names.GEN_AI_USAGE_OUTPUT_TOKENS,
@@ -449,7 +450,7 @@ def _answered(op: Operation, found: Attributes) -> None:
 
 
 def _unfinished(op: Operation) -> str:
-    """Return a finish reason, which the schema requires, if the provider reports none."""
+    """Return the observed finish reason, which the schema requires, if the provider has none."""
     if op.failure is not None:
         return "error"
     return "incomplete" if op.completed is False else "unknown"

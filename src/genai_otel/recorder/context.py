@@ -86,7 +86,7 @@ class StepContext:
         self._token = attach(self._context)
 
     def leave(self) -> None:
-        """Save and detach the context at the end of the step, in the frame that called ``enter``."""
+        """Save and detach the context at the end of the step, in the frame of ``enter``."""
         token, self._token = self._token, None
         if token is not None:
             self._context = otel_context.get_current()

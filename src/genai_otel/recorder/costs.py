@@ -230,7 +230,7 @@ def _is_counted(usage: Usage) -> bool:
 
 
 def _billed(op: Operation) -> Usage:
-    """Return the usage to price, with 0 output tokens for embeddings and rerankings."""
+    """Return the usage to price; embeddings and rerankings have 0 output tokens, not unknown."""
     if op.kind not in WITHOUT_OUTPUT or op.usage.input is None or op.usage.output is not None:
         return op.usage
     usage = Usage()

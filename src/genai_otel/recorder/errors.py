@@ -35,7 +35,7 @@ def call_str(enabled: bool) -> None:  # noqa: FBT001 - a setting's value
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Return whether the application stopped waiting (asyncio, trio, a closed generator)."""
+    """Return whether this is a cancellation (asyncio, trio, a closed generator), not an error."""
     return type(error).__name__ in _CANCELLED
 
 

@@ -1,11 +1,11 @@
-"""One model call is one usage-bearing span, whichever layers saw it.
+"""Record one span with usage per model call, whichever layers observe the call.
 
-The outermost layer that opened the call owns it; a layer below that sees the same call adds what it
-knows. An owner claims one call: a second one inside the same owner is a call of its own.
+The outermost layer that observes the call is its owner; a layer below adds its facts to the owner.
+An owner claims one call: a second call inside the same owner is recorded separately.
 
 A framework reports its model calls through callbacks, which cannot attach a context: it would stay
-attached after the call. Such an operation becomes an *implicit parent* instead: what begins in the
-same context belongs to it until it ends, and nothing has to be detached.
+attached after the call. Such an operation becomes an *implicit parent* instead: it is the parent of
+operations that start in the same context until it ends, and no context has to be detached.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
     from genai_otel.record import Operation
 
-# The kinds that answer a prompt.
+# Kinds that generate a response to a prompt.
 GENERATING = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.GENERATION})
 _JOINING = GENERATING | {Kind.EMBEDDINGS, Kind.RERANK}
-# The kinds that carry usage.
+# Kinds with usage.
 MODEL_KINDS = _JOINING
 
 
 def same_call(owner: Operation, op: Operation) -> bool:
-    """Whether ``op``, begun inside ``owner``, is the same call seen by a lower layer."""
+    """Return whether ``op``, started inside ``owner``, is the same call on a lower layer."""
     if owner.kind in GENERATING:
         return op.kind in GENERATING
     if owner.kind is not op.kind:
         return False
     return op.kind in _JOINING or (
-        # A framework's search or tool is carried out by something that is recorded itself. Two of
-        # one framework, or two of the application, are two: it composes them of each other.
+        # A framework's search or tool call is run by a function that may be recorded too. Two by
+        # the framework, or two by the application, are separate: one calls the other.
         owner.from_framework
         and not op.from_framework
         and (op.kind is Kind.RETRIEVAL or (op.kind is Kind.TOOL and _same_tool(owner, op)))
@@ -53,7 +53,7 @@ def same_call(owner: Operation, op: Operation) -> bool:
 
 
 def _same_tool(owner: Operation, op: Operation) -> bool:
-    """By name, or by the docstring that both describe it with: a tool's body may use others."""
+    """Compare tools by name or description (the docstring): a tool may call other tools."""
     if owner.name == op.name:
         return True
     described = _description(owner)
@@ -95,15 +95,15 @@ _FACTS = (
 
 
 def absorb(owner: Operation, op: Operation) -> None:
-    """Add to ``owner`` what only the lower layer knew; a framework's values are overwritten."""
-    if op.kind not in MODEL_KINDS and owner.params:  # each knows some of them
+    """Add facts of the lower layer that ``owner`` lacks; overwrite those of a framework."""
+    if op.kind not in MODEL_KINDS and owner.params:  # each layer has some of the parameters
         op.params = {
             **owner.params,
             **{k: v for k, v in (op.params or {}).items() if v is not None},
         }
-    if op.action is not None:  # the collection: a framework has told the name of a class
+    if op.action is not None:  # the collection; a framework reports a class name instead
         owner.name = op.name
-    owner.is_manual = owner.is_manual or op.is_manual  # some of its values are the application's
+    owner.is_manual = owner.is_manual or op.is_manual  # some values are set by the application
     for fact in _FACTS:
         told = getattr(op, fact)
         if told is not None and (owner.from_framework or getattr(owner, fact) is None):
@@ -125,7 +125,7 @@ _FRESH = 60.0
 
 
 class ContextScope:
-    """Attaches a context for a synchronous stretch of code."""
+    """Attach a context to a synchronous section of code."""
 
     __slots__ = ("_context", "_token")
 
@@ -135,26 +135,26 @@ class ContextScope:
 
     @property
     def context(self) -> Context:
-        """Where what is inside begins."""
+        """Return the context of operations that start inside."""
         return self._context
 
     def enter(self) -> None:
-        """Makes the operation in it the current one, and its span the current span."""
+        """Attach the context: make its operation and its span the current ones."""
         self._token = attach(self._context)
 
     def enter_copied_context(self) -> None:
-        """Attach in a context that was copied for what runs inside; never detached."""
+        """Attach within a context copied for the code inside; not to be detached."""
         attach(self._context)
 
     def leave(self) -> None:
-        """Undoes ``enter``."""
+        """Undo ``enter``."""
         if self._token is not None:
             detach(self._token)
             self._token = None
 
 
 class Layer(ContextScope):
-    """A started operation, which a lower layer may turn out to see as well."""
+    """A started operation, which a lower layer may observe as well."""
 
     __slots__ = (
         "_due",
@@ -180,70 +180,71 @@ class Layer(ContextScope):
     def __init__(self, op: Operation, parent: Layer | None, context: Context) -> None:
         super().__init__(context)
         self.op, self.parent = op, parent
-        # The totals of what is inside, if any.
+        # The totals of the operations inside, for kinds that have totals.
         self.totals: Any = None
-        # The innermost totals around it.
+        # The innermost totals around this operation.
         self.around: Any = None if parent is None else parent.totals or parent.around
-        # The same call, seen by a lower layer.
+        # The same call, observed by a lower layer.
         self.joined: Operation | None = None
-        # A failed attempt, seen by a lower layer.
+        # A failed attempt, observed by a lower layer.
         self.tried: Operation | None = None
         self.ended = self.is_implicit_parent = self._due = self.errors = False
         self.base: Context | None = None
-        # Session and user from scopes inside it; ``None`` where they disagree.
+        # Session and user from scopes inside this operation; ``None`` if they differ.
         self.inside: dict[str, Any] | None = None
         self.last_activity = op.timing.started
         if parent is not None:
             parent.touch(self.last_activity)
 
     def touch(self, now: float) -> None:
-        """Record activity here and in the operations around it, at most once a minute."""
+        """Set the last activity here and in the operations around, at most once a minute."""
         layer: Layer | None = self
         while layer is not None and now - layer.last_activity >= _FRESH:
             layer.last_activity = now
             layer = layer.parent
 
     def learn(self, facts: Mapping[str, Any]) -> None:
-        """Takes facts of a scope inside of it."""
+        """Add session and user of a scope inside this operation."""
         known = self.inside = self.inside or {}
         for name, value in facts.items():
             known[name] = value if known.get(name, value) == value else None
 
     def claims(self, op: Operation) -> bool:
-        """Claim ``op`` if it is this very call, seen by a lower layer; whether it is."""
+        """Claim ``op`` and return True if it is the same call, observed by a lower layer."""
         if self.ended or self.joined is not None or not same_call(self.op, op):
             return False
         self.joined = op
         return True
 
     def enter_copied_context(self) -> None:
-        """Attach in a context that was copied for the operation's body; never detached."""
+        """Attach within a context copied for the operation's body; not to be detached."""
         if not within(otel_context.get_current().get(OPERATION_KEY), self):
             attach(self._context)
 
     def set_implicit_parent(self) -> None:
-        """Become the implicit parent of what begins in the current context."""
+        """Become the implicit parent of operations that start in the current context."""
         self.is_implicit_parent, self.base = True, otel_context.get_current()
         open_ones = (each for each in _IMPLICIT_PARENTS.get() if each.is_implicit_parent)
         _IMPLICIT_PARENTS.set((*open_ones, self))
 
     def covers(self, owner: Any) -> bool:
-        """Whether code in which ``owner`` is current may be inside this implicit parent."""
+        """Return whether code with the current operation ``owner`` may be inside this one."""
         place = None if self.base is None else self.base.get(OPERATION_KEY)
         return place is None or within(owner, place)
 
     def clear_implicit_parent(self) -> None:
-        """Be the parent of nothing that begins from now on in this context."""
+        """Stop being the implicit parent of operations that start in this context."""
         self.is_implicit_parent = False
 
-    @abstractmethod  # without its metaclass, which would make each isinstance() dear
+    @abstractmethod  # without ABCMeta, which makes isinstance() slow
     def finish(self, error: BaseException | None = None) -> None:
-        """Ends the operation."""
+        """End the operation."""
 
     def postponed(self, error: BaseException | None) -> bool:
-        """Whether a stream is still open below, which knows what there is to tell.
+        """Postpone the end while a stream below is open, and return whether it was postponed.
 
-        A framework tells that a stream was left before the client is told so.
+        If a stream is closed early, the framework reports its end before the client, which has the
+        facts.
         """
         lower = self.joined
         if not self.op.from_framework or lower is None or lower.timing.ended is not None:
@@ -255,7 +256,7 @@ class Layer(ContextScope):
         return True
 
     def resume(self) -> None:
-        """The layer below has ended: an end that waited for it comes now."""
+        """Finish now if the end was postponed until the layer below ended."""
         if self._due:
             self._due = False
             self.finish()
@@ -267,7 +268,7 @@ _IMPLICIT_PARENTS: ContextVar[tuple[Layer, ...]] = ContextVar(
 
 
 def implicit_parents(owner: Any) -> Sequence[Layer]:
-    """Return the implicit parents of this context that began at ``owner`` or outside it."""
+    """Return the implicit parents of this context that cover code in ``owner``."""
     found = _IMPLICIT_PARENTS.get()
     if not found:
         return found
@@ -275,9 +276,9 @@ def implicit_parents(owner: Any) -> Sequence[Layer]:
 
 
 def find_owner(op: Operation, owner: Any, implicit_parents: Sequence[Layer]) -> Layer | None:
-    """Return the open operation that is the same call as ``op``, seen by a layer above.
+    """Return the open operation that is the same call as ``op``, observed by a layer above.
 
-    Of implicit parents the innermost come first, in the order in which they began.
+    Only innermost implicit parents are considered, in the order in which they started.
     """
     if isinstance(owner, Layer) and owner.claims(op):
         return owner
@@ -286,7 +287,7 @@ def find_owner(op: Operation, owner: Any, implicit_parents: Sequence[Layer]) -> 
 
 
 def within(inner: Any, outer: Any) -> bool:
-    """Whether ``inner`` is ``outer``, or was begun somewhere inside it."""
+    """Return whether ``inner`` is ``outer`` or was started inside it, at any depth."""
     while isinstance(inner, Layer):
         if inner is outer:
             return True
@@ -298,10 +299,10 @@ NO_PARENT = "none"
 
 
 def parent_of_ours(context: Context) -> str | None:
-    """The id of the operation around what begins here, where a span of another library is between.
+    """Return the span id of the enclosing operation if a span of another library is in between.
 
-    ``NO_PARENT`` where there is none in the same trace; ``None`` where nothing is between, or
-    nobody knows, as the parent is in another process.
+    ``NO_PARENT`` if there is no such operation in the same trace; ``None`` if no other span is in
+    between, or if it is unknown, since the parent is in another process.
     """
     parent: Any = context.get(SPAN_KEY)
     owner: Any = context.get(OPERATION_KEY)

@@ -1,4 +1,4 @@
-"""Starts and finishes Operations: the only handle on tracer and meter."""
+"""Start and finish Operations: the only module that uses tracer and meter."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Where spans come from: a tracer's ``start_span``, or what stands for it.
+    """The source of spans: a tracer's ``start_span``, or a replacement.
 
-    ``early``: somebody may look at attributes as spans start, a sampler or a processor of the
-    host's. Where nobody does, all of them are written at once, at the end. ``dropped`` gives the
-    span of what the sampler drops whatever it is, else ``None``.
+    ``early``: a sampler or a span processor of the application may read attributes at span start;
+    otherwise all attributes are set once, at the end. ``dropped`` returns the non-recording span if
+    the sampler drops every span in a context, else ``None``.
     """
 
     start: Callable[..., Span]
@@ -76,14 +76,14 @@ class Source(NamedTuple):
 
 
 class Sinks(NamedTuple):
-    """What a finished operation is entered in, besides its span."""
+    """The consumers of a finished operation, besides its span."""
 
     instruments: Instruments | None = None
     costs: Costs = Costs()
 
 
 def current() -> Operation | None:
-    """The operation that this code runs in, to be filled with what only the application knows."""
+    """Return the current operation, so that the application can add its own values."""
     return _current_in(otel_context.get_current())
 
 
@@ -93,10 +93,10 @@ def _current_in(context: Context) -> Operation | None:
 
 
 class Recorder:
-    """What becomes of Operations in this process.
+    """Record the Operations of this process.
 
-    ``source`` is asked at each start, so that a provider which the host sets later is adopted.
-    Whatever is handed to OpenTelemetry, of any signal, has passed ``attribute_filter``.
+    ``source`` is called at each start, so that a tracer provider that the application sets later is
+    used. Everything passed to OpenTelemetry, for any signal, has passed ``attribute_filter``.
     """
 
     __slots__ = ("_all_matter", "_attribute_filter", "_keeps_roots", "_sinks", "_source")
@@ -105,15 +105,15 @@ class Recorder:
         self, source: Callable[[], Source], sinks: Sinks, attribute_filter: AttributeFilter
     ) -> None:
         self._source, self._sinks, self._attribute_filter = source, sinks, attribute_filter
-        # Of the provider that there is now; none of the host's drops anything unasked.
+        # For the current provider; a provider of the application never drops spans unconditionally.
         self._keeps_roots = source().dropped(Context()) is None
         self.measure_with(sinks.instruments)
 
     @staticmethod
     def current() -> Operation | None:
-        """The operation of the call that this code runs in, unless that call is not recorded.
+        """Return the operation of the current call, or ``None`` if that call is not recorded.
 
-        Then what is known of it is not told of the one around it.
+        Its values must not be set on the operation around it.
         """
         context = otel_context.get_current()
         if UNRECORDED_KEY in context or suppressed(context):
@@ -122,18 +122,18 @@ class Recorder:
 
     @staticmethod
     def in_unrecorded() -> bool:
-        """Whether the current operation is not recorded."""
+        """Return whether the current operation is not recorded."""
         return UNRECORDED_KEY in otel_context.get_current()
 
     def measure_with(self, instruments: Instruments | None) -> None:
-        """From now on other instruments measure."""
+        """Replace the metric instruments."""
         self._sinks = self._sinks._replace(instruments=instruments)
-        # Calls that are not recorded matter to meters and budgets.
+        # Calls that are not sampled still count for metrics and budgets.
         self._all_matter = instruments is not None or self._sinks.costs.counts
         self.set_attribute_filter(self._attribute_filter)
 
     def set_attribute_filter(self, attribute_filter: AttributeFilter) -> None:
-        """From now on this policy holds."""
+        """Replace the attribute filter, also that of the instruments."""
         self._attribute_filter = attribute_filter
         if self._sinks.instruments is not None:
             self._sinks.instruments.word = attribute_filter.redact_name
@@ -141,11 +141,11 @@ class Recorder:
     def start(
         self, op: Operation, parent: Any = None, *, standalone: bool = False
     ) -> Recording | Unrecorded | Joined | None:
-        """Start to record ``op``; ``None`` where recording is suppressed.
+        """Start to record ``op``; return ``None`` if recording is suppressed.
 
-        Its parent is the current operation, unless that is outside of ``parent``: then it is
-        ``parent``. ``standalone``: it is no layer of another open call. Sets ``op.capture``; the
-        operation started at ``op.timing.started`` if that is set.
+        The parent is the current operation or, if that is outside of ``parent``, ``parent``.
+        ``standalone``: ``op`` is not a layer of another open call. Set ``op.capture``; if
+        ``op.timing.started`` is set, it is the start.
         """
         context = otel_context.get_current()
         if suppressed(context):
@@ -168,7 +168,10 @@ class Recorder:
         return Joined(layer_above, op, self, context)
 
     def pass_through(self, kind: Kind) -> ContextScope | None:
-        """Return the scope of a call that is certainly not recorded, before anything is read."""
+        """Return the scope of a call that is certainly not recorded, else ``None``.
+
+        Called before the request is read.
+        """
         context = otel_context.get_current()
         if self._all_matter or (self._keeps_roots and not context):
             return None
@@ -176,15 +179,15 @@ class Recorder:
         if span is None or suppressed(context):
             return None
         if kind in GENERATING:
-            take_prompt()  # it was rendered for this call, and not for the next
+            take_prompt()  # rendered for this call, not for the next one
         return ContextScope(Context({**context, SPAN_KEY: span, UNRECORDED_KEY: True}))
 
     def open(
         self, op: Operation, context: Context, *, late: bool = False
     ) -> Recording | Unrecorded:
-        """A span of its own for ``op``, under whatever is current in ``context``.
+        """Start a separate span for ``op``, as a child of the current span in ``context``.
 
-        ``late``: the operation began a while ago, at ``op.timing.started``.
+        ``late``: the operation started earlier, at ``op.timing.started``.
         """
         if op.kind in GENERATING and op.prompt is None:
             op.prompt = take_prompt()
@@ -209,16 +212,16 @@ class Recorder:
         recording = Recording(op, span, context, started, sinks, attribute_filter=attribute_filter)
         if recorded:
             op.capture = attribute_filter.records_content
-            # A sampler of the host's decides which attributes it begins with: often none.
+            # The application's sampler determines the initial attributes of a span: often none.
             kept = seen is not None and getattr(span, "attributes", True)
             recording.found = {} if kept else _opening(op, context)
         return recording
 
 
 class _Active:
-    """The recorder that operations made by hand go to; ``None`` when nothing is set up.
+    """The recorder for manual instrumentation; ``None`` if not instrumented.
 
-    Kept here, so that nothing has to be imported to look, which fails when Python is ending.
+    Stored here, so that no import is needed to read it, which fails at interpreter shutdown.
     """
 
     recorder: Recorder | None = None
@@ -228,23 +231,23 @@ ACTIVE = _Active()
 
 
 class Unrecorded(Layer):
-    """A started operation that nobody will look at; what is inside it is not recorded either."""
+    """A started operation that is not recorded; operations inside are not recorded either."""
 
     __slots__ = ()
 
     wanted = needs_content = False
 
     def opened(self) -> None:
-        """Nothing is to be encoded."""
+        """Do nothing: no request is encoded."""
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Nothing is to be told."""
+        """End the operation without a span or metrics."""
         if not self.postponed(error):
             self.ended, self.is_implicit_parent = True, False
 
 
 class Recording(Layer):
-    """A started operation with a span of its own, or one that a meter or a budget counts."""
+    """A started operation with its own span, or one that only metrics or budgets count."""
 
     __slots__ = (
         *("_encoded", "_attribute_filter", "_is_call", "_sinks", "_span", "_standing", "_started"),
@@ -282,9 +285,9 @@ class Recording(Layer):
         self._standing: Sequence[Spending] = ()
 
     def opened(self) -> None:
-        """Encodes the request as it was sent, unless more of it may yet become known.
+        """Encode the request, unless more of its fields may be set later.
 
-        Raises a ``CallRefused`` of a hard budget.
+        Raise ``CallRefused`` if a hard budget rejects the call.
         """
         op = self.op
         if self.recorded and not (op.is_manual or op.from_framework or op.turns is not None):
@@ -302,7 +305,7 @@ class Recording(Layer):
             raise
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Ends the span and measures the operation."""
+        """End the span and record the metrics, now or when prices are loaded."""
         if self.postponed(error):
             return
         op = self.op
@@ -314,7 +317,7 @@ class Recording(Layer):
             op.timing.ended = perf_counter()
         if error is not None:
             fail(op, error, capture=self.errors)
-        elif op.failure is not None and op.category is None:  # told within an answer
+        elif op.failure is not None and op.category is None:  # an error inside a response
             told = category_of_word(op.failure.type)
             op.category = told or (PROVIDER if op.kind in MODEL_KINDS else APP)
         self._judge_words()
@@ -330,7 +333,7 @@ class Recording(Layer):
                 self._conclude()
 
     def _conclude(self) -> None:
-        """Prices the operation, ends its span and measures it: later, where prices are late."""
+        """Price the operation, end its span and record metrics; deferred while prices load."""
         op, (instruments, costs) = self.op, self._sinks
         standing = self._standing
         try:
@@ -355,7 +358,7 @@ class Recording(Layer):
                 totals.end()
 
     def _judge_words(self) -> None:
-        """Names go into the span's name and into metrics, too."""
+        """Redact names, which are also used in the span's name and in metrics."""
         op, word = self.op, self._attribute_filter.redact_name
         op.model, op.response_model = (
             word(op.model),
@@ -369,9 +372,9 @@ class Recording(Layer):
             op.failure.type = word(op.failure.type)
 
     def _encode(self, op: Operation) -> None:
-        """All but what it cost, while what it says can still be relied on."""
+        """Encode everything but the cost, before the application can change the values."""
         more = self.joined is not None or self.tried is not None
-        if more or not self._encoded:  # facts were added on the way
+        if more or not self._encoded:  # request fields were added after the start
             self.found.update(_opening(op, self._context))
             request(op, self.found)
             self._span.update_name(span_name(op))
@@ -382,7 +385,7 @@ class Recording(Layer):
         outcome(op, self.found)
 
     def _write(self, op: Operation, standing: Sequence[Spending]) -> None:
-        """The span ends whatever an odd value does to its attributes."""
+        """Write attributes and events and end the span, even if encoding a value raises."""
         try:
             if op.cost is not None:
                 cost_facts(op.cost, self.found)
@@ -409,11 +412,11 @@ class Recording(Layer):
                 self._span.end(self._time(ended))
 
     def _time(self, reading: float) -> int:
-        """When a reading of the clock was taken."""
+        """Convert a ``perf_counter`` reading to nanoseconds since 1970."""
         return self._started + int((reading - self.op.timing.started) * 1e9)
 
     def _told(self) -> Mapping[str, Any]:
-        """The attributes as they may leave; their texts elsewhere, if so asked for."""
+        """Return the filtered attributes; upload message texts if configured."""
         attribute_filter = self._attribute_filter
         judged = attribute_filter.filter(self.found)
         if attribute_filter.message_uploads is None:
@@ -425,7 +428,7 @@ class Recording(Layer):
 
 
 class Joined(Layer):
-    """The same call seen by a lower layer: adds its facts to the owner's."""
+    """The same call, observed by a lower layer: adds its facts to the owner."""
 
     __slots__ = ("_owner", "_recorder")
 
@@ -436,10 +439,10 @@ class Joined(Layer):
         self.wanted, self.needs_content = owner.wanted, False
 
     def opened(self) -> None:
-        """The owner has encoded its own request."""
+        """Do nothing: the owner encodes the request."""
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Gives the facts to the owner; a failed attempt leaves it free for the next one."""
+        """Add the facts to the owner; after a failed attempt the owner may claim the next one."""
         if self.postponed(error):
             return
         self.ended, self.is_implicit_parent = True, False
@@ -448,9 +451,9 @@ class Joined(Layer):
         if error is not None and self.tried is not None:
             absorb(self.op, self.tried)
         if owner.ended:
-            if owner.op.stream:  # left early, it has told of the same stream itself
+            if owner.op.stream:  # closed early: the owner has recorded the same stream
                 return
-            # It could not wait for this stream: better a span of its own.
+            # The owner has ended before this stream: record a separate span.
             late = self._recorder.open(self.op, owner.context, late=True)
             late.opened()
             late.finish(error)
@@ -470,7 +473,7 @@ def _opening(op: Operation, context: Context) -> dict[str, Any]:
 
 
 def _tell_failure(span: Span, told: Failure, attribute_filter: AttributeFilter) -> None:
-    """Status and event; text only where texts of errors are wanted."""
+    """Set the error status and add the exception event; texts only if they were captured."""
     attributes = {names.EXCEPTION_TYPE: told.type}
     if told.message is not None:
         attributes[names.EXCEPTION_MESSAGE] = utf8(told.message)

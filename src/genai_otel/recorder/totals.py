@@ -1,9 +1,9 @@
-"""What the model calls inside a workflow or an agent's turn came to.
+"""Totals of the model calls inside a workflow or an agent run.
 
-Told under names of its own: the same numbers under the additive names would count twice. What no
-call has told is absent, and sums that lack calls say how many, or only that they do, where that is
-not to be known: operations inside that are still open may make further ones, and so may forked
-children, who tell by a byte that they share with their parent.
+The totals have their own attribute names: under the names of usage and cost, backends would count
+them twice. Values that no call reports are absent. If calls are missing from a total, their number
+is recorded, or ``partial`` if the number is unknown: operations inside that are still open may make
+further calls, and so may forked children, which set a byte in memory shared with their parent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genai_otel.record import Kind
 from .context import OPERATION_KEY
 from .costs import WITHOUT_OUTPUT, dollars, is_unknown
 
-with suppress(ImportError):  # where there is none, nothing forks
+with suppress(ImportError):  # platforms without mmap have no fork
     from mmap import mmap
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ _TIMED_OUT = 408
 
 
 class Totals:
-    """The sums of one operation; ``around`` are those of the next one around it that has any.
+    """The totals of one operation; ``around`` are those of the next enclosing operation with any.
 
-    Of what is inside, each operation is begun and ended, or added if it is a model call, here and
-    ``outwards``. ``priced``: whether calls are priced at all.
+    For each operation inside, call ``begin`` and then ``end``, or ``add`` for a model call, here
+    and on the totals ``outwards``. ``priced``: whether calls are priced.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class Totals:
         self._shared: mmap | None = None
 
     def begin(self, *, call: bool) -> None:
-        """An operation has begun inside."""
+        """Count an operation that started inside; ``call``: whether it is a model call."""
         with self._lock:
             if call:
                 self._open_calls += 1
@@ -70,12 +70,12 @@ class Totals:
             self._shared[0] = 1
 
     def end(self) -> None:
-        """One that is no model call has ended."""
+        """Count the end of an operation that is not a model call."""
         with self._lock:
             self._open -= 1
 
     def add(self, op: Operation) -> None:
-        """A model call has ended, and has its cost."""
+        """Add usage and cost of a model call that has ended and is priced."""
         with self._lock:
             self._open_calls -= 1
             self._calls += 1
@@ -89,11 +89,11 @@ class Totals:
                 self._unpriced += lacks or op.cost.status != "failed"
 
     def miss(self) -> None:
-        """A model call is made inside that is not recorded."""
+        """Note that a model call inside is not recorded."""
         self._missed = True
 
     def tell(self, found: dict[str, Any]) -> None:
-        """Puts into ``found`` what there is at the operation's end."""
+        """Add the attributes of the totals to ``found``, at the operation's end."""
         is_open = self._open_calls
         told = {
             names.GENAI_OTEL_TOTAL_MODEL_CALLS: self._calls + is_open or None,
@@ -114,31 +114,31 @@ class Totals:
     # ------------------------------------------------------------------------------ forks
 
     def share(self) -> None:
-        """A child is about to be forked inside: what it writes there is seen here."""
+        """Allocate the byte shared with a child process, before a fork inside the operation."""
         if self._shared is None:
             self._shared = mmap(-1, 1)
 
     def enter_child(self) -> None:
-        """These are a child's: nobody will read what it adds to them."""
+        """Mark these totals as a child process's copy, which is not recorded."""
         self._in_child = True
 
 
 def outwards(totals: Totals | None) -> Iterator[Totals]:
-    """These, and those around them."""
+    """Yield these totals and those around them, from the inside out."""
     while totals is not None:
         yield totals
         totals = totals.around
 
 
 def _plus(known: Any, more: Any) -> Any:
-    """Unknown stays unknown, and is not 0."""
+    """Return the sum; ``None`` is unknown, not 0, and adds nothing."""
     return known if more is None else (known or 0) + more
 
 
 def _lacks_tokens(op: Operation) -> bool:
-    """Whether tokens were used of which nobody knows how many.
+    """Return whether the call used an unknown number of tokens.
 
-    A request that was refused has used none, and some calls are billed by other units.
+    A rejected request used none, and some calls are billed by other units.
     """
     usage, failure = op.usage, op.failure
     status = None if failure is None else failure.status
@@ -150,7 +150,7 @@ def _lacks_tokens(op: Operation) -> bool:
 
 
 def _current() -> Totals | None:
-    """The innermost sums around the code that forks."""
+    """Return the innermost totals around the code that forks."""
     layer: Any = otel_context.get_current().get(OPERATION_KEY)
     if layer is None:
         return None
@@ -168,7 +168,7 @@ def _in_child() -> None:
         totals.enter_child()
 
 
-if hasattr(os, "register_at_fork"):  # what a hook raises is printed in the middle of the fork
+if hasattr(os, "register_at_fork"):  # contained: Python prints an exception raised by a fork hook
     os.register_at_fork(
         before=lambda: contained(_before_fork), after_in_child=lambda: contained(_in_child)
     )

@@ -1,9 +1,9 @@
-"""What ended before the price table was there: its spans and points come when it is.
+"""Hold operations that end before the price table is loaded, with their spans and metrics.
 
-The table is read on a thread of its own, which takes a few hundred milliseconds; a first call may
-be over before. What ends meanwhile is held in the order of the ends, so that parents come after
-their children with the sums of them; that thread concludes it, or a flush, or the process as it
-ends.
+The table is loaded on a separate thread within a few hundred milliseconds; a first call may end
+earlier. Operations that end meanwhile are held in the order of their ends, so that parents follow
+their children, whose totals they include. The loading thread, a flush or the exit of the process
+concludes them.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _ROUNDS = 4
 
 
 class Waiting:
-    """Conclusions that wait for something that is being loaded; ``run`` contains their errors."""
+    """A queue of functions that wait until loading is done; ``run`` contains their errors."""
 
     def __init__(self, run: Callable[[Callable[[], None]], object]) -> None:
         self._run = run
-        self._lock = reentrant()  # a collection of garbage may end something anywhere
-        self._turn = reentrant()  # one thread at a time concludes, in order
+        self._lock = reentrant()  # garbage collection may end an operation at any point
+        self._turn = reentrant()  # only one thread at a time concludes, to keep the order
         self._held: deque[Callable[[], None]] = deque()
         self._busy = 0
         self._loaded = threading.Event()
         self._loader: int | None = None
+        # Whether loading is in progress and operations are held.
         self.open = False
-        """Whether anything is awaited."""
 
     def hold(self, conclude: Callable[[], None], *, needs: bool) -> bool:
-        """Whether ``conclude`` is called later: it ``needs`` to, or others before it are not done.
+        """Queue ``conclude`` if it ``needs`` to wait or others before it wait; return whether.
 
-        Where many wait already the oldest is concluded now, as it is.
+        If many are waiting, conclude the oldest one now, without prices.
         """
         with self._lock:
             waits = needs or self._held or self._busy
@@ -55,23 +55,26 @@ class Waiting:
         return True
 
     def release(self) -> None:
-        """It is loaded, or never will be: what waits is concluded, and nothing waits any more."""
+        """Conclude all that wait, since loading succeeded or failed, and hold no more."""
         self._loader = threading.get_ident()
         self._loaded.set()
         with self._turn:
             if self._conclude_many():
                 return
-            with self._lock:  # they end faster than this thread can follow
+            with self._lock:  # operations end faster than this thread concludes them
                 self.open = False
             while self._conclude_next():
                 pass
 
     def loaded(self, timeout: float) -> bool:
-        """Whether it is there, or will never be, after at most ``timeout`` seconds."""
+        """Wait at most ``timeout`` seconds; return whether loading is done or has failed."""
         return self._loaded.wait(timeout)
 
     def drain(self, timeout: float) -> None:
-        """Waits for at most ``timeout`` seconds, then concludes what still waits as it is."""
+        """Wait at most ``timeout`` seconds, then conclude all that wait, if need be without prices.
+
+        Do nothing on the loading thread.
+        """
         if not (self._held or self._busy) or self._loader == threading.get_ident():
             return
         deadline = monotonic() + timeout
@@ -83,7 +86,7 @@ class Waiting:
                 self._turn.release()
 
     def _conclude_many(self) -> bool:
-        """Whether all were concluded that waited: others may come as fast as they go."""
+        """Conclude a bounded number; return whether none is left, as others may be added."""
         return not all(self._conclude_next() for _ in range(_ROUNDS * _MOST))
 
     def _conclude_next(self) -> bool:
