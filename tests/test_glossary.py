@@ -74,3 +74,13 @@ def test_the_glossary_points_at_what_there_is() -> None:
     places = re.findall(r"`([a-z_/]+(?:\.py|/))`", GLOSSARY)
     assert len(places) > 30
     assert [place for place in places if not (PACKAGE / place).exists()] == []
+
+
+# Words that read like a translation: "X is told", "what was said", "whoever sends it".
+_NOT_IN_PROSE = re.compile(r"\b(told|tells|said|whoever)\b", re.IGNORECASE)
+_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_pages_are_in_plain_technical_english(page: Path) -> None:
+    assert _NOT_IN_PROSE.findall(page.read_text(encoding="utf-8")) == []
