@@ -351,7 +351,7 @@ for thread in threads:
 
 
 def test_every_lock_of_ours_is_renewed_in_a_child() -> None:
-    """Those of ``_locks`` are; who makes another kind has to look after it, and to say so here."""
+    """``_support.locks`` renews its own; another kind of lock must be renewed, and listed here."""
     known = {
         "_support/locks.py": 1,
         "_sdk/exit.py": 1,  # ExitHandlers.in_child

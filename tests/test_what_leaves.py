@@ -32,7 +32,7 @@ from genai_otel import (
 )
 from genai_otel import _semconv as names
 from genai_otel.cli import main
-from genai_otel.privacy import AttributeFilter, preset, told
+from genai_otel.privacy import AttributeFilter, exportable, preset
 from genai_otel.record import cut
 from tests.receiver import Receiver, attributes
 
@@ -423,9 +423,13 @@ FOUND = {
 
 def test_resources_are_told_by_a_list() -> None:
     kept = ["service.name", "cloud.region", "k8s.pod.name", "process.pid"]
-    assert list(told(FOUND)) == kept
-    assert set(told(FOUND, said=["team"])) == {*kept, "team"}
-    assert set(told(FOUND, more=["host.name", "os.*"])) == {*kept, "host.name", "os.description"}
+    assert list(exportable(FOUND)) == kept
+    assert set(exportable(FOUND, declared=["team"])) == {*kept, "team"}
+    assert set(exportable(FOUND, extra=["host.name", "os.*"])) == {
+        *kept,
+        "host.name",
+        "os.description",
+    }
 
 
 def test_our_own_resource_tells_no_command_line(

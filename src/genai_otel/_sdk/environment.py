@@ -129,9 +129,9 @@ def _neither_on_nor_off(environ: Mapping[str, str]) -> Iterator[str]:
         raw = environ.get(name, "").strip()
         if isinstance(_SETTINGS[name], bool) and raw and on_or_off(raw) is None:
             yield f"{name}={_shown(raw)} is ignored: expected one of {_ON_OR_OFF}"
-    said = environ.get(_SDK_DISABLED, "").strip().lower()
-    if said not in ("", "true", "false"):
-        yield f"{_SDK_DISABLED}={_shown(said)} is ignored: expected true or false"
+    value = environ.get(_SDK_DISABLED, "").strip().lower()
+    if value not in ("", "true", "false"):
+        yield f"{_SDK_DISABLED}={_shown(value)} is ignored: expected true or false"
 
 
 def _sampling(environ: Mapping[str, str]) -> Iterator[str]:

@@ -132,9 +132,9 @@ def destination_status(pipeline: ExportPipeline, worker: ExportWorker) -> Destin
     counts, store = worker.stats, pipeline.store
     written, dropped, problem = counts.sent, counts.dropped(), worker.last_error
     if store is not None:  # which knows better why it did not write
-        told = store.counters()["traces"]
+        stored = store.counters()["traces"]
         dropped.pop("refused", None)
-        written, dropped, problem = told.written, {**dropped, **told.dropped}, store.problem
+        written, dropped, problem = stored.written, {**dropped, **stored.dropped}, store.problem
     return DestinationStatus(
         pipeline.name,
         pipeline.endpoint,

@@ -1,8 +1,8 @@
-"""What a worker of uvicorn's has recorded is delivered before it dies of SIGTERM.
+"""Exports before a uvicorn worker dies of SIGTERM.
 
-It handles that signal itself while it serves, then puts back what was there before and sends it to
-itself once more: in a worker that is the default action, which no Python code survives. Tasks that
-it has cancelled do not run any more, as a rule; so the streams that are open in them end here.
+uvicorn handles SIGTERM while it serves, then restores the previous handler and sends the signal to
+itself again: in a worker that is the default action, after which no Python code runs. Tasks that it
+has cancelled usually do not run again, so streams that are open in them end here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _delivering(original: Any, tracker: CallTracker) -> Any:
 def _deliver(server: Any) -> None:
     if EXIT_HANDLERS.ends_at_sigterm():
         return
-    # Before 0.29 uvicorn returns instead, and the process goes on to an end of its own.
+    # Before 0.29 uvicorn returns instead, and the process exits in its own way.
     if signal.SIGTERM in getattr(server, "_captured_signals", ()):
         OPEN.end_all()
     EXIT_HANDLERS.before_sigterm()

@@ -46,7 +46,7 @@ class ExportManager:
     ``recorded_policy``: the content policy by which the spans of this process are recorded.
 
     ``declared`` and ``extra``: attributes of resources that are exported besides; see
-    ``privacy.resources``.
+    ``privacy.resource_filter``.
     """
 
     def __init__(

@@ -44,10 +44,10 @@ def discover(taken: Iterable[str] = ()) -> dict[str, tuple[EntryPoint, str]]:
 def _entry_points() -> Iterator[EntryPoint]:
     """Like ``entry_points``, which parses those of every distribution to find our group."""
     for each in distributions():
-        told = each.read_text("entry_points.txt")
-        if told and GROUP in told:
+        declared = each.read_text("entry_points.txt")
+        if declared and GROUP in declared:
             first = next(iter(distributions(name=each.name)), each)  # on the path, of that name
-            if first.read_text("entry_points.txt") == told:
+            if first.read_text("entry_points.txt") == declared:
                 yield from each.entry_points.select(group=GROUP)
 
 

@@ -33,20 +33,20 @@ _NAMES = frozenset(
 )
 
 
-def told(
-    attributes: Mapping[str, Any], said: Container[str] = (), more: Iterable[str] = ()
+def exportable(
+    attributes: Mapping[str, Any], declared: Container[str] = (), extra: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return the attributes of a resource that may be exported.
 
-    ``said`` are the attributes that the application set in ``OTEL_RESOURCE_ATTRIBUTES``; ``more``
-    are other allowed names, where a final star matches any suffix.
+    ``declared`` are the attributes that the application set in ``OTEL_RESOURCE_ATTRIBUTES``;
+    ``extra`` are other allowed names, where a final star matches any suffix.
     """
-    ends = tuple(name[:-1] for name in more if name.endswith("*"))
-    names = frozenset(more)
+    ends = tuple(name[:-1] for name in extra if name.endswith("*"))
+    names = frozenset(extra)
     return {
         name: value
         for name, value in attributes.items()
-        if name in said
+        if name in declared
         or name in _NAMES
         or name in names
         or (name.startswith(_GROUPS) and not name.startswith(_NOT))

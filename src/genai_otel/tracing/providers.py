@@ -9,7 +9,7 @@ from opentelemetry import metrics, trace
 
 from genai_otel._settings import variable
 from genai_otel._support.notices import NOTICES
-from genai_otel.privacy import told
+from genai_otel.privacy import exportable
 from genai_otel.recorder import Source
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ def resource(settings: Settings, attribute_filter: AttributeFilter) -> Any:
         "deployment.environment.name": settings.environment,
     }
     found = _detect({key: value for key, value in given.items() if value is not None})
-    kept = told(found.attributes, declared_resource_attributes(), settings.resource_attributes)
+    kept = exportable(
+        found.attributes, declared_resource_attributes(), settings.resource_attributes
+    )
     return Resource(dict(attribute_filter.filter(kept)), found.schema_url)
 
 

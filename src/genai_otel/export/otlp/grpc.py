@@ -148,7 +148,7 @@ def _has_grpc_threads() -> bool:
 
 def _is_grpc_thread(file: str) -> bool:
     try:
-        with open(file, encoding="utf-8", errors="replace") as comm:  # noqa: PTH123 - as _locks does
+        with open(file, encoding="utf-8", errors="replace") as comm:  # noqa: PTH123 - as _support.locks does
             return comm.read().startswith(("grpc_", "event_engine", "lifeguard"))
     except OSError:  # it has ended since
         return False

@@ -11,7 +11,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
 
 from genai_otel.export.readable import RecorderSpan, attributes_of, copy_event, copy_link, copy_span
-from genai_otel.privacy import AttributeFilter, told
+from genai_otel.privacy import AttributeFilter, exportable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ class SpanRedactor:
     Spans that only the recorder has written, under the same policy, pass unchanged. Everything else
     is filtered here: what others have written on a span, and spans of other scopes. The user's
     functions do not see content a second time. ``declared`` and ``extra`` are arguments of
-    ``privacy.resources.told``. ``recorded_policy`` is ``None`` for stored spans, whose resource was
+    ``privacy.exportable``. ``recorded_policy`` is ``None`` for stored spans, whose resource was
     filtered when they were written.
     """
 
@@ -109,7 +109,7 @@ class SpanRedactor:
         if known is None:
             found = resource.attributes
             if not self._stored:
-                found = told(found, self._declared, self._extra)
+                found = exportable(found, self._declared, self._extra)
             kept = Resource(dict(self._attribute_filter.filter(found)), resource.schema_url)
             if len(self._resources) >= _MAX_RESOURCES:
                 self._resources.clear()

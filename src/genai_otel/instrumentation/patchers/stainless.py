@@ -65,7 +65,7 @@ def patch_stainless(
     ``module:Class`` below ``resources``. ``blocks``: context managers that request on entry,
     besides responses, by ``module:Class``.
     """
-    base, streaming = f"{package}._base_client", f"{package}._streaming"
+    base = f"{package}._base_client"
     servers = _ServerTable(_constant_provider(provider) if isinstance(provider, str) else provider)
 
     def make_wrapper(make: Any, original: Any, tracker: CallTracker) -> Any:
@@ -75,22 +75,8 @@ def patch_stainless(
     return (
         Patch(f"{base}:SyncAPIClient.request", partial(make_wrapper, partial(wrap, led=True))),
         Patch(f"{base}:AsyncAPIClient.request", partial(make_wrapper, wrap_async)),
-        *(
-            patch
-            for place, names in methods.items()
-            for patch in _patch_leading(f"{package}.resources.{place}", *names.split())
-        ),
-        *(
-            patch_leading_block(f"{package}.{place}")
-            for place in ("_response:ResponseContextManager", *blocks)
-        ),
-        Patch(f"{streaming}:Stream.__init__", _wrap_stream_init),
-        Patch(f"{streaming}:AsyncStream.__init__", _wrap_stream_init),
-        *(
-            Patch(f"{streaming}:{cls}.__stream__", _wrap_make_iterator, optional=True)
-            for cls in ("Stream", "AsyncStream")
-            if late
-        ),
+        *_leading_patches(package, methods, blocks),
+        *_stream_patches(f"{package}._streaming", late=late),
         Patch(f"{base}:SyncAPIClient._sleep_for_retry", _wrap_sleep, optional=True),
         Patch(f"{base}:AsyncAPIClient._sleep_for_retry", _wrap_sleep_async, optional=True),
         *(
@@ -105,6 +91,34 @@ def patch_stainless(
             Patch(f"{base}:BaseClient.{name}", _wrap_native_tracer, optional=True)
             for name in (native,)
             if name
+        ),
+    )
+
+
+def _stream_patches(module: str, *, late: bool) -> tuple[Patch, ...]:
+    classes = ("Stream", "AsyncStream")
+    begin = [Patch(f"{module}:{cls}.__init__", _wrap_stream_init) for cls in classes]
+    first_chunk = [
+        Patch(f"{module}:{cls}.__stream__", _wrap_make_iterator, optional=True)
+        for cls in classes
+        if late
+    ]
+    return (*begin, *first_chunk)
+
+
+def _leading_patches(
+    package: str, methods: Mapping[str, str], blocks: tuple[str, ...]
+) -> tuple[Patch, ...]:
+    """Return the patches of what leads to a request that is sent elsewhere."""
+    return (
+        *(
+            patch
+            for place, names in methods.items()
+            for patch in _patch_leading(f"{package}.resources.{place}", *names.split())
+        ),
+        *(
+            patch_leading_block(f"{package}.{place}")
+            for place in ("_response:ResponseContextManager", *blocks)
         ),
     )
 
